@@ -1,0 +1,31 @@
+"""Connections to Redis (or Valkey), made in one way everywhere."""
+
+from __future__ import annotations
+
+from redis.asyncio import BlockingConnectionPool, Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+
+SOCKET_TIMEOUT_S = 5.0
+CONNECT_TIMEOUT_S = 2.0
+POOL_SIZE = 16
+POOL_WAIT_S = 5.0
+
+
+def connect(url: str, *, socket_timeout_s: float | None = SOCKET_TIMEOUT_S, pool_size: int = POOL_SIZE) -> Redis:
+    """A client for ``url`` that gives bytes and never repeats a command by itself.
+
+    A command whose answer was lost may have run, so only the caller knows whether it may be sent again (the
+    journal numbers its commits for that).  At most ``pool_size`` connections; a caller waits up to
+    ``POOL_WAIT_S`` for a free one and then gets ``redis.exceptions.ConnectionError``.
+    """
+    pool = BlockingConnectionPool.from_url(
+        url,
+        max_connections=pool_size,
+        timeout=POOL_WAIT_S,
+        socket_timeout=socket_timeout_s,
+        socket_connect_timeout=CONNECT_TIMEOUT_S,
+        retry=Retry(NoBackoff(), 0),
+        health_check_interval=0,
+    )
+    return Redis(connection_pool=pool)

@@ -1,0 +1,81 @@
+"""Names of the Redis keys and channels (docs/architecture.md, "Redis keys").
+
+Every key is made here, so that a key's shape can be looked up and changed in one place.  A stream's
+Pub/Sub channel has the stream's own name.
+"""
+
+from __future__ import annotations
+
+WORLD = "world"
+CHUNKS = "chunks"
+POPULATION = "population"
+PRESENCE = "presence"
+ARCHIVE_STREAM = "stream:archive"
+SESSIONS_CHANNEL = "ctl:sessions"
+
+CHUNK_STREAM_PREFIX = "stream:chunk:"
+AGENT_STREAM_PREFIX = "stream:agent:"
+
+
+def shard(number: int) -> str:
+    return f"shard:{number}"
+
+
+def chunk(chunk_id: str) -> str:
+    return f"chunk:{chunk_id}"
+
+
+def chunk_static(chunk_id: str) -> str:
+    return f"static:{chunk_id}"
+
+
+def members(chunk_id: str) -> str:
+    return f"members:{chunk_id}"
+
+
+def reservations(chunk_id: str) -> str:
+    return f"resv:{chunk_id}"
+
+
+def inbox(chunk_id: str) -> str:
+    return f"inbox:{chunk_id}"
+
+
+def agent(agent_id: str) -> str:
+    return f"agent:{agent_id}"
+
+
+def chunk_stream(chunk_id: str) -> str:
+    return CHUNK_STREAM_PREFIX + chunk_id
+
+
+def agent_stream(agent_id: str) -> str:
+    return AGENT_STREAM_PREFIX + agent_id
+
+
+def agent_control(agent_id: str) -> str:
+    return f"ctl:agent:{agent_id}"
+
+
+def connection(agent_id: str) -> str:
+    return f"conn:{agent_id}"
+
+
+def challenge(server_cmd_id: str) -> str:
+    return f"chal:{server_cmd_id}"
+
+
+def inflight(agent_id: str) -> str:
+    return f"inflight:{agent_id}"
+
+
+def session(token_hash: str) -> str:
+    return f"sess:{token_hash}"
+
+
+def session_by_jti(jti: str) -> str:
+    return f"jti:{jti}"
+
+
+def neighbor_lock(chunk_id: str, direction: str) -> str:
+    return f"lock:chunk:{chunk_id}:dir:{direction}"
