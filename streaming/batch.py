@@ -78,13 +78,13 @@ class RedisBatch:
             except asyncio.CancelledError:
                 self._fail(batch, RedisError("closed"))
                 raise
-            except Exception as error:
+            except Exception as error:  # noqa: BLE001 - whatever it was, every waiting call must hear of it
                 self._fail(batch, error)
 
     async def _send(self, batch: list[tuple[tuple[Any, ...], Script | None, asyncio.Future[Any]]]) -> None:
         pipe = self._redis.pipeline(transaction=False)
         for words, _, _ in batch:
-            pipe.execute_command(*words, NEVER_DECODE=True)
+            pipe.execute_command(*words)
         answers = await pipe.execute(raise_on_error=False)
         for (words, script, future), answer in zip(batch, answers, strict=True):
             if isinstance(answer, NoScriptError) and script is not None:
@@ -100,7 +100,7 @@ class RedisBatch:
 
     async def _retry(self, words: tuple[Any, ...]) -> Any:
         try:
-            return await self._redis.execute_command(*words, NEVER_DECODE=True)
+            return await self._redis.execute_command(*words)  # type: ignore[no-untyped-call]
         except RedisError as error:
             return error
 

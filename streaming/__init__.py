@@ -1,0 +1,1 @@
+"""Redis: the journal of the shards, and everything that reads it."""
