@@ -1,0 +1,1 @@
+"""The ASGI app: accounts, sessions, the challenge, sockets and event streams."""

@@ -1,0 +1,1 @@
+"""What knows only the wire: SDK, client commands and demo agents."""

@@ -1,0 +1,1 @@
+"""The simulation: pure, deterministic, told what time it is."""
