@@ -1,1 +1,1 @@
-"""The simulation: pure, deterministic, told what time it is."""
+"""The simulation: pure, synchronous and deterministic; knows no clock, network, database or process."""

@@ -1,0 +1,203 @@
+"""What is kept of agents and chunks outside a shard's memory: frozen values with a JSON form.
+
+A record together with the chunk's last delta is enough to go on after a crash (``world.recovery``);
+the records that ``Drop`` hands out are enough by themselves.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, cast
+
+from world.ids import AgentId, ChunkId, Direction, NodeId, ServerCmdId, Tick
+
+CommandKind = Literal["move_to", "harvest", "say"]
+AgentKind = Literal["agent", "demo"]
+NodeStatus = Literal["available", "depleted", "regenerating"]
+
+
+@dataclass(frozen=True, slots=True)
+class RunningCommand:
+    """An accepted command that has no result yet."""
+
+    kind: CommandKind
+    server_cmd_id: ServerCmdId
+    client_cmd_id: str
+    trace_id: str
+    started_tick: Tick
+    order: int
+    """Number of its acceptance in the shard; earlier ones act first within a tick."""
+    target: tuple[int, int] | None = None
+    origin: tuple[int, int] | None = None
+    path: str = ""
+    """Steps from ``origin`` as letters N, E, S, W; the last one enters ``target``."""
+    node_id: NodeId | None = None
+    due_tick: Tick | None = None
+    """Tick from which on the next unit of a harvest is due."""
+    harvested: int = 0
+    text: str | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain JSON values; fields at their defaults are left out."""
+        data: dict[str, Any] = {
+            "kind": self.kind,
+            "server_cmd_id": self.server_cmd_id,
+            "client_cmd_id": self.client_cmd_id,
+            "trace_id": self.trace_id,
+            "started_tick": self.started_tick,
+            "order": self.order,
+        }
+        if self.kind == "move_to":
+            data |= {"target": _pair(self.target), "origin": _pair(self.origin), "path": self.path}
+        elif self.kind == "harvest":
+            data |= {"node_id": self.node_id, "due_tick": self.due_tick, "harvested": self.harvested}
+        else:
+            data["text"] = self.text
+        return data
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> RunningCommand:
+        """The value that ``to_json`` wrote."""
+        return cls(**{**data, "target": _unpair(data.get("target")), "origin": _unpair(data.get("origin"))})
+
+
+@dataclass(frozen=True, slots=True)
+class AgentRecord:
+    """An agent: where it is, what it owns, what it is doing."""
+
+    agent_id: AgentId
+    chunk_id: ChunkId
+    x: int
+    y: int
+    name: str = ""
+    gold: int = 0
+    kind: AgentKind = "agent"
+    running: RunningCommand | None = None
+    recent: tuple[ServerCmdId, ...] = ()
+    """The last decided command ids, accepted or refused, oldest first."""
+    at: Tick = Tick(0)  # noqa: RUF009 - an int
+    """The tick when this was written."""
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain JSON values."""
+        return {
+            "agent_id": self.agent_id,
+            "chunk_id": self.chunk_id,
+            "x": self.x,
+            "y": self.y,
+            "name": self.name,
+            "gold": self.gold,
+            "kind": self.kind,
+            "running": self.running.to_json() if self.running else None,
+            "recent": list(self.recent),
+            "at": self.at,
+        }
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> AgentRecord:
+        """The value that ``to_json`` wrote."""
+        running = data.get("running")
+        return cls(
+            **{
+                **data,
+                "running": RunningCommand.from_json(running) if running else None,
+                "recent": tuple(data.get("recent", ())),
+            }
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class NodeRecord:
+    """What changes of a resource node; its place and sizes follow from the terrain."""
+
+    node_id: NodeId
+    remaining: int
+    state: NodeStatus
+    version: int
+    """Rises with every change of ``remaining`` or ``state``."""
+    regen_at: Tick | None = None
+    """The tick at which it is full again; None while it has units, or for ever."""
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain JSON values."""
+        return {
+            "node_id": self.node_id,
+            "remaining": self.remaining,
+            "state": self.state,
+            "version": self.version,
+            "regen_at": self.regen_at,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class NpcRecord:
+    """A creature that nobody plays."""
+
+    id: str
+    x: int
+    y: int
+    kind: str
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain JSON values, the form they also have in a delta."""
+        return {"id": self.id, "x": self.x, "y": self.y, "kind": self.kind}
+
+
+@dataclass(frozen=True, slots=True)
+class ChunkRecord:
+    """A chunk without its agents and without the terrain, which its number and entry give again.
+
+    Reservations are not in it: they live where the cluster keeps them and come back as ``Reserve``.
+    """
+
+    chunk_id: ChunkId
+    number: int
+    entry: Direction | None
+    """The side by which it was first entered; an exit of it."""
+    pinned: bool = False
+    neighbors: dict[Direction, ChunkId | None] = field(default_factory=lambda: dict.fromkeys(("N", "E", "S", "W")))
+    tick: Tick = Tick(-1)  # noqa: RUF009 - an int
+    """The last tick stepped with it."""
+    nodes: tuple[NodeRecord, ...] = ()
+    """Empty: as generated."""
+    npcs: tuple[NpcRecord, ...] = ()
+    idle_since: Tick | None = None
+    """The tick since which nobody is in it; None while somebody is."""
+    events: tuple[dict[str, Any], ...] = ()
+    """Events that wait for the next delta (only when it was dropped between an input and a step)."""
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain JSON values."""
+        return {
+            "chunk_id": self.chunk_id,
+            "number": self.number,
+            "entry": self.entry,
+            "pinned": self.pinned,
+            "neighbors": dict(self.neighbors),
+            "tick": self.tick,
+            "nodes": [node.to_json() for node in self.nodes],
+            "npcs": [npc.to_json() for npc in self.npcs],
+            "idle_since": self.idle_since,
+            "events": list(self.events),
+        }
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> ChunkRecord:
+        """The value that ``to_json`` wrote."""
+        return cls(
+            **{
+                **data,
+                "nodes": tuple(NodeRecord(**node) for node in data.get("nodes", ())),
+                "npcs": tuple(NpcRecord(**npc) for npc in data.get("npcs", ())),
+                "events": tuple(data.get("events", ())),
+            }
+        )
+
+
+def _pair(cell: tuple[int, int] | None) -> list[int] | None:
+    return list(cell) if cell else None
+
+
+def _unpair(cell: object) -> tuple[int, int] | None:
+    return cast("tuple[int, int]", tuple(cast("list[int]", cell))) if cell else None

@@ -1,0 +1,75 @@
+"""The numbers of the game that may differ between worlds.
+
+Defaults are the contract's (docs/protocol.md, "Constants").  The size of a chunk is not among
+them: it is a constant of the protocol, see ``world.grid``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+MS_PER_S = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """Settings of the simulation; all times are in ticks.
+
+    Raises:
+        ValueError: a number is out of its range (the message names the field).
+    """
+
+    tick_hz: int = 5
+
+    harvest_ticks_per_unit: int = 5
+    regen_ticks: int = 300
+    """From a node's last unit to the node being full again; 0: never."""
+    gold_nodes_min: int = 3
+    gold_nodes_max: int = 6
+    """Nodes per chunk, both ends included."""
+    gold_per_node_min: int = 5
+    gold_per_node_max: int = 20
+
+    spawn_chunk_capacity: int = 64
+    """Agents in a chunk from which on nobody joins there; walking in is not limited by it."""
+    collect_idle_ticks: int = 300
+    chat_max_chars: int = 200
+    """In code points, counted after normalisation."""
+    recent_commands: int = 8
+    """Decided command ids that an agent's record remembers, to recognise one submitted twice."""
+
+    handoff_retry_ticks: int = 5
+    handoff_cap_ticks: int = 25
+    """Longest wait of an agent at a boundary, for a neighbour or for a cell in it; then ``failed(blocked)``."""
+
+    npcs_per_chunk: int = 1
+    """Slimes in a generated chunk; only with ``demo``."""
+    npc_step_ticks: int = 5
+    demo: bool = True
+    """NPCs and demo actors exist."""
+
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            value = getattr(self, field.name)
+            least = (
+                0 if field.name in ("regen_ticks", "npcs_per_chunk", "gold_nodes_min", "gold_nodes_max", "demo") else 1
+            )
+            if not isinstance(value, int) or value < least:
+                raise ValueError(f"{field.name} must be a whole number of at least {least}, not {value!r}")
+        if self.gold_nodes_min > self.gold_nodes_max or self.gold_per_node_min > self.gold_per_node_max:
+            raise ValueError("gold_nodes_min and gold_per_node_min must not be above their max")
+
+    @property
+    def tick_ms(self) -> int:
+        """Milliseconds of world time per tick."""
+        return MS_PER_S // self.tick_hz
+
+    def to_json(self) -> dict[str, Any]:
+        """All fields, as plain JSON values."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> Rules:
+        """Rules from ``to_json``'s form; missing fields take their defaults, unknown ones raise ``TypeError``."""
+        return cls(**data)
