@@ -1,7 +1,7 @@
 """Child processes that die with us: started in a session of their own, stopped by a ladder of signals.
 
-A child gets no Ctrl-C from the terminal (we stop it in order), and, on Linux, a signal from the kernel when we are killed.
-Where the kernel has no such signal, ``leftovers`` finds the orphans at the next start.
+A child gets no Ctrl-C from the terminal (we stop it in order) and, on Linux, a signal from the kernel when we are
+killed. Where the kernel has no such signal, ``leftovers`` finds the orphans at the next start.
 """
 
 from __future__ import annotations

@@ -1,0 +1,184 @@
+"""Fixtures for all rooms: real PostgreSQL and Valkey, started once a session, and a guard against stray Ray clusters.
+
+Whatever test uses one of the servers is marked ``services`` by itself, so that ``make test-unit`` can leave it out.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import itertools
+import shutil
+import sys
+import tempfile
+from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from redis.asyncio import Redis
+
+from cluster.embedded_postgres import EmbeddedPostgres
+from cluster.embedded_valkey import EmbeddedValkey
+
+SERVER_FIXTURES = frozenset({"postgres_server", "valkey_url"})
+PASSWORD = "for-tests"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if SERVER_FIXTURES & set(getattr(item, "fixturenames", ())):
+            item.add_marker("services")
+
+
+# servers
+
+
+@pytest.fixture(scope="session")
+def service_dir() -> Iterator[Path]:
+    """A short directory of our own that is gone in the end."""
+    path = Path(tempfile.mkdtemp(prefix="chunkcrawl-test-"))
+    yield path
+    shutil.rmtree(path, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def valkey_url(service_dir: Path) -> Iterator[str]:
+    """URL of a Valkey for this test session; use ``redis`` for a client that finds it empty."""
+    server = EmbeddedValkey(service_dir / "valkey", PASSWORD, durable=False)
+    yield server.start()
+    server.stop()
+
+
+@pytest.fixture(scope="session")
+def postgres_server(service_dir: Path) -> Iterator[str]:
+    """URL of a PostgreSQL for this test session; use ``postgres_url`` for a database that is one's own."""
+    server = EmbeddedPostgres(service_dir / "postgres", PASSWORD, durable=False)
+    yield server.start()
+    server.stop()
+
+
+_database_numbers = itertools.count(1)
+
+
+def run_sql(server_url: str, *statements: str) -> None:
+    """Run statements one by one in the database ``postgres`` of the server, from a test that has no event loop yet."""
+    import asyncio
+
+    import asyncpg
+
+    async def run() -> None:
+        url = server_url.replace("+asyncpg", "").rpartition("/")[0] + "/postgres"
+        connection = await asyncpg.connect(url)
+        try:
+            for statement in statements:
+                await connection.execute(statement)
+        finally:
+            await connection.close()
+
+    asyncio.run(run())
+
+
+def _new_database(server_url: str, template: str) -> str:
+    name = f"test_{next(_database_numbers)}"
+    run_sql(server_url, f'CREATE DATABASE "{name}" TEMPLATE "{template}" STRATEGY file_copy')
+    return f"{server_url.rpartition('/')[0]}/{name}"
+
+
+def _drop_database(server_url: str, url: str) -> None:
+    run_sql(server_url, f'DROP DATABASE IF EXISTS "{url.rpartition("/")[2]}" WITH (FORCE)')
+
+
+@pytest.fixture(scope="session")
+def migrated_template(postgres_server: str) -> str:
+    """Name of a database that has been migrated to head once; new ones are copied from it."""
+    import asyncio
+
+    from migrations.run import upgrade
+
+    run_sql(postgres_server, "CREATE DATABASE migrated")
+    asyncio.run(upgrade(f"{postgres_server.rpartition('/')[0]}/migrated"))
+    return "migrated"
+
+
+@pytest.fixture(scope="module")
+def postgres_url(postgres_server: str, migrated_template: str) -> Iterator[str]:
+    """URL (``postgresql+asyncpg://``) of this test module's migrated database; its content stays between tests."""
+    url = _new_database(postgres_server, migrated_template)
+    yield url
+    _drop_database(postgres_server, url)
+
+
+@pytest.fixture
+def fresh_postgres_url(postgres_server: str, migrated_template: str) -> Iterator[str]:
+    """URL of a migrated database of this one test (a copy takes some 30 ms)."""
+    url = _new_database(postgres_server, migrated_template)
+    yield url
+    _drop_database(postgres_server, url)
+
+
+@pytest.fixture
+def blank_postgres_url(postgres_server: str) -> Iterator[str]:
+    """URL of a database with nothing in it, for tests of the migrations."""
+    url = _new_database(postgres_server, "template1")
+    yield url
+    _drop_database(postgres_server, url)
+
+
+@pytest.fixture
+async def redis(valkey_url: str) -> AsyncIterator[Redis]:
+    """A client (bytes, not str) of a Valkey that holds nothing at the start of the test."""
+    client: Redis = Redis.from_url(valkey_url)
+    await client.flushall()
+    await client.script_flush()
+    yield client
+    await client.aclose()
+
+
+# Ray
+
+
+def _guard(ray: Any) -> None:
+    """Replace ``ray.init`` by one that raises unless the running test is marked."""
+    original: Callable[..., Any] = ray.init
+
+    def guarded_init(*args: Any, **kwargs: Any) -> Any:
+        if not _ray_allowed:
+            raise RuntimeError("ray.init in a test without @pytest.mark.ray")
+        return original(*args, **kwargs)
+
+    ray.init = guarded_init
+
+
+class _RayGuard:
+    """Import hook that guards ray as soon as somebody imports it; importing it here would cost every run a second."""
+
+    def find_spec(self, name: str, path: object = None, target: object = None) -> Any:
+        if name != "ray":
+            return None
+        sys.meta_path.remove(self)
+        spec = importlib.util.find_spec("ray")
+        if spec is not None and spec.loader is not None:
+            execute = spec.loader.exec_module
+
+            def execute_and_guard(module: Any) -> None:
+                execute(module)
+                _guard(module)
+
+            spec.loader.exec_module = execute_and_guard  # type: ignore[method-assign]
+        return spec
+
+
+_ray_allowed = False
+
+if "ray" in sys.modules:
+    _guard(sys.modules["ray"])
+else:
+    sys.meta_path.insert(0, _RayGuard())
+
+
+@pytest.fixture(autouse=True)
+def ray_only_where_marked(request: pytest.FixtureRequest) -> Iterator[None]:
+    global _ray_allowed
+    _ray_allowed = request.node.get_closest_marker("ray") is not None
+    yield
+    _ray_allowed = False
