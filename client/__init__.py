@@ -1,1 +1,46 @@
-"""What knows only the wire: SDK, client commands and demo agents."""
+"""The SDK: play and watch a chunk world from Python. It knows only the wire contract (docs/protocol.md).
+
+    from client import Agent
+
+    async with Agent.connect(base, agent_id="scout-1", api_key=key) as me:
+        await me.move_to(25, 30)
+
+Names load on first use, so importing the package costs nothing.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from client.agent import Agent
+    from client.errors import Blocked, ChunkcrawlError, CommandFailed, CommandRefused, TakenOver
+    from client.http import Api
+    from client.mirror import Mirror
+    from client.watcher import Watcher
+
+__all__ = [
+    "Agent",
+    "Api",
+    "Blocked",
+    "ChunkcrawlError",
+    "CommandFailed",
+    "CommandRefused",
+    "Mirror",
+    "TakenOver",
+    "Watcher",
+]
+
+_HOMES = {
+    "Agent": "client.agent",
+    "Api": "client.http",
+    "Mirror": "client.mirror",
+    "Watcher": "client.watcher",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(_HOMES.get(name, "client.errors")), name)

@@ -1,0 +1,238 @@
+"""The HTTP side of the contract: accounts, keys, sessions, snapshots. One ``Api`` serves any number of agents."""
+
+from __future__ import annotations
+
+import datetime as dt
+from types import TracebackType
+from typing import Any, Literal, TypeAlias, TypeVar
+from urllib.parse import quote
+
+import httpx
+import msgspec
+
+from client.errors import ProtocolViolation, ServerUnreachable, api_error
+from client.messages import Snapshot, decode_snapshot
+
+__all__ = ["Account", "Api", "ApiKey", "KeyInfo", "Role", "Session", "bearer", "error_of", "websocket_url"]
+
+Role: TypeAlias = Literal["agent", "owner_spectator", "spectator"]
+
+TIMEOUT_S = 15.0
+REASON_MAX_CHARS = 200
+
+
+class Account(msgspec.Struct, frozen=True):
+    """A new account. ``account_token`` authorises key management; keep it secret."""
+
+    account_id: str
+    email: str
+    account_token: str = ""
+
+
+class ApiKey(msgspec.Struct, frozen=True):
+    """A new API key; the plain ``api_key`` is shown this once."""
+
+    key_id: str
+    api_key: str
+    key_prefix: str = ""
+
+
+class KeyInfo(msgspec.Struct, frozen=True):
+    """A key in a list, without its secret. Times are as the server writes them."""
+
+    key_id: str
+    key_prefix: str = ""
+    label: str | None = None
+    created_at: str | int | None = None
+    expires_at: str | int | None = None
+    revoked_at: str | int | None = None
+
+
+class Session(msgspec.Struct, frozen=True):
+    """An open session. ``cmd_secret`` signs commands and is empty for roles that only watch."""
+
+    session_token: str
+    session_jti: str = ""
+    role: str = ""
+    cmd_secret: str | None = None
+    expires_at: str | int | float | None = None
+
+    def __repr__(self) -> str:
+        """Without the secrets, since representations end up in logs."""
+        return f"Session(session_jti={self.session_jti!r}, role={self.role!r}, expires_at={self.expires_at!r})"
+
+    def expires_at_s(self) -> float | None:
+        """When it ends, seconds since 1970; None when the server did not say."""
+        return _epoch_s(self.expires_at)
+
+
+class _Refreshed(msgspec.Struct):
+    expires_at: str | int | float | None = None
+
+
+_Answer = TypeVar("_Answer")
+
+
+class Api:
+    """An HTTP client for one server.
+
+    Every method raises ``ServerUnreachable`` when there is no answer, an ``ApiError`` for an answer other than 2xx, and
+    ``ProtocolViolation`` for one that is not of the contract's shape.
+    """
+
+    def __init__(self, base: str, *, http: httpx.AsyncClient | None = None) -> None:
+        """``base`` is for instance ``http://127.0.0.1:8000``; an own ``http`` client is used and left open."""
+        self.base = base.rstrip("/")
+        self._owned = http is None
+        self.http = http or httpx.AsyncClient(timeout=TIMEOUT_S)
+
+    async def __aenter__(self) -> Api:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        """Close the connections, unless the HTTP client was handed in."""
+        if self._owned:
+            await self.http.aclose()
+
+    # -- account ------------------------------------------------------------------------------------------------------
+
+    async def signup(self, email: str, password: str) -> Account:
+        """Make an account; the password has 8..128 characters. 409 ``email_already_exists`` for a known e-mail."""
+        return await self._post("/v1/signup", Account, {"email": email, "password": password})
+
+    async def create_key(
+        self, account_id: str, *, auth: httpx.Auth | tuple[str, str] | str, label: str | None = None
+    ) -> ApiKey:
+        """Make an API key. ``auth`` is the account token, or (e-mail, password)."""
+        body = {"account_id": account_id} | ({"label": label} if label else {})
+        return await self._post("/v1/keys", ApiKey, body, auth=auth)
+
+    async def list_keys(self, *, auth: tuple[str, str] | str) -> list[KeyInfo]:
+        """The account's keys."""
+        answer = await self._send("GET", "/v1/keys", auth=auth)
+        return _list_of(answer, KeyInfo, "keys")
+
+    async def revoke_key(self, key_id: str, *, auth: tuple[str, str] | str) -> None:
+        """Revoke a key; its sessions end too."""
+        await self._send("DELETE", f"/v1/keys/{quote(key_id, safe='')}", auth=auth)
+
+    async def agents(self, *, auth: tuple[str, str] | str) -> list[dict[str, Any]]:
+        """The account's agents, as the server lists them. ``auth`` may also be an API key."""
+        answer = await self._send("GET", "/v1/agents", auth=auth)
+        return _list_of(answer, dict[str, Any], "agents")
+
+    # -- sessions -----------------------------------------------------------------------------------------------------
+
+    async def open_session(self, api_key: str, role: Role, agent_id: str | None = None) -> Session:
+        """Open a session; ``agent`` and ``owner_spectator`` need an ``agent_id``."""
+        body = {"api_key": api_key, "role": role} | ({"agent_id": agent_id} if agent_id else {})
+        return await self._post("/v1/sessions", Session, body)
+
+    async def refresh_session(self, session: Session) -> Session:
+        """Extend a session and return it with its new ``expires_at``."""
+        answer = await self._post("/v1/sessions/refresh", _Refreshed, {}, auth=session.session_token)
+        return msgspec.structs.replace(session, expires_at=answer.expires_at)
+
+    async def end_session(self, session: Session) -> None:
+        """Revoke a session."""
+        await self._send("DELETE", "/v1/sessions", auth=session.session_token)
+
+    async def dev_spectator_session(self) -> Session:
+        """A spectator session without a key; servers in production refuse it."""
+        return await self._post("/v1/dev/spectator-session", Session, {})
+
+    async def dev_owner_session(self, agent_id: str) -> Session:
+        """An owner session for any agent; servers in production refuse it."""
+        return await self._post("/v1/dev/owner-session", Session, {"agent_id": agent_id})
+
+    async def snapshot(self, chunk_id: str, token: str) -> Snapshot:
+        """A chunk's static and latest delta."""
+        answer = await self._send("GET", f"/v1/chunks/{quote(chunk_id, safe='')}/snapshot", auth=token)
+        try:
+            return decode_snapshot(answer.content)
+        except ValueError as error:
+            raise ProtocolViolation(f"snapshot of {chunk_id}: {error}") from error
+
+    # -- private ------------------------------------------------------------------------------------------------------
+
+    async def _post(
+        self,
+        path: str,
+        answer_type: type[_Answer],
+        body: dict[str, Any],
+        auth: httpx.Auth | tuple[str, str] | str | None = None,
+    ) -> _Answer:
+        answer = await self._send("POST", path, body, auth)
+        try:
+            return msgspec.json.decode(answer.content, type=answer_type)
+        except ValueError as error:
+            # The text of msgspec's errors names fields and types, never values.
+            raise ProtocolViolation(f"POST {path}: {error}") from error
+
+    async def _send(
+        self,
+        method: str,
+        path: str,
+        body: dict[str, Any] | None = None,
+        auth: httpx.Auth | tuple[str, str] | str | None = None,
+    ) -> httpx.Response:
+        headers = bearer(auth) if isinstance(auth, str) else {}
+        login = auth if not isinstance(auth, str) else None
+        try:
+            answer = await self.http.request(method, self.base + path, json=body, headers=headers, auth=login)
+        except httpx.HTTPError as error:
+            raise ServerUnreachable(f"{method} {self.base}{path}: {type(error).__name__} {error}".rstrip()) from error
+        if not answer.is_success:
+            raise error_of(answer.status_code, answer.headers, answer.content)
+        return answer
+
+
+def bearer(token: str) -> dict[str, str]:
+    """The header that carries a token; tokens never go into a URL."""
+    return {"Authorization": f"Bearer {token}"}
+
+
+def websocket_url(base: str, path: str, query: dict[str, str]) -> str:
+    """The ``ws://`` or ``wss://`` address of a path under ``base``."""
+    scheme, _, rest = base.rstrip("/").partition("://")
+    return f"{'wss' if scheme == 'https' else 'ws'}://{rest}{path}?{httpx.QueryParams(query)}"
+
+
+def error_of(status: int, headers: Any, body: bytes) -> Exception:
+    """The ``ApiError`` of an answer: ``{"detail": "<reason>"}``, or what a proxy put in its place."""
+    reason = f"http_{status}"
+    try:
+        detail = msgspec.json.decode(body, type=dict[str, Any]).get("detail")
+        if isinstance(detail, str) and detail:
+            reason = detail[:REASON_MAX_CHARS]
+    except ValueError:
+        pass
+    seconds = headers.get("retry-after", "")
+    return api_error(status, reason, float(seconds) if seconds.isascii() and seconds.isdigit() else None)
+
+
+def _list_of(answer: httpx.Response, item: type[_Answer], name: str) -> list[_Answer]:
+    try:
+        body = msgspec.json.decode(answer.content)
+        return msgspec.convert(body[name] if isinstance(body, dict) else body, list[item])  # type: ignore[valid-type]
+    except (ValueError, KeyError) as error:
+        raise ProtocolViolation(f"the list of {name}: {error}") from error
+
+
+def _epoch_s(moment: str | int | float | None) -> float | None:
+    """Seconds since 1970 of an ISO text, of seconds or of milliseconds."""
+    if moment is None:
+        return None
+    if isinstance(moment, str):
+        try:
+            when = dt.datetime.fromisoformat(moment)
+        except ValueError:
+            return None
+        return (when if when.tzinfo else when.replace(tzinfo=dt.UTC)).timestamp()
+    # Seconds pass 10**11 in the year 5138, milliseconds did in 1973.
+    return moment / 1000 if moment > 1e11 else float(moment)

@@ -1,0 +1,404 @@
+"""Typed messages of the wire contract, tolerant of what it may grow.
+
+One class per event. Unknown fields are ignored; an unknown event, or a known one of an unexpected shape, becomes an
+``UnknownEvent`` and never an exception, so that a newer server does not break an older client. ``decode_ws`` reads the
+WebSocket envelope (``payload`` inside), ``decode_sse`` the flat form. Why msgspec:
+docs/decisions/0030-client-messages.md.
+
+Coordinates are local to a chunk: ``x`` grows to the east, ``y`` to the north, both 0..49; grids are indexed
+``grid[y][x]``.
+"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar, Literal, TypeAlias, TypeVar
+
+import msgspec
+
+__all__ = [
+    "AgentView",
+    "Blocker",
+    "Challenge",
+    "ChunkClosed",
+    "ChunkDelta",
+    "ChunkStatic",
+    "ChunkTransition",
+    "CommandAck",
+    "CommandResult",
+    "Direction",
+    "ErrorEvent",
+    "Event",
+    "Heartbeat",
+    "NodeSpec",
+    "NodeState",
+    "NpcView",
+    "PrivateDelta",
+    "ResyncRequired",
+    "SessionReady",
+    "Snapshot",
+    "UnknownEvent",
+    "WorldEvent",
+    "decode_snapshot",
+    "decode_sse",
+    "decode_ws",
+    "encode",
+]
+
+Direction: TypeAlias = Literal["N", "E", "S", "W"]
+
+
+class Cell(msgspec.Struct, frozen=True, gc=False):
+    """A cell of a chunk."""
+
+    x: int
+    y: int
+
+
+# -- parts ------------------------------------------------------------------------------------------------------------
+
+
+class AgentView(msgspec.Struct, frozen=True, gc=False):
+    """An agent as everybody sees it. ``activity_state`` is idle, moving or harvesting (or what a newer server adds)."""
+
+    id: str
+    x: int
+    y: int
+    activity_state: str = "idle"
+    name: str | None = None
+
+
+class NpcView(msgspec.Struct, frozen=True, gc=False):
+    """A creature that nobody plays."""
+
+    id: str
+    x: int
+    y: int
+    kind: str = ""
+
+
+class NodeSpec(msgspec.Struct, frozen=True, gc=False):
+    """What is fixed about a resource node. Its cell is a wall; harvest from a cell beside it. Times are in ticks."""
+
+    node_id: str
+    x: int
+    y: int
+    type: str = "gold"
+    max_remaining: int = 0
+    harvest_ticks_per_unit: int = 0
+    regen_ticks: int = 0
+
+
+class NodeState(msgspec.Struct, frozen=True, gc=False):
+    """What changes about a resource node: ``state`` is available, depleted or regenerating."""
+
+    node_id: str
+    remaining: int = 0
+    state: str = "available"
+    version: int = 0
+
+
+class Size(msgspec.Struct, frozen=True, gc=False):
+    """Width and height in cells."""
+
+    w: int = 50
+    h: int = 50
+
+
+class Blocker(msgspec.Struct, frozen=True, gc=False):
+    """Who stood in the way, and where."""
+
+    id: str = ""
+    x: int | None = None
+    y: int | None = None
+
+
+WorldEvent: TypeAlias = dict[str, Any]
+"""One of a delta's ``events`` as the server sent it; its ``type`` is chat, blocked, resource_harvest, ..."""
+
+
+# -- events -----------------------------------------------------------------------------------------------------------
+
+
+class Event(msgspec.Struct, kw_only=True):
+    """What every event carries.
+
+    Attributes:
+        event_id: Where the stream can be resumed from, empty for events that can't be replayed.
+        trace_id: The server's trace id.
+        server_ts_ms: The server's wall clock, milliseconds since 1970.
+        raw: The JSON object that it was read from: the payload alone, or the flat form over SSE.
+    """
+
+    TYPE: ClassVar[str] = ""
+
+    event_id: str = msgspec.field(default="", name="@event_id")
+    trace_id: str = msgspec.field(default="", name="@trace_id")
+    server_ts_ms: int = msgspec.field(default=0, name="@server_ts_ms")
+    raw: bytes = msgspec.field(default=b"", name="@raw")
+
+    @property
+    def type(self) -> str:
+        """The event's name on the wire."""
+        return self.TYPE
+
+
+class SessionReady(Event):
+    """The first event of every connection. ``resumed``: the agent had not left the world since the last one."""
+
+    TYPE = "session_ready"
+    role: str = ""
+    channel_id: str = ""
+    chunk_id: str | None = None
+    agent_id: str | None = None
+    resumed: bool = False
+
+
+class ChunkStatic(Event):
+    """A chunk's terrain: ``tiles`` and ``grid`` by rows, row 0 is the south edge; grid 0 is floor, 1 is wall."""
+
+    TYPE = "chunk_static"
+    chunk_id: str
+    size: Size = Size()
+    tiles: list[str] = []
+    grid: list[list[int]] = []
+    resource_nodes: list[NodeSpec] = []
+    neighbors: dict[str, str | None] = {}
+    tick_base: int = 0
+
+
+class ChunkDelta(Event):
+    """The whole present state of a chunk's moving things at ``tick``, and what happened in it."""
+
+    TYPE = "chunk_delta"
+    chunk_id: str
+    tick: int
+    agents: list[AgentView] = []
+    npcs: list[NpcView] = []
+    resources: list[NodeState] = []
+    events: list[WorldEvent] = []
+
+
+class ChunkTransition(Event):
+    """The agent has changed chunks; the destination's static and delta follow."""
+
+    TYPE = "chunk_transition"
+    agent_id: str
+    from_chunk_id: str
+    to_chunk_id: str
+    from_cell: Cell = msgspec.field(name="from")
+    to_cell: Cell = msgspec.field(name="to")
+    tick: int = 0
+
+
+class Inventory(msgspec.Struct, frozen=True, gc=False):
+    """What an agent carries."""
+
+    gold: int = 0
+
+
+class PrivateDelta(Event):
+    """What only the agent and its owner see."""
+
+    TYPE = "agent_private_delta"
+    agent_id: str
+    tick: int = 0
+    inventory: Inventory = Inventory()
+    activity_state: str = "idle"
+
+
+class Challenge(Event):
+    """What has to be signed and solved before a command is taken. ``expires_at`` is signed as it came."""
+
+    TYPE = "command_challenge"
+    client_cmd_id: str
+    server_cmd_id: str
+    nonce: str
+    expires_at: int | float | str
+    difficulty: int
+    channel_id: str
+
+
+class CommandAck(Event):
+    """The server's decision about a command, once for each."""
+
+    TYPE = "command_ack"
+    accepted: bool
+    client_cmd_id: str = ""
+    server_cmd_id: str | None = None
+    started_tick: int | None = None
+    reason: str | None = None
+    retry_after_ms: int | None = None
+
+
+class CommandResult(Event):
+    """How an accepted command ended, once for each: ``status`` is completed or failed."""
+
+    TYPE = "command_result"
+    status: str
+    client_cmd_id: str = ""
+    server_cmd_id: str | None = None
+    reason: str | None = None
+    ended_tick: int | None = None
+    blocked_at: Cell | None = None
+    blocker: Blocker | None = None
+
+
+class Heartbeat(Event):
+    """A sign of life."""
+
+    TYPE = "heartbeat"
+
+
+class ErrorEvent(Event):
+    """The server could not use a frame that we sent."""
+
+    TYPE = "error"
+    reason: str = "unknown"
+
+
+class ResyncRequired(Event):
+    """What was missed is no longer kept; static and delta follow."""
+
+    TYPE = "resync_required"
+    chunk_id: str | None = None
+    snapshot_url: str | None = None
+
+
+class ChunkClosed(Event):
+    """The chunk was removed; a spectator's stream ends here."""
+
+    TYPE = "chunk_closed"
+    chunk_id: str | None = None
+
+
+class UnknownEvent(Event):
+    """An event that this version does not know, or a known one whose shape it does not know."""
+
+    name: str = ""
+    fields: dict[str, Any] = {}
+    problem: str | None = None
+
+    @property
+    def type(self) -> str:
+        """The event's name on the wire."""
+        return self.name
+
+
+class Snapshot(msgspec.Struct):
+    """The answer of ``GET /v1/chunks/{chunk_id}/snapshot``."""
+
+    chunk_static: ChunkStatic
+    latest_delta: ChunkDelta | None = None
+
+
+# -- decoding ---------------------------------------------------------------------------------------------------------
+
+
+class _Envelope(msgspec.Struct, gc=False):
+    type: str
+    payload: msgspec.Raw = msgspec.Raw(b"{}")
+    event_id: str | None = None
+    trace_id: str | None = None
+    server_ts_ms: int | None = None
+
+
+class _FlatHead(msgspec.Struct, gc=False):
+    type: str | None = None
+    trace_id: str | None = None
+    server_ts_ms: int | None = None
+
+
+_Type = TypeVar("_Type")
+_KNOWN: tuple[type[Event], ...] = (
+    SessionReady,
+    ChunkStatic,
+    ChunkDelta,
+    ChunkTransition,
+    PrivateDelta,
+    Challenge,
+    CommandAck,
+    CommandResult,
+    Heartbeat,
+    ErrorEvent,
+    ResyncRequired,
+    ChunkClosed,
+)
+_DECODERS: dict[str, msgspec.json.Decoder[Any]] = {kind.TYPE: msgspec.json.Decoder(kind) for kind in _KNOWN}
+_ENVELOPE = msgspec.json.Decoder(_Envelope)
+_HEAD = msgspec.json.Decoder(_FlatHead)
+_ANY_OBJECT = msgspec.json.Decoder(dict[str, Any])
+_SNAPSHOT = msgspec.json.Decoder(Snapshot)
+
+
+def decode_ws(frame: str | bytes) -> Event:
+    """Read one WebSocket message: ``{"type", "event_id"?, "trace_id", "server_ts_ms", "payload": {...}}``.
+
+    Raises:
+        msgspec.DecodeError: The frame is not a JSON object with a ``type`` at all.
+    """
+    envelope = _read(_ENVELOPE, frame)
+    event = _decode(envelope.type, bytes(envelope.payload))
+    event.event_id = envelope.event_id or ""
+    event.trace_id = envelope.trace_id or ""
+    event.server_ts_ms = envelope.server_ts_ms or 0
+    return event
+
+
+def decode_sse(name: str, data: str, event_id: str = "") -> Event:
+    """Read one server-sent event: ``data`` is JSON with the payload's fields beside ``type``.
+
+    Args:
+        name: The ``event:`` field; empty or ``message`` falls back to the ``type`` inside the JSON.
+        data: The ``data:`` field.
+        event_id: The ``id:`` field of this event, empty without one.
+
+    Raises:
+        msgspec.DecodeError: ``data`` is not a JSON object.
+    """
+    raw = data.encode()
+    head = _read(_HEAD, raw)
+    kind = name if name and name != "message" else (head.type or "")
+    event = _decode(kind, raw)
+    event.event_id = event_id
+    event.trace_id = head.trace_id or ""
+    event.server_ts_ms = head.server_ts_ms or 0
+    return event
+
+
+def decode_snapshot(body: bytes) -> Snapshot:
+    """Read a snapshot answer.
+
+    Raises:
+        msgspec.DecodeError: It does not have the contract's shape.
+    """
+    return _read(_SNAPSHOT, body)
+
+
+def encode(kind: str, payload: dict[str, Any]) -> str:
+    """A WebSocket message of ours as text; the server takes text frames only."""
+    return msgspec.json.encode({"type": kind, "payload": payload}).decode()
+
+
+def _read(decoder: msgspec.json.Decoder[_Type], text: str | bytes) -> _Type:
+    try:
+        return decoder.decode(text)
+    except (RecursionError, UnicodeError) as error:
+        raise msgspec.DecodeError(f"not a message: {type(error).__name__}") from error
+
+
+def _decode(kind: str, raw: bytes) -> Event:
+    decoder = _DECODERS.get(kind)
+    problem = None
+    if decoder is not None:
+        try:
+            event: Event = _read(decoder, raw)
+        except msgspec.ValidationError as error:
+            problem = str(error)
+        else:
+            event.raw = raw
+            return event
+    try:
+        fields = _read(_ANY_OBJECT, raw)
+    except msgspec.ValidationError:
+        fields = {}
+    return UnknownEvent(name=kind, fields=fields, problem=problem, raw=raw)
