@@ -57,7 +57,9 @@ return {'made', new}
 """,
 )
 
-UNLOCK = Script("unlock", "if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end return 0")
+UNLOCK = Script(
+    "unlock", "if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end return 0"
+)
 
 # Everything that forbids the collection is checked in the same step that unlinks.
 COLLECT = Script(

@@ -1,0 +1,79 @@
+"""Commands on their way to shards: one batch at a time per shard, growing by itself with the load.
+
+A Ray call costs about a millisecond whatever it carries, and calls of one caller may overtake each other.  So each
+shard has one call under way; what arrives meanwhile goes in the next one, in order.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from cluster.peers import ShardClient, ShardUnavailable, WorldReloaded
+
+if TYPE_CHECKING:
+    from cluster.shard.runtime import CommandTuple, DecisionTuple
+
+BATCH_MOST = 256
+WAITING_MOST = 5_000
+CALL_TIMEOUT_S = 2.0
+
+
+class CommandLanes:
+    """A queue and a sender per shard.  At ``WAITING_MOST`` waiting commands of a shard, more are refused."""
+
+    def __init__(self, peers: ShardClient) -> None:
+        self._peers = peers
+        self._waiting: dict[int, list[tuple[CommandTuple, asyncio.Future[DecisionTuple]]]] = {}
+        self._senders: dict[int, asyncio.Task[None]] = {}
+
+    async def send(self, shard: int, command: CommandTuple) -> DecisionTuple:
+        """Have ``command`` decided by ``shard``.
+
+        Raises:
+            ShardUnavailable: no answer, or the lane is full; it may be sent again.
+            WorldReloaded: it had no effect; send it again.
+        """
+        lane = self._waiting.setdefault(shard, [])
+        if len(lane) >= WAITING_MOST:
+            raise ShardUnavailable(f"more than {WAITING_MOST} commands wait for shard {shard}")
+        future: asyncio.Future[DecisionTuple] = asyncio.get_running_loop().create_future()
+        lane.append((command, future))
+        sender = self._senders.get(shard)
+        if sender is None or sender.done():
+            self._senders[shard] = asyncio.create_task(self._drain(shard), name=f"lane-{shard}")
+        return await future
+
+    async def close(self) -> None:
+        """End the senders; what waits fails as unavailable."""
+        for sender in self._senders.values():
+            sender.cancel()
+        await asyncio.gather(*self._senders.values(), return_exceptions=True)
+        for lane in self._waiting.values():
+            _fail(lane, ShardUnavailable("the gateway is stopping"))
+            lane.clear()
+
+    async def _drain(self, shard: int) -> None:
+        lane = self._waiting[shard]
+        while lane:
+            batch = lane[:BATCH_MOST]
+            del lane[:BATCH_MOST]
+            try:
+                decisions = await self._peers.call(
+                    shard, "submit", [command for command, _ in batch], timeout_s=CALL_TIMEOUT_S
+                )
+            except (ShardUnavailable, WorldReloaded) as error:
+                _fail(batch, error)
+                continue
+            except BaseException:
+                _fail(batch, ShardUnavailable(f"shard {shard}: the call was broken off"))
+                raise
+            for (_, future), decision in zip(batch, decisions, strict=True):
+                if not future.done():
+                    future.set_result(decision)
+
+
+def _fail(batch: list[tuple[CommandTuple, asyncio.Future[DecisionTuple]]], error: Exception) -> None:
+    for _, future in batch:
+        if not future.done():
+            future.set_exception(error)

@@ -1,0 +1,172 @@
+"""The gateway's way to the shards: ``api.ports.World`` over a ``ShardClient``.
+
+Where an agent is, its record says; who owns that place, the chunk's hash says.  The router remembers both and is put
+right by a shard that answers ``moved``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import OrderedDict
+
+import structlog
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+
+from api.ports import Decision, JoinOutcome, SubmittedCommand, WorldFull, WorldUnavailable
+from cluster import graph
+from cluster.graph import CLAIM, CLAIM_PRESENCE_MS, LOCATE, Located
+from cluster.lanes import CommandLanes
+from cluster.peers import ShardClient, ShardUnavailable, WorldReloaded
+from cluster.spawning import SpawnPlan
+from streaming import keys
+from streaming.batch import RedisBatch
+
+log = structlog.get_logger(__name__)
+
+JOIN_TIMEOUT_S = 10.0
+SUBMIT_TIMEOUT_S = 3.0
+CALL_TIMEOUT_S = 3.0
+PAUSE_FIRST_S = 0.02
+PAUSE_MOST_S = 0.25
+ROUTES_MOST = 50_000
+PROBLEM_TIMEOUT_S = 0.8
+TICK_AGE_MOST_S = 3.0
+
+
+class Router:
+    """Joins agents and submits their commands, wherever their shard is at the moment."""
+
+    def __init__(self, redis: Redis, batch: RedisBatch, peers: ShardClient, *, spawn_capacity: int) -> None:
+        self._redis = redis
+        self._batch = batch
+        self._peers = peers
+        self._lanes = CommandLanes(peers)
+        self._spawn = SpawnPlan(redis, spawn_capacity)
+        self._routes: OrderedDict[str, int] = OrderedDict()
+
+    async def close(self) -> None:
+        """End what is under way."""
+        await self._lanes.close()
+
+    # -- joining --
+
+    async def join(self, agent_id: str, account_id: str, trace_id: str) -> JoinOutcome:
+        """See ``api.ports.World.join``."""
+        deadline = time.monotonic() + JOIN_TIMEOUT_S
+        pause = PAUSE_FIRST_S
+        full: set[str] = set()
+        while time.monotonic() < deadline:
+            try:
+                outcome = await self._try_join(agent_id, full)
+            except (ShardUnavailable, WorldReloaded, RedisError, OSError, TimeoutError) as error:
+                log.info("join_tried_again", agent_id=agent_id, trace_id=trace_id, error=repr(error))
+                outcome = None
+            if outcome is not None:
+                return outcome
+            await asyncio.sleep(pause)
+            pause = min(pause * 2, PAUSE_MOST_S)
+        raise WorldUnavailable(f"no shard seated {agent_id} within {JOIN_TIMEOUT_S} s")
+
+    async def _try_join(self, agent_id: str, full: set[str]) -> JoinOutcome | None:
+        at = await self._locate(agent_id)
+        if at.chunk_id and at.owner is not None and at.chunk_id not in full:
+            return await self._seat(agent_id, at.chunk_id, at.owner, full)
+        chunk_id = await self._spawn.choose(full)
+        if chunk_id is None:
+            raise WorldFull("no chunk has room and none can be made")
+        args = (at.chunk_id, chunk_id, agent_id, CLAIM_PRESENCE_MS)
+        answer = await self._batch.eval(CLAIM, [keys.agent(agent_id)], args)
+        if answer[0] != b"ok":
+            self._spawn.forget()
+            return None
+        return await self._seat(agent_id, chunk_id, int(answer[1]), full)
+
+    async def _seat(self, agent_id: str, chunk_id: str, shard: int, full: set[str]) -> JoinOutcome | None:
+        answer = await self._peers.call(shard, "join", agent_id, chunk_id, timeout_s=CALL_TIMEOUT_S)
+        if answer[0] in ("here", "seated"):
+            self._remember(agent_id, shard)
+            return JoinOutcome(chunk_id=chunk_id, resumed=answer[0] == "here")
+        if answer[0] == "full":
+            full.add(chunk_id)
+            self._spawn.is_full(chunk_id)
+        return None
+
+    # -- commands --
+
+    async def submit(self, command: SubmittedCommand) -> Decision:
+        """See ``api.ports.World.submit``."""
+        agent_id = command.agent_id
+        words = (
+            agent_id,
+            command.server_cmd_id,
+            command.client_cmd_id,
+            command.cmd,
+            command.trace_id,
+            command.deadline_ms,
+        )
+        deadline = time.monotonic() + SUBMIT_TIMEOUT_S
+        pause = PAUSE_FIRST_S
+        why = "no shard answered"
+        while time.monotonic() < deadline:
+            try:
+                shard = await self._route(agent_id, command.trace_id)
+                outcome, accepted, reason, retry_after_ms, started = await self._lanes.send(shard, words)
+                if outcome == "decided":
+                    return Decision(accepted, reason, started, retry_after_ms)
+                why = f"shard {shard} does not hold the agent"
+            except (ShardUnavailable, WorldReloaded, RedisError, OSError, TimeoutError) as error:
+                why = repr(error)
+            self._routes.pop(agent_id, None)
+            await asyncio.sleep(pause)
+            pause = min(pause * 2, PAUSE_MOST_S)
+        raise WorldUnavailable(why)
+
+    async def _route(self, agent_id: str, trace_id: str) -> int:
+        shard = self._routes.get(agent_id)
+        if shard is not None:
+            return shard
+        at = await self._locate(agent_id)
+        if at.owner is None or not at.here:
+            # The world has let it go while its socket lived on (an outage longer than the grace time).
+            await self.join(agent_id, "", trace_id)
+            at = await self._locate(agent_id)
+        if at.owner is None:
+            raise ShardUnavailable(f"{agent_id} is nowhere")
+        self._remember(agent_id, at.owner)
+        return at.owner
+
+    async def _locate(self, agent_id: str) -> Located:
+        return graph.located(await self._batch.eval(LOCATE, [keys.agent(agent_id)], []))
+
+    def _remember(self, agent_id: str, shard: int) -> None:
+        self._routes[agent_id] = shard
+        self._routes.move_to_end(agent_id)
+        if len(self._routes) > ROUTES_MOST:
+            self._routes.popitem(last=False)
+
+    # -- state --
+
+    async def problems(self) -> list[str]:
+        """Why the world can't serve: shards that don't answer, stand still or wait for Redis."""
+        info = await graph.read_world(self._redis)
+        if info is None:
+            return ["world_missing"]
+        found = await asyncio.gather(*(self._problem(shard) for shard in range(info.shard_count)))
+        return [problem for problem in found if problem]
+
+    async def _problem(self, shard: int) -> str | None:
+        try:
+            state = await self._peers.call(shard, "describe", timeout_s=PROBLEM_TIMEOUT_S)
+        except (ShardUnavailable, WorldReloaded):
+            return f"shard_{shard}_unavailable"
+        if state["stalled"]:
+            return f"shard_{shard}_waits_for_redis"
+        age = state["last_tick_age_s"]
+        return f"shard_{shard}_does_not_tick" if age is None or age > TICK_AGE_MOST_S else None
+
+    async def metrics(self) -> bytes:
+        """Metrics of all shards in Prometheus text form."""
+        return b""
+

@@ -1,0 +1,169 @@
+"""The target's side of a crossing between shards: promising cells, and seating who arrives.
+
+A promised cell is a field of ``resv:{chunk}`` with a deadline on Redis' clock, and counts as taken in memory.  The source's
+commit puts the agent into ``inbox:{chunk}`` only while the promise stands.  So a cell may be freed only when, in one look at
+Redis, the deadline has passed and no arrival is there: from then on none can come.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import orjson
+from redis.exceptions import RedisError
+
+from streaming import keys
+from streaming.lua import Script
+from world.ids import AgentId, ChunkId, HandoffId
+from world.inputs import Arrive, Release, Reserve
+from world.records import AgentRecord
+
+if TYPE_CHECKING:
+    from cluster.shard.runtime import ShardRuntime
+
+#: (handoff_id, agent_id, chunk_id, x, y) of a request to promise a cell.
+ReserveTuple = tuple[str, str, str, int, int]
+
+#: ("ok",) | ("blocked", id, x, y) | ("gone",)
+ReserveAnswer = tuple[Any, ...]
+
+EXPIRE = Script(
+    "expire_promise",
+    """
+if redis.call('HEXISTS', 'inbox:' .. ARGV[1], ARGV[3]) == 1 then return 'arrived' end
+local held = redis.call('HGET', 'resv:' .. ARGV[1], ARGV[2])
+if held then
+  local id, deadline = string.match(held, '^(%S+) (%d+)$')
+  local t = redis.call('TIME')
+  if id == ARGV[3] and ARGV[4] == '0' and tonumber(deadline) > t[1] * 1000 + math.floor(t[2] / 1000) then return 'alive' end
+  if id == ARGV[3] then redis.call('HDEL', 'resv:' .. ARGV[1], ARGV[2]) end
+end
+return 'free'
+""",
+)
+
+
+@dataclass(slots=True)
+class Promise:
+    """A cell kept for an arrival, until ``look_at`` on the monotonic clock; then Redis is asked."""
+
+    handoff_id: str
+    chunk_id: str
+    x: int
+    y: int
+    look_at: float
+
+
+class Arrivals:
+    """Promises of this shard's cells, by handoff."""
+
+    def __init__(self, runtime: ShardRuntime) -> None:
+        self._rt = runtime
+        self._promises: dict[str, Promise] = {}
+
+    def __len__(self) -> int:
+        return len(self._promises)
+
+    def forget(self) -> None:
+        """Drop what is in memory; ``recover`` brings it back from Redis."""
+        self._promises.clear()
+
+    # -- promising --
+
+    async def reserve(self, requests: Sequence[ReserveTuple]) -> list[ReserveAnswer]:
+        """Promise cells, each answered on its own; asking again with the same handoff renews its promise.
+
+        Raises:
+            ShardUnavailable, WorldReloaded: nothing was promised.
+        """
+        rt = self._rt
+        rt.check_open()
+        answers: list[ReserveAnswer] = []
+        for chunk_id in {request[2] for request in requests}:
+            await rt.loader.ensure(chunk_id)
+        for request in requests:
+            answers.append(self._promise(request))
+        await rt.flush()
+        return answers
+
+    def _promise(self, request: ReserveTuple) -> ReserveAnswer:
+        rt = self._rt
+        handoff_id, agent_id, chunk_id, x, y = request
+        if ChunkId(chunk_id) not in rt.world.chunk_ids:
+            return ("gone",)
+        answer = rt.world.apply(Reserve(HandoffId(handoff_id), AgentId(agent_id), ChunkId(chunk_id), x, y))
+        if not answer.ok:
+            blocker = answer.blocker
+            return ("blocked", blocker.id, blocker.x, blocker.y) if blocker is not None else ("gone",)
+        ttl_s = rt.config.reservation_ttl_s
+        self._keep(handoff_id, chunk_id, x, y, ttl_s)
+        rt.extra.append(lambda batch: batch.reserve(chunk_id, (x, y), handoff_id, int(ttl_s * 1000)))
+        return ("ok",)
+
+    async def release(self, requests: Sequence[tuple[str, str]]) -> None:
+        """The source gave these handoffs up: free their cells, unless an arrival is in the inbox after all."""
+        for handoff_id, _ in requests:
+            promise = self._promises.get(handoff_id)
+            if promise is not None:
+                await self._expire(promise, given_up=True)
+
+    def recover(self, chunk_id: str, promised: dict[bytes, bytes]) -> None:
+        """Take up the promises that stand in Redis for a chunk just loaded."""
+        for cell, value in promised.items():
+            x, y = (int(part) for part in cell.split(b","))
+            handoff_id = value.split(b" ")[0].decode()
+            self._rt.world.apply(Reserve(HandoffId(handoff_id), AgentId(""), ChunkId(chunk_id), x, y))
+            self._keep(handoff_id, chunk_id, x, y, 0.0)
+
+    def _keep(self, handoff_id: str, chunk_id: str, x: int, y: int, ttl_s: float) -> None:
+        self._promises[handoff_id] = Promise(handoff_id, chunk_id, x, y, time.monotonic() + ttl_s + 0.5)
+
+    def drop_chunk(self, chunk_id: str) -> None:
+        """The chunk has left this shard, promises and all."""
+        for promise in [p for p in self._promises.values() if p.chunk_id == chunk_id]:
+            del self._promises[promise.handoff_id]
+
+    # -- seating --
+
+    async def seat(self) -> None:
+        """Seat everybody who waits in the inboxes of chunks with promised cells, and free what has run out.
+
+        Applies to memory; the caller commits.
+        """
+        if not self._promises:
+            return
+        chunks = sorted({promise.chunk_id for promise in self._promises.values()})
+        pipe = self._rt.redis.pipeline(transaction=False)
+        for chunk_id in chunks:
+            pipe.hgetall(keys.inbox(chunk_id))
+        try:
+            inboxes = await pipe.execute()
+        except (RedisError, OSError, TimeoutError):
+            return  # the next tick looks again
+        for chunk_id, inbox in zip(chunks, inboxes, strict=True):
+            for handoff, arrival in sorted(inbox.items()):
+                self._seat_one(chunk_id, handoff.decode(), orjson.loads(arrival))
+        now = time.monotonic()
+        for promise in [p for p in self._promises.values() if p.look_at <= now]:
+            self._rt.errand(self._expire(promise))
+            promise.look_at = now + 1.0
+
+    def _seat_one(self, chunk_id: str, handoff_id: str, arrival: dict[str, Any]) -> None:
+        rt = self._rt
+        if ChunkId(chunk_id) not in rt.world.chunk_ids or handoff_id not in self._promises:
+            return
+        record = AgentRecord.from_json(arrival["record"])
+        x, y = arrival["x"], arrival["y"]
+        rt.world.apply(Arrive(HandoffId(handoff_id), record, ChunkId(chunk_id), x, y))
+        del self._promises[handoff_id]
+        rt.extra.append(lambda batch: batch.seated(chunk_id, (x, y), handoff_id))
+
+    async def _expire(self, promise: Promise, *, given_up: bool = False) -> None:
+        cell = f"{promise.x},{promise.y}"
+        args = (promise.chunk_id, cell, promise.handoff_id, "1" if given_up else "0")
+        answer = await self._rt.redis.eval(EXPIRE.source, 0, *args)
+        if answer == b"free" and self._promises.pop(promise.handoff_id, None) is not None:
+            self._rt.world.apply(Release(HandoffId(promise.handoff_id), ChunkId(promise.chunk_id)))

@@ -1,0 +1,20 @@
+"""What a shard's runtime needs to know besides the rules of the game."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class ShardConfig:
+    """Times and bounds of a shard.  Seconds unless the name says otherwise."""
+
+    tick_hz: float = 5.0
+    back_to_back_most: int = 5
+    replay_window_ticks: int = 300
+    reservation_ttl_s: float = 10.0
+    grant_usable_s: float = 5.0
+    reserve_timeout_s: float = 2.0
+    presence_interval_s: float = 1.0
+    presence_pause_after_stall_s: float = 20.0
+    refuse_after_stall_s: float = 1.0

@@ -1,0 +1,97 @@
+"""The source's side of a crossing between shards: asking for a cell, and telling the core the answer.
+
+The core asks (``ReserveWanted``) and goes on ticking; here the requests of a tick travel in one call per target shard.  The
+answer becomes ``Granted`` or ``Denied`` before the next tick, whose commit carries the agent over.  No answer: the core asks again.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from cluster.peers import ShardUnavailable, WorldReloaded
+from streaming import keys
+from world.inputs import Denied, Granted, Occupant
+from world.outputs import ReleaseWanted, ReserveWanted
+
+if TYPE_CHECKING:
+    from cluster.shard.arrivals import ReserveAnswer
+    from cluster.shard.runtime import ShardRuntime
+
+
+class Departures:
+    """Requests on their way to other shards, one call at a time per target."""
+
+    def __init__(self, runtime: ShardRuntime) -> None:
+        self._rt = runtime
+        self._waiting: dict[int, list[ReserveWanted]] = {}
+        self._busy: set[int] = set()
+
+    def forget(self) -> None:
+        """Drop what waits; the core asks again after a reload."""
+        self._waiting.clear()
+
+    def ask(self, requests: Iterable[ReserveWanted]) -> None:
+        """Send requests to the owners of their chunks."""
+        self._rt.errand(self._route(list(requests)))
+
+    def ask_again(self) -> None:
+        """Start calls for targets that have requests waiting and no call under way."""
+        for shard in sorted(self._waiting):
+            self._kick(shard)
+
+    async def release(self, request: ReleaseWanted) -> None:
+        """Tell the target that nobody will come; if it does not hear, the promise runs out by itself."""
+        owner = await self._rt.redis.hget(keys.chunk(request.to_chunk), "shard")
+        if owner is not None and int(owner) != self._rt.shard:
+            args = [(request.handoff_id, request.to_chunk)]
+            await self._rt.peers.call(int(owner), "release", args, timeout_s=self._rt.config.reserve_timeout_s)
+
+    async def _route(self, requests: list[ReserveWanted]) -> None:
+        pipe = self._rt.redis.pipeline(transaction=False)
+        for request in requests:
+            pipe.hget(keys.chunk(request.to_chunk), "shard")
+        for request, owner in zip(requests, await pipe.execute(), strict=True):
+            if owner is None:
+                self._rt.neighbors.lost(request)
+                continue
+            self._waiting.setdefault(int(owner), []).append(request)
+        self.ask_again()
+
+    def _kick(self, shard: int) -> None:
+        if shard not in self._busy and self._waiting.get(shard):
+            self._busy.add(shard)
+            self._rt.errand(self._drain(shard))
+
+    async def _drain(self, shard: int) -> None:
+        try:
+            while requests := self._waiting.pop(shard, []):
+                await self._call(shard, requests)
+        finally:
+            self._busy.discard(shard)
+
+    async def _call(self, shard: int, requests: list[ReserveWanted]) -> None:
+        rt = self._rt
+        asked_at, generation = time.monotonic(), rt.generation
+        args = [(r.handoff_id, r.agent_id, r.to_chunk, r.x, r.y) for r in requests]
+        try:
+            if shard == rt.shard:  # the chunk came to this shard meanwhile, or is not loaded yet
+                answers = await rt.arrivals.reserve(args)
+            else:
+                answers = await rt.peers.call(shard, "reserve", args, timeout_s=rt.config.reserve_timeout_s)
+        except (ShardUnavailable, WorldReloaded):
+            return  # nothing is known, nothing is assumed: the core asks again with the same handoff
+        if rt.generation != generation or time.monotonic() - asked_at > rt.config.grant_usable_s:
+            return  # too old to build a commit on
+        for request, answer in zip(requests, answers, strict=True):
+            self._tell(request, answer)
+
+    def _tell(self, request: ReserveWanted, answer: ReserveAnswer) -> None:
+        if answer[0] == "ok":
+            self._rt.world.apply(Granted(request.handoff_id, request.agent_id))
+        elif answer[0] == "blocked":
+            blocker = Occupant(answer[1], answer[2], answer[3])
+            self._rt.world.apply(Denied(request.handoff_id, request.agent_id, blocker))
+        else:
+            self._rt.neighbors.lost(request)

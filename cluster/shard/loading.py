@@ -1,0 +1,121 @@
+"""Loading chunks from Redis: at the start of a life, when a chunk was made or given to this shard, after a reload.
+
+A chunk's newest delta holds where everybody stood; what a delta does not show is in the chunk's and the agents'
+records of the same commit.  The terrain comes from the seed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import orjson
+
+from streaming import keys
+from world.ids import ChunkId
+from world.inputs import Load
+from world.records import AgentRecord, ChunkRecord
+
+if TYPE_CHECKING:
+    from cluster.shard.runtime import ShardRuntime
+
+LOAD_AT_ONCE = 64
+
+
+class ChunkLoader:
+    """Brings chunks that this shard owns into its memory."""
+
+    def __init__(self, runtime: ShardRuntime) -> None:
+        self._rt = runtime
+        self._loading: dict[str, asyncio.Task[bool]] = {}
+
+    async def load_owned(self) -> None:
+        """Load every chunk whose hash names this shard."""
+        names = sorted(name.decode() for name in await self._rt.redis.smembers(keys.CHUNKS))
+        pipe = self._rt.redis.pipeline(transaction=False)
+        for name in names:
+            pipe.hget(keys.chunk(name), "shard")
+        owners = await pipe.execute()
+        mine = str(self._rt.shard).encode()
+        owned = [name for name, owner in zip(names, owners, strict=True) if owner == mine]
+        for first in range(0, len(owned), LOAD_AT_ONCE):
+            await asyncio.gather(*(self._load(name) for name in owned[first : first + LOAD_AT_ONCE]))
+
+    async def ensure(self, chunk_id: str) -> bool:
+        """Have the chunk in memory.  False: it is gone or belongs to another shard."""
+        if ChunkId(chunk_id) in self._rt.world.chunk_ids:
+            return True
+        await self._rt.neighbors.closing(chunk_id)
+        task = self._loading.get(chunk_id)
+        if task is None:
+            task = self._loading[chunk_id] = asyncio.create_task(self._load(chunk_id))
+            task.add_done_callback(lambda _: self._loading.pop(chunk_id, None))
+        return await asyncio.shield(task)
+
+    async def _load(self, chunk_id: str) -> bool:
+        """Read the chunk and hand it to the core, with the cells promised in it."""
+        rt = self._rt
+        pipe = rt.redis.pipeline(transaction=True)
+        pipe.hgetall(keys.chunk(chunk_id))
+        pipe.xrevrange(keys.chunk_stream(chunk_id), count=1)
+        pipe.smembers(keys.members(chunk_id))
+        pipe.hgetall(keys.reservations(chunk_id))
+        fields, newest, members, promised = await pipe.execute()
+        if not fields or int(fields[b"shard"]) != rt.shard or ChunkId(chunk_id) in rt.world.chunk_ids:
+            return bool(fields) and int(fields[b"shard"]) == rt.shard
+        last_id, delta = newest_delta(newest)
+        record = chunk_record(chunk_id, fields, tick=int(delta["tick"]) if delta else -1)
+        agents = await self._agents(chunk_id, sorted(member.decode() for member in members), delta)
+        if ChunkId(chunk_id) in rt.world.chunk_ids:
+            return True
+        rt.last_ids[chunk_id] = last_id
+        rt.clock.advance_to(record.tick, time.monotonic())
+        rt.tick = max(rt.tick, record.tick)
+        rt.world.apply(Load(record, agents))
+        rt.arrivals.recover(chunk_id, promised)
+        static = orjson.dumps(rt.world.chunk_static(ChunkId(chunk_id)))
+        rt.extra.append(lambda batch: batch.chunk_static(chunk_id, static))
+        return True
+
+    async def _agents(self, chunk_id: str, members: list[str], delta: dict[str, Any] | None) -> list[AgentRecord]:
+        pipe = self._rt.redis.pipeline(transaction=False)
+        for member in members:
+            pipe.hmget(keys.agent(member), ["chunk", "here", "rec", "at"])
+        shown = {agent["id"]: (agent["x"], agent["y"]) for agent in delta["agents"]} if delta else {}
+        agents = []
+        for member, (chunk, here, rec, at) in zip(members, await pipe.execute(), strict=True):
+            if rec is None or here != b"1" or chunk != chunk_id.encode():
+                continue
+            record = AgentRecord.from_json(orjson.loads(rec))
+            if delta and member in shown and int(delta["tick"]) >= int(at):
+                x, y = shown[member]
+                record = replace(record, x=x, y=y)
+            agents.append(record)
+        return agents
+
+
+def newest_delta(entries: list[Any]) -> tuple[str, dict[str, Any] | None]:
+    """Id and payload of a stream's last entry; ``0-0`` and None for an empty stream."""
+    if not entries:
+        return "0-0", None
+    entry_id, fields = entries[0]
+    payload = orjson.loads(fields[b"m"].split(b"\n", 1)[1])
+    return entry_id.decode(), payload if "agents" in payload else None
+
+
+def chunk_record(chunk_id: str, fields: dict[bytes, bytes], *, tick: int) -> ChunkRecord:
+    """A chunk's record from its hash.  Links, owner and pin in the hash are the truth, whatever ``state`` holds."""
+    neighbors = {d: fields[d.encode()].decode() if d.encode() in fields else None for d in "NESW"}
+    entry = fields[b"entry"].decode() or None
+    fixed = {
+        "chunk_id": chunk_id,
+        "number": int(fields[b"number"]),
+        "entry": entry,
+        "pinned": fields.get(b"pinned") == b"1",
+        "neighbors": neighbors,
+    }
+    state = orjson.loads(fields[b"state"]) if b"state" in fields else {}
+    record = ChunkRecord.from_json(state | fixed)
+    return replace(record, tick=max(record.tick, tick))

@@ -1,0 +1,112 @@
+"""Making neighbours and collecting empty chunks, as the core asks for it."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+import structlog
+
+from cluster import graph
+from cluster.graph import ChunkGone
+from cluster.peers import ShardUnavailable
+from streaming import keys
+from world.ids import ChunkId, Direction
+from world.inputs import Close, Keep, Linked, Unlinked
+from world.outputs import ReserveWanted
+
+if TYPE_CHECKING:
+    from cluster.shard.runtime import ShardRuntime
+
+log = structlog.get_logger(__name__)
+
+UNLINK_TIMEOUT_S = 2.0
+
+
+class Neighbors:
+    """The links of this shard's chunks."""
+
+    def __init__(self, runtime: ShardRuntime) -> None:
+        self._rt = runtime
+        self._closing: dict[str, asyncio.Future[None]] = {}
+
+    async def make(self, chunk_id: ChunkId, direction: Direction) -> None:
+        """Find or make the neighbour on that side, load it when it is ours, and tell the core."""
+        try:
+            neighbor = await graph.ensure_neighbor(self._rt.redis, chunk_id, direction)
+        except ChunkGone:
+            return
+        await self._rt.loader.ensure(neighbor)
+        if chunk_id in self._rt.world.chunk_ids:
+            self._rt.world.apply(Linked(chunk_id, direction, neighbor))
+
+    async def refresh(self, chunk_ids: list[str]) -> None:
+        """Compare the links in memory with Redis: a neighbour was collected or made elsewhere."""
+        for chunk_id in chunk_ids:
+            if ChunkId(chunk_id) not in self._rt.world.chunk_ids:
+                continue
+            sides = await self._rt.redis.hmget(keys.chunk(chunk_id), ["N", "E", "S", "W"])
+            directions: tuple[Direction, ...] = ("N", "E", "S", "W")
+            for direction, side in zip(directions, sides, strict=True):
+                self._set(ChunkId(chunk_id), direction, ChunkId(side.decode()) if side is not None else None)
+
+    def _set(self, chunk_id: ChunkId, direction: Direction, neighbor: ChunkId | None) -> None:
+        present = self._rt.world.neighbors(chunk_id)[direction]
+        if present == neighbor:
+            return
+        if present is not None:
+            self._rt.world.apply(Unlinked(chunk_id, direction))
+        if neighbor is not None:
+            self._rt.world.apply(Linked(chunk_id, direction, neighbor))
+
+    def lost(self, request: ReserveWanted) -> None:
+        """A neighbour that the core believes in has gone: correct the link; the core asks for a new one."""
+        self._rt.errand(self.refresh([request.from_chunk]))
+
+    # -- collecting --
+
+    async def closing(self, chunk_id: str) -> None:
+        """Wait until a collection of the chunk that is under way has ended."""
+        future = self._closing.get(chunk_id)
+        if future is not None:
+            await asyncio.shield(future)
+
+    async def collect(self, chunk_id: ChunkId) -> None:
+        """Take the chunk out of memory, then out of Redis; back into memory when Redis knows better."""
+        rt = self._rt
+        if chunk_id in self._closing or chunk_id not in rt.world.chunk_ids or rt.world.population(chunk_id):
+            return
+        future = self._closing[chunk_id] = asyncio.get_running_loop().create_future()
+        try:
+            rt.world.apply(Close(chunk_id))
+            await rt.flush()
+            answer = await graph.collect(
+                rt.redis, chunk_id, shard=rt.shard, epoch=rt.journal.epoch, tick=rt.tick + 1, trace_id=f"tick-{rt.tick}"
+            )
+        except Exception:
+            answer = ["unknown"]
+            raise
+        finally:
+            del self._closing[chunk_id]
+            future.set_result(None)
+            if answer[0] != "collected" and await rt.loader.ensure(chunk_id):
+                rt.world.apply(Keep(chunk_id))
+        if answer[0] == "collected":
+            rt.last_ids.pop(chunk_id, None)
+            await self._tell_neighbor(answer[1])
+        else:
+            log.info("collection_given_up", shard=rt.shard, chunk_id=chunk_id, why=answer[0])
+
+    async def _tell_neighbor(self, neighbor: str) -> None:
+        if not neighbor:
+            return
+        owner = await self._rt.redis.hget(keys.chunk(neighbor), "shard")
+        if owner is None:
+            return
+        if int(owner) == self._rt.shard:
+            await self.refresh([neighbor])
+            return
+        try:
+            await self._rt.peers.call(int(owner), "refresh", [neighbor], timeout_s=UNLINK_TIMEOUT_S)
+        except ShardUnavailable:
+            log.info("neighbor_not_told", shard=self._rt.shard, chunk_id=neighbor)  # it finds out when it next asks

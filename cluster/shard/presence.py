@@ -1,0 +1,82 @@
+"""Taking agents out of the world whose connection has been gone for longer than the grace time.
+
+Gateways write into ``presence`` until when each of their agents may stand in the world; a gateway that dies stops
+writing, so its agents leave by themselves when nobody takes them over.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import TYPE_CHECKING
+
+import orjson
+import structlog
+from redis.exceptions import RedisError
+
+from cluster.peers import ShardUnavailable, WorldReloaded
+from streaming import keys
+from streaming.journal import Batch
+from world.ids import AgentId
+from world.inputs import Leave
+
+if TYPE_CHECKING:
+    from cluster.shard.runtime import ShardRuntime
+
+log = structlog.get_logger(__name__)
+
+
+class Presence:
+    """The periodic sweep over this shard's agents."""
+
+    def __init__(self, runtime: ShardRuntime) -> None:
+        self._rt = runtime
+        self._not_before = 0.0
+
+    def pause(self) -> None:
+        """Leave everybody alone for a while: Redis was away, so gateways could not write either."""
+        self._not_before = time.monotonic() + self._rt.config.presence_pause_after_stall_s
+
+    async def loop(self) -> None:
+        """Sweep for ever."""
+        self.pause()  # a new life too: the gateways may have been away with the old one
+        while True:
+            await asyncio.sleep(self._rt.config.presence_interval_s)
+            if time.monotonic() < self._not_before:
+                continue
+            try:
+                await self.sweep()
+            except (RedisError, OSError, TimeoutError, WorldReloaded, ShardUnavailable) as error:
+                log.info("presence_sweep_put_off", shard=self._rt.shard, error=repr(error))
+
+    async def sweep(self) -> None:
+        """Take out who has run out of time."""
+        rt = self._rt
+        began = time.monotonic()
+        agents = [agent_id for agent_id in rt.world.agent_ids if not rt.world.is_demo(agent_id)]
+        if not agents:
+            return
+        seconds, micros = await rt.redis.time()
+        now_ms = seconds * 1000 + micros // 1000
+        scores = await rt.redis.zmscore(keys.PRESENCE, agents)
+        left = [
+            agent_id
+            for agent_id, score in zip(agents, scores, strict=True)
+            if (score is None or score < now_ms) and rt.seating.joined_at.get(agent_id, 0.0) < began
+        ]
+        for agent_id in left:
+            self._take_out(agent_id)
+        if left:
+            await rt.flush()
+
+    def _take_out(self, agent_id: AgentId) -> None:
+        rt = self._rt
+        rt.world.apply(Leave(agent_id))
+        rt.seating.joined_at.pop(agent_id, None)
+        payload = orjson.dumps({"agent_id": agent_id, "tick": rt.tick})
+        rt.extra.append(lambda batch: removed_event(batch, agent_id, rt.tick, payload))
+
+
+def removed_event(batch: Batch, agent_id: str, tick: int, payload: bytes) -> None:
+    """Tell the followers of an agent that it has left the world, and forget its presence."""
+    batch.agent_event(agent_id, "agent_removed", f"tick-{tick}", payload)

@@ -1,0 +1,67 @@
+"""Bringing agents into this shard's chunks when they connect."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+import orjson
+
+from streaming import keys
+from streaming.journal import Batch
+from world.ids import AgentId, ChunkId
+from world.inputs import Join, Joined
+from world.records import AgentRecord
+
+if TYPE_CHECKING:
+    from cluster.shard.runtime import ShardRuntime
+
+#: ("here", chunk_id) | ("seated", chunk_id) | ("full",) | ("gone",)
+JoinAnswer = tuple[str, ...]
+
+
+class Seating:
+    """Joins, and when each agent last joined (so that a sweep that began earlier leaves it alone)."""
+
+    def __init__(self, runtime: ShardRuntime) -> None:
+        self._rt = runtime
+        self.joined_at: dict[str, float] = {}
+
+    async def join(self, agent_id: str, chunk_id: str) -> JoinAnswer:
+        """Seat an agent whose record already names ``chunk_id``; an agent that is here stays as it is.
+
+        Raises:
+            ShardUnavailable, WorldReloaded: it was not seated.
+        """
+        rt = self._rt
+        rt.check_open()
+        if not await rt.loader.ensure(chunk_id):
+            return ("gone",)
+        await rt.arrivals.seat()
+        self.joined_at[agent_id] = time.monotonic()
+        if AgentId(agent_id) in rt.world.agent_ids:
+            await rt.flush()
+            return ("here", chunk_id)
+        found = await rt.redis.hget(keys.agent(agent_id), "rec")
+        known = AgentRecord.from_json(orjson.loads(found)) if found else None
+        record, near = fresh_record(agent_id, chunk_id, known)
+        seated = rt.world.apply(Join(record, ChunkId(chunk_id), near))
+        if not isinstance(seated, Joined):
+            return ("full",) if seated.reason == "chunk_full" else ("gone",)
+        rt.extra.append(lambda batch: placed_event(batch, agent_id, chunk_id, seated, rt.tick))
+        await rt.flush()
+        return ("seated", chunk_id)
+
+
+def fresh_record(agent_id: str, chunk_id: str, known: AgentRecord | None) -> tuple[AgentRecord, tuple[int, int] | None]:
+    """The record to join with, and the cell to come back near to: what it owns is kept, what it did is over."""
+    if known is None:
+        return AgentRecord.new(AgentId(agent_id), ChunkId(chunk_id)), None
+    near = (known.x, known.y) if known.chunk_id == chunk_id else None
+    return known, near
+
+
+def placed_event(batch: Batch, agent_id: str, chunk_id: str, seated: Joined, tick: int) -> None:
+    """Tell the followers of an agent where it has appeared."""
+    payload = {"agent_id": agent_id, "chunk_id": chunk_id, "x": seated.x, "y": seated.y, "tick": tick}
+    batch.agent_event(agent_id, "agent_placed", f"tick-{tick}", orjson.dumps(payload))

@@ -1,0 +1,79 @@
+"""Where new agents enter: chunk-0 until it is full, then outward, making chunks when all are full."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Collection
+
+from redis.asyncio import Redis
+
+from cluster import graph
+from cluster.graph import ChunkGone
+from streaming import keys
+from world.ids import DIRECTIONS, ChunkId, Direction
+from world.rules import Rules
+from world.spawn import spawn_order
+from world.terrain import make_terrain
+
+FRESH_S = 0.5
+
+
+class SpawnPlan:
+    """The graph and its population, looked up at most twice a second; a shard's word ``full`` counts at once."""
+
+    def __init__(self, redis: Redis, capacity: int) -> None:
+        self._redis = redis
+        self._capacity = capacity
+        self._order: list[ChunkId] = []
+        self._population: dict[str, int] = {}
+        self._links: dict[str, dict[str, str]] = {}
+        self._read_at = float("-inf")
+
+    def forget(self) -> None:
+        """Look again before the next choice."""
+        self._read_at = float("-inf")
+
+    def is_full(self, chunk_id: str) -> None:
+        """A shard has refused one more there."""
+        self._population[chunk_id] = self._capacity
+
+    async def choose(self, full: Collection[str]) -> ChunkId | None:
+        """The first chunk with room, outward from chunk-0; a new one when there is none; None when none can be made."""
+        await self._refresh()
+        for chunk_id in self._order:
+            if chunk_id not in full and self._population.get(chunk_id, 0) < self._capacity:
+                self._population[chunk_id] = self._population.get(chunk_id, 0) + 1
+                return chunk_id
+        return await self._grow()
+
+    async def _refresh(self) -> None:
+        if time.monotonic() - self._read_at < FRESH_S:
+            return
+        self._links = await graph.read_links(self._redis)
+        self._order = spawn_order(self._links)
+        found = await self._redis.hgetall(keys.POPULATION)
+        self._population = {name.decode(): int(count) for name, count in found.items()}
+        self._read_at = time.monotonic()
+
+    async def _grow(self) -> ChunkId | None:
+        info = await graph.read_world(self._redis)
+        if info is None:
+            return None
+        for chunk_id in self._order:
+            for direction in await self._exits(chunk_id, info.seed):
+                if direction not in self._links.get(chunk_id, {}):
+                    try:
+                        made = await graph.ensure_neighbor(self._redis, chunk_id, direction)
+                    except ChunkGone:
+                        continue
+                    self.forget()
+                    return made
+        return None
+
+    async def _exits(self, chunk_id: str, seed: int) -> list[Direction]:
+        number, entry = await self._redis.hmget(keys.chunk(chunk_id), ["number", "entry"])
+        if number is None:
+            return []
+        side = next((d for d in DIRECTIONS if d == entry.decode()), None) if entry else None
+        exits = make_terrain(seed, int(number), side, Rules()).exits
+        return [d for d in DIRECTIONS if d in exits]

@@ -1,0 +1,77 @@
+"""Event ids: a reader's place, as it is sent to it and comes back from it.
+
+A spectator's is ``{chunk_id}:{tick}:{seq}``.  An owner's or an agent's holds both of its places,
+``{chunk_id}:{tick}:{seq}:{agent_seq}``: that in the stream of the chunk where the agent is, and that in the agent's
+own stream.  ``-`` stands for no chunk (the agent is not in the world), ``0:0`` for nothing of that chunk seen yet.
+
+What comes back is hostile input.  Parsing is strict: ASCII digits, no sign, no leading zero, bounded length; what
+was never issued is ``None``, and the reader is resynced.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Final
+
+from streaming.entry import BEFORE_FIRST, EventId, StreamId
+
+#: Longest event id that is looked at, in characters.
+MAX_EVENT_ID_CHARS: Final = 160
+
+NOWHERE: Final = "-"
+
+_NUMBER = "(0|[1-9][0-9]{0,14})"
+_CHUNK = "([A-Za-z0-9_.\\-]{1,64})"
+_CHUNK_CURSOR = re.compile(f"{_CHUNK}:{_NUMBER}:{_NUMBER}", re.ASCII)
+_POSITION = re.compile(f"{_CHUNK}:{_NUMBER}:{_NUMBER}:{_NUMBER}", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True)
+class ChunkCursor:
+    """A spectator's place: the last entry of ``chunk_id``'s stream that it has seen."""
+
+    chunk_id: str
+    at: StreamId
+
+    def __str__(self) -> str:
+        return f"{self.chunk_id}:{self.at[0]}:{self.at[1]}"
+
+    @classmethod
+    def parse(cls, text: str) -> ChunkCursor | None:
+        """``None`` for what no spectator was ever given."""
+        match = _CHUNK_CURSOR.fullmatch(text) if len(text) <= MAX_EVENT_ID_CHARS else None
+        if match is None or match[1] == NOWHERE:
+            return None
+        return cls(match[1], (int(match[2]), int(match[3])))
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """A follower's place: in the stream of the chunk it shows (``None``: none), and in the agent's stream."""
+
+    chunk_id: str | None
+    at: StreamId
+    agent_seq: int
+
+    def __str__(self) -> str:
+        return f"{self.chunk_id or NOWHERE}:{self.at[0]}:{self.at[1]}:{self.agent_seq}"
+
+    @classmethod
+    def parse(cls, text: str) -> Position | None:
+        """``None`` for what no owner or agent was ever given."""
+        match = _POSITION.fullmatch(text) if len(text) <= MAX_EVENT_ID_CHARS else None
+        if match is None:
+            return None
+        at = (int(match[2]), int(match[3]))
+        if match[1] == NOWHERE:
+            return cls(None, BEFORE_FIRST, int(match[4])) if at == BEFORE_FIRST else None
+        return cls(match[1], at, int(match[4]))
+
+
+def chunk_event_id(chunk_id: str, at: StreamId) -> EventId:
+    return EventId(f"{chunk_id}:{at[0]}:{at[1]}")
+
+
+def position_event_id(chunk_id: str | None, at: StreamId, agent_seq: int) -> EventId:
+    return EventId(f"{chunk_id or NOWHERE}:{at[0]}:{at[1]}:{agent_seq}")

@@ -1,0 +1,193 @@
+"""Events as readers get them: what stands in a stream, and the ways it is written on the wire.
+
+The payload's JSON is made once, by whoever wrote the event.  Here it is only wrapped, by joining bytes: no reader
+costs a JSON encoding, and what is the same for all readers of an event is made once and kept with it.
+
+Shared and private events are different types.  ``SharedEvent`` comes from a chunk's stream and may go to anyone;
+``PrivateEvent`` comes from an agent's stream and goes to that agent and its owner only.  What serves spectators
+takes ``SharedEvent`` alone, so a private event can't be handed to it (contract: "Watching").
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final, NewType
+
+import orjson
+
+from streaming.keys import AGENT_STREAM_PREFIX, CHUNK_STREAM_PREFIX
+
+#: An entry's id in its stream: (tick, seq) for chunks, (n, 0) for agents.
+StreamId = tuple[int, int]
+#: The id that a client sees and hands back to resume (``streaming/cursor.py``).
+EventId = NewType("EventId", str)
+
+BEFORE_FIRST: Final[StreamId] = (0, 0)
+
+SHARED_KINDS: Final = frozenset({"chunk_delta", "chunk_closed"})
+PRIVATE_KINDS: Final = frozenset(
+    {"command_challenge", "command_ack", "command_result", "chunk_transition", "agent_private_delta"}
+)
+#: Written for the followers; they never reach a client under these names.
+INTERNAL_KINDS: Final = frozenset({"agent_placed", "agent_removed"})
+
+_TRACE_OK = re.compile(r"[A-Za-z0-9_.:\-]*", re.ASCII)
+
+
+class BadEntry(ValueError):
+    """A stream holds something that is not an event of ours."""
+
+
+def parse_stream_id(text: bytes) -> StreamId:
+    """``b"12-3"`` -> ``(12, 3)``.  Raises ``ValueError``."""
+    major, _, minor = text.partition(b"-")
+    return int(major), int(minor)
+
+
+def format_stream_id(id_: StreamId) -> str:
+    return f"{id_[0]}-{id_[1]}"
+
+
+class Event:
+    """One event: its kind, when and for which trace it was made, and its payload as JSON.
+
+    ``payload`` is a JSON object without raw line breaks, as orjson writes it.  ``key`` is the stream it stands in,
+    empty for what a gateway says by itself (``session_ready``, ``heartbeat``, ...), which has no id either.
+    """
+
+    __slots__ = ("_sse", "_sse_tail", "_ws", "_ws_tail", "id", "key", "kind", "payload", "prev", "trace_id", "ts_ms")
+
+    #: Pages read the agent-scoped events' fields under ``payload`` (contract: "Envelopes").
+    NESTED_TOO = False
+
+    def __init__(
+        self,
+        kind: str,
+        payload: bytes,
+        ts_ms: int,
+        trace_id: str = "",
+        *,
+        key: str = "",
+        id_: StreamId = BEFORE_FIRST,
+        prev: StreamId = BEFORE_FIRST,
+    ) -> None:
+        self.kind = kind
+        self.payload = payload
+        self.ts_ms = ts_ms
+        self.trace_id = trace_id
+        self.key = key
+        self.id = id_
+        self.prev = prev
+        self._ws_tail: str | None = None
+        self._sse_tail: bytes | None = None
+        self._ws: tuple[EventId | None, str] | None = None
+        self._sse: tuple[EventId | None, bytes] | None = None
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.key} {format_stream_id(self.id)} {self.kind}>"
+
+    def fields(self) -> dict[str, object]:
+        """The payload, parsed.  For the few places that must look inside."""
+        value: dict[str, object] = orjson.loads(self.payload)
+        return value
+
+    # -- for sending --
+
+    def ws_text(self, event_id: EventId | None = None) -> str:
+        """The WebSocket envelope, ``type`` first, ``event_id`` beside it where the event can be replayed.
+
+        The text of the last ``event_id`` is kept: all spectators of a chunk ask for the same one.
+        """
+        if self._ws is not None and self._ws[0] == event_id:
+            return self._ws[1]
+        tail = self._ws_tail
+        if tail is None:
+            head = f'"trace_id":{_quote(self.trace_id)},"server_ts_ms":{self.ts_ms},"payload":'
+            tail = self._ws_tail = head + self.payload.decode() + "}"
+        if event_id is None:
+            text = f'{{"type":"{self.kind}",{tail}'
+        else:
+            text = f'{{"type":"{self.kind}","event_id":"{event_id}",{tail}'
+        self._ws = (event_id, text)
+        return text
+
+    def sse_bytes(self, event_id: EventId | None = None) -> bytes:
+        """The event as an SSE block: ``id:`` if given, ``event:``, one flat ``data:`` line, an empty line."""
+        if self._sse is not None and self._sse[0] == event_id:
+            return self._sse[1]
+        tail = self._sse_tail
+        if tail is None:
+            tail = self._sse_tail = self._flat()
+        block = tail if event_id is None else b"id: " + event_id.encode() + b"\n" + tail
+        self._sse = (event_id, block)
+        return block
+
+    def _flat(self) -> bytes:
+        head = f'{{"type":"{self.kind}","trace_id":{_quote(self.trace_id)},"server_ts_ms":{self.ts_ms}'.encode()
+        inner = self.payload[1:-1]
+        nested = b',"payload":' + self.payload if self.NESTED_TOO else b""
+        data = head + (b"," + inner if inner else b"") + nested + b"}"
+        return b"event: " + self.kind.encode() + b"\ndata: " + data + b"\n\n"
+
+
+class SharedEvent(Event):
+    """What anyone may see: a chunk's stream, and what a gateway says to a reader."""
+
+    __slots__ = ()
+
+
+class PrivateEvent(Event):
+    """What only an agent and its owner may see."""
+
+    __slots__ = ()
+    NESTED_TOO = True
+
+
+Entry = SharedEvent | PrivateEvent
+
+
+def from_message(key: str, data: bytes) -> Entry:
+    """An entry as Pub/Sub brings it: ``{id} {prev} {kind} {ts_ms} {trace_id}\\n{payload}``.  Raises ``BadEntry``."""
+    id_, _, message = data.partition(b" ")
+    return from_stream(key, id_, message)
+
+
+def from_stream(key: str, id_: bytes, message: bytes) -> Entry:
+    """An entry as a stream holds it: its id, and its field ``m``.
+
+    Raises:
+        BadEntry: it is malformed, or of a kind that must not stand in this stream (a private event in a chunk's).
+    """
+    head, newline, payload = message.partition(b"\n")
+    try:
+        prev, kind_bytes, ts_ms, trace_id = head.split(b" ", 3)
+        kind = kind_bytes.decode("ascii")
+        where = {
+            "ts_ms": int(ts_ms),
+            "id_": parse_stream_id(id_),
+            "prev": parse_stream_id(prev),
+        }
+        trace = trace_id.decode("ascii", "replace")
+    except ValueError as error:
+        raise BadEntry(f"{key}: {error}") from None
+    if not newline or payload[:1] != b"{" or payload[-1:] != b"}":
+        raise BadEntry(f"{key}: no payload")
+    if key.startswith(CHUNK_STREAM_PREFIX) and kind in SHARED_KINDS:
+        return SharedEvent(kind, payload, trace_id=trace, key=key, **where)  # type: ignore[arg-type]
+    if key.startswith(AGENT_STREAM_PREFIX) and (kind in PRIVATE_KINDS or kind in INTERNAL_KINDS):
+        return PrivateEvent(kind, payload, trace_id=trace, key=key, **where)  # type: ignore[arg-type]
+    raise BadEntry(f"{key}: a {kind} has no place here")
+
+
+def chunk_of(entry: Event) -> str:
+    """The chunk in whose stream a shared entry stands."""
+    return entry.key[len(CHUNK_STREAM_PREFIX) :]
+
+
+def notice(kind: str, payload: dict[str, object], ts_ms: int, trace_id: str = "") -> SharedEvent:
+    """What a gateway says by itself, without an id."""
+    return SharedEvent(kind, orjson.dumps(payload), ts_ms, trace_id)
+
+
+def _quote(text: str) -> str:
+    return f'"{text}"' if _TRACE_OK.fullmatch(text) else orjson.dumps(text).decode()
