@@ -1,0 +1,75 @@
+"""Refusals with a stable reason, and the one table that says what each is over HTTP.
+
+Every HTTP error of the service is ``{"detail": "<reason>"}`` (contract, "Endpoints").  Reasons are never renamed.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+#: reason -> HTTP status.  A reason that is not in here can't be raised.
+STATUS_OF_REASON: Mapping[str, int] = {
+    "bad_request": 400,
+    "agent_id_required": 400,
+    "token_in_url": 400,
+    "invalid_session": 401,
+    "invalid_credentials": 401,
+    "invalid_api_key": 401,
+    "invalid_scope": 403,
+    "agent_mismatch": 403,
+    "agent_not_owned": 403,
+    "dev_routes_disabled": 403,
+    "not_found": 404,
+    "chunk_not_found": 404,
+    "agent_not_found": 404,
+    "key_not_found": 404,
+    "method_not_allowed": 405,
+    "email_already_exists": 409,
+    "key_limit_reached": 409,
+    "agent_limit_reached": 409,
+    "body_too_large": 413,
+    "invalid_request": 422,
+    "rate_limited": 429,
+    "too_many_sessions": 429,
+    "internal_error": 500,
+    "overloaded": 503,
+    "unavailable": 503,
+    "draining": 503,
+    "world_full": 503,
+}
+
+#: Reasons that carry ``Retry-After``, and how long by default.
+RETRY_AFTER_S: Mapping[str, float] = {
+    "rate_limited": 1,
+    "too_many_sessions": 60,
+    "overloaded": 1,
+    "unavailable": 1,
+    "draining": 1,
+    "world_full": 10,
+}
+
+CHALLENGE_OF_401 = 'Bearer realm="chunkcrawl"'
+
+
+class ApiError(Exception):
+    """A request refused for ``reason``; becomes the HTTP answer of ``STATUS_OF_REASON``.
+
+    Args:
+        reason: one of ``STATUS_OF_REASON``.
+        retry_after_s: overrides the reason's usual ``Retry-After`` (429 and 503 only).
+    """
+
+    def __init__(self, reason: str, *, retry_after_s: float | None = None) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.status = STATUS_OF_REASON[reason]
+        self.retry_after_s = RETRY_AFTER_S.get(reason) if retry_after_s is None else retry_after_s
+
+    @property
+    def headers(self) -> dict[str, str]:
+        if self.status == 401:
+            return {"www-authenticate": CHALLENGE_OF_401}
+        if self.retry_after_s is not None:
+            return {"retry-after": str(max(1, math.ceil(self.retry_after_s)))}
+        return {}

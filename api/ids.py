@@ -1,0 +1,50 @@
+"""Shapes of the ids that come from outside (contract, "Playing")."""
+
+from __future__ import annotations
+
+import re
+import secrets
+from typing import NewType
+
+AccountId = NewType("AccountId", str)
+AgentId = NewType("AgentId", str)
+KeyId = NewType("KeyId", str)
+Jti = NewType("Jti", str)
+ChannelId = NewType("ChannelId", str)
+ServerCmdId = NewType("ServerCmdId", str)
+ClientCmdId = NewType("ClientCmdId", str)
+TraceId = NewType("TraceId", str)
+
+AGENT_ID_PATTERN = r"^[A-Za-z0-9_.\-]{1,128}$"
+CLIENT_CMD_ID_PATTERN = r"^[A-Za-z0-9_.:\-]{1,64}$"
+CHUNK_ID_PATTERN = r"^[A-Za-z0-9_\-]{1,64}$"
+
+# `\Z`, not `$`: `$` also matches before a final newline, and a newline must not get into anything signed.
+_AGENT_ID = re.compile(r"[A-Za-z0-9_.\-]{1,128}\Z")
+_CMD_ID = re.compile(r"[A-Za-z0-9_.:\-]{1,64}\Z")
+_CHUNK_ID = re.compile(r"[A-Za-z0-9_\-]{1,64}\Z")
+
+
+def is_agent_id(text: str) -> bool:
+    return _AGENT_ID.match(text) is not None
+
+
+def is_cmd_id(text: str) -> bool:
+    """Whether ``text`` may be a client or server command id, or a trace id (they share one alphabet)."""
+    return _CMD_ID.match(text) is not None
+
+
+def is_chunk_id(text: str) -> bool:
+    return _CHUNK_ID.match(text) is not None
+
+
+def new_trace_id() -> TraceId:
+    return TraceId(secrets.token_hex(8))
+
+
+def trace_id_or_new(text: object) -> TraceId:
+    """``text`` if it is a usable trace id (1..64 of ``A-Za-z0-9_.:-``), otherwise a fresh one.
+
+    A stranger's trace id goes into logs and stream entries, whose header line is split at spaces.
+    """
+    return TraceId(text) if isinstance(text, str) and is_cmd_id(text) else new_trace_id()

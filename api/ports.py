@@ -1,0 +1,84 @@
+"""What the gateway asks of the world, as seen from its side.
+
+``cluster`` implements it over Ray actors; tests use a local one.  Nothing here knows where a shard runs.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+
+class WorldUnavailable(Exception):
+    """No shard answered in time.  Whether the call had an effect is unknown; it may be repeated as it is."""
+
+    reason = "world_unavailable"
+
+
+class WorldFull(Exception):
+    """No chunk has a free cell for one more agent."""
+
+    reason = "world_full"
+
+
+@dataclass(frozen=True, slots=True)
+class JoinOutcome:
+    """Where an agent stands after ``World.join``; ``resumed``: it was in the world already."""
+
+    chunk_id: str
+    resumed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class SubmittedCommand:
+    """A command whose challenge was answered and consumed.
+
+    ``cmd`` is exactly the object that was hashed.  ``deadline_ms`` (wall clock) is when the gateway gives up on it
+    and may tell the agent ``busy``: a shard must not accept it later than that.  0: no deadline.
+    """
+
+    agent_id: str
+    server_cmd_id: str
+    client_cmd_id: str
+    cmd: object
+    trace_id: str
+    deadline_ms: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What the shard decided.  By then the ``command_ack`` stands in the agent's stream."""
+
+    accepted: bool
+    reason: str | None = None
+    started_tick: int | None = None
+    retry_after_ms: int | None = None
+
+
+class World(Protocol):
+    """The world behind the gateway.  Every method bounds its own time."""
+
+    async def join(self, agent_id: str, account_id: str, trace_id: str) -> JoinOutcome:
+        """Put the agent into the world, or find it there.
+
+        Raises:
+            WorldUnavailable: may be tried again.
+            WorldFull: no room.
+        """
+        ...
+
+    async def submit(self, command: SubmittedCommand) -> Decision:
+        """Have a command decided; returns once the decision is committed.  Submitting twice is harmless.
+
+        Raises:
+            WorldUnavailable: unknown whether it was decided; submit it again.
+        """
+        ...
+
+    async def problems(self) -> list[str]:
+        """Why the world can't serve now, one short reason each; empty means ready."""
+        ...
+
+    async def metrics(self) -> bytes:
+        """The world's own metrics in Prometheus text form."""
+        ...

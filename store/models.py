@@ -1,0 +1,148 @@
+"""The tables of PostgreSQL.
+
+Times are ``timestamptz`` throughout.  Ids made by us are text with a prefix (``acc_``, ``key_``, ``jti_``).  Secrets
+appear as hashes only: Argon2 for passwords, SHA-256 for random tokens (``api.tokens``).
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import BigInteger, CheckConstraint, DateTime, ForeignKey, Index, Integer, MetaData, Text, text
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+NOW = text("now()")
+
+
+class Base(DeclarativeBase):
+    """Names every constraint, so that a migration can drop it by name."""
+
+    metadata = MetaData(
+        naming_convention={
+            "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+            "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+            "ck": "ck_%(table_name)s_%(constraint_name)s",
+            "fk": "fk_%(table_name)s_%(column_0_N_name)s_%(referred_table_name)s",
+            "pk": "pk_%(table_name)s",
+        }
+    )
+    type_annotation_map = {  # noqa: RUF012 - SQLAlchemy reads it from the class
+        str: Text(),
+        datetime: DateTime(timezone=True),
+        dict[str, Any]: JSONB(),
+    }
+
+
+class Account(Base):
+    """Somebody who signed up.  ``email`` is in the one normal form (``store.email_address``)."""
+
+    __tablename__ = "accounts"
+
+    account_id: Mapped[str] = mapped_column(primary_key=True)
+    email: Mapped[str] = mapped_column(unique=True)
+    password_hash: Mapped[str]
+    token_hash: Mapped[str] = mapped_column(unique=True)
+    #: Kept by the statement that adds an agent, so that the limit holds exactly (``store.agents``).
+    agent_count: Mapped[int] = mapped_column(Integer, server_default=text("0"))
+    created_at: Mapped[datetime] = mapped_column(server_default=NOW)
+
+
+class ApiKey(Base):
+    """An API key: ``prefix`` finds it, ``key_hash`` (SHA-256 of the whole key) proves it."""
+
+    __tablename__ = "api_keys"
+    __table_args__ = (Index("ix_api_keys_account_id_created_at", "account_id", "created_at"),)
+
+    key_id: Mapped[str] = mapped_column(primary_key=True)
+    account_id: Mapped[str] = mapped_column(ForeignKey("accounts.account_id", ondelete="CASCADE"))
+    prefix: Mapped[str] = mapped_column(unique=True)
+    key_hash: Mapped[str]
+    label: Mapped[str | None]
+    created_at: Mapped[datetime] = mapped_column(server_default=NOW)
+    expires_at: Mapped[datetime | None]
+    revoked_at: Mapped[datetime | None]
+
+
+class Agent(Base):
+    """Which account an agent id belongs to: whose insert came first."""
+
+    __tablename__ = "agents"
+    __table_args__ = (Index("ix_agents_account_id_agent_id", "account_id", "agent_id"),)
+
+    agent_id: Mapped[str] = mapped_column(primary_key=True)
+    account_id: Mapped[str] = mapped_column(ForeignKey("accounts.account_id", ondelete="CASCADE"))
+    created_at: Mapped[datetime] = mapped_column(server_default=NOW)
+
+
+class SessionRow(Base):
+    """A session as history; the living one, with its secret, is in Redis alone."""
+
+    __tablename__ = "sessions"
+    __table_args__ = (
+        CheckConstraint("role IN ('agent', 'owner_spectator', 'spectator')", name="role"),
+        Index("ix_sessions_account_id_role_expires_at", "account_id", "role", "expires_at"),
+        Index("ix_sessions_expires_at", "expires_at"),
+        Index("ix_sessions_key_id", "key_id"),
+    )
+
+    jti: Mapped[str] = mapped_column(primary_key=True)
+    token_hash: Mapped[str] = mapped_column(unique=True)
+    account_id: Mapped[str] = mapped_column(ForeignKey("accounts.account_id", ondelete="CASCADE"))
+    key_id: Mapped[str | None] = mapped_column(ForeignKey("api_keys.key_id", ondelete="CASCADE"))
+    role: Mapped[str]
+    agent_id: Mapped[str | None]
+    created_at: Mapped[datetime] = mapped_column(server_default=NOW)
+    expires_at: Mapped[datetime]
+    revoked_at: Mapped[datetime | None]
+
+
+class Run(Base):
+    """One life of a world: from a fresh seed until it is thrown away or restored."""
+
+    __tablename__ = "runs"
+
+    run_id: Mapped[str] = mapped_column(primary_key=True)
+    seed: Mapped[int] = mapped_column(BigInteger)
+    started_at: Mapped[datetime] = mapped_column(server_default=NOW)
+    ended_at: Mapped[datetime | None]
+    info: Mapped[dict[str, Any]] = mapped_column(server_default=text("'{}'::jsonb"))
+
+
+class EventLog(Base):
+    """What the archiver read from ``stream:archive``, each entry once.
+
+    ``entry_id`` is the entry's id in that stream and ``at`` the time inside it, so writing an entry again conflicts
+    with itself.  The table is partitioned by range over ``at``, which therefore opens the primary key.
+    """
+
+    __tablename__ = "event_logs"
+    __table_args__ = (
+        Index("ix_event_logs_run_id_tick", "run_id", "tick"),
+        Index("ix_event_logs_chunk_id_tick", "chunk_id", "tick"),
+        Index("ix_event_logs_agent_id_at", "agent_id", "at"),
+        {"postgresql_partition_by": "RANGE (at)"},
+    )
+
+    at: Mapped[datetime] = mapped_column(primary_key=True)
+    entry_id: Mapped[str] = mapped_column(primary_key=True)
+    run_id: Mapped[str]
+    tick: Mapped[int] = mapped_column(BigInteger)
+    chunk_id: Mapped[str | None]
+    agent_id: Mapped[str | None]
+    kind: Mapped[str]
+    payload: Mapped[dict[str, Any]]
+
+
+class Snapshot(Base):
+    """The world's state as it was at a tick; the newest of each chunk brings a lost Redis back."""
+
+    __tablename__ = "snapshots"
+    __table_args__ = (Index("ix_snapshots_chunk_id_tick", "chunk_id", "tick"),)
+
+    run_id: Mapped[str] = mapped_column(ForeignKey("runs.run_id", ondelete="CASCADE"), primary_key=True)
+    chunk_id: Mapped[str] = mapped_column(primary_key=True)
+    tick: Mapped[int] = mapped_column(BigInteger, primary_key=True)
+    taken_at: Mapped[datetime] = mapped_column(server_default=NOW)
+    state: Mapped[dict[str, Any]]
