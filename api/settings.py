@@ -1,0 +1,200 @@
+"""Every setting of the server, from the environment: ``CHUNKCRAWL_<NAME>``.
+
+Read once, in the process that starts the world, by ``load_settings``; everybody else is handed the object. It is plain
+frozen data: Ray workers get it pickled, and read no environment of their own.
+
+A new setting is one field here, with a description (and its unit in its name); ``make docs-settings`` then writes it
+into README.md.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic_settings import (
+    BaseSettings,
+    NoDecode,
+    PydanticBaseSettingsSource,
+    SecretsSettingsSource,
+    SettingsConfigDict,
+)
+
+__all__ = ["DEV_ORIGIN", "DEV_SECRET", "ENV_PREFIX", "Settings", "SettingsError", "load_settings"]
+
+ENV_PREFIX = "CHUNKCRAWL_"
+SECRETS_DIR_VARIABLE = "CHUNKCRAWL_SECRETS_DIR"
+DEV_SECRET = "not-a-secret-only-for-development"
+DEV_ORIGIN = "http://localhost:5173"
+SECRET_MIN_CHARS = 32
+
+
+class SettingsError(ValueError):
+    """Settings that can't be used; one line for each, beginning with the variable's name and without its value."""
+
+
+class Settings(BaseSettings):
+    """All settings; the defaults are the wire contract's and those of a developer's machine."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=ENV_PREFIX, frozen=True, extra="ignore", hide_input_in_errors=True, validate_default=True
+    )
+
+    # where it runs
+    environment: Literal["dev", "test", "prod"] = Field(
+        "dev", description="`prod` has no dev routes, no fixed token and no demo, and logs JSON."
+    )
+    host: str = Field("127.0.0.1", description="Address the gateways listen on.")
+    port: int = Field(8000, ge=1, le=65535, description="Port the gateways listen on, all of a node together.")
+    database_url: str = Field(
+        "", repr=False, description="PostgreSQL, `postgresql+asyncpg://...`; empty: one is started, data in `.data/`."
+    )
+    redis_url: str = Field(
+        "", repr=False, description="Redis or Valkey, `redis://...`; empty: one is started, data in `.data/`."
+    )
+    ray_address: str = Field(
+        "local", description="Ray cluster to run in, `host:port`; `local` starts one for this run alone."
+    )
+    ray_namespace: str = Field("chunkcrawl", min_length=1, description="Ray namespace of our actors.")
+    shards: int = Field(2, ge=1, le=256, description="Shard actors of a new world.")
+    gateways: int = Field(1, ge=1, le=256, description="Gateway actors.")
+    shard_cpus: float = Field(
+        0.1, ge=0, le=64, description="CPUs a shard asks Ray for; 1 in production, little on a laptop."
+    )
+    gateway_cpus: float = Field(0.1, ge=0, le=64, description="CPUs a gateway asks Ray for.")
+    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least level that is logged.")
+
+    # trust
+    secret_pepper: str = Field(
+        DEV_SECRET,
+        repr=False,
+        description=f"Secret of this installation, at least {SECRET_MIN_CHARS} characters; must be set in `prod`.",
+    )
+    cors_origins: Annotated[tuple[str, ...], NoDecode] = Field(
+        (), description=f"Origins that browsers may call from, comma separated; `{DEV_ORIGIN}` too outside `prod`."
+    )
+    trusted_proxies: Annotated[tuple[str, ...], NoDecode] = Field(
+        (), description="Addresses or networks whose `X-Forwarded-For` is believed, comma separated."
+    )
+
+    # the world
+    world_seed: int = Field(1, ge=0, lt=2**63, description="Seed of a new world's terrain.")
+    demo: bool | None = Field(
+        None, description="Demo actors in `chunk-0`; unset: everywhere but in `prod`, which refuses them."
+    )
+    tick_hz: int = Field(5, ge=1, le=20, description="Ticks a second.")
+    late_ticks_max: int = Field(5, ge=1, description="Late ticks run back to back; beyond, numbers are skipped.")
+    spawn_chunk_capacity: int = Field(64, ge=1, description="Agents in a chunk from which on nobody spawns there.")
+    collect_idle_s: int = Field(60, ge=1, description="Idle seconds of an empty chunk before it is removed.")
+    grace_s: int = Field(30, ge=0, description="Seconds an agent stays in the world without a connection.")
+
+    # accounts and sessions
+    session_ttl_s: int = Field(900, ge=1, description="Life of a session, in seconds.")
+    account_keys_max: int = Field(20, ge=1, description="API keys an account may have that are not revoked.")
+    password_threads: int = Field(2, ge=1, le=64, description="Threads that hash passwords.")
+    password_queue_max: int = Field(32, ge=1, description="Passwords waiting for a thread; beyond: 503.")
+    revoke_within_s: int = Field(5, ge=1, description="Seconds until everything of a revoked key or session is closed.")
+
+    # commands
+    challenge_ttl_s: int = Field(5, ge=1, description="Seconds in which a challenge can be answered.")
+    challenge_record_ttl_s: int = Field(10, ge=1, description="Seconds after which a challenge is forgotten.")
+    difficulty_start: int = Field(2, ge=0, le=3, description="Leading hex zeroes of an agent's first proof of work.")
+    chat_interval_s: int = Field(2, ge=0, description="Seconds between two messages of an agent.")
+    auth_failures_max: int = Field(5, ge=1, description="Failed answers in a minute before an agent has to wait.")
+    auth_cooldown_s: int = Field(30, ge=1, description="Seconds it then has to wait.")
+
+    # connections
+    heartbeat_s: int = Field(15, ge=1, description="Seconds between heartbeats.")
+    dead_after_s: int = Field(40, ge=1, description="Seconds in which a dead connection is found.")
+    replay_window_ticks: int = Field(300, ge=1, description="Ticks of a chunk that can be replayed.")
+    bad_frames_max: int = Field(20, ge=1, description="Bad frames after which a connection is closed.")
+    drain_s: int = Field(15, ge=0, description="Seconds a gateway takes to stop.")
+
+    @field_validator("cors_origins", "trusted_proxies", mode="before")
+    @classmethod
+    def _split_commas(cls, value: Any) -> Any:
+        if isinstance(value, str):
+            return tuple(part.strip() for part in value.split(",") if part.strip())
+        return value
+
+    @field_validator("database_url")
+    @classmethod
+    def _name_the_driver(cls, value: str) -> str:
+        scheme, separator, rest = value.partition("://")
+        if not value or scheme == "postgresql+asyncpg":
+            return value
+        if separator and scheme in ("postgres", "postgresql"):
+            return f"postgresql+asyncpg://{rest}"
+        raise ValueError("must begin with postgresql:// or postgresql+asyncpg://")
+
+    @field_validator("redis_url")
+    @classmethod
+    def _know_the_scheme(cls, value: str) -> str:
+        if value and value.partition("://")[0] not in ("redis", "rediss", "unix"):
+            raise ValueError("must begin with redis://, rediss:// or unix://")
+        return value
+
+    @model_validator(mode="after")
+    def _fit_together(self) -> Settings:
+        wrong = []
+        if self.challenge_record_ttl_s < self.challenge_ttl_s:
+            wrong.append("CHUNKCRAWL_CHALLENGE_RECORD_TTL_S must not be below CHUNKCRAWL_CHALLENGE_TTL_S")
+        if self.dead_after_s <= self.heartbeat_s:
+            wrong.append("CHUNKCRAWL_DEAD_AFTER_S must be above CHUNKCRAWL_HEARTBEAT_S")
+        if self.is_prod:
+            if DEV_SECRET in self.secret_pepper or len(self.secret_pepper) < SECRET_MIN_CHARS:
+                wrong.append(
+                    f"CHUNKCRAWL_SECRET_PEPPER must be set in prod, to at least {SECRET_MIN_CHARS} random characters"
+                )
+            if self.demo:
+                wrong.append("CHUNKCRAWL_DEMO must not be on in prod")
+        if wrong:
+            raise ValueError("\n".join(wrong))
+        return self
+
+    @property
+    def is_prod(self) -> bool:
+        return self.environment == "prod"
+
+    @property
+    def demo_enabled(self) -> bool:
+        """Whether demo actors and demo agents exist."""
+        return not self.is_prod if self.demo is None else self.demo
+
+    @property
+    def allowed_origins(self) -> tuple[str, ...]:
+        """Origins for CORS: the configured ones and, outside prod, the development page's."""
+        return self.cors_origins if self.is_prod else (*self.cors_origins, DEV_ORIGIN)
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Arguments, then the environment, then one file per setting in the directory ``CHUNKCRAWL_SECRETS_DIR``."""
+        secrets_dir = os.environ.get(SECRETS_DIR_VARIABLE)
+        if not secrets_dir:
+            return init_settings, env_settings
+        return init_settings, env_settings, SecretsSettingsSource(settings_cls, secrets_dir=secrets_dir)
+
+
+def load_settings(**overrides: Any) -> Settings:
+    """Settings from the environment, with ``overrides`` (field names; None means not given) before it.
+
+    Raises:
+        SettingsError: One line for each setting that can't be used, which names its variable.
+    """
+    try:
+        return Settings(**{name: value for name, value in overrides.items() if value is not None})
+    except ValidationError as error:
+        lines = []
+        for detail in error.errors(include_input=False, include_url=False):
+            message = detail["msg"].removeprefix("Value error, ")
+            name = ENV_PREFIX + str(detail["loc"][0]).upper() if detail["loc"] else ""
+            lines.append(f"{name}: {message}" if name else message)
+        raise SettingsError("\n".join(lines)) from None
