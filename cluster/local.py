@@ -1,0 +1,100 @@
+"""Shards in this process, without Ray: for tests of everything that needs a world, and for embedding.
+
+The same runtimes as in the actors, reached by plain calls.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from redis.asyncio import Redis
+
+from cluster import graph
+from cluster.demo_world import seat_demo_actors
+from cluster.peers import ShardUnavailable
+from cluster.router import Router
+from cluster.shard.config import ShardConfig
+from cluster.shard.runtime import ShardRuntime
+from streaming.batch import RedisBatch
+from world.rules import Rules
+
+
+class LocalShards:
+    """``ShardClient`` to runtimes of this process."""
+
+    METHODS = {
+        "submit": lambda rt: rt.submit,
+        "join": lambda rt: rt.seating.join,
+        "reserve": lambda rt: rt.arrivals.reserve,
+        "release": lambda rt: rt.arrivals.release,
+        "refresh": lambda rt: rt.neighbors.refresh,
+    }
+
+    def __init__(self) -> None:
+        self.runtimes: dict[int, ShardRuntime] = {}
+
+    async def call(self, shard: int, method: str, *args: Any, timeout_s: float) -> Any:
+        """See ``ShardClient.call``."""
+        runtime = self.runtimes.get(shard)
+        if runtime is None:
+            raise ShardUnavailable(f"shard {shard} is not running")
+        if method == "describe":
+            return runtime.describe()
+        try:
+            async with asyncio.timeout(timeout_s):
+                return await self.METHODS[method](runtime)(*args)
+        except TimeoutError as error:
+            raise ShardUnavailable(f"shard {shard} gave no answer to {method}") from error
+
+
+class LocalWorld:
+    """A whole world in this process: ``async with LocalWorld(redis) as world`` gives running shards and a router."""
+
+    def __init__(
+        self,
+        redis: Redis,
+        *,
+        shards: int = 2,
+        seed: int = 1,
+        rules: Rules | None = None,
+        config: ShardConfig | None = None,
+    ) -> None:
+        self.redis = redis
+        self.shards = LocalShards()
+        self.batch = RedisBatch(redis)
+        self.rules = rules or Rules(demo=False)
+        self.config = config or ShardConfig()
+        self.router = Router(redis, self.batch, self.shards, spawn_capacity=self.rules.spawn_chunk_capacity)
+        self._seed = seed
+        self._count = shards
+        self._tasks: dict[int, asyncio.Task[None]] = {}
+
+    async def __aenter__(self) -> LocalWorld:
+        await graph.init_world(self.redis, seed=self._seed, shard_count=self._count)
+        for shard in range(self._count):
+            await self.start_shard(shard)
+        if self.rules.demo:
+            await seat_demo_actors(self.redis, self.shards, self.rules)
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.router.close()
+        for shard in list(self._tasks):
+            await self.kill_shard(shard)
+        await self.batch.close()
+
+    async def start_shard(self, shard: int) -> ShardRuntime:
+        """Begin a life of a shard, as Ray does after a crash."""
+        runtime = ShardRuntime(self.redis, shard, self.rules, self.config, self.shards)
+        await runtime.start()
+        self.shards.runtimes[shard] = runtime
+        self._tasks[shard] = asyncio.create_task(runtime.run(), name=f"shard-{shard}")
+        return runtime
+
+    async def kill_shard(self, shard: int) -> None:
+        """End a shard at once, wherever it is, without a last commit."""
+        self.shards.runtimes.pop(shard, None)
+        task = self._tasks.pop(shard)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)

@@ -1,0 +1,89 @@
+"""``ChunkShard``: a shard's runtime as a Ray actor.  Thin: everything it does is in ``cluster.shard``."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Sequence
+from typing import Any
+
+import structlog
+
+from api.logs import configure_logging
+from api.settings import Settings
+from cluster.configs import rules_of, shard_config
+from cluster.ray_clients import NamedActors, RayShardClient
+from cluster.shard.runtime import CommandTuple, DecisionTuple, ShardRuntime
+from streaming.connect import connect
+
+log = structlog.get_logger(__name__)
+
+EXIT_FAILED = 70
+
+
+class ChunkShard:
+    """One shard.  Ray runs ``__init__`` again after a restart and nothing else, so life begins there.
+
+    When the runtime ends with an error (a lost lease among them) the process ends too: Ray starts a new one, which
+    comes back to the last commit.
+    """
+
+    def __init__(self, shard: int, settings: dict[str, Any]) -> None:
+        self._settings = Settings.model_validate(settings)
+        configure_logging(self._settings)
+        self._shard = shard
+        self._ready = asyncio.Event()
+        self._runtime: ShardRuntime
+        self._life = asyncio.get_running_loop().create_task(self._live())
+
+    async def _live(self) -> None:
+        try:
+            redis = connect(self._settings.redis_url_required)
+            peers = RayShardClient(NamedActors())
+            settings = self._settings
+            self._runtime = ShardRuntime(redis, self._shard, rules_of(settings), shard_config(settings), peers)
+            await self._runtime.start()
+            self._ready.set()
+            await self._runtime.run()
+        except asyncio.CancelledError:
+            raise
+        except BaseException as error:  # noqa: BLE001 - a shard whose loops have ended must not look alive
+            log.error("shard_ended", shard=self._shard, error=repr(error), exc_info=True)
+            os._exit(EXIT_FAILED)
+
+    async def _up(self) -> ShardRuntime:
+        await self._ready.wait()
+        return self._runtime
+
+    async def ready(self) -> int:
+        """The shard's number, once it has come back to its last commit."""
+        await self._up()
+        return self._shard
+
+    async def submit(self, commands: Sequence[CommandTuple]) -> list[DecisionTuple]:
+        """``ShardRuntime.submit``."""
+        return await (await self._up()).submit(commands)
+
+    async def join(self, agent_id: str, chunk_id: str) -> tuple[str, ...]:
+        """``Seating.join``."""
+        return await (await self._up()).seating.join(agent_id, chunk_id)
+
+    async def reserve(self, requests: list[tuple[str, str, str, int, int]]) -> list[tuple[Any, ...]]:
+        """``Arrivals.reserve``."""
+        return await (await self._up()).arrivals.reserve(requests)
+
+    async def release(self, requests: list[tuple[str, str]]) -> None:
+        """``Arrivals.release``."""
+        await (await self._up()).arrivals.release(requests)
+
+    async def refresh(self, chunk_ids: list[str]) -> None:
+        """``Neighbors.refresh``."""
+        await (await self._up()).neighbors.refresh(chunk_ids)
+
+    async def describe(self) -> dict[str, Any]:
+        """``ShardRuntime.describe``, and where it runs."""
+        return {**(await self._up()).describe(), "pid": os.getpid()}
+
+    async def stop(self) -> None:
+        """Commit what is pending and end the loops; the actor is to be killed after it."""
+        await (await self._up()).stop()
