@@ -1,0 +1,72 @@
+# Everything a developer or CI runs. `make help` lists it.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+ROOMS := world streaming store cluster api client migrations
+NOT_LONG := not slow and not chaos and not bench
+
+# The newest Python we are tested with; PYTHON=... chooses another.
+PYTHON ?= $(shell for name in python3.13 python3.12 python3.11 python3 python; do \
+	"$$name" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null && echo "$$name" && break; done)
+
+.PHONY: help run check format test-unit test bench chaos lock docs-settings clean
+
+help: ## this list
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | while IFS=$$'\t' read -r name what; do printf '  make %-14s %s\n' "$$name" "$$what"; done
+
+run: $(STAMP) ## start the world on this machine: servers, shards, gateways, demo agents (ARGS="--no-demo --shards 3")
+	@exec $(BIN)/chunkcrawl up $(ARGS)
+
+check: $(STAMP) ## format, lint, types, import directions, purity of world/
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/mypy tests
+	$(BIN)/lint-imports
+	$(BIN)/python -m tests.purity world
+
+format: $(STAMP) ## write the format that `make check` asks for
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+test-unit: $(STAMP) ## tests without servers and without Ray; seconds
+	$(BIN)/pytest -m "not services and not ray and $(NOT_LONG)" $(ARGS)
+
+test: $(STAMP) ## all tests but the long ones; starts what it needs
+	$(BIN)/pytest -m "$(NOT_LONG)" $(ARGS)
+
+bench: $(STAMP) ## measure; prints figures (tests/bench)
+	@for script in tests/bench/bench_*.py; do echo "== $$script"; $(BIN)/python "$$script"; done
+
+chaos: $(STAMP) ## kill, freeze and cut off processes while agents play; minutes
+	$(BIN)/pytest -m "slow or chaos" $(ARGS)
+
+lock: $(STAMP) ## pin all dependencies anew, newest first (LOCK_ARGS="--upgrade-package NAME" for one)
+	$(BIN)/uv pip compile $(LOCK_OPTIONS) --extra build pyproject.toml -o requirements.lock
+	$(BIN)/uv pip compile $(LOCK_OPTIONS) --extra build --extra dev -c requirements.lock pyproject.toml -o requirements-dev.lock
+
+docs-settings: $(STAMP) ## write the settings table into README.md
+	$(BIN)/python -m api.settings_table README.md
+
+clean: ## remove the environment, caches and builds; the world's data in .data/ stays
+	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+LOCK_ARGS ?= --upgrade
+# For every Python and platform we run on; hashes, so that nothing else can be installed; no address of any index.
+LOCK_OPTIONS = --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-header $(LOCK_ARGS)
+
+$(STAMP): requirements-dev.lock pyproject.toml
+ifeq ($(strip $(PYTHON)),)
+	@echo "No Python 3.11, 3.12 or 3.13 found. Install one, or name it: make PYTHON=/path/to/python3.11" >&2; exit 1
+endif
+	@[ -x $(BIN)/python ] || "$(PYTHON)" -m venv $(VENV)
+	@echo "Installing the locked dependencies into $(VENV) ..."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $(STAMP)
