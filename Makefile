@@ -10,8 +10,8 @@ STAMP := $(VENV)/.installed
 ROOMS := world streaming store cluster api client migrations
 NOT_LONG := not slow and not chaos and not bench
 
-# The newest Python we are tested with; PYTHON=... chooses another.
-PYTHON ?= $(shell for name in python3.13 python3.12 python3.11 python3 python; do \
+# The first Python of those we support; PYTHON=... chooses another.
+PYTHON ?= $(shell for name in python3.11 python3.12 python3.13 python3 python; do \
 	"$$name" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null && echo "$$name" && break; done)
 
 .PHONY: help run check format test-unit test bench chaos lock docs-settings clean
