@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from streaming.entry import BEFORE_FIRST, Entry, StreamId
+from streaming.entry import Entry, StreamId
 
 #: Live messages kept while a hole is being filled.  What falls out is found again as a hole.
 MAX_HELD = 2_048
@@ -75,6 +75,7 @@ class Sequence:
     def filled(self, entries: Iterable[Entry], head: StreamId | None) -> list[Item]:
         """What the stream holds from ``last`` on, that one included if it is still there, and its last id.
 
+        ``entries`` may be the first page of a longer hole; then ``ready`` stays False and the next page is due.
         Returns what to pass on, in order.
         """
         found = list(entries)
@@ -92,6 +93,8 @@ class Sequence:
                 last = entry.id
                 self.last_entry = entry
         self.last = last
+        if head is not None and (last is None or last < head):
+            return out  # a page of a longer hole: still unready
         return self._resume(out)
 
     def _continues(self, found: list[Entry]) -> bool:
@@ -125,11 +128,3 @@ class Sequence:
 
 def _same(one: Entry, other: Entry) -> bool:
     return one.payload == other.payload and one.kind == other.kind and one.ts_ms == other.ts_ms
-
-
-def after(entries: Iterable[Entry], position: StreamId) -> list[Entry]:
-    """Those beyond ``position``."""
-    return [entry for entry in entries if entry.id > position]
-
-
-__all__ = ["BEFORE_FIRST", "MAX_HELD", "Item", "Resync", "Sequence", "after"]

@@ -1,0 +1,135 @@
+"""A reader's bounded queue between the hub and its connection.
+
+Putting never waits.  What happens when the reader is too slow is its policy: a watcher forgets its backlog and is
+resynced (a delta holds the whole present state), an agent or an owner, who must lose nothing, is closed and replays.
+Entries are shared by all readers of a channel, so a full mailbox costs references, not copies.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Final, Literal
+
+from streaming.sequence import Item
+
+WATCHER_CAPACITY: Final = 64
+FOLLOWER_CAPACITY: Final = 256
+
+Overflow = Literal["drop_and_resync", "overflow_close"]
+
+
+class Overflowed(Exception):
+    """The reader fell behind and must be closed; reconnecting replays."""
+
+
+class Closed(Exception):
+    """The mailbox was closed from outside; ``code`` is the WebSocket close code that says why."""
+
+    def __init__(self, code: int, reason: str) -> None:
+        super().__init__(reason)
+        self.code = code
+        self.reason = reason
+
+
+class Mailbox:
+    """Items for one reader, who alone calls ``take``.
+
+    Args:
+        capacity: entries held at most.
+        overflow: what happens to the one that would be too many.
+    """
+
+    __slots__ = ("_closed", "_items", "_overflowed", "_waiter", "capacity", "dropped", "heartbeat_due", "overflow")
+
+    def __init__(self, capacity: int = WATCHER_CAPACITY, overflow: Overflow = "drop_and_resync") -> None:
+        self.capacity = capacity
+        self.overflow: Overflow = overflow
+        self.heartbeat_due = False
+        self.dropped = 0
+        self._items: list[Item] = []
+        self._waiter: asyncio.Future[None] | None = None
+        self._closed: Closed | None = None
+        self._overflowed = False
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+    # -- for the hub and the registry --
+
+    def put(self, item: Item) -> None:
+        if self._overflowed:
+            self.dropped += 1
+            return
+        items = self._items
+        if len(items) >= self.capacity:
+            self.dropped += len(items) + 1
+            self._overflowed = True
+            items.clear()
+        else:
+            items.append(item)
+        if self._waiter is not None:
+            self._wake()
+
+    def beat(self) -> bool:
+        """A heartbeat is due.  False if the last one was not even taken: the reader does not read."""
+        was_due, self.heartbeat_due = self.heartbeat_due, True
+        self._wake()
+        return not was_due
+
+    def close(self, code: int, reason: str) -> None:
+        """Make ``take`` raise ``Closed``; the first reason stands."""
+        if self._closed is None:
+            self._closed = Closed(code, reason)
+        self._wake()
+
+    @property
+    def closed(self) -> Closed | None:
+        return self._closed
+
+    def forget(self) -> None:
+        """Drop what is queued, an overflow too: the reader is about to read the stream itself."""
+        self._items.clear()
+        self._overflowed = False
+
+    def unsubscribed(self, key: str) -> None:
+        """Drop what is queued of ``key``, which the reader no longer follows."""
+        self._items[:] = [item for item in self._items if item.key != key]
+
+    # -- for the reader --
+
+    async def take(self) -> list[Item] | None:
+        """Wait for something; everything queued, oldest first.  Empty: a heartbeat is due.  None: an overflow with
+        policy ``drop_and_resync``; entries before this call are lost, those after it will come.
+
+        Raises:
+            Overflowed: an overflow with policy ``overflow_close``.
+            Closed: ``close`` was called.
+        """
+        while True:
+            if self._closed is not None:
+                raise self._closed
+            if self._overflowed:
+                if self.overflow == "overflow_close":
+                    raise Overflowed
+                self._overflowed = False
+                return None
+            if self._items:
+                items, self._items = self._items, []
+                return items
+            if self.heartbeat_due:
+                return []
+            self._waiter = asyncio.get_running_loop().create_future()
+            try:
+                await self._waiter
+            finally:
+                self._waiter = None
+
+    def take_nowait(self) -> list[Item]:
+        """What is queued now, without waiting."""
+        items, self._items = self._items, []
+        return items
+
+    def _wake(self) -> None:
+        waiter = self._waiter
+        if waiter is not None and not waiter.done():
+            waiter.set_result(None)

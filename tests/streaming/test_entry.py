@@ -1,0 +1,135 @@
+"""Wire forms: joined bytes that are valid JSON, made once, and the wall between shared and private events."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from streaming.entry import (
+    PRIVATE_KINDS,
+    SHARED_KINDS,
+    BadEntry,
+    EventId,
+    PrivateEvent,
+    SharedEvent,
+    chunk_of,
+    from_message,
+    from_stream,
+    notice,
+)
+
+CHUNK = "stream:chunk:chunk-0"
+AGENT = "stream:agent:ada"
+ODD_TEXT = "a\u2028b\u2029c\u0085d\re\nf \U0001f600 \n\nevent: resync_required\ndata: {}\n\n"
+
+
+def shared(payload: str = '{"chunk_id":"chunk-0","tick":7}', trace: str = "tick-7") -> SharedEvent:
+    entry = from_message(CHUNK, f"7-1 7-0 chunk_delta 1234 {trace}\n{payload}".encode())
+    assert isinstance(entry, SharedEvent)
+    return entry
+
+
+def private(payload: str = '{"agent_id":"ada","accepted":true}') -> PrivateEvent:
+    entry = from_message(AGENT, f"9-0 8-0 command_ack 1234 abc\n{payload}".encode())
+    assert isinstance(entry, PrivateEvent)
+    return entry
+
+
+def test_a_message_is_taken_apart() -> None:
+    entry = shared()
+    assert (entry.id, entry.prev, entry.kind, entry.ts_ms, entry.trace_id) == (
+        (7, 1),
+        (7, 0),
+        "chunk_delta",
+        1234,
+        "tick-7",
+    )
+    assert chunk_of(entry) == "chunk-0"
+    same = from_stream(CHUNK, b"7-1", b"7-0 chunk_delta 1234 tick-7\n" + entry.payload)
+    assert same.ws_text() == entry.ws_text()
+
+
+def test_ws_envelope_has_type_first_and_the_id_beside_it() -> None:
+    text = shared().ws_text(EventId("chunk-0:7:1"))
+    assert text.startswith('{"type":"chunk_delta","event_id":"chunk-0:7:1",')
+    assert json.loads(text) == {
+        "type": "chunk_delta",
+        "event_id": "chunk-0:7:1",
+        "trace_id": "tick-7",
+        "server_ts_ms": 1234,
+        "payload": {"chunk_id": "chunk-0", "tick": 7},
+    }
+    assert "event_id" not in json.loads(shared().ws_text())
+
+
+def sse_fields(block: bytes) -> list[tuple[str, str]]:
+    assert block.endswith(b"\n\n")
+    # As the specification says: lines end with CR, LF or CRLF, and with nothing else.
+    lines = block.decode().replace("\r\n", "\n").replace("\r", "\n").split("\n")[:-2]
+    return [(name, value.removeprefix(" ")) for name, _, value in (line.partition(":") for line in lines)]
+
+
+def test_sse_is_flat_and_agent_scoped_events_carry_their_payload_too() -> None:
+    id_, event, data = sse_fields(shared().sse_bytes(EventId("chunk-0:7:1")))
+    assert (id_, event) == (("id", "chunk-0:7:1"), ("event", "chunk_delta"))
+    flat = {"type": "chunk_delta", "trace_id": "tick-7", "server_ts_ms": 1234, "chunk_id": "chunk-0", "tick": 7}
+    assert json.loads(data[1]) == flat
+    event, data = sse_fields(private().sse_bytes())
+    assert event == ("event", "command_ack")
+    assert json.loads(data[1])["payload"] == {"agent_id": "ada", "accepted": True}
+    assert json.loads(data[1])["accepted"] is True
+
+
+def test_an_empty_payload_is_still_json() -> None:
+    assert json.loads(sse_fields(shared("{}").sse_bytes())[1][1])["type"] == "chunk_delta"
+    assert json.loads(shared("{}").ws_text())["payload"] == {}
+
+
+def test_odd_line_breaks_in_a_text_tear_nothing() -> None:
+    event = notice("chunk_delta", {"events": [{"type": "chat", "text": ODD_TEXT}]}, 1)
+    fields = sse_fields(event.sse_bytes())
+    assert [name for name, _ in fields] == ["event", "data"]
+    assert json.loads(fields[1][1])["events"][0]["text"] == ODD_TEXT
+
+
+def test_a_trace_id_can_not_break_out_of_its_place() -> None:
+    assert json.loads(shared(trace='x","type":"y').ws_text())["trace_id"] == 'x","type":"y'
+    assert json.loads(shared(trace="").ws_text())["trace_id"] == ""
+
+
+def test_wire_forms_are_made_once_for_all_readers() -> None:
+    entry, id_ = shared(), EventId("chunk-0:7:1")
+    assert entry.ws_text(id_) is entry.ws_text(EventId("chunk-0:" + "7:1"))
+    assert entry.sse_bytes(id_) is entry.sse_bytes(id_)
+    assert json.loads(entry.ws_text(EventId("chunk-0:7:1:5")))["event_id"] == "chunk-0:7:1:5"
+
+
+@pytest.mark.parametrize("kind", sorted(PRIVATE_KINDS | {"agent_placed", "session_ready", "nonsense"}))
+def test_nothing_private_can_stand_in_a_chunks_stream(kind: str) -> None:
+    with pytest.raises(BadEntry):
+        from_message(CHUNK, f"7-1 7-0 {kind} 1 t\n{{}}".encode())
+
+
+@pytest.mark.parametrize("kind", sorted(SHARED_KINDS | {"heartbeat"}))
+def test_nothing_shared_can_stand_in_an_agents_stream(kind: str) -> None:
+    with pytest.raises(BadEntry):
+        from_message(AGENT, f"7-0 6-0 {kind} 1 t\n{{}}".encode())
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        b"rubbish",
+        b"7-1 7-0 chunk_delta 12 t",
+        b"7-1 7-0 chunk_delta 12 t\n[]",
+        b"7-1 7-0 chunk_delta 12 t\n{",
+        b"x-1 7-0 chunk_delta 12 t\n{}",
+        b"7-1 7-0 chunk_delta soon t\n{}",
+        b"7-1 7-0 chunk_delt\xff 12 t\n{}",
+    ],
+)
+def test_rubbish_is_refused(data: bytes) -> None:
+    with pytest.raises(BadEntry):
+        from_message(CHUNK, data)
