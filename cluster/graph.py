@@ -42,7 +42,8 @@ return redis.call('HMGET', 'world', 'seed', 'shard_count', 'epoch_ms')
 LINK = Script(
     "link_neighbor",
     """
-local from, dir, opposite, new, number, shard, count, token = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5], ARGV[6], ARGV[7], ARGV[8]
+local from, dir, opposite, new = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
+local number, shard, count, token = ARGV[5], ARGV[6], ARGV[7], ARGV[8]
 local source = 'chunk:' .. from
 if redis.call('EXISTS', source) == 0 then return {'gone'} end
 local there = redis.call('HGET', source, dir)
@@ -95,7 +96,8 @@ if tonumber(ARGV[4]) > tick then tick = tonumber(ARGV[4]) else tick = tick + 1 e
 local entry = string.format('%d', tick) .. '-0'
 local t = redis.call('TIME')
 local now = string.format('%d', t[1] * 1000 + math.floor(t[2] / 1000))
-local m = prev .. ' chunk_closed ' .. now .. ' ' .. ARGV[5] .. '\\n' .. '{"chunk_id":"' .. id .. '","tick":' .. string.format('%d', tick) .. '}'
+local payload = '{"chunk_id":"' .. id .. '","tick":' .. string.format('%d', tick) .. '}'
+local m = prev .. ' chunk_closed ' .. now .. ' ' .. ARGV[5] .. '\\n' .. payload
 redis.call('XADD', stream, entry, 'm', m)
 redis.call('EXPIRE', stream, 300)
 redis.call('PUBLISH', stream, entry .. ' ' .. m)

@@ -6,7 +6,8 @@ The same runtimes as in the actors, reached by plain calls.
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+from collections.abc import Callable
+from typing import Any, ClassVar
 
 from redis.asyncio import Redis
 
@@ -23,7 +24,7 @@ from world.rules import Rules
 class LocalShards:
     """``ShardClient`` to runtimes of this process."""
 
-    METHODS = {
+    METHODS: ClassVar[dict[str, Callable[[ShardRuntime], Any]]] = {
         "submit": lambda rt: rt.submit,
         "join": lambda rt: rt.seating.join,
         "reserve": lambda rt: rt.arrivals.reserve,

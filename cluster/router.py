@@ -169,4 +169,3 @@ class Router:
     async def metrics(self) -> bytes:
         """Metrics of all shards in Prometheus text form."""
         return b""
-

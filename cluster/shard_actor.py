@@ -28,8 +28,8 @@ class ChunkShard:
     comes back to the last commit.
     """
 
-    def __init__(self, shard: int, settings: dict[str, Any]) -> None:
-        self._settings = Settings.model_validate(settings)
+    def __init__(self, shard: int, settings: Settings) -> None:
+        self._settings = settings
         configure_logging(self._settings)
         self._shard = shard
         self._ready = asyncio.Event()
@@ -38,7 +38,7 @@ class ChunkShard:
 
     async def _live(self) -> None:
         try:
-            redis = connect(self._settings.redis_url_required)
+            redis = connect(self._settings.redis_url)
             peers = RayShardClient(NamedActors())
             settings = self._settings
             self._runtime = ShardRuntime(redis, self._shard, rules_of(settings), shard_config(settings), peers)
@@ -47,7 +47,7 @@ class ChunkShard:
             await self._runtime.run()
         except asyncio.CancelledError:
             raise
-        except BaseException as error:  # noqa: BLE001 - a shard whose loops have ended must not look alive
+        except BaseException as error:  # a shard whose loops have ended must not look alive
             log.error("shard_ended", shard=self._shard, error=repr(error), exc_info=True)
             os._exit(EXIT_FAILED)
 

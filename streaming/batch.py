@@ -78,7 +78,7 @@ class RedisBatch:
             except asyncio.CancelledError:
                 self._fail(batch, RedisError("closed"))
                 raise
-            except Exception as error:  # noqa: BLE001 - whatever it was, every waiting call must hear of it
+            except Exception as error:  # whatever it was, every waiting call must hear of it
                 self._fail(batch, error)
 
     async def _send(self, batch: list[tuple[tuple[Any, ...], Script | None, asyncio.Future[Any]]]) -> None:

@@ -1,8 +1,8 @@
 """The target's side of a crossing between shards: promising cells, and seating who arrives.
 
-A promised cell is a field of ``resv:{chunk}`` with a deadline on Redis' clock, and counts as taken in memory.  The source's
-commit puts the agent into ``inbox:{chunk}`` only while the promise stands.  So a cell may be freed only when, in one look at
-Redis, the deadline has passed and no arrival is there: from then on none can come.
+A promised cell is a field of ``resv:{chunk}`` with a deadline on Redis' clock, and counts as taken in memory.  The
+source's commit puts the agent into ``inbox:{chunk}`` only while the promise stands.  So a cell may be freed only
+when, in one look at Redis, the deadline has passed and no arrival is there: from then on none can come.
 """
 
 from __future__ import annotations
@@ -38,7 +38,8 @@ local held = redis.call('HGET', 'resv:' .. ARGV[1], ARGV[2])
 if held then
   local id, deadline = string.match(held, '^(%S+) (%d+)$')
   local t = redis.call('TIME')
-  if id == ARGV[3] and ARGV[4] == '0' and tonumber(deadline) > t[1] * 1000 + math.floor(t[2] / 1000) then return 'alive' end
+  local now = t[1] * 1000 + math.floor(t[2] / 1000)
+  if id == ARGV[3] and ARGV[4] == '0' and tonumber(deadline) > now then return 'alive' end
   if id == ARGV[3] then redis.call('HDEL', 'resv:' .. ARGV[1], ARGV[2]) end
 end
 return 'free'
@@ -81,11 +82,9 @@ class Arrivals:
         """
         rt = self._rt
         rt.check_open()
-        answers: list[ReserveAnswer] = []
         for chunk_id in {request[2] for request in requests}:
             await rt.loader.ensure(chunk_id)
-        for request in requests:
-            answers.append(self._promise(request))
+        answers = [self._promise(request) for request in requests]
         await rt.flush()
         return answers
 

@@ -1,7 +1,8 @@
 """The source's side of a crossing between shards: asking for a cell, and telling the core the answer.
 
-The core asks (``ReserveWanted``) and goes on ticking; here the requests of a tick travel in one call per target shard.  The
-answer becomes ``Granted`` or ``Denied`` before the next tick, whose commit carries the agent over.  No answer: the core asks again.
+The core asks (``ReserveWanted``) and goes on ticking; here the requests of a tick travel in one call per target
+shard.  The answer becomes ``Granted`` or ``Denied`` before the next tick, whose commit carries the agent over.  No
+answer: the core asks again.
 """
 
 from __future__ import annotations

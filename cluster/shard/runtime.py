@@ -45,8 +45,8 @@ DecisionTuple = tuple[str, bool, str | None, int | None, int | None]
 class ShardRuntime:
     """The shard's calls and loops.  ``start`` once, then ``run`` until it raises; the calls may come any time after.
 
-    Its parts (``seating``, ``arrivals``, ``departures``, ``neighbors``, ``presence``, ``loader``) each do one thing and
-    share ``world``, ``commit`` and ``journal``.
+    Its parts (``seating``, ``arrivals``, ``departures``, ``neighbors``, ``presence``, ``loader``) each do one thing
+    and share ``world``, ``commit`` and ``journal``.
     """
 
     def __init__(self, redis: Redis, shard: int, rules: Rules, config: ShardConfig, peers: ShardClient) -> None:
@@ -164,7 +164,9 @@ class ShardRuntime:
         """Refuse new work while the journal stands still, so that it doesn't pile up."""
         since = self.journal.stalled_since
         if self._stopping or (since is not None and time.monotonic() - since > self.config.refuse_after_stall_s):
-            raise ShardUnavailable(f"shard {self.shard} waits for Redis" if since else f"shard {self.shard} is stopping")
+            raise ShardUnavailable(
+                f"shard {self.shard} waits for Redis" if since else f"shard {self.shard} is stopping"
+            )
 
     # -- ticks --
 
@@ -273,7 +275,7 @@ class ShardRuntime:
             return
         except ShardUnavailable as error:
             log.info("errand_put_off", shard=self.shard, error=str(error))
-        except Exception as error:  # noqa: BLE001 - an errand must not take the shard down; a fenced commit has already
+        except Exception as error:  # an errand must not take the shard down; a fenced commit has already
             log.error("errand_failed", shard=self.shard, error=repr(error), exc_info=True)
 
     def _fail(self, error: Exception) -> None:
@@ -310,4 +312,3 @@ class ShardRuntime:
             "reserved_cells": len(self.arrivals),
             **self.stats.describe(),
         }
-
