@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import datetime as dt
+import email.utils
+import time
+from collections.abc import Mapping
 from types import TracebackType
 from typing import Any, Literal, TypeAlias, TypeVar
 from urllib.parse import quote
@@ -10,7 +13,7 @@ from urllib.parse import quote
 import httpx
 import msgspec
 
-from client.errors import ProtocolViolation, ServerUnreachable, api_error
+from client.errors import ApiError, ProtocolViolation, ServerUnreachable, api_error
 from client.messages import Snapshot, decode_snapshot
 
 __all__ = ["Account", "Api", "ApiKey", "KeyInfo", "Role", "Session", "bearer", "error_of", "websocket_url"]
@@ -18,7 +21,11 @@ __all__ = ["Account", "Api", "ApiKey", "KeyInfo", "Role", "Session", "bearer", "
 Role: TypeAlias = Literal["agent", "owner_spectator", "spectator"]
 
 TIMEOUT_S = 15.0
+DEFAULT_LIFETIME_S = 900.0
+"""Of a session when the server does not say; the contract's default."""
 REASON_MAX_CHARS = 200
+NO_LIMIT = httpx.Limits(max_connections=None, max_keepalive_connections=20)
+"""Each watcher's stream occupies a connection for as long as it lasts."""
 
 
 class Account(msgspec.Struct, frozen=True):
@@ -56,14 +63,12 @@ class Session(msgspec.Struct, frozen=True):
     role: str = ""
     cmd_secret: str | None = None
     expires_at: str | int | float | None = None
+    lifetime_s: float = DEFAULT_LIFETIME_S
+    """Seconds from the server's answer to ``expires_at``, by the server's own clock."""
 
     def __repr__(self) -> str:
         """Without the secrets, since representations end up in logs."""
         return f"Session(session_jti={self.session_jti!r}, role={self.role!r}, expires_at={self.expires_at!r})"
-
-    def expires_at_s(self) -> float | None:
-        """When it ends, seconds since 1970; None when the server did not say."""
-        return _epoch_s(self.expires_at)
 
 
 class _Refreshed(msgspec.Struct):
@@ -84,7 +89,7 @@ class Api:
         """``base`` is for instance ``http://127.0.0.1:8000``; an own ``http`` client is used and left open."""
         self.base = base.rstrip("/")
         self._owned = http is None
-        self.http = http or httpx.AsyncClient(timeout=TIMEOUT_S)
+        self.http = http or httpx.AsyncClient(timeout=TIMEOUT_S, limits=NO_LIMIT)
 
     async def __aenter__(self) -> Api:
         return self
@@ -131,12 +136,15 @@ class Api:
     async def open_session(self, api_key: str, role: Role, agent_id: str | None = None) -> Session:
         """Open a session; ``agent`` and ``owner_spectator`` need an ``agent_id``."""
         body = {"api_key": api_key, "role": role} | ({"agent_id": agent_id} if agent_id else {})
-        return await self._post("/v1/sessions", Session, body)
+        return await self._session("/v1/sessions", body)
 
     async def refresh_session(self, session: Session) -> Session:
-        """Extend a session and return it with its new ``expires_at``."""
-        answer = await self._post("/v1/sessions/refresh", _Refreshed, {}, auth=session.session_token)
-        return msgspec.structs.replace(session, expires_at=answer.expires_at)
+        """Extend a session and return it with its new end."""
+        path = "/v1/sessions/refresh"
+        answer = await self._send("POST", path, {}, session.session_token)
+        news = _decoded(answer, _Refreshed, path)
+        lifetime_s = _lifetime_s(news.expires_at, answer)
+        return msgspec.structs.replace(session, expires_at=news.expires_at, lifetime_s=lifetime_s)
 
     async def end_session(self, session: Session) -> None:
         """Revoke a session."""
@@ -144,11 +152,11 @@ class Api:
 
     async def dev_spectator_session(self) -> Session:
         """A spectator session without a key; servers in production refuse it."""
-        return await self._post("/v1/dev/spectator-session", Session, {})
+        return await self._session("/v1/dev/spectator-session", {})
 
     async def dev_owner_session(self, agent_id: str) -> Session:
         """An owner session for any agent; servers in production refuse it."""
-        return await self._post("/v1/dev/owner-session", Session, {"agent_id": agent_id})
+        return await self._session("/v1/dev/owner-session", {"agent_id": agent_id})
 
     async def snapshot(self, chunk_id: str, token: str) -> Snapshot:
         """A chunk's static and latest delta."""
@@ -160,6 +168,11 @@ class Api:
 
     # -- private ------------------------------------------------------------------------------------------------------
 
+    async def _session(self, path: str, body: dict[str, Any]) -> Session:
+        answer = await self._send("POST", path, body)
+        session = _decoded(answer, Session, path)
+        return msgspec.structs.replace(session, lifetime_s=_lifetime_s(session.expires_at, answer))
+
     async def _post(
         self,
         path: str,
@@ -167,12 +180,7 @@ class Api:
         body: dict[str, Any],
         auth: httpx.Auth | tuple[str, str] | str | None = None,
     ) -> _Answer:
-        answer = await self._send("POST", path, body, auth)
-        try:
-            return msgspec.json.decode(answer.content, type=answer_type)
-        except ValueError as error:
-            # The text of msgspec's errors names fields and types, never values.
-            raise ProtocolViolation(f"POST {path}: {error}") from error
+        return _decoded(await self._send("POST", path, body, auth), answer_type, path)
 
     async def _send(
         self,
@@ -203,7 +211,7 @@ def websocket_url(base: str, path: str, query: dict[str, str]) -> str:
     return f"{'wss' if scheme == 'https' else 'ws'}://{rest}{path}?{httpx.QueryParams(query)}"
 
 
-def error_of(status: int, headers: Any, body: bytes) -> Exception:
+def error_of(status: int, headers: Mapping[str, str], body: bytes) -> ApiError:
     """The ``ApiError`` of an answer: ``{"detail": "<reason>"}``, or what a proxy put in its place."""
     reason = f"http_{status}"
     try:
@@ -216,6 +224,14 @@ def error_of(status: int, headers: Any, body: bytes) -> Exception:
     return api_error(status, reason, float(seconds) if seconds.isascii() and seconds.isdigit() else None)
 
 
+def _decoded(answer: httpx.Response, answer_type: type[_Answer], path: str) -> _Answer:
+    try:
+        return msgspec.json.decode(answer.content, type=answer_type)
+    except ValueError as error:
+        # The text of msgspec's errors names fields and types, never values.
+        raise ProtocolViolation(f"{path}: {error}") from error
+
+
 def _list_of(answer: httpx.Response, item: type[_Answer], name: str) -> list[_Answer]:
     try:
         body = msgspec.json.decode(answer.content)
@@ -224,7 +240,19 @@ def _list_of(answer: httpx.Response, item: type[_Answer], name: str) -> list[_An
         raise ProtocolViolation(f"the list of {name}: {error}") from error
 
 
-def _epoch_s(moment: str | int | float | None) -> float | None:
+def _lifetime_s(expires_at: str | float | None, answer: httpx.Response) -> float:
+    """How long a session lasts. The answer's ``Date`` is the server's clock, so a wrong clock here does no harm."""
+    end_s = _epoch_s(expires_at)
+    if end_s is None:
+        return DEFAULT_LIFETIME_S
+    try:
+        now_s = email.utils.parsedate_to_datetime(answer.headers.get("date", "")).timestamp()
+    except (TypeError, ValueError):
+        now_s = time.time()
+    return max(0.0, end_s - now_s)
+
+
+def _epoch_s(moment: str | float | None) -> float | None:
     """Seconds since 1970 of an ISO text, of seconds or of milliseconds."""
     if moment is None:
         return None

@@ -1,0 +1,209 @@
+"""The socket of one agent: connect, read, notice silence, reconnect with resume.
+
+``Link`` owns sockets and time and knows nothing of commands; what comes in goes to ``on_frame``. ``run`` goes on until
+it is cancelled or something final happens, and says so by raising it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import random
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed, InvalidStatus, WebSocketException
+
+from client.backoff import RESTART_SPREAD_S, Backoff
+from client.errors import ApiError, ChunkcrawlError, InvalidSession, NotReady, ServerUnreachable, TakenOver
+from client.http import Session, bearer, error_of, websocket_url
+from client.messages import encode
+from client.sessions import SessionKeeper
+
+__all__ = ["CLOSE_RESTART", "CLOSE_TAKEN_OVER", "CLOSE_TOO_SLOW", "Link", "is_worth_retrying"]
+
+log = logging.getLogger("chunkcrawl.client")
+
+CLOSE_TAKEN_OVER = 4001
+CLOSE_TOO_SLOW = 4002
+CLOSE_POLICY = 1008
+CLOSE_RESTART = frozenset((1001, 1012, 1013))
+"""Going away, service restart, try again later: everybody was told at once, so everybody spreads."""
+
+OPEN_TIMEOUT_S = 10.0
+CLOSE_TIMEOUT_S = 1.0
+PING_AFTER_S = 12.0
+SILENCE_MAX_S = 30.0
+"""A client that hears nothing for so long reconnects (the contract's constant)."""
+
+STOOD_AFTER_S = 10.0
+"""A connection that lived this long was a good one: the next reconnect starts with small delays again."""
+
+FRAME_MAX_BYTES = 4 * 1024 * 1024
+FRESH_REFUSALS_MAX = 2
+"""New sessions that may be refused in a row before it is taken as an answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """Why a connection ended, and what that means for the next try."""
+
+    code: int | None
+    spread_s: float | None = None
+
+
+class Link:
+    """See the module's docstring.
+
+    Attributes:
+        connections: How many connections have been opened; more than one means that it reconnected.
+    """
+
+    def __init__(
+        self,
+        base: str,
+        agent_id: str,
+        sessions: SessionKeeper,
+        *,
+        on_open: Callable[[Session], None],
+        on_frame: Callable[[bytes], Awaitable[None]],
+        on_lost: Callable[[], None],
+        last_event_id: Callable[[], str | None],
+        rng: random.Random,
+    ) -> None:
+        self._base, self._agent_id = base, agent_id
+        self._sessions = sessions
+        self._on_open, self._on_frame, self._on_lost = on_open, on_frame, on_lost
+        self._last_event_id = last_event_id
+        self._backoff = Backoff(rng)
+        self._socket: ClientConnection | None = None
+        self._heard_at = 0.0
+        self._fresh_refusals = 0
+        self.connections = 0
+        self.last_problem: ChunkcrawlError | None = None
+
+    async def send(self, frame: str) -> None:
+        """Send a text frame. On a lost connection nothing happens: the reader notices and starts anew."""
+        if self._socket is not None:
+            with contextlib.suppress(ConnectionClosed):
+                await self._socket.send(frame)
+
+    async def run(self) -> None:
+        """Stay connected.
+
+        Raises:
+            TakenOver: A newer connection plays the agent.
+            ApiError: The server refuses for good: 401 to the key, 403, 404, ...
+        """
+        while True:
+            try:
+                lost = await self._connection(await self._sessions.current())
+            except ChunkcrawlError as error:
+                if not is_worth_retrying(error):
+                    raise
+                self.last_problem = error
+                hint_s = error.retry_after_s if isinstance(error, ApiError) else None
+                delay_s = self._backoff.next_delay(at_least_s=hint_s or 0.0)
+            else:
+                delay_s = self._backoff.next_delay(spread_s=lost.spread_s)
+            log.info("agent %s: next connection in %.1f s", self._agent_id, delay_s)
+            await asyncio.sleep(delay_s)
+
+    # -- one connection -----------------------------------------------------------------------------------------------
+
+    async def _connection(self, session: Session) -> Lost:
+        loop = asyncio.get_running_loop()
+        socket = await self._opened(session)
+        began = loop.time()
+        self.connections += 1
+        self._socket, self._heard_at = socket, began
+        helpers = [loop.create_task(self._listen_for_silence(socket)), loop.create_task(self._sessions.keep(session))]
+        try:
+            self._on_open(session)
+            await self._read(socket)
+        finally:
+            for helper in helpers:
+                helper.cancel()
+            self._socket = None
+            self._on_lost()
+            await socket.close()
+            await asyncio.gather(*helpers, return_exceptions=True)
+        if loop.time() - began >= STOOD_AFTER_S:
+            self._backoff.reset()
+        return self._judge(session, socket.close_code)
+
+    def _judge(self, session: Session, code: int | None) -> Lost:
+        log.info("agent %s: connection ended with %s", self._agent_id, code)
+        if code == CLOSE_TAKEN_OVER:
+            raise TakenOver("a newer connection plays this agent")
+        if code == CLOSE_POLICY:
+            # The session was revoked or has expired, or we misbehaved; a new session helps in the first two cases.
+            self._sessions.dead(session)
+        return Lost(code, RESTART_SPREAD_S if code in CLOSE_RESTART else None)
+
+    async def _opened(self, session: Session) -> ClientConnection:
+        query = {"agent_id": self._agent_id}
+        last = self._last_event_id()
+        if last:
+            query["last_event_id"] = last
+        url = websocket_url(self._base, "/v1/agent/ws", query)
+        try:
+            socket = await connect(
+                url,
+                additional_headers=bearer(session.session_token),
+                open_timeout=OPEN_TIMEOUT_S,
+                close_timeout=CLOSE_TIMEOUT_S,
+                ping_interval=None,  # ours is the contract's ping, which the application answers, not only its socket
+                compression=None,
+                max_size=FRAME_MAX_BYTES,
+            )
+        except InvalidStatus as refused:
+            answer = refused.response
+            raise self._refused(
+                session, error_of(answer.status_code, answer.headers, bytes(answer.body or b""))
+            ) from None
+        except (OSError, TimeoutError, WebSocketException) as error:
+            raise ServerUnreachable(f"{self._base}: {type(error).__name__} {error}".rstrip()) from error
+        self._fresh_refusals = 0
+        return socket
+
+    def _refused(self, session: Session, error: ApiError) -> ChunkcrawlError:
+        """A 401 is the session's fault first: another one is tried before it counts."""
+        if not isinstance(error, InvalidSession):
+            return error
+        self._sessions.dead(session)
+        self._fresh_refusals += 1
+        if self._fresh_refusals > FRESH_REFUSALS_MAX:
+            return error
+        return NotReady(503, error.reason)
+
+    async def _read(self, socket: ClientConnection) -> None:
+        loop = asyncio.get_running_loop()
+        try:
+            while True:
+                frame = await socket.recv(decode=False)
+                self._heard_at = loop.time()
+                await self._on_frame(frame)
+        except ConnectionClosed:
+            return
+
+    async def _listen_for_silence(self, socket: ClientConnection) -> None:
+        loop = asyncio.get_running_loop()
+        pinged_at = 0.0
+        while (silent_s := loop.time() - self._heard_at) < SILENCE_MAX_S:
+            if silent_s >= PING_AFTER_S and pinged_at < self._heard_at:
+                pinged_at = loop.time()
+                await self.send(encode("ping", {}))
+            await asyncio.sleep(PING_AFTER_S / 4)
+        log.info("agent %s: nothing heard for %.0f s", self._agent_id, SILENCE_MAX_S)
+        # The peer may be gone without a word; closing politely would wait for its answer.
+        socket.transport.abort()
+
+
+def is_worth_retrying(error: ChunkcrawlError) -> bool:
+    """Whether the same request may succeed later: no connection, 429, 5xx."""
+    if isinstance(error, ApiError):
+        return error.status == 429 or error.status >= 500
+    return isinstance(error, ServerUnreachable)
