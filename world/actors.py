@@ -1,0 +1,94 @@
+"""Who stands in a chunk: agents, and creatures that nobody plays."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Literal
+
+from world.grid import X_OF, Y_OF, index_of
+from world.ids import ChunkId, ServerCmdId, Tick
+from world.inputs import Decision, Occupant
+from world.records import AgentRecord, NpcRecord
+from world.running import Activity
+
+if TYPE_CHECKING:
+    from world.chunk import Chunk
+
+ActivityState = Literal["idle", "moving", "harvesting"]
+
+
+class Actor:
+    """An agent in the world.  ``view`` is its entry in deltas: replaced on change, never changed."""
+
+    __slots__ = ("cell", "chunk", "decided", "gold", "id", "kind", "name", "running", "state", "view")
+
+    def __init__(self, record: AgentRecord, chunk: Chunk, cell: int) -> None:
+        self.id = record.agent_id
+        self.name = record.name
+        self.gold = record.gold
+        self.kind = record.kind
+        self.running: Activity | None = None
+        self.state: ActivityState = "idle"
+        # Of commands decided elsewhere only the ids are known.
+        self.decided: dict[ServerCmdId, Decision] = {one: Decision(accepted=False) for one in record.recent}
+        self.place(chunk, cell)
+
+    def place(self, chunk: Chunk, cell: int) -> None:
+        """Stand on a cell (the chunk's books are kept by ``Chunk``)."""
+        self.chunk = chunk
+        self.cell = cell
+        self.show()
+
+    def show(self) -> None:
+        """Renew ``view``."""
+        cell = self.cell
+        view: dict[str, Any] = {"id": self.id, "x": X_OF[cell], "y": Y_OF[cell], "activity_state": self.state}
+        if self.name:
+            view["name"] = self.name
+        self.view = view
+
+    def occupant(self) -> Occupant:
+        """Who is in the way, for a ``blocker``."""
+        return Occupant(self.id, X_OF[self.cell], Y_OF[self.cell])
+
+    def to_record(self, tick: Tick, chunk_id: ChunkId | None = None, cell: int | None = None) -> AgentRecord:
+        """What is kept of it at ``tick``; ``chunk_id`` and ``cell`` for a place that it is about to take."""
+        place = self.cell if cell is None else cell
+        return AgentRecord(
+            agent_id=self.id,
+            chunk_id=chunk_id or self.chunk.id,
+            x=X_OF[place],
+            y=Y_OF[place],
+            name=self.name,
+            gold=self.gold,
+            kind=self.kind,
+            running=self.running.to_record(place) if self.running else None,
+            recent=tuple(self.decided),
+            at=tick,
+        )
+
+
+class Npc:
+    """A creature; ``view`` as in ``Actor``."""
+
+    __slots__ = ("cell", "id", "kind", "view")
+
+    def __init__(self, record: NpcRecord) -> None:
+        self.id = record.id
+        self.kind = record.kind
+        self.place(index_of(record.x, record.y))
+
+    def place(self, cell: int) -> None:
+        """Stand on a cell."""
+        self.cell = cell
+        self.view = {"id": self.id, "x": X_OF[cell], "y": Y_OF[cell], "kind": self.kind}
+
+    def occupant(self) -> Occupant:
+        """Who is in the way, for a ``blocker``."""
+        return Occupant(self.id, X_OF[self.cell], Y_OF[self.cell])
+
+    def to_record(self) -> NpcRecord:
+        """What is kept of it."""
+        return NpcRecord(self.id, X_OF[self.cell], Y_OF[self.cell], self.kind)
+
+
+Body = Actor | Npc

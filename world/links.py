@@ -1,0 +1,66 @@
+"""A chunk's neighbours, as the cluster makes and removes them."""
+
+from __future__ import annotations
+
+from world.chunk import Chunk
+from world.crossing import approach
+from world.ids import ChunkId, Direction
+from world.inputs import Done, Linked, NoNeighbor, Refusal, Unlinked
+from world.running import Moving
+from world.state import ShardState
+
+NOT_HERE = Refusal("chunk_not_here")
+
+
+def linked(state: ShardState, news: Linked) -> Done | Refusal:
+    """There is a neighbour now; those who stand before that side ask for their cells at once."""
+    chunk = state.chunks.get(news.chunk_id)
+    if chunk is None:
+        return NOT_HERE
+    chunk.wanted.pop(news.direction, None)
+    if chunk.neighbors[news.direction] != news.neighbor_id:
+        set_neighbor(state, chunk, news.direction, news.neighbor_id)
+        for actor in chunk.ordered:
+            running = actor.running
+            if isinstance(running, Moving) and running.side == news.direction:
+                running.no_neighbor = None
+                if len(running.path) == 1:
+                    approach(state, actor, running)
+    return Done()
+
+
+def unlinked(state: ShardState, news: Unlinked) -> Done | Refusal:
+    """There is no neighbour any more; a chunk left with one side at most may be next to go."""
+    chunk = state.chunks.get(news.chunk_id)
+    if chunk is None:
+        return NOT_HERE
+    if chunk.neighbors[news.direction] is not None:
+        set_neighbor(state, chunk, news.direction, None)
+        if chunk.idle_since is not None:
+            state.check_idle(chunk, chunk.idle_since)
+    return Done()
+
+
+def no_neighbor(state: ShardState, news: NoNeighbor) -> Done | Refusal:
+    """None could be made: the walks that wait at that side end in the next step."""
+    chunk = state.chunks.get(news.chunk_id)
+    if chunk is None:
+        return NOT_HERE
+    chunk.wanted.pop(news.direction, None)
+    for actor in chunk.ordered:
+        running = actor.running
+        if isinstance(running, Moving) and running.side == news.direction and len(running.path) == 1:
+            running.no_neighbor = news.reason
+    return Done()
+
+
+def set_neighbor(state: ShardState, chunk: Chunk, side: Direction, neighbor_id: ChunkId | None) -> None:
+    """Change a side, and tell the watchers."""
+    chunk.neighbors[side] = neighbor_id
+    if neighbor_id is None:
+        state.event(chunk, "neighbor_unlinked", dir=side)
+    else:
+        state.event(chunk, "neighbor_linked", dir=side, chunk_id=neighbor_id)
+    if chunk.id not in state.out.statics:
+        state.out.statics.append(chunk.id)
+    state.keep_chunk(chunk)

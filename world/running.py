@@ -1,0 +1,120 @@
+"""What an agent is doing: an accepted command on its way to its one result."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from world.grid import STEP_LETTER, X_OF, Y_OF
+from world.ids import ChunkId, Direction, HandoffId, ServerCmdId, Tick
+from world.inputs import Denied
+from world.nodes import Node
+from world.records import RunningCommand
+
+
+@dataclass(slots=True, kw_only=True)
+class Running:
+    """The part common to all commands."""
+
+    server_cmd_id: ServerCmdId
+    client_cmd_id: str
+    trace_id: str
+    started_tick: Tick
+    order: int
+
+
+@dataclass(slots=True)
+class Handoff:
+    """A request for a cell in another shard's chunk."""
+
+    id: HandoffId
+    to_chunk: ChunkId
+    cell: int
+    """The arrival cell, in the destination."""
+    asked_at: Tick
+    asks: int = 0
+    granted: bool = False
+    until: Tick | None = None
+    denied: Denied | None = None
+
+
+@dataclass(slots=True, kw_only=True)
+class Moving(Running):
+    """On the way to a cell."""
+
+    target: int
+    side: Direction | None
+    """The side on which the last step leaves the chunk; None when the target is an inner cell."""
+    path: list[int]
+    """The cells still to step on, the next one last."""
+    waiting_since: Tick | None = None
+    """Tick of the first step for which it stood at the boundary and could not go."""
+    handoff: Handoff | None = None
+    no_neighbor: str | None = None
+    """Why no neighbour could be made (may be empty); None: nobody said so."""
+
+    def to_record(self, cell: int) -> RunningCommand:
+        """What is kept of it; ``cell`` is where the agent stands."""
+        letters = []
+        here = cell
+        for there in reversed(self.path):
+            letters.append(STEP_LETTER.get(there - here, ""))
+            here = there
+        return RunningCommand(
+            "move_to",
+            self.server_cmd_id,
+            self.client_cmd_id,
+            self.trace_id,
+            self.started_tick,
+            self.order,
+            target=(X_OF[self.target], Y_OF[self.target]),
+            origin=(X_OF[cell], Y_OF[cell]),
+            path="".join(letters),
+        )
+
+
+@dataclass(slots=True, kw_only=True)
+class Harvesting(Running):
+    """Digging at a node."""
+
+    node: Node
+    due: Tick
+    """The tick from which on the next unit comes."""
+    harvested: int = 0
+
+    def to_record(self, cell: int) -> RunningCommand:
+        """What is kept of it."""
+        del cell  # part of a walk only
+        return RunningCommand(
+            "harvest",
+            self.server_cmd_id,
+            self.client_cmd_id,
+            self.trace_id,
+            self.started_tick,
+            self.order,
+            node_id=self.node.id,
+            due_tick=self.due,
+            harvested=self.harvested,
+        )
+
+
+@dataclass(slots=True, kw_only=True)
+class Saying(Running):
+    """About to be heard in the next step."""
+
+    text: str = field(default="")
+
+    def to_record(self, cell: int) -> RunningCommand:
+        """What is kept of it."""
+        del cell
+        return RunningCommand(
+            "say",
+            self.server_cmd_id,
+            self.client_cmd_id,
+            self.trace_id,
+            self.started_tick,
+            self.order,
+            text=self.text,
+        )
+
+
+Activity = Moving | Harvesting | Saying

@@ -1,0 +1,211 @@
+"""``ShardWorld``: the whole of one shard's game behind three doors, ``apply``, ``step`` and ``take``.
+
+Plain, synchronous and deterministic: the same calls give the same bytes.  It knows no clock: time is the
+tick number that it is stepped to.  The runtime commits each ``Output`` before anybody sees anything of it.
+"""
+
+from __future__ import annotations
+
+from typing import Any, cast, overload
+
+from world import arrivals, collection, crossing, desk, links, loading, seating
+from world.chat import speak
+from world.creatures import wander
+from world.harvest import dig, regrow
+from world.ids import AgentId, ChunkId, Tick
+from world.inputs import (
+    Arrive,
+    Close,
+    Decision,
+    Denied,
+    Done,
+    Drop,
+    Dropped,
+    Granted,
+    Input,
+    Join,
+    Joined,
+    Keep,
+    Leave,
+    Linked,
+    Load,
+    NoNeighbor,
+    Refusal,
+    Release,
+    Reply,
+    Reserve,
+    Reserved,
+    Submit,
+    Unlinked,
+)
+from world.movement import walk
+from world.outputs import ChunkDelta, Output
+from world.records import AgentRecord
+from world.rules import Rules
+from world.running import Harvesting, Moving
+from world.state import ShardState
+from world.statics import static_payload
+
+_RULES: dict[type, Any] = {
+    Submit: desk.submit,
+    Join: seating.join,
+    Leave: seating.leave,
+    Load: loading.load,
+    Drop: loading.drop,
+    Close: collection.close,
+    Keep: collection.keep,
+    Linked: links.linked,
+    Unlinked: links.unlinked,
+    NoNeighbor: links.no_neighbor,
+    Reserve: arrivals.reserve,
+    Release: arrivals.release,
+    Arrive: arrivals.arrive,
+    Granted: crossing.granted,
+    Denied: crossing.denied,
+}
+
+
+class ShardWorld:
+    """The game state of one shard."""
+
+    def __init__(self, rules: Rules, world_seed: int, shard: int) -> None:
+        self.rules = rules
+        self.shard = shard
+        """Its number; nothing in the game depends on it."""
+        self._state = ShardState(rules, world_seed)
+
+    # ----- the three doors
+
+    @overload
+    def apply(self, order: Submit) -> Decision: ...
+    @overload
+    def apply(self, order: Join | Arrive) -> Joined | Refusal: ...
+    @overload
+    def apply(self, order: Leave) -> AgentRecord | Refusal: ...
+    @overload
+    def apply(self, order: Drop) -> Dropped | Refusal: ...
+    @overload
+    def apply(self, order: Reserve) -> Reserved | Refusal: ...
+    @overload
+    def apply(self, order: Release) -> Done: ...
+    @overload
+    def apply(
+        self, order: Load | Close | Keep | Linked | Unlinked | NoNeighbor | Granted | Denied
+    ) -> Done | Refusal: ...
+    @overload
+    def apply(self, order: Input) -> Reply: ...
+
+    def apply(self, order: Input) -> Reply:
+        """Take one input and decide about it at once; what follows from it is in the next ``take``.
+
+        Answers per input: see ``world.inputs``.  What an input carries never makes it raise.
+        """
+        return cast("Reply", _RULES[type(order)](self._state, order))
+
+    def step(self, tick: int) -> bool:
+        """Move the world to ``tick``; numbers between the last one and this are skipped, not made up for.
+
+        Returns:
+            False when ``tick`` is not above the last one: nothing was done (a chunk loaded from a shard
+            that is ahead raises the last one).
+
+        Cost: O(running commands + inhabited chunks with creatures + chunks that changed).  The order in which
+        things happen: docs/decisions/0002-command-order.md.
+        """
+        state = self._state
+        if tick <= state.tick:
+            return False
+        state.tick = Tick(tick)
+        regrow(state)
+        for actor in list(state.runners.values()):
+            running = actor.running
+            if isinstance(running, Moving):
+                walk(state, actor, running)
+            elif isinstance(running, Harvesting):
+                dig(state, actor, running)
+            elif running is not None:
+                speak(state, actor, running)
+        wander(state)
+        collection.find_idle(state)
+        self._publish()
+        return True
+
+    def take(self) -> Output:
+        """Hand over, and forget, everything that came of inputs and steps since the last call."""
+        return self._state.take()
+
+    def _publish(self) -> None:
+        """One delta for each chunk in which something changed."""
+        state = self._state
+        tick, deltas = state.tick, state.out.deltas
+        for chunk in state.changed:
+            events, chunk.events = chunk.events, []
+            chunk.changed = False
+            deltas.append(ChunkDelta(chunk.id, tick, chunk.payload(tick, events)))
+        state.changed = []
+
+    # ----- looking in
+
+    @property
+    def tick(self) -> Tick:
+        """The last tick stepped."""
+        return self._state.tick
+
+    @property
+    def chunk_ids(self) -> list[ChunkId]:
+        """The chunks held, in the order in which they came."""
+        return list(self._state.chunks)
+
+    @property
+    def population(self) -> int:
+        """Agents in all chunks."""
+        return len(self._state.agents)
+
+    @property
+    def busy_agents(self) -> int:
+        """Agents with a running command."""
+        return len(self._state.runners)
+
+    @property
+    def is_quiet(self) -> bool:
+        """Whether the next step has nothing to do and to show; creatures of inhabited chunks never rest."""
+        state = self._state
+        due = state.next_tick
+        return not (
+            state.runners
+            or state.changed
+            or (state.regrowth and state.regrowth[0][0] <= due)
+            or (state.idle_checks and state.idle_checks[0][0] <= due)
+            or any(chunk.npcs for chunk in state.inhabited.values())
+        )
+
+    def population_of(self, chunk_id: ChunkId) -> int:
+        """Agents in a chunk; 0 for one that is not here."""
+        chunk = self._state.chunks.get(chunk_id)
+        return len(chunk.members) if chunk else 0
+
+    def agents(self, chunk_id: ChunkId) -> list[AgentRecord]:
+        """The records of a chunk's agents by id; empty for one that is not here."""
+        chunk = self._state.chunks.get(chunk_id)
+        return [actor.to_record(self.tick) for actor in chunk.ordered] if chunk else []
+
+    def agent(self, agent_id: AgentId) -> AgentRecord | None:
+        """An agent's present record; None when it is not here."""
+        actor = self._state.agents.get(agent_id)
+        return actor.to_record(self.tick) if actor else None
+
+    def chunk_static(self, chunk_id: ChunkId) -> dict[str, Any]:
+        """The chunk's ``chunk_static`` payload.
+
+        Raises:
+            KeyError: the chunk is not here.
+        """
+        return static_payload(self._state.chunks[chunk_id], self.tick, self.rules)
+
+    def chunk_delta(self, chunk_id: ChunkId) -> dict[str, Any]:
+        """The chunk's present state as a ``chunk_delta`` payload without events.
+
+        Raises:
+            KeyError: the chunk is not here.
+        """
+        return self._state.chunks[chunk_id].payload(self.tick, [])

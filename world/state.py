@@ -1,0 +1,209 @@
+"""A shard's whole game state, and the ways in which every rule reports what it did.
+
+The rules are functions over a ``ShardState``, each file one rule; ``world.shard`` calls them in the order
+of docs/decisions/0002-command-order.md.
+"""
+
+from __future__ import annotations
+
+from heapq import heappush
+from typing import Any, Literal
+
+from world.actors import ActivityState, Actor
+from world.chunk import Chunk
+from world.grid import X_OF, Y_OF
+from world.ids import AgentId, ChunkId, HandoffId, Tick
+from world.inputs import Occupant
+from world.outputs import Output, PrivateEvent, PrivateKind
+from world.rules import Rules
+from world.running import Activity
+
+Status = Literal["completed", "failed"]
+
+SEATED_REMEMBERED = 4_096
+"""Handoffs that stay known after their arrival, to recognise one told twice."""
+
+
+class ShardState:
+    """Everything that a shard knows of its chunks and agents."""
+
+    def __init__(self, rules: Rules, world_seed: int) -> None:
+        self.rules = rules
+        self.world_seed = world_seed
+        self.tick = Tick(0)
+        self.chunks: dict[ChunkId, Chunk] = {}
+        self.inhabited: dict[ChunkId, Chunk] = {}
+        """The chunks with agents in them."""
+        self.agents: dict[AgentId, Actor] = {}
+        self.runners: dict[AgentId, Actor] = {}
+        """Agents with a running command, in the order of acceptance."""
+        self.accepted = 0
+        """The next acceptance's number."""
+        self.regrowth: list[tuple[Tick, ChunkId, int]] = []
+        """Heap of (tick, chunk, node index): when a node's state may change by itself."""
+        self.idle_checks: list[tuple[Tick, ChunkId]] = []
+        """Heap of (tick, chunk): when a chunk may have been idle for long enough."""
+        self.seated: dict[HandoffId, None] = {}
+        self.changed: list[Chunk] = []
+        """Chunks of which the next step shows a delta."""
+        self._changed_agents: dict[AgentId, Actor] = {}
+        self._changed_chunks: dict[ChunkId, Chunk] = {}
+        self.out = Output(self.tick)
+
+    @property
+    def next_tick(self) -> Tick:
+        """The least number of the next step; commands accepted now start then."""
+        return Tick(self.tick + 1)
+
+    def next_order(self) -> int:
+        """Number of the next acceptance."""
+        order = self.accepted
+        self.accepted += 1
+        return order
+
+    # ----- what changed
+
+    def take(self) -> Output:
+        """Hand over what came of everything since the last call, and forget it."""
+        out = self.out
+        tick = out.tick = self.tick
+        for agent_id, actor in self._changed_agents.items():
+            out.agents[agent_id] = actor.to_record(tick)
+        for chunk_id, chunk in self._changed_chunks.items():
+            out.chunks[chunk_id] = chunk.to_record(tick)
+        self._changed_agents = {}
+        self._changed_chunks = {}
+        self.out = Output(tick)
+        return out
+
+    def show(self, chunk: Chunk) -> None:
+        """The chunk's next delta is due."""
+        if not chunk.changed:
+            chunk.changed = True
+            self.changed.append(chunk)
+
+    def event(self, chunk: Chunk, kind: str, **fields: Any) -> None:
+        """Add a shared event to the chunk's next delta."""
+        chunk.events.append({"type": kind, **fields})
+        self.show(chunk)
+
+    def keep(self, actor: Actor) -> None:
+        """The agent's record changed."""
+        self._changed_agents[actor.id] = actor
+
+    def keep_chunk(self, chunk: Chunk) -> None:
+        """The chunk's record changed."""
+        self._changed_chunks[chunk.id] = chunk
+
+    def forget(self, actor: Actor) -> None:
+        """The agent has left this shard: others write its record from here on."""
+        self._changed_agents.pop(actor.id, None)
+        self.out.agents.pop(actor.id, None)
+
+    def forget_chunk(self, chunk: Chunk) -> None:
+        """The chunk has left this shard."""
+        self._changed_chunks.pop(chunk.id, None)
+        self.out.chunks.pop(chunk.id, None)
+
+    def fact(self, fact: str, chunk_id: ChunkId, agent_id: AgentId | None, **fields: Any) -> None:
+        """A line for the event log."""
+        line = {"fact": fact, "tick": self.tick, "chunk_id": chunk_id, "agent_id": agent_id}
+        self.out.archive.append({**line, **fields})
+
+    def private(self, actor: Actor, kind: PrivateKind, payload: dict[str, Any], trace_id: str = "") -> None:
+        """An event for an agent and its owner alone."""
+        self.out.private.append(PrivateEvent(actor.id, kind, payload, trace_id))
+
+    # ----- the life of a command
+
+    def set_state(self, actor: Actor, state: ActivityState) -> None:
+        """Change what everyone sees of an agent's activity."""
+        if actor.state != state:
+            actor.state = state
+            actor.show()
+            self.show(actor.chunk)
+
+    def start(self, actor: Actor, running: Activity, state: ActivityState) -> None:
+        """An accepted command begins; it acts in the next step, behind all accepted before it."""
+        actor.running = running
+        self.runners[actor.id] = actor
+        self.set_state(actor, state)
+
+    def finish(self, actor: Actor, status: Status, reason: str | None = None, **details: Any) -> None:
+        """End the running command with its one result."""
+        running = actor.running
+        if running is None:
+            return
+        actor.running = None
+        self.runners.pop(actor.id, None)
+        self.set_state(actor, "idle")
+        payload: dict[str, Any] = {
+            "server_cmd_id": running.server_cmd_id,
+            "client_cmd_id": running.client_cmd_id,
+            "status": status,
+            "ended_tick": self.tick,
+        }
+        if reason is not None:
+            payload["reason"] = reason
+        payload.update(details)
+        self.private(actor, "command_result", payload, running.trace_id)
+        self.keep(actor)
+        self.fact(
+            "result",
+            actor.chunk.id,
+            actor.id,
+            server_cmd_id=running.server_cmd_id,
+            status=status,
+            reason=reason,
+        )
+
+    def blocked(self, actor: Actor, cell: int, by: Occupant | None, **details: Any) -> None:
+        """End a move that met ``by`` (None: nobody to name) at ``cell`` of the agent's chunk."""
+        at = {"x": X_OF[cell], "y": Y_OF[cell]}
+        blocker = {"id": by.id, "x": by.x, "y": by.y} if by else None
+        self.event(actor.chunk, "blocked", by=by.id if by else None, at=at, agent_id=actor.id)
+        self.finish(actor, "failed", "blocked", blocked_at=at, blocker=blocker, **details)
+
+    def inventory(self, actor: Actor) -> None:
+        """Tell an agent what it owns."""
+        payload = {
+            "agent_id": actor.id,
+            "tick": self.tick,
+            "inventory": {"gold": actor.gold},
+            "activity_state": actor.state,
+        }
+        self.private(actor, "agent_private_delta", payload)
+
+    # ----- seats
+
+    def enter(self, actor: Actor) -> None:
+        """Write an agent that has been placed into the books of its chunk and of the shard."""
+        chunk = actor.chunk
+        chunk.seat(actor)
+        self.agents[actor.id] = actor
+        self.out.members.append((chunk.id, actor.id, True))
+        self.event(chunk, "agent_joined", agent_id=actor.id)
+        self.keep(actor)
+        if len(chunk.members) == 1:
+            self.inhabited[chunk.id] = chunk
+            chunk.idle_since = None
+            self.keep_chunk(chunk)
+
+    def exit(self, actor: Actor) -> None:
+        """Take an agent out of the books; it keeps its place until ``enter`` or for good."""
+        chunk = actor.chunk
+        chunk.unseat(actor)
+        del self.agents[actor.id]
+        self.out.members.append((chunk.id, actor.id, False))
+        self.event(chunk, "agent_left", agent_id=actor.id)
+        if not chunk.members:
+            self.inhabited.pop(chunk.id, None)
+            chunk.idle_since = self.tick
+            chunk.forget_planner()
+            self.keep_chunk(chunk)
+            self.check_idle(chunk, self.tick)
+
+    def check_idle(self, chunk: Chunk, since: Tick) -> None:
+        """Look at the chunk once it has been idle since ``since`` for long enough."""
+        if not chunk.pinned:
+            heappush(self.idle_checks, (Tick(since + self.rules.collect_idle_ticks), chunk.id))
