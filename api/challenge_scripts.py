@@ -1,0 +1,179 @@
+"""The Lua scripts of the challenge (docs/decisions/0012-challenge-scripts.md); ``api.challenge_store`` calls them.
+
+Each takes the agent's id first and makes its key names itself.  They answer with small arrays whose first word names
+the outcome.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from api.challenge import POW_ALG, SIG_ALG
+from api.cooldown import COUNT_FAILURE
+from api.difficulty import COUNT_ANSWER
+from streaming.lua import APPEND_AGENT_EVENT, Script
+
+#: Defines ``append_refusal(id, now_ms, trace, server_cmd_id, client_cmd_id, reason, code, retry_after_ms)`` and small
+#: helpers; client_cmd_id may be false, the last two ''.  Every part is of an alphabet that needs no escaping in JSON.
+_APPEND_REFUSAL: Final = (
+    APPEND_AGENT_EVENT
+    + """
+local function append_refusal(id, now_ms, trace, server_cmd_id, client_cmd_id, reason, code, retry)
+  local client = client_cmd_id and ('"' .. client_cmd_id .. '"') or 'null'
+  local payload = '{"server_cmd_id":"' .. server_cmd_id .. '","client_cmd_id":' .. client
+    .. ',"accepted":false,"reason":"' .. reason .. '"'
+  if code ~= '' then payload = payload .. ',"code":"' .. code .. '"' end
+  if retry ~= '' then payload = payload .. ',"retry_after_ms":' .. retry end
+  append_agent_event(id, 'command_ack', now_ms, trace, payload .. '}')
+end
+local function count_request(id, window_ms)
+  redis.call('SET', 'rate:' .. id, 0, 'PX', window_ms, 'NX')
+  return redis.call('INCR', 'rate:' .. id)
+end
+local function decided_before(id, server_cmd_id)
+  local record = redis.call('HGET', 'agent:' .. id, 'rec')
+  return record and string.find(record, '"' .. server_cmd_id .. '"', 1, true)
+end
+local function free_slot(id, server_cmd_id)
+  if redis.call('GET', 'inflight:' .. id) == server_cmd_id then redis.call('DEL', 'inflight:' .. id) end
+end
+"""
+)
+
+ISSUE: Final = Script(
+    "challenge_issue",
+    _APPEND_REFUSAL
+    + f"""
+local id, jti, now_ms, trace, server_id, client_id, channel = unpack(ARGV, 1, 7)
+local cmd, hash, nonce, expires_at, record_ms, pending_ms = unpack(ARGV, 8, 13)
+local rate_max, rate_ms, start, busy_ms = tonumber(ARGV[14]), ARGV[15], ARGV[16], ARGV[17]
+if redis.call('EXISTS', 'jti:' .. jti) == 0 then return {{'dead', 0, '', 0}} end
+local count = count_request(id, rate_ms)
+local cooldown = redis.call('PTTL', 'cool:' .. id)
+local left = redis.call('PTTL', 'rate:' .. id)
+if count > 2 * rate_max then return {{'flood', 0, 'rate_limited', math.max(cooldown, left)}} end
+local function refuse(reason, retry)
+  append_refusal(id, now_ms, trace, '', client_id, reason, '', string.format('%d', retry))
+  return {{'refused', 0, reason, retry}}
+end
+if cooldown > 0 then return refuse('rate_limited', cooldown) end
+if count > rate_max then return refuse('rate_limited', left) end
+if redis.call('EXISTS', 'inflight:' .. id) == 1 then
+  return refuse('busy', math.min(redis.call('PTTL', 'inflight:' .. id), tonumber(busy_ms)))
+end
+local busy = redis.call('HGET', 'agent:' .. id, 'busy')
+if busy and busy ~= '' and busy ~= 'harvest' then return refuse('busy', tonumber(busy_ms)) end
+local level = redis.call('HGET', 'diff:' .. id, 'level') or start
+local key = 'chal:' .. server_id
+redis.call('HSET', key, 'state', 'ISSUED', 'client', client_id, 'agent', id, 'jti', jti, 'channel', channel, 'cmd', cmd,
+  'hash', hash, 'nonce', nonce, 'issued', now_ms, 'exp', expires_at, 'diff', level, 'trace', trace)
+redis.call('PEXPIRE', key, record_ms)
+redis.call('SET', 'inflight:' .. id, server_id, 'PX', pending_ms)
+append_agent_event(id, 'command_challenge', now_ms, trace, '{{"client_cmd_id":"' .. client_id .. '","server_cmd_id":"'
+  .. server_id .. '","nonce":"' .. nonce .. '","expires_at":' .. expires_at .. ',"difficulty":' .. level
+  .. ',"channel_id":"' .. channel .. '","sig_alg":"{SIG_ALG}","pow_alg":"{POW_ALG}"}}')
+return {{'issued', tonumber(level), '', 0}}
+""",
+)
+
+_FIELDS: Final = "'state','client','agent','jti','channel','cmd','hash','nonce','issued','exp','diff','trace'"
+
+LOOK_UP: Final = Script(
+    "challenge_look_up",
+    f"return {{redis.call('PTTL', 'cool:' .. ARGV[1]), redis.call('HMGET', 'chal:' .. ARGV[2], {_FIELDS})}}",
+)
+
+CONSUME: Final = Script(
+    "challenge_consume",
+    _APPEND_REFUSAL
+    + COUNT_ANSWER
+    + """
+local id, jti, server_id, token, now_ms, trace = unpack(ARGV, 1, 6)
+local keep_ms, chat_ms, slow, deadline = ARGV[7], ARGV[8], ARGV[9] == '1', ARGV[10]
+if redis.call('EXISTS', 'jti:' .. jti) == 0 then return {'dead', {}} end
+local key = 'chal:' .. server_id
+local found = redis.call('HMGET', key, 'state', 'by', 'outcome', 'client')
+if not found[1] then return {'gone', {}} end
+if found[1] ~= 'ISSUED' then
+  -- The same answer sent again after its reply was lost on the way finds its own token.
+  if found[2] == token then return {found[3], {}} end
+  return {'lost', {}}
+end
+local holder = redis.call('GET', 'inflight:' .. id)
+if holder and holder ~= server_id then return {'gone', {}} end
+local counts = count_answer(id, now_ms, false, slow)
+redis.call('PEXPIRE', key, keep_ms)
+if chat_ms ~= '' and not redis.call('SET', 'chat:' .. id, 1, 'PX', chat_ms, 'NX') then
+  redis.call('HSET', key, 'state', 'CONSUMED', 'by', token, 'outcome', 'chat')
+  free_slot(id, server_id)
+  append_refusal(id, now_ms, trace, server_id, found[4], 'rate_limited', '',
+    string.format('%d', redis.call('PTTL', 'chat:' .. id)))
+  return {'chat', counts}
+end
+redis.call('HSET', key, 'state', 'CONSUMED', 'by', token, 'outcome', 'consumed', 'deadline', deadline)
+redis.call('SET', 'inflight:' .. id, server_id, 'PX', keep_ms)
+return {'consumed', counts}
+""",
+)
+
+REFUSE_ANSWER: Final = Script(
+    "challenge_refuse_answer",
+    _APPEND_REFUSAL
+    + COUNT_ANSWER
+    + COUNT_FAILURE
+    + """
+local id, server_id, now_ms, trace, reason, code, retry = unpack(ARGV, 1, 7)
+local is_failure, rate_max, rate_ms = ARGV[8] == '1', tonumber(ARGV[9]), ARGV[10]
+if decided_before(id, server_id) then return {'decided', 0, {}} end
+local cooldowns, counts = 0, {}
+if is_failure then
+  cooldowns = count_failure(id, now_ms, ARGV[11], ARGV[12], ARGV[13], ARGV[14])
+  counts = count_answer(id, now_ms, true, false)
+end
+if count_request(id, rate_ms) > 2 * rate_max then return {'flood', cooldowns, counts} end
+local found = redis.call('HMGET', 'chal:' .. server_id, 'agent', 'client')
+local client = found[1] == id and found[2]
+append_refusal(id, now_ms, trace, server_id, client, reason, code, retry)
+return {'refused', cooldowns, counts}
+""",
+)
+
+REFUSE_REQUEST: Final = Script(
+    "challenge_refuse_request",
+    _APPEND_REFUSAL
+    + """
+local id, client_id, now_ms, trace, reason, code = unpack(ARGV, 1, 6)
+if count_request(id, ARGV[8]) > 2 * tonumber(ARGV[7]) then return {'flood', 0, {}} end
+append_refusal(id, now_ms, trace, '', client_id, reason, code, '')
+return {'refused', 0, {}}
+""",
+)
+
+GIVE_UP: Final = Script(
+    "challenge_give_up",
+    _APPEND_REFUSAL
+    + """
+local id, server_id, client_id, now_ms, trace, retry = unpack(ARGV, 1, 6)
+if decided_before(id, server_id) then return {'decided', 0, {}} end
+if redis.call('DEL', 'chal:' .. server_id) == 0 then return {'decided', 0, {}} end
+free_slot(id, server_id)
+append_refusal(id, now_ms, trace, server_id, client_id, 'busy', '', retry)
+return {'refused', 0, {}}
+""",
+)
+
+RESUME: Final = Script(
+    "challenge_resume",
+    f"""
+local id, channel = ARGV[1], ARGV[2]
+local server_id = redis.call('GET', 'inflight:' .. id)
+if not server_id then return {{}} end
+local found = redis.call('HMGET', 'chal:' .. server_id, {_FIELDS}, 'deadline')
+if found[1] == 'CONSUMED' then return {{server_id, found}} end
+if found[5] ~= channel then
+  -- Only the channel it was issued on could answer it, and that one is over.
+  redis.call('DEL', 'chal:' .. server_id, 'inflight:' .. id)
+end
+return {{}}
+""",
+)

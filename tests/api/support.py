@@ -1,0 +1,138 @@
+"""Helpers for the tests of the gateway: a clock to turn, a world that decides at once, an agent that answers."""
+
+from __future__ import annotations
+
+import json
+import secrets
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from redis.asyncio import Redis
+
+from api.auth import Session
+from api.challenge import hash_of, proof_hash, sign
+from api.commands import CommandDesk, DeskReply
+from api.frames import Frame, parse_frame
+from api.ports import Decision, JoinOutcome, SubmittedCommand
+from streaming import keys
+
+MOVE = {"type": "move_to", "x": 3, "y": 4}
+
+
+@dataclass
+class FakeClock:
+    """Milliseconds of Unix time that pass only when told to."""
+
+    now_ms: int = 1_800_000_000_000
+
+    def __call__(self) -> int:
+        return self.now_ms
+
+    def advance(self, ms: int) -> None:
+        self.now_ms += ms
+
+
+@dataclass
+class FakeWorld:
+    """A ``World`` that notes what it is given.  ``answer``: what ``submit`` gives or raises."""
+
+    submitted: list[SubmittedCommand] = field(default_factory=list)
+    joined: list[str] = field(default_factory=list)
+    answer: Callable[[SubmittedCommand], Awaitable[Decision]] | None = None
+    trouble: list[str] = field(default_factory=list)
+    redis: Redis | None = None
+
+    async def join(self, agent_id: str, account_id: str, trace_id: str) -> JoinOutcome:
+        self.joined.append(agent_id)
+        return JoinOutcome("chunk-0", resumed=False)
+
+    async def submit(self, command: SubmittedCommand) -> Decision:
+        self.submitted.append(command)
+        decision = Decision(True, started_tick=7) if self.answer is None else await self.answer(command)
+        if self.redis is not None:
+            # What a shard's commit does: the decided command frees its slot.
+            await self.redis.delete(keys.inflight(command.agent_id))
+        return decision
+
+    async def problems(self) -> list[str]:
+        return self.trouble
+
+    async def metrics(self) -> bytes:
+        return b""
+
+
+def new_session(agent_id: str = "a-1", *, role: Any = "agent") -> Session:
+    jti = "jti_" + secrets.token_hex(4)
+    return Session(jti, role, "acc_1", agent_id, "key_1", secrets.token_urlsafe(32), 2_000_000_000)
+
+
+async def enlist(redis: Redis, session: Session) -> Session:
+    """Let the session count as alive."""
+    await redis.set(keys.session_by_jti(session.jti), "sess:x", px=600_000)
+    return session
+
+
+async def agent_messages(redis: Redis, agent_id: str) -> list[tuple[str, dict[str, Any]]]:
+    """What the agent's stream holds: kinds and payloads, oldest first."""
+    entries = await redis.xrange(keys.agent_stream(agent_id))
+    found = []
+    for _, fields in entries:
+        head, _, payload = fields[b"m"].partition(b"\n")
+        found.append((head.split(b" ")[1].decode(), json.loads(payload)))
+    return found
+
+
+async def last_message(redis: Redis, agent_id: str) -> tuple[str, dict[str, Any]]:
+    return (await agent_messages(redis, agent_id))[-1]
+
+
+def frame(kind: str, **payload: Any) -> Frame:
+    parsed = parse_frame(json.dumps({"type": kind, "trace_id": "t-1", "payload": payload}))
+    assert not hasattr(parsed, "reason"), parsed
+    return parsed
+
+
+def solve(nonce: str, cmd_hash: str, difficulty: int) -> str:
+    number = 0
+    while not proof_hash(nonce, cmd_hash, str(number)).startswith("0" * difficulty):
+        number += 1
+    return str(number)
+
+
+def unsolved(nonce: str, cmd_hash: str, difficulty: int) -> str:
+    """A proof nonce that misses."""
+    number = 0
+    while proof_hash(nonce, cmd_hash, str(number)).startswith("0" * difficulty):
+        number += 1
+    return str(number)
+
+
+def canonical(cmd: object) -> str:
+    return json.dumps(cmd, sort_keys=True, separators=(",", ":"))
+
+
+def answer_to(session: Session, challenge: dict[str, Any], cmd: object = MOVE, **other: Any) -> dict[str, Any]:
+    """The payload of a right ``command_answer``.  ``other`` replaces what is signed (``channel_id=...``)."""
+    cmd_hash = hash_of(canonical(cmd))
+    told = {"jti": session.jti, "agent_id": session.agent_id, "cmd_secret": session.cmd_secret} | challenge | other
+    signed = "|".join(
+        str(part)
+        for part in (
+            *("v1", told["jti"], told["channel_id"], told["agent_id"], told["server_cmd_id"], told["client_cmd_id"]),
+            *(cmd_hash, told["nonce"], told["expires_at"], told["difficulty"]),
+        )
+    )
+    return {
+        "server_cmd_id": challenge["server_cmd_id"],
+        "sig": sign(told["cmd_secret"], signed),
+        "proof": {"proof_nonce": solve(told["nonce"], cmd_hash, told["difficulty"])},
+    }
+
+
+async def request(desk: CommandDesk, cmd: object = MOVE, client_cmd_id: str = "c-1") -> DeskReply | None:
+    return await desk.handle(frame("command_req", client_cmd_id=client_cmd_id, cmd=cmd))
+
+
+async def answer(desk: CommandDesk, payload: dict[str, Any]) -> DeskReply | None:
+    return await desk.handle(frame("command_answer", **payload))
