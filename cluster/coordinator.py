@@ -16,6 +16,7 @@ import ray
 import structlog
 from ray.actor import ActorHandle
 
+from api.auth import DEV_ACCOUNT_ID
 from api.logs import configure_logging
 from api.settings import Settings
 from cluster import graph
@@ -56,7 +57,7 @@ class Coordinator:
             await self._wait_for_all()
             rules = rules_of(self._settings)
             if rules.demo:
-                await seat_demo_actors(self._redis, self._shards, rules)
+                await seat_demo_actors(self._redis, self._shards, rules, account_id=DEV_ACCOUNT_ID)
             self._ready.set()
             while not self._draining:
                 await asyncio.sleep(PASS_INTERVAL_S)

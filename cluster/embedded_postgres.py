@@ -55,6 +55,8 @@ class EmbeddedPostgres:
         durable: False for tests: no fsync.
     """
 
+    name = "PostgreSQL"
+
     def __init__(self, directory: Path, password: str, *, password_is_new: bool = False, durable: bool = True) -> None:
         self._directory = directory
         self._password = password
@@ -62,6 +64,7 @@ class EmbeddedPostgres:
         self._durable = durable
         self._log = directory.with_name("postgres.log")
         self._account = _unprivileged_account()
+        self._port: int | None = None
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> str:
@@ -85,7 +88,7 @@ class EmbeddedPostgres:
                 self._single(self._directory, [f"ALTER ROLE {ROLE} PASSWORD '{self._password}'"])
         (self._directory / "pg_hba.conf").write_text(HBA)
         for _ in range(START_TRIES):  # somebody may take the port before the server has it
-            port = children.free_port(HOST)
+            port = self._port or children.free_port(HOST)
             argv = [self._binary("postgres"), "-D", str(self._directory), *_options(self._settings(port))]
             uid, gid = self._account or (None, None)
             self._process = children.spawn(
@@ -98,9 +101,21 @@ class EmbeddedPostgres:
                 death_signal=signal.SIGINT,
             )
             if self._wait_until_ready():
+                self._port = port
                 return f"postgresql+asyncpg://{ROLE}:{self._password}@{HOST}:{port}/{DATABASE}"
             self.stop()
         raise ServiceError(f"PostgreSQL does not start; the end of {self._log}:\n{children.tail(self._log)}")
+
+    def ensure_running(self) -> bool:
+        """Start the server again, on the same port, if it has ended by itself; returns whether it had.
+
+        Raises:
+            ServiceError: It does not start again.
+        """
+        if self._process is None or self._process.poll() is None:
+            return False
+        self.start()
+        return True
 
     def stop(self) -> None:
         """Stop the server, its data written out; safe to call twice."""

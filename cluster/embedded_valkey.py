@@ -42,11 +42,14 @@ class EmbeddedValkey:
     Other users of the machine are kept out by the password, which stands in a configuration file only we can read.
     """
 
+    name = "Valkey"
+
     def __init__(self, directory: Path, password: str, *, durable: bool = True) -> None:
         self._directory = directory
         self._password = password
         self._durable = durable
         self._log = directory / "valkey.log"
+        self._port: int | None = None
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> str:
@@ -61,14 +64,26 @@ class EmbeddedValkey:
         self._directory.mkdir(parents=True, exist_ok=True, mode=0o700)
         children.end_leftovers("valkey-server", self._directory, signal.SIGTERM)
         for _ in range(START_TRIES):  # somebody may take the port before the server has it
-            port = children.free_port(HOST)
+            port = self._port or children.free_port(HOST)
             self._process = children.spawn(
                 [str(_binary()), str(self._write_config(port))], log=self._log, cwd=self._directory
             )
             if self._wait_until_ready(port):
+                self._port = port
                 return f"redis://:{self._password}@{HOST}:{port}/0"
             self.stop()
         raise ServiceError(f"Valkey does not start; the end of {self._log}:\n{children.tail(self._log)}")
+
+    def ensure_running(self) -> bool:
+        """Start the server again, on the same port, if it has ended by itself; returns whether it had.
+
+        Raises:
+            ServiceError: It does not start again.
+        """
+        if self._process is None or self._process.poll() is None:
+            return False
+        self.start()
+        return True
 
     def stop(self) -> None:
         """Stop the server, its append-only file written out; safe to call twice."""

@@ -8,13 +8,16 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from redis.asyncio import Redis
 
 from streaming import keys
+from streaming.connect import text
 from streaming.lua import Script
-from world.ids import OPPOSITE, ChunkId, Direction, chunk_name, shard_of
+from world.ids import DIRECTIONS, OPPOSITE, ChunkId, Direction, chunk_name, shard_of
 
 LOCK_TTL_MS = 5_000
 LOCK_POLL_S = 0.02
@@ -167,7 +170,7 @@ async def read_world(redis: Redis) -> WorldInfo | None:
     return None if found[0] is None else _info(found)
 
 
-def _info(found: list[bytes]) -> WorldInfo:
+def _info(found: Sequence[Any]) -> WorldInfo:
     return WorldInfo(seed=int(found[0]), shard_count=int(found[1]), epoch_ms=int(found[2]))
 
 
@@ -182,7 +185,7 @@ async def ensure_neighbor(redis: Redis, chunk_id: str, direction: Direction) -> 
     while True:
         there = await redis.hget(keys.chunk(chunk_id), direction)
         if there is not None:
-            return ChunkId(there.decode())
+            return ChunkId(text(there))
         if not await redis.set(lock, token, nx=True, px=LOCK_TTL_MS):
             await asyncio.sleep(LOCK_POLL_S)
             continue
@@ -217,13 +220,13 @@ def located(answer: list[bytes]) -> Located:
     return Located(chunk_id.decode(), here == b"1", int(owner) if owner else None, record)
 
 
-async def read_links(redis: Redis) -> dict[str, dict[str, str]]:
+async def read_links(redis: Redis) -> dict[ChunkId, dict[Direction, ChunkId]]:
     """Every live chunk with its neighbours by side: the graph, as spawning and the checker walk it."""
-    names = sorted(name.decode() for name in await redis.smembers(keys.CHUNKS))
+    names = sorted(ChunkId(text(name)) for name in await redis.smembers(keys.CHUNKS))
     pipe = redis.pipeline(transaction=False)
     for name in names:
-        pipe.hmget(keys.chunk(name), ["N", "E", "S", "W"])
-    graph: dict[str, dict[str, str]] = {}
+        pipe.hmget(keys.chunk(name), [*DIRECTIONS])
+    graph: dict[ChunkId, dict[Direction, ChunkId]] = {}
     for name, sides in zip(names, await pipe.execute(), strict=True):
-        graph[name] = {d: side.decode() for d, side in zip("NESW", sides, strict=True) if side is not None}
+        graph[name] = {d: ChunkId(side.decode()) for d, side in zip(DIRECTIONS, sides, strict=True) if side is not None}
     return graph

@@ -7,15 +7,18 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from functools import partial
 from typing import Any, ClassVar
 
 from redis.asyncio import Redis
 
+from api.auth import DEV_ACCOUNT_ID
 from cluster import graph
 from cluster.demo_world import seat_demo_actors
 from cluster.peers import ShardUnavailable
 from cluster.router import Router
 from cluster.shard.config import ShardConfig
+from cluster.shard.handover import load_all
 from cluster.shard.runtime import ShardRuntime
 from streaming.batch import RedisBatch
 from world.rules import Rules
@@ -30,6 +33,8 @@ class LocalShards:
         "reserve": lambda rt: rt.arrivals.reserve,
         "release": lambda rt: rt.arrivals.release,
         "refresh": lambda rt: rt.neighbors.refresh,
+        "give": lambda rt: rt.handover.give,
+        "load": lambda rt: partial(load_all, rt),
     }
 
     def __init__(self) -> None:
@@ -76,7 +81,7 @@ class LocalWorld:
         for shard in range(self._count):
             await self.start_shard(shard)
         if self.rules.demo:
-            await seat_demo_actors(self.redis, self.shards, self.rules)
+            await seat_demo_actors(self.redis, self.shards, self.rules, account_id=DEV_ACCOUNT_ID)
         return self
 
     async def __aexit__(self, *_: object) -> None:

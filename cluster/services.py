@@ -94,6 +94,14 @@ class EmbeddedServices:
         _write_private(self._data_dir / "services.json", {"pid": os.getpid(), **_as_dict(urls)})
         return urls
 
+    def revive(self) -> list[str]:
+        """Start again whatever has ended by itself, at the same address; returns the names of those servers.
+
+        Raises:
+            ServiceError: One does not start again.
+        """
+        return [server.name for server in self._running if server.ensure_running()]
+
     def stop(self) -> None:
         """Stop what was started, last first, and give up the data directory; safe to call twice."""
         if os.getpid() != self._owner_pid:  # a fork that runs our atexit hook

@@ -13,6 +13,7 @@ from api.logs import configure_logging
 from api.settings import Settings
 from cluster.configs import rules_of, shard_config
 from cluster.ray_clients import NamedActors, RayShardClient
+from cluster.shard.handover import load_all
 from cluster.shard.runtime import CommandTuple, DecisionTuple, ShardRuntime
 from streaming.connect import connect
 
@@ -79,6 +80,14 @@ class ChunkShard:
     async def refresh(self, chunk_ids: list[str]) -> None:
         """``Neighbors.refresh``."""
         await (await self._up()).neighbors.refresh(chunk_ids)
+
+    async def give(self, chunk_id: str, to_shard: int) -> float | None:
+        """``Handover.give``."""
+        return await (await self._up()).handover.give(chunk_id, to_shard)
+
+    async def load(self, chunk_ids: list[str]) -> list[bool]:
+        """Load chunks that were given to this shard."""
+        return await load_all(await self._up(), chunk_ids)
 
     async def describe(self) -> dict[str, Any]:
         """``ShardRuntime.describe``, and where it runs."""

@@ -10,6 +10,7 @@ from redis.asyncio import Redis
 from cluster import graph
 from cluster.graph import ChunkGone
 from streaming import keys
+from streaming.connect import text
 from world.ids import DIRECTIONS, ChunkId, Direction
 from world.rules import Rules
 from world.spawn import spawn_order
@@ -26,7 +27,7 @@ class SpawnPlan:
         self._capacity = capacity
         self._order: list[ChunkId] = []
         self._population: dict[str, int] = {}
-        self._links: dict[str, dict[str, str]] = {}
+        self._links: dict[ChunkId, dict[Direction, ChunkId]] = {}
         self._read_at = float("-inf")
 
     def forget(self) -> None:
@@ -52,7 +53,7 @@ class SpawnPlan:
         self._links = await graph.read_links(self._redis)
         self._order = spawn_order(self._links)
         found = await self._redis.hgetall(keys.POPULATION)
-        self._population = {name.decode(): int(count) for name, count in found.items()}
+        self._population = {text(name): int(count) for name, count in found.items()}
         self._read_at = time.monotonic()
 
     async def _grow(self) -> ChunkId | None:
@@ -70,10 +71,10 @@ class SpawnPlan:
                     return made
         return None
 
-    async def _exits(self, chunk_id: str, seed: int) -> list[Direction]:
+    async def _exits(self, chunk_id: ChunkId, seed: int) -> list[Direction]:
         number, entry = await self._redis.hmget(keys.chunk(chunk_id), ["number", "entry"])
         if number is None:
             return []
-        side = next((d for d in DIRECTIONS if d == entry.decode()), None) if entry else None
+        side = next((d for d in DIRECTIONS if d == text(entry)), None) if entry else None
         exits = make_terrain(seed, int(number), side, Rules()).exits
         return [d for d in DIRECTIONS if d in exits]

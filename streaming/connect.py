@@ -12,6 +12,11 @@ POOL_SIZE = 16
 POOL_WAIT_S = 5.0
 
 
+def text(value: bytes | str) -> str:
+    """What Redis gave as text; our clients get bytes, whatever the types say."""
+    return value.decode() if isinstance(value, bytes) else value
+
+
 def connect(url: str, *, socket_timeout_s: float | None = SOCKET_TIMEOUT_S, pool_size: int = POOL_SIZE) -> Redis:
     """A client for ``url`` that gives bytes and never repeats a command by itself.
 

@@ -11,10 +11,11 @@ from typing import Any
 import orjson
 
 from streaming.journal import Batch
+from world.ids import ChunkId
 from world.outputs import Output
 from world.records import AgentRecord
 
-Static = Callable[[str], dict[str, Any]]
+Static = Callable[[ChunkId], dict[str, Any]]
 
 
 def encode_output(

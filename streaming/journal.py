@@ -35,7 +35,8 @@ COMMIT = Script(
     "commit",
     APPEND_AGENT_EVENT
     + """
-local shard, epoch, seq, tick, now_ms, conditions = KEYS[1], ARGV[1], tonumber(ARGV[2]), ARGV[3], ARGV[4], tonumber(ARGV[5])
+local shard, epoch, seq = KEYS[1], ARGV[1], tonumber(ARGV[2])
+local tick, now_ms, conditions = ARGV[3], ARGV[4], tonumber(ARGV[5])
 local lease = redis.call('HMGET', shard, 'epoch', 'seq')
 if lease[1] ~= epoch then return {'fenced', lease[1] or ''} end
 if lease[2] and tonumber(lease[2]) >= seq then return {'dup'} end

@@ -6,13 +6,14 @@ tick number that it is stepped to.  The runtime commits each ``Output`` before a
 
 from __future__ import annotations
 
+from collections.abc import KeysView
 from typing import Any, cast, overload
 
 from world import arrivals, collection, crossing, desk, links, loading, seating
 from world.chat import speak
 from world.creatures import wander
 from world.harvest import dig, regrow
-from world.ids import AgentId, ChunkId, Tick
+from world.ids import AgentId, ChunkId, Direction, Tick
 from world.inputs import (
     Arrive,
     Close,
@@ -155,6 +156,23 @@ class ShardWorld:
     def chunk_ids(self) -> list[ChunkId]:
         """The chunks held, in the order in which they came."""
         return list(self._state.chunks)
+
+    @property
+    def agent_ids(self) -> KeysView[AgentId]:
+        """Who stands in this shard: a live view, in the order in which they came."""
+        return self._state.agents.keys()
+
+    def holds(self, chunk_id: ChunkId) -> bool:
+        """Whether the chunk is in this shard."""
+        return chunk_id in self._state.chunks
+
+    def neighbors(self, chunk_id: ChunkId) -> dict[Direction, ChunkId | None]:
+        """A chunk's neighbours by side.
+
+        Raises:
+            KeyError: the chunk is not here.
+        """
+        return dict(self._state.chunks[chunk_id].neighbors)
 
     @property
     def population(self) -> int:

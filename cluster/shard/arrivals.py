@@ -18,7 +18,7 @@ from redis.exceptions import RedisError
 from streaming import keys
 from streaming.lua import Script
 from world.ids import AgentId, ChunkId, HandoffId
-from world.inputs import Arrive, Release, Reserve
+from world.inputs import Arrive, Refusal, Release, Reserve
 from world.records import AgentRecord
 
 if TYPE_CHECKING:
@@ -91,9 +91,11 @@ class Arrivals:
     def _promise(self, request: ReserveTuple) -> ReserveAnswer:
         rt = self._rt
         handoff_id, agent_id, chunk_id, x, y = request
-        if ChunkId(chunk_id) not in rt.world.chunk_ids:
+        if not rt.world.holds(ChunkId(chunk_id)):
             return ("gone",)
         answer = rt.world.apply(Reserve(HandoffId(handoff_id), AgentId(agent_id), ChunkId(chunk_id), x, y))
+        if isinstance(answer, Refusal):
+            return ("gone",)
         if not answer.ok:
             blocker = answer.blocker
             return ("blocked", blocker.id, blocker.x, blocker.y) if blocker is not None else ("gone",)
@@ -152,7 +154,7 @@ class Arrivals:
 
     def _seat_one(self, chunk_id: str, handoff_id: str, arrival: dict[str, Any]) -> None:
         rt = self._rt
-        if ChunkId(chunk_id) not in rt.world.chunk_ids or handoff_id not in self._promises:
+        if not rt.world.holds(ChunkId(chunk_id)) or handoff_id not in self._promises:
             return
         record = AgentRecord.from_json(arrival["record"])
         x, y = arrival["x"], arrival["y"]

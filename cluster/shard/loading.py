@@ -8,15 +8,20 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import orjson
 
 from streaming import keys
-from world.ids import ChunkId
+from streaming.connect import text
+from world.genesis import new_chunk
+from world.ids import DIRECTIONS, ChunkId, Tick
 from world.inputs import Load
 from world.records import AgentRecord, ChunkRecord
+from world.recovery import recover
+from world.rules import Rules
 
 if TYPE_CHECKING:
     from cluster.shard.runtime import ShardRuntime
@@ -33,7 +38,7 @@ class ChunkLoader:
 
     async def load_owned(self) -> None:
         """Load every chunk whose hash names this shard."""
-        names = sorted(name.decode() for name in await self._rt.redis.smembers(keys.CHUNKS))
+        names = sorted(text(name) for name in await self._rt.redis.smembers(keys.CHUNKS))
         pipe = self._rt.redis.pipeline(transaction=False)
         for name in names:
             pipe.hget(keys.chunk(name), "shard")
@@ -45,7 +50,7 @@ class ChunkLoader:
 
     async def ensure(self, chunk_id: str) -> bool:
         """Have the chunk in memory.  False: it is gone or belongs to another shard."""
-        if ChunkId(chunk_id) in self._rt.world.chunk_ids:
+        if self._rt.world.holds(ChunkId(chunk_id)):
             return True
         await self._rt.neighbors.closing(chunk_id)
         task = self._loading.get(chunk_id)
@@ -63,12 +68,13 @@ class ChunkLoader:
         pipe.smembers(keys.members(chunk_id))
         pipe.hgetall(keys.reservations(chunk_id))
         fields, newest, members, promised = await pipe.execute()
-        if not fields or int(fields[b"shard"]) != rt.shard or ChunkId(chunk_id) in rt.world.chunk_ids:
+        if not fields or int(fields[b"shard"]) != rt.shard or rt.world.holds(ChunkId(chunk_id)):
             return bool(fields) and int(fields[b"shard"]) == rt.shard
         last_id, delta = newest_delta(newest)
-        record = chunk_record(chunk_id, fields, tick=int(delta["tick"]) if delta else -1)
-        agents = await self._agents(chunk_id, sorted(member.decode() for member in members), delta)
-        if ChunkId(chunk_id) in rt.world.chunk_ids:
+        kept = chunk_record(fields, rt.info.seed, rt.rules)
+        standing = await self._agents(chunk_id, sorted(member.decode() for member in members))
+        record, agents = recover(kept, delta, standing, Tick(-1))
+        if rt.world.holds(ChunkId(chunk_id)):
             return True
         rt.last_ids[chunk_id] = last_id
         rt.clock.advance_to(record.tick, time.monotonic())
@@ -79,21 +85,16 @@ class ChunkLoader:
         rt.extra.append(lambda batch: batch.chunk_static(chunk_id, static))
         return True
 
-    async def _agents(self, chunk_id: str, members: list[str], delta: dict[str, Any] | None) -> list[AgentRecord]:
+    async def _agents(self, chunk_id: str, members: list[str]) -> list[AgentRecord]:
+        """Records of those who stand in the chunk by their own account."""
         pipe = self._rt.redis.pipeline(transaction=False)
         for member in members:
-            pipe.hmget(keys.agent(member), ["chunk", "here", "rec", "at"])
-        shown = {agent["id"]: (agent["x"], agent["y"]) for agent in delta["agents"]} if delta else {}
-        agents = []
-        for member, (chunk, here, rec, at) in zip(members, await pipe.execute(), strict=True):
-            if rec is None or here != b"1" or chunk != chunk_id.encode():
-                continue
-            record = AgentRecord.from_json(orjson.loads(rec))
-            if delta and member in shown and int(delta["tick"]) >= int(at):
-                x, y = shown[member]
-                record = replace(record, x=x, y=y)
-            agents.append(record)
-        return agents
+            pipe.hmget(keys.agent(member), ["chunk", "here", "rec"])
+        return [
+            AgentRecord.from_json(orjson.loads(rec))
+            for chunk, here, rec in await pipe.execute()
+            if rec is not None and here == b"1" and chunk == chunk_id.encode()
+        ]
 
 
 def newest_delta(entries: list[Any]) -> tuple[str, dict[str, Any] | None]:
@@ -105,17 +106,12 @@ def newest_delta(entries: list[Any]) -> tuple[str, dict[str, Any] | None]:
     return entry_id.decode(), payload if "agents" in payload else None
 
 
-def chunk_record(chunk_id: str, fields: dict[bytes, bytes], *, tick: int) -> ChunkRecord:
-    """A chunk's record from its hash.  Links, owner and pin in the hash are the truth, whatever ``state`` holds."""
-    neighbors = {d: fields[d.encode()].decode() if d.encode() in fields else None for d in "NESW"}
-    entry = fields[b"entry"].decode() or None
-    fixed = {
-        "chunk_id": chunk_id,
-        "number": int(fields[b"number"]),
-        "entry": entry,
-        "pinned": fields.get(b"pinned") == b"1",
-        "neighbors": neighbors,
-    }
-    state = orjson.loads(fields[b"state"]) if b"state" in fields else {}
-    record = ChunkRecord.from_json(state | fixed)
-    return replace(record, tick=max(record.tick, tick))
+def chunk_record(fields: Mapping[bytes, bytes], seed: int, rules: Rules) -> ChunkRecord:
+    """A chunk's record from its hash.  Links and pin in the hash are the truth, whatever ``state`` holds."""
+    sides = {d: ChunkId(fields[d.encode()].decode()) if d.encode() in fields else None for d in DIRECTIONS}
+    number, side = int(fields[b"number"]), fields[b"entry"].decode()
+    if b"state" not in fields:
+        entry = next((d for d in DIRECTIONS if d == side), None)
+        return new_chunk(seed, number, entry, rules, neighbors=sides)
+    record = ChunkRecord.from_json(orjson.loads(fields[b"state"]))
+    return replace(record, neighbors=sides, pinned=fields.get(b"pinned") == b"1")

@@ -11,6 +11,7 @@ from cluster import graph
 from cluster.graph import ChunkGone
 from cluster.peers import ShardUnavailable
 from streaming import keys
+from streaming.connect import text
 from world.ids import ChunkId, Direction
 from world.inputs import Close, Keep, Linked, Unlinked
 from world.outputs import ReserveWanted
@@ -37,18 +38,18 @@ class Neighbors:
         except ChunkGone:
             return
         await self._rt.loader.ensure(neighbor)
-        if chunk_id in self._rt.world.chunk_ids:
+        if self._rt.world.holds(chunk_id):
             self._rt.world.apply(Linked(chunk_id, direction, neighbor))
 
     async def refresh(self, chunk_ids: list[str]) -> None:
         """Compare the links in memory with Redis: a neighbour was collected or made elsewhere."""
         for chunk_id in chunk_ids:
-            if ChunkId(chunk_id) not in self._rt.world.chunk_ids:
+            if not self._rt.world.holds(ChunkId(chunk_id)):
                 continue
             sides = await self._rt.redis.hmget(keys.chunk(chunk_id), ["N", "E", "S", "W"])
             directions: tuple[Direction, ...] = ("N", "E", "S", "W")
             for direction, side in zip(directions, sides, strict=True):
-                self._set(ChunkId(chunk_id), direction, ChunkId(side.decode()) if side is not None else None)
+                self._set(ChunkId(chunk_id), direction, ChunkId(text(side)) if side is not None else None)
 
     def _set(self, chunk_id: ChunkId, direction: Direction, neighbor: ChunkId | None) -> None:
         present = self._rt.world.neighbors(chunk_id)[direction]
@@ -74,7 +75,7 @@ class Neighbors:
     async def collect(self, chunk_id: ChunkId) -> None:
         """Take the chunk out of memory, then out of Redis; back into memory when Redis knows better."""
         rt = self._rt
-        if chunk_id in self._closing or chunk_id not in rt.world.chunk_ids or rt.world.population(chunk_id):
+        if chunk_id in self._closing or not rt.world.holds(chunk_id) or rt.world.population_of(chunk_id):
             return
         future = self._closing[chunk_id] = asyncio.get_running_loop().create_future()
         try:

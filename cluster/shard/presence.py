@@ -17,11 +17,15 @@ from redis.exceptions import RedisError
 from cluster.peers import ShardUnavailable, WorldReloaded
 from streaming import keys
 from streaming.journal import Batch
+from world.genesis import demo_population
 from world.ids import AgentId
 from world.inputs import Leave
+from world.rules import Rules
 
 if TYPE_CHECKING:
     from cluster.shard.runtime import ShardRuntime
+
+DEMO_AGENTS = frozenset(record.agent_id for record in demo_population(Rules()))
 
 log = structlog.get_logger(__name__)
 
@@ -53,12 +57,12 @@ class Presence:
         """Take out who has run out of time."""
         rt = self._rt
         began = time.monotonic()
-        agents = [agent_id for agent_id in rt.world.agent_ids if not rt.world.is_demo(agent_id)]
+        agents: list[AgentId] = [agent_id for agent_id in rt.world.agent_ids if agent_id not in DEMO_AGENTS]
         if not agents:
             return
         seconds, micros = await rt.redis.time()
         now_ms = seconds * 1000 + micros // 1000
-        scores = await rt.redis.zmscore(keys.PRESENCE, agents)
+        scores = await rt.redis.zmscore(keys.PRESENCE, list[str](agents))
         left = [
             agent_id
             for agent_id, score in zip(agents, scores, strict=True)

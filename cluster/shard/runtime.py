@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, TypeVar
 
 import structlog
 from redis.asyncio import Redis
@@ -20,6 +20,7 @@ from cluster.peers import ShardClient, ShardUnavailable, WorldReloaded
 from cluster.shard.arrivals import Arrivals
 from cluster.shard.config import ShardConfig
 from cluster.shard.departures import Departures
+from cluster.shard.handover import Handover
 from cluster.shard.loading import ChunkLoader
 from cluster.shard.neighbors import Neighbors
 from cluster.shard.presence import Presence
@@ -32,6 +33,10 @@ from world.inputs import Decision, Submit
 from world.outputs import NeighborWanted, Output, ReleaseWanted, ReserveWanted
 from world.rules import Rules
 from world.shard import ShardWorld
+
+T = TypeVar("T")
+
+SETTLE_MOST = 200
 
 log = structlog.get_logger(__name__)
 
@@ -71,6 +76,7 @@ class ShardRuntime:
         self.departures = Departures(self)
         self.neighbors = Neighbors(self)
         self.presence = Presence(self)
+        self.handover = Handover(self)
         self._commit_lock = asyncio.Lock()
         self._asked = 0
         self._committed = 0
@@ -213,7 +219,8 @@ class ShardRuntime:
             await self._commit()
             self._committed = covers
 
-    async def _commit(self) -> None:
+    async def _commit(self) -> bool:
+        """Commit what is pending; False, without having waited for anything, when there was nothing."""
         output = self.world.take()
         batch = Batch(tick=self.tick)
         extra, self.extra = self.extra, []
@@ -235,7 +242,7 @@ class ShardRuntime:
                 await self.journal.commit(batch)
             except ReservationLost as lost:
                 log.warning("reservation_lost", shard=self.shard, handoffs=lost.handoffs)
-                await self._reload()
+                await self.reload()
                 raise WorldReloaded from lost
             except Exception as error:
                 self._fail(error)
@@ -246,6 +253,7 @@ class ShardRuntime:
                 self.journal.stalled_s = 0.0
         self.stats.count(output)
         self._attend(output)
+        return bool(batch)
 
     def _attend(self, output: Output) -> None:
         """Begin what the core asks of the outside."""
@@ -282,6 +290,25 @@ class ShardRuntime:
         if not self._failed.done():
             self._failed.set_exception(error)
 
+    async def between_commits(self, work: Callable[[], Awaitable[T]]) -> T:
+        """Run ``work`` while everything is committed and no tick or commit can begin.
+
+        Raises:
+            WorldReloaded: what was pending could not be committed; ``work`` was not run.
+        """
+        generation = self.generation
+        async with self._commit_lock:
+            if self.generation != generation:
+                raise WorldReloaded
+            # What was applied while a commit was under way must be committed too, or ``work`` would take it away.
+            for _ in range(SETTLE_MOST):
+                covers = self._asked
+                wrote = await self._commit()
+                self._committed = covers
+                if not wrote:
+                    return await work()
+            raise WorldReloaded
+
     # -- state --
 
     async def _load_world(self) -> None:
@@ -292,7 +319,7 @@ class ShardRuntime:
         self.departures.forget()
         await self.loader.load_owned()
 
-    async def _reload(self) -> None:
+    async def reload(self) -> None:
         """Go back to the last commit: what has been applied since is forgotten."""
         self.generation += 1
         self.stats.reloads += 1

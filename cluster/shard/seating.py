@@ -44,7 +44,7 @@ class Seating:
             return ("here", chunk_id)
         found = await rt.redis.hget(keys.agent(agent_id), "rec")
         known = AgentRecord.from_json(orjson.loads(found)) if found else None
-        record, near = fresh_record(agent_id, chunk_id, known)
+        record, near = joining_record(agent_id, chunk_id, known)
         seated = rt.world.apply(Join(record, ChunkId(chunk_id), near))
         if not isinstance(seated, Joined):
             return ("full",) if seated.reason == "chunk_full" else ("gone",)
@@ -53,12 +53,13 @@ class Seating:
         return ("seated", chunk_id)
 
 
-def fresh_record(agent_id: str, chunk_id: str, known: AgentRecord | None) -> tuple[AgentRecord, tuple[int, int] | None]:
-    """The record to join with, and the cell to come back near to: what it owns is kept, what it did is over."""
+def joining_record(
+    agent_id: str, chunk_id: str, known: AgentRecord | None
+) -> tuple[AgentRecord, tuple[int, int] | None]:
+    """The record to join with, and the cell to come back near to: what it owns is kept."""
     if known is None:
-        return AgentRecord.new(AgentId(agent_id), ChunkId(chunk_id)), None
-    near = (known.x, known.y) if known.chunk_id == chunk_id else None
-    return known, near
+        return AgentRecord(AgentId(agent_id), ChunkId(chunk_id), 0, 0), None
+    return known, (known.x, known.y) if known.chunk_id == chunk_id else None
 
 
 def placed_event(batch: Batch, agent_id: str, chunk_id: str, seated: Joined, tick: int) -> None:

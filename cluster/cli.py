@@ -1,0 +1,144 @@
+"""The ``chunkcrawl`` command: ``up``, and the commands of other rooms, which are imported when they are used.
+
+Exit codes: 0 done, 1 refused or failed, 2 wrong usage or settings.
+"""
+
+from __future__ import annotations
+
+import importlib
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperCommand, TyperGroup
+
+__all__ = ["LAZY", "Lazy", "app", "main"]
+
+EXIT_FAILED = 1
+EXIT_USAGE = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Lazy:
+    """A command that lives elsewhere: ``module:attribute`` of a Typer app, and its line in the help.
+
+    Of an app with several commands the one of the same name is taken, of any other app the whole.
+    """
+
+    target: str
+    help: str
+
+
+#: Commands by name, in the order of the help.
+LAZY = {
+    "signup": Lazy("client.cli:app", "Make an account."),
+    "key": Lazy("client.cli:app", "Create, list and revoke API keys."),
+    "session": Lazy("client.cli:app", "Open a session and print it."),
+    "play": Lazy("client.cli:app", "Play in the terminal, by hand or with a bot."),
+    "watch": Lazy("client.cli:app", "Watch a chunk, or follow an agent of yours."),
+    "say": Lazy("client.cli:app", "Let an agent say something."),
+    "show-chunk": Lazy("cluster.world_tools:app", "Draw a chunk's terrain from its seed."),
+    "replay": Lazy("cluster.world_tools:app", "Run a recording of a shard again."),
+}
+
+
+class LazyGroup(TyperGroup):
+    """A group that lists the commands of ``LAZY`` by their help line and loads the one that is called."""
+
+    def __init__(self, **attributes: Any) -> None:
+        super().__init__(**attributes)
+        for name, lazy in LAZY.items():
+            self.commands.setdefault(name, TyperCommand(name, help=lazy.help))
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        if args and args[0] in LAZY:
+            self.commands[args[0]] = load(args[0])
+        return super().resolve_command(ctx, args)
+
+
+def load(name: str) -> Any:
+    """The command that ``LAZY`` has under ``name``."""
+    module_name, _, attribute = LAZY[name].target.partition(":")
+    command = typer.main.get_command(getattr(importlib.import_module(module_name), attribute))
+    return command.commands.get(name, command) if isinstance(command, TyperGroup) else command
+
+
+app = typer.Typer(
+    name="chunkcrawl",
+    cls=LazyGroup,
+    help="A persistent grid world for programs: start it, play in it, watch it.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode="markdown",
+    pretty_exceptions_enable=False,
+)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        typer.echo(f"chunkcrawl {version('chunkcrawl')}")
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version.", callback=_print_version, is_eager=True)
+    ] = False,
+) -> None:
+    """A persistent grid world for programs: start it, play in it, watch it."""
+
+
+@app.command()
+def up(
+    demo: Annotated[
+        bool | None, typer.Option("--demo/--no-demo", help="Demo actors and demo agents.", show_default="not in prod")
+    ] = None,
+    shards: Annotated[int | None, typer.Option(help="Shard actors of a new world.", show_default="2")] = None,
+    gateways: Annotated[int | None, typer.Option(help="Gateway actors.", show_default="1")] = None,
+    port: Annotated[int | None, typer.Option(help="Port to listen on.", show_default="8000")] = None,
+    data: Annotated[
+        str | None, typer.Option(metavar="DIR", help="Where the servers keep their data.", show_default=".data")
+    ] = None,
+    address: Annotated[
+        str | None,
+        typer.Option(metavar="HOST:PORT", help="Ray cluster to run in.", show_default="local: one for this run"),
+    ] = None,
+) -> None:
+    """Start the world on this machine and keep it running until Ctrl-C.
+
+    Starts PostgreSQL and Valkey unless CHUNKCRAWL_DATABASE_URL and CHUNKCRAWL_REDIS_URL name others, runs the
+    migrations, then Ray with shards and gateways, then demo agents. Whatever is not given here comes from the
+    environment: every setting is listed in README.md.
+
+    Examples: chunkcrawl up --port 9000 --shards 4; CHUNKCRAWL_LOG_LEVEL=debug chunkcrawl up --no-demo
+    """
+    from api.settings import SettingsError, load_settings
+
+    try:
+        settings = load_settings(
+            demo=demo, shards=shards, gateways=gateways, port=port, data_dir=data, ray_address=address
+        )
+    except SettingsError as error:
+        typer.echo(str(error), err=True)
+        raise typer.Exit(EXIT_USAGE) from None
+
+    from cluster.children import ServiceError
+    from cluster.up import run
+
+    try:
+        code = run(settings)
+    except ServiceError as error:
+        typer.echo(f"error: {error}", err=True)
+        raise typer.Exit(EXIT_FAILED) from None
+    raise typer.Exit(code)
+
+
+def main() -> None:
+    app(prog_name="chunkcrawl")
+
+
+if __name__ == "__main__":
+    main()

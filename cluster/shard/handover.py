@@ -1,0 +1,91 @@
+"""Giving a chunk to another shard while agents play in it.
+
+Order, and what a crash at each point leaves:
+
+1. everything of the chunk is committed (a flush) - nothing has changed yet;
+2. the chunk is dropped from memory - a new life of this shard loads it again, its hash still names us;
+3. a script gives the chunk's hash to the other shard, if the lease is still ours - the commit point;
+4. the other shard loads it as in a recovery - it also does so on the first call about the chunk, and when the
+   coordinator finds it not loaded.
+
+Between 2 and 4 the chunk stands still; its commands are answered ``moved`` and sent again.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+import structlog
+
+from streaming import keys
+from streaming.lua import Script
+from world.ids import ChunkId
+from world.inputs import Drop, Dropped
+
+if TYPE_CHECKING:
+    from cluster.shard.runtime import ShardRuntime
+
+log = structlog.get_logger(__name__)
+
+LOAD_TIMEOUT_S = 5.0
+
+GIVE = Script(
+    "give_chunk",
+    """
+if redis.call('HGET', KEYS[1], 'shard') ~= ARGV[1] then return 'not_owner' end
+if redis.call('HGET', 'shard:' .. ARGV[1], 'epoch') ~= ARGV[2] then return 'fenced' end
+redis.call('HSET', KEYS[1], 'shard', ARGV[3])
+return 'given'
+""",
+)
+
+
+class Handover:
+    """Chunks leaving this shard."""
+
+    def __init__(self, runtime: ShardRuntime) -> None:
+        self._rt = runtime
+
+    async def give(self, chunk_id: str, to_shard: int) -> float | None:
+        """Hand the chunk over; returns for how many seconds it stood still, None when it was not ours to give.
+
+        Raises:
+            ShardUnavailable: the other shard owns it now but has not said that it has loaded it.
+            WorldReloaded: nothing has changed.
+        """
+        rt = self._rt
+        await rt.neighbors.closing(chunk_id)
+        if not await rt.loader.ensure(chunk_id):
+            return None
+        began = time.monotonic()
+        given = await rt.between_commits(lambda: self._drop_and_give(chunk_id, to_shard))
+        if not given:
+            return None
+        await rt.peers.call(to_shard, "load", [chunk_id], timeout_s=LOAD_TIMEOUT_S)
+        return time.monotonic() - began
+
+    async def _drop_and_give(self, chunk_id: str, to_shard: int) -> bool:
+        """With the commit lock held and everything committed."""
+        rt = self._rt
+        if not isinstance(rt.world.apply(Drop(ChunkId(chunk_id))), Dropped):
+            return False
+        rt.world.take()  # what dropping says (members, records) is the new owner's to say
+        rt.arrivals.drop_chunk(chunk_id)
+        rt.last_ids.pop(chunk_id, None)
+        args = (str(rt.shard), str(rt.journal.epoch), str(to_shard))
+        try:
+            answer = await rt.redis.eval(GIVE.source, 1, keys.chunk(chunk_id), *args)
+        except Exception:
+            await rt.reload()  # whose it is now, Redis knows
+            raise
+        if answer != b"given":
+            log.warning("chunk_not_given", shard=rt.shard, chunk_id=chunk_id, why=answer.decode())
+            await rt.reload()
+            return False
+        return True
+
+
+async def load_all(runtime: ShardRuntime, chunk_ids: list[str]) -> list[bool]:
+    """Load chunks that were given to ``runtime``'s shard."""
+    return [await runtime.loader.ensure(chunk_id) for chunk_id in chunk_ids]
