@@ -9,12 +9,14 @@ itself.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 from typing import Any
 
 import ray
 import structlog
 from ray.actor import ActorHandle
+from redis.exceptions import RedisError
 
 from api.auth import DEV_ACCOUNT_ID
 from api.logs import configure_logging
@@ -26,7 +28,9 @@ from cluster.demo_world import seat_demo_actors
 from cluster.gateway_actor import Gateway
 from cluster.peers import ShardUnavailable
 from cluster.ray_clients import NamedActors, RayShardClient, gateway_name, shard_name
+from cluster.rebalance import Progress, Rebalancer
 from cluster.shard_actor import ChunkShard
+from streaming import keys
 from streaming.connect import connect
 
 log = structlog.get_logger(__name__)
@@ -34,6 +38,7 @@ log = structlog.get_logger(__name__)
 PASS_INTERVAL_S = 2.0
 START_TIMEOUT_S = 60.0
 DESCRIBE_TIMEOUT_S = 2.0
+STOP_TIMEOUT_S = 5.0
 EXIT_FAILED = 70
 
 
@@ -47,6 +52,8 @@ class Coordinator:
         self._actors = NamedActors(settings.ray_namespace)
         self._shards = RayShardClient(self._actors)
         self._handles: dict[str, ActorHandle[Any]] = {}
+        self._rebalancer = Rebalancer(self._redis, self._shards)
+        self._changing = asyncio.Lock()
         self._ready = asyncio.Event()
         self._draining = False
         self._life = asyncio.get_running_loop().create_task(self._live())
@@ -61,27 +68,60 @@ class Coordinator:
             self._ready.set()
             while not self._draining:
                 await asyncio.sleep(PASS_INTERVAL_S)
-                await self._reconcile()
+                await self._pass()
         except asyncio.CancelledError:
             raise
         except BaseException as error:  # a coordinator whose loop has ended must not look alive
             log.error("coordinator_ended", error=repr(error), exc_info=True)
             os._exit(EXIT_FAILED)
 
+    async def _pass(self) -> None:
+        """One comparison of what should be with what is; a lost dependency puts it off to the next."""
+        try:
+            async with self._changing:
+                await self._forget_the_dead()
+                await self._reconcile()
+            if await self._rebalancer.run():
+                await self._rebalancer.load_given()
+        except (RedisError, OSError, TimeoutError, ray.exceptions.RayError) as error:
+            log.warning("pass_put_off", error=repr(error))
+
     async def _reconcile(self) -> None:
         info = await graph.read_world(self._redis)
         if info is None:
             raise RuntimeError("no world in this Redis: `chunkcrawl up` makes it")
-        settings = self._settings
-        wanted: dict[str, Any] = {}
-        for shard in range(info.shard_count):
-            wanted[shard_name(shard)] = (ChunkShard, shard_options(settings, shard), (shard, settings))
-        for gateway in range(settings.gateways):
-            wanted[gateway_name(gateway)] = (Gateway, gateway_options(settings, gateway), (gateway, settings))
-        for name, (cls, options, args) in wanted.items():
-            if name not in self._handles:
-                # get_if_exists: a coordinator that was restarted takes up those that its former life made.
-                self._handles[name] = await asyncio.to_thread(_create, cls, options, args)
+        owners = set((await self._rebalancer.owners()).values())
+        for shard in sorted(owners.union(range(info.shard_count))):
+            await self._ensure(shard_name(shard), ChunkShard, shard_options(self._settings, shard), shard)
+        for gateway in range(self._settings.gateways):
+            await self._ensure(gateway_name(gateway), Gateway, gateway_options(self._settings, gateway), gateway)
+        await self._retire(info.shard_count, owners)
+
+    async def _ensure(self, name: str, cls: type, options: dict[str, Any], number: int) -> None:
+        """Have the actor: a coordinator that was restarted takes up those that its former life made."""
+        if name not in self._handles:
+            self._handles[name] = await asyncio.to_thread(_create, cls, options, (number, self._settings))
+
+    async def _forget_the_dead(self) -> None:
+        """Drop actors that Ray knows no more (killed for good by somebody), so that they are made anew."""
+        named = await asyncio.to_thread(ray.util.list_named_actors, True)
+        ours = {actor["name"] for actor in named if actor["namespace"] == self._settings.ray_namespace}
+        for name in [name for name in self._handles if name not in ours]:
+            log.warning("actor_missing", actor=name)
+            del self._handles[name]
+            self._actors.forget(name)
+
+    async def _retire(self, shard_count: int, owners: set[int]) -> None:
+        """End shards beyond the count once they own nothing."""
+        for name in [name for name in self._handles if name.startswith("shard-")]:
+            shard = int(name.removeprefix("shard-"))
+            if shard < shard_count or shard in owners:
+                continue
+            with contextlib.suppress(ShardUnavailable):
+                await self._actors.call(name, "stop", timeout_s=STOP_TIMEOUT_S)
+            ray.kill(self._handles.pop(name), no_restart=True)
+            self._actors.forget(name)
+            log.info("shard_retired", shard=shard)
 
     async def _wait_for_all(self) -> None:
         async with asyncio.timeout(START_TIMEOUT_S):
@@ -92,11 +132,25 @@ class Coordinator:
         await self._ready.wait()
         return True
 
+    async def scale(self, shards: int) -> None:
+        """Change the number of shards: the new ones are up before the count changes, then chunks move one by one."""
+        async with self._changing:
+            await self._forget_the_dead()
+            for shard in range(shards):
+                await self._ensure(shard_name(shard), ChunkShard, shard_options(self._settings, shard), shard)
+            async with asyncio.timeout(START_TIMEOUT_S):
+                await asyncio.gather(*(self._handles[shard_name(shard)].ready.remote() for shard in range(shards)))
+            self._rebalancer.progress = Progress()
+            await self._redis.hset(keys.WORLD, "shard_count", str(shards))
+        log.info("scaling", shards=shards)
+
     async def describe(self) -> dict[str, Any]:
         """Every actor's own description, by name; an error text for one that does not answer."""
         names = sorted(self._handles)
         found = await asyncio.gather(*(self._describe_one(name) for name in names))
-        return {"actors": dict(zip(names, found, strict=True)), "nodes": len(ray.nodes())}
+        nodes = [{"node": node["NodeID"][:8], "alive": node["Alive"]} for node in await asyncio.to_thread(ray.nodes)]
+        moving = self._rebalancer.progress.describe()
+        return {"actors": dict(zip(names, found, strict=True)), "nodes": nodes, "moving": moving}
 
     async def _describe_one(self, name: str) -> dict[str, Any]:
         try:

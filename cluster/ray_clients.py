@@ -54,6 +54,10 @@ class NamedActors:
                 raise
             raise ShardUnavailable(f"{name}: {type(error).__name__}") from error
 
+    def forget(self, name: str) -> None:
+        """Drop the handle of an actor that is to be looked up anew."""
+        self._handles.pop(name, None)
+
     async def _find(self, name: str) -> ActorHandle[Any]:
         try:
             async with asyncio.timeout(FIND_TIMEOUT_S):
