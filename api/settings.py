@@ -48,11 +48,14 @@ class Settings(BaseSettings):
     host: str = Field("127.0.0.1", description="Address the gateways listen on.")
     port: int = Field(8000, ge=1, le=65535, description="Port the gateways listen on, all of a node together.")
     database_url: str = Field(
-        "", repr=False, description="PostgreSQL, `postgresql+asyncpg://...`; empty: one is started, data in `.data/`."
+        "",
+        repr=False,
+        description="PostgreSQL, `postgresql+asyncpg://...`; empty: one is started, see `CHUNKCRAWL_DATA_DIR`.",
     )
     redis_url: str = Field(
-        "", repr=False, description="Redis or Valkey, `redis://...`; empty: one is started, data in `.data/`."
+        "", repr=False, description="Redis or Valkey, `redis://...`; empty: one is started, see `CHUNKCRAWL_DATA_DIR`."
     )
+    data_dir: str = Field(".data", min_length=1, description="Where the servers that are started keep their data.")
     ray_address: str = Field(
         "local", description="Ray cluster to run in, `host:port`; `local` starts one for this run alone."
     )
@@ -80,8 +83,10 @@ class Settings(BaseSettings):
 
     # the world
     world_seed: int = Field(1, ge=0, lt=2**63, description="Seed of a new world's terrain.")
+    demo_agents: int = Field(6, ge=0, le=100, description="Demo agents that `chunkcrawl up` lets play.")
     demo: bool | None = Field(
-        None, description="Demo actors in `chunk-0`; unset: everywhere but in `prod`, which refuses them."
+        None,
+        description="Demo actors in `chunk-0` and demo agents; unset: everywhere but in `prod`, which refuses them.",
     )
     tick_hz: int = Field(5, ge=1, le=20, description="Ticks a second.")
     late_ticks_max: int = Field(5, ge=1, description="Late ticks run back to back; beyond, numbers are skipped.")

@@ -1,0 +1,79 @@
+"""Runs ``cluster.up`` with the embedded servers and the migrations as they are, but a world without Ray.
+
+``python -m tests.cluster.fake_world PORT DATA_DIR [hang|fail]``; the world "runs" when something answers /readyz.
+It writes what happens to it into DATA_DIR/events.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+import sys
+import threading
+import types
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+
+from api.settings import Settings, load_settings
+
+
+class Ready(BaseHTTPRequestHandler):
+    def do_GET(self) -> None:
+        self.send_response(200 if self.path == "/readyz" else 404)
+        self.end_headers()
+
+    def log_message(self, format: str, *args: object) -> None:
+        pass
+
+
+class FakeDeployment:
+    def __init__(self, settings: Settings, behaviour: str) -> None:
+        self._events = Path(settings.data_dir) / "events"
+        self._behaviour = behaviour
+        self._server = HTTPServer((settings.host, settings.port), Ready)
+        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+        # A worker that loses its parent when the world is stopped and ignores what it is asked.
+        script = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); time.sleep(600)"
+        argv = [sys.executable, "-c", script, settings.data_dir]
+        nowhere = subprocess.DEVNULL
+        subprocess.Popen(argv, stdout=nowhere, stderr=nowhere, start_new_session=True)
+        self.note("started")
+
+    async def stop(self) -> None:
+        self.note("stopping")
+        if self._behaviour == "hang":
+            await asyncio.sleep(600)
+        self._server.shutdown()
+        self.note("stopped")
+
+    def note(self, text: str) -> None:
+        with self._events.open("a") as file:
+            file.write(f"{text}\n")
+
+
+def main(port: str, data_dir: str, behaviour: str = "") -> int:
+    async def start(settings: Settings) -> FakeDeployment:
+        assert settings.database_url.startswith("postgresql+asyncpg://")
+        assert settings.redis_url.startswith("redis://")
+        if behaviour == "fail":
+            raise RuntimeError("no world today")
+        return FakeDeployment(settings, behaviour)
+
+    module = types.ModuleType("cluster.deploy")
+    setattr(module, "start", start)  # noqa: B010
+    sys.modules["cluster.deploy"] = module
+
+    import cluster
+    from cluster.children import ServiceError
+    from cluster.up import run
+
+    setattr(cluster, "deploy", module)  # noqa: B010
+    try:
+        return run(load_settings(port=int(port), data_dir=data_dir, demo=False))
+    except ServiceError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main(*sys.argv[1:]))

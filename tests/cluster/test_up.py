@@ -1,0 +1,180 @@
+"""``chunkcrawl up``: what it starts, what its signals do, and that nothing stays."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from api.settings import load_settings
+from cluster import up
+from cluster.children import ServiceError, free_port
+
+ROOT = Path(__file__).parents[2]
+DEADLINE_S = 60.0
+
+
+class Run:
+    """One ``chunkcrawl up`` in a process of its own."""
+
+    def __init__(self, data_dir: Path, behaviour: str = "") -> None:
+        self.data_dir = data_dir
+        self.port = free_port()
+        env = {name: value for name, value in os.environ.items() if not name.startswith("CHUNKCRAWL_")}
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "tests.cluster.fake_world", str(self.port), str(data_dir), behaviour],
+            cwd=ROOT,
+            env=env | {"PYTHONUNBUFFERED": "1"},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        )
+        self.output = ""
+
+    def read_until(self, text: str) -> None:
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            self.output += line
+            if text in line:
+                return
+        raise AssertionError(f"{text!r} was not printed:\n{self.output}")
+
+    def end(self) -> int:
+        assert self.process.stdout is not None
+        self.output += self.process.stdout.read()
+        return self.process.wait(DEADLINE_S)
+
+    @property
+    def events(self) -> list[str]:
+        return (self.data_dir / "events").read_text().split()
+
+    def left(self) -> list[str]:
+        """What of this run is still there, by command line or working directory."""
+        found = []
+        for process in psutil.process_iter(["cmdline"]):
+            try:
+                words = [*(process.info["cmdline"] or ()), process.cwd()]
+            except (psutil.Error, OSError):
+                continue
+            if any(str(self.data_dir) in word for word in words):
+                found.append(" ".join(process.info["cmdline"] or ()))
+        return found
+
+
+@pytest.fixture
+def data_dir() -> Iterator[Path]:
+    path = Path(tempfile.mkdtemp(prefix="chunkcrawl-up-"))
+    yield path / "data"
+    for process in psutil.process_iter(["cmdline"]):
+        if any(str(path) in word for word in process.info["cmdline"] or ()):
+            process.kill()
+    shutil.rmtree(path, ignore_errors=True)
+
+
+def wait_until_nothing_left(run: Run) -> None:
+    deadline = time.monotonic() + DEADLINE_S
+    while left := run.left():
+        assert time.monotonic() < deadline, left
+        time.sleep(0.05)
+
+
+@pytest.mark.services
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_signal_stops_everything_in_order(data_dir: Path, number: signal.Signals) -> None:
+    run = Run(data_dir)
+    run.read_until("Ctrl-C")
+    assert f"curl -N -H 'Authorization: Bearer test-spectator-token' 'http://127.0.0.1:{run.port}" in run.output
+    run.process.send_signal(number)
+    assert run.end() == 0, run.output
+    assert run.events == ["started", "stopping", "stopped"]
+    assert run.output.rstrip().endswith("Stopped.")
+    assert run.left() == []
+
+
+@pytest.mark.services
+def test_second_signal_does_not_wait(data_dir: Path) -> None:
+    run = Run(data_dir, "hang")
+    run.read_until("Ctrl-C")
+    run.process.send_signal(signal.SIGINT)
+    run.read_until("Stopping")
+    run.process.send_signal(signal.SIGINT)
+    assert run.end() == up.EXIT_FORCED, run.output
+    wait_until_nothing_left(run)
+
+
+@pytest.mark.services
+def test_killed_run_does_not_block_the_next(data_dir: Path) -> None:
+    first = Run(data_dir)
+    first.read_until("Ctrl-C")
+    first.process.kill()
+    first.end()
+    second = Run(data_dir)
+    second.read_until("Ctrl-C")
+    second.process.send_signal(signal.SIGTERM)
+    assert second.end() == 0, second.output
+
+
+@pytest.mark.services
+def test_world_that_does_not_start_leaves_nothing(data_dir: Path) -> None:
+    run = Run(data_dir, "fail")
+    assert run.end() != 0
+    assert "no world today" in run.output
+    assert run.left() == []
+
+
+@pytest.mark.services
+def test_server_that_died_runs_again_at_the_same_address(data_dir: Path) -> None:
+    run = Run(data_dir)
+    run.read_until("Ctrl-C")
+    services = (data_dir / "services.json").read_text()
+    valkey = [process for process in psutil.Process(run.process.pid).children() if process.name() == "valkey-server"]
+    valkey[0].kill()
+    run.read_until("Valkey had ended by itself and runs again.")
+    assert (data_dir / "services.json").read_text() == services
+    port = int(services.partition("redis://")[2].partition("/")[0].rpartition(":")[2])
+    socket.create_connection(("127.0.0.1", port), timeout=5).close()
+    run.process.send_signal(signal.SIGTERM)
+    assert run.end() == 0, run.output
+    assert run.left() == []
+
+
+def test_taken_port_is_named_with_the_variable() -> None:
+    with socket.socket() as taken:
+        taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)  # as our gateways listen
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        with pytest.raises(ServiceError, match=rf"Port {port} .*in use.*CHUNKCRAWL_PORT"):
+            up.check_port("127.0.0.1", port)
+    up.check_port("127.0.0.1", port)
+
+
+@pytest.mark.parametrize(
+    ("host", "url"),
+    [
+        ("127.0.0.1", "http://127.0.0.1:8000"),
+        ("0.0.0.0", "http://127.0.0.1:8000"),
+        ("::", "http://[::1]:8000"),
+        ("fd00::1", "http://[fd00::1]:8000"),
+    ],
+)
+def test_local_url(host: str, url: str) -> None:
+    assert up.local_url(load_settings(host=host, port=8000)) == url
+
+
+def test_prod_is_told_no_development_token() -> None:
+    prod = load_settings(environment="prod", secret_pepper="s" * 32)
+    text = up.where_to_look(prod, "http://127.0.0.1:8000")
+    assert up.DEV_TOKEN not in text
+    assert "http://127.0.0.1:8000" in text
