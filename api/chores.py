@@ -1,0 +1,77 @@
+"""What a gateway does once a minute: forget expired sessions, make sure that revoked keys stay dead.
+
+Every gateway does it; doing it twice changes nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+import structlog
+from redis.exceptions import RedisError
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from api.sessions import SessionStore
+from store import api_keys
+from store import sessions as session_rows
+
+log = structlog.get_logger(__name__)
+
+EVERY_S: Final = 61.0
+#: Rows of expired sessions stay this long, for whoever asks what happened.
+KEEP_EXPIRED: Final = timedelta(days=1)
+#: A revocation whose Redis half failed is done again for this long: the life of the longest session before it.
+REVOKED_AGAIN: Final = timedelta(hours=1)
+DELETE_BATCH: Final = 5000
+
+
+class Chores:
+    """The minute's work, from ``start`` to ``close``."""
+
+    def __init__(self, engine: AsyncEngine, sessions: SessionStore) -> None:
+        self._engine = engine
+        self._sessions = sessions
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        self._task = asyncio.create_task(self._go_on(), name="chores")
+
+    async def close(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+
+    async def delete_expired_sessions(self) -> int:
+        """Delete rows of sessions that expired more than ``KEEP_EXPIRED`` ago; returns how many."""
+        deleted = 0
+        before = datetime.now(UTC) - KEEP_EXPIRED
+        while (count := await session_rows.delete_expired(self._engine, before, limit=DELETE_BATCH)) > 0:
+            deleted += count
+        return deleted
+
+    async def revoke_again(self) -> int:
+        """End whatever sessions the keys revoked of late still have; returns the number of keys."""
+        key_ids = await api_keys.revoked_since(self._engine, datetime.now(UTC) - REVOKED_AGAIN)
+        for key_id in key_ids:
+            await self._sessions.revoke_key(key_id)
+        return len(key_ids)
+
+    async def _go_on(self) -> None:
+        while True:
+            # Not all gateways in the same second.
+            await asyncio.sleep(EVERY_S * random.uniform(0.8, 1.2))
+            await self._try(self.delete_expired_sessions)
+            await self._try(self.revoke_again)
+
+    async def _try(self, chore: Callable[[], Awaitable[int]]) -> None:
+        try:
+            done = await chore()
+        except (SQLAlchemyError, RedisError, OSError, TimeoutError) as error:
+            log.warning("chore_failed", chore=chore.__name__, error=type(error).__name__)
+        else:
+            log.debug("chore_done", chore=chore.__name__, count=done)

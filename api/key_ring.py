@@ -1,0 +1,61 @@
+"""API keys, proved: one indexed SELECT at most, and none for a key that was proved a moment ago.
+
+The cache can't keep a revoked key alive: opening a session checks the revocation in Redis (``api.sessions``).
+"""
+
+from __future__ import annotations
+
+import hmac
+import time
+from collections import OrderedDict
+from datetime import UTC, datetime
+from typing import Final
+
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from api.errors import ApiError
+from api.tokens import api_key_prefix, sha256_hex
+from store import api_keys
+from store.api_keys import KeyProof
+
+CACHE_S: Final = 10.0
+CACHED_KEYS: Final = 10_000
+
+
+class KeyRing:
+    """Proves API keys."""
+
+    def __init__(self, engine: AsyncEngine) -> None:
+        self._engine = engine
+        self._cached: OrderedDict[str, tuple[float, KeyProof]] = OrderedDict()
+
+    async def prove(self, plain: str) -> KeyProof:
+        """The key that ``plain`` is.
+
+        Raises:
+            ApiError: ``invalid_api_key``: unknown, wrong, expired or revoked.
+        """
+        prefix = api_key_prefix(plain)
+        found = None if prefix is None else await self._find(prefix)
+        if found is None or not hmac.compare_digest(sha256_hex(plain), found.key_hash):
+            raise ApiError("invalid_api_key")
+        if found.revoked_at is not None or (found.expires_at is not None and found.expires_at <= datetime.now(UTC)):
+            raise ApiError("invalid_api_key")
+        return found
+
+    def forget(self, key_id: str) -> None:
+        """Drop a key from the cache."""
+        for prefix in [prefix for prefix, (_, proof) in self._cached.items() if proof.key_id == key_id]:
+            del self._cached[prefix]
+
+    async def _find(self, prefix: str) -> KeyProof | None:
+        cached = self._cached.get(prefix)
+        if cached is not None and time.monotonic() - cached[0] < CACHE_S:
+            return cached[1]
+        found = await api_keys.find(self._engine, prefix)
+        if found is not None:
+            self._cached[prefix] = (time.monotonic(), found)
+            self._cached.move_to_end(prefix)
+            if len(self._cached) > CACHED_KEYS:
+                self._cached.popitem(last=False)
+        return found

@@ -1,0 +1,105 @@
+"""Everything a gateway's endpoints use, made in one place and handed to ``create_app``."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+
+from redis.asyncio import Redis
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from api import metrics
+from api.auth import Authenticator
+from api.challenge_store import ChallengeRules
+from api.chores import Chores
+from api.cooldown import CooldownRules
+from api.difficulty import DifficultyRules
+from api.ingress import Ingress
+from api.key_ring import KeyRing
+from api.passwords import Passwords
+from api.ports import World
+from api.readiness import Readiness
+from api.sessions import SessionStore
+from api.settings import Settings
+from store.engine import make_engine
+from store.session_log import SessionLog
+from streaming.batch import RedisBatch
+from streaming.connect import connect
+
+
+@dataclass(slots=True)
+class Services:
+    """One gateway's parts.  ``build`` makes them; the app's life span calls ``start`` and ``close``."""
+
+    settings: Settings
+    world: World
+    engine: AsyncEngine
+    redis: Redis
+    batch: RedisBatch
+    auth: Authenticator
+    sessions: SessionStore
+    session_log: SessionLog
+    key_ring: KeyRing
+    passwords: Passwords
+    ingress: Ingress
+    readiness: Readiness
+    chores: Chores
+    draining: bool = False
+    _dev_account_known: bool = field(default=False, repr=False)
+
+    @classmethod
+    def build(
+        cls, settings: Settings, world: World, *, engine: AsyncEngine | None = None, redis: Redis | None = None
+    ) -> Services:
+        """Make the parts; nothing is opened yet.  ``engine`` and ``redis`` default to the settings' URLs."""
+        engine = make_engine(settings.database_url) if engine is None else engine
+        redis = connect(settings.redis_url) if redis is None else redis
+        batch = RedisBatch(redis)
+        sessions = SessionStore(batch, ttl_s=settings.session_ttl_s)
+        return cls(
+            settings=settings,
+            world=world,
+            engine=engine,
+            redis=redis,
+            batch=batch,
+            auth=Authenticator(batch, dev=not settings.is_prod),
+            sessions=sessions,
+            session_log=SessionLog(engine, metrics.SESSION_ROWS_DROPPED.inc),
+            key_ring=KeyRing(engine),
+            passwords=Passwords(
+                settings.secret_pepper, threads=settings.password_threads, queue_max=settings.password_queue_max
+            ),
+            ingress=Ingress(batch, world, challenge_rules(settings)),
+            readiness=Readiness(engine, redis, world),
+            chores=Chores(engine, sessions),
+        )
+
+    def start(self) -> None:
+        """Begin the background work; needs a running event loop."""
+        self.session_log.start()
+        self.chores.start()
+
+    async def close(self) -> None:
+        """End the background work and every connection of ours."""
+        await self.ingress.drain(self.settings.drain_s)
+        await self.chores.close()
+        await self.session_log.close()
+        self.passwords.close()
+        await self.batch.close()
+        await self.redis.aclose()
+        await self.engine.dispose()
+
+    def now_s(self) -> int:
+        """Whole seconds of Unix time."""
+        return int(time.time())
+
+
+def challenge_rules(settings: Settings) -> ChallengeRules:
+    """Times and limits of commands, as the settings have them."""
+    return ChallengeRules(
+        ttl_s=settings.challenge_ttl_s,
+        record_ttl_ms=settings.challenge_record_ttl_s * 1000,
+        chat_interval_ms=settings.chat_interval_s * 1000,
+        difficulty=DifficultyRules(start=settings.difficulty_start),
+        cooldown=CooldownRules(failures_max=settings.auth_failures_max, cooldown_ms=settings.auth_cooldown_s * 1000),
+    )

@@ -1,0 +1,66 @@
+"""Sessions as history, in PostgreSQL.  Which session lives is for Redis to say (``api.sessions``)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from datetime import datetime
+
+from sqlalchemy import delete, func, select, update
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from store.models import SessionRow
+
+
+@dataclass(frozen=True, slots=True)
+class SessionRecord:
+    """One session's row."""
+
+    jti: str
+    token_hash: str = field(repr=False)
+    account_id: str
+    key_id: str | None
+    role: str
+    agent_id: str | None
+    created_at: datetime
+    expires_at: datetime
+    revoked_at: datetime | None = None
+
+
+async def put_many(engine: AsyncEngine, records: Sequence[SessionRecord]) -> None:
+    """Write sessions, new or known; no ``jti`` twice in one call.
+
+    A later expiry and a revocation always win, so it does not matter in which order gateways write.
+    """
+    statement = insert(SessionRow)
+    statement = statement.on_conflict_do_update(
+        index_elements=[SessionRow.jti],
+        set_={
+            "expires_at": func.greatest(SessionRow.expires_at, statement.excluded.expires_at),
+            "revoked_at": func.coalesce(SessionRow.revoked_at, statement.excluded.revoked_at),
+        },
+    )
+    async with engine.begin() as connection:
+        await connection.execute(statement, [asdict(record) for record in records])
+
+
+async def revoke_of_key(engine: AsyncEngine, key_id: str) -> None:
+    """Mark a key's sessions as revoked.  A row that arrives later still has a revoked key."""
+    statement = (
+        update(SessionRow)
+        .where(SessionRow.key_id == key_id, SessionRow.revoked_at.is_(None), SessionRow.expires_at > func.now())
+        .values(revoked_at=func.now())
+    )
+    async with engine.begin() as connection:
+        await connection.execute(statement)
+
+
+async def delete_expired(engine: AsyncEngine, before: datetime, *, limit: int = 5000) -> int:
+    """Delete sessions that expired before ``before``, at most ``limit``; returns how many."""
+    doomed = select(SessionRow.jti).where(SessionRow.expires_at < before).limit(limit)
+    async with engine.begin() as connection:
+        answer = await connection.execute(
+            delete(SessionRow).where(SessionRow.jti.in_(doomed)).returning(SessionRow.jti)
+        )
+        return len(answer.all())
