@@ -13,6 +13,7 @@ import contextlib
 import os
 from typing import Any
 
+import orjson
 import ray
 import structlog
 from ray.actor import ActorHandle
@@ -32,6 +33,7 @@ from cluster.rebalance import Progress, Rebalancer
 from cluster.shard_actor import ChunkShard
 from streaming import keys
 from streaming.connect import connect
+from world.ids import shard_of
 
 log = structlog.get_logger(__name__)
 
@@ -39,6 +41,7 @@ PASS_INTERVAL_S = 2.0
 START_TIMEOUT_S = 60.0
 DESCRIBE_TIMEOUT_S = 2.0
 STOP_TIMEOUT_S = 5.0
+STATUS_TTL_S = 30
 EXIT_FAILED = 70
 
 
@@ -81,8 +84,11 @@ class Coordinator:
             async with self._changing:
                 await self._forget_the_dead()
                 await self._reconcile()
+            await self._scale_as_wished()
             if await self._rebalancer.run():
                 await self._rebalancer.load_given()
+            status = orjson.dumps(await self.describe())
+            await self._redis.set(keys.STATUS, status, ex=STATUS_TTL_S)
         except (RedisError, OSError, TimeoutError, ray.exceptions.RayError) as error:
             log.warning("pass_put_off", error=repr(error))
 
@@ -132,6 +138,12 @@ class Coordinator:
         await self._ready.wait()
         return True
 
+    async def _scale_as_wished(self) -> None:
+        """`chunkcrawl scale` leaves its wish in Redis, so it needs no way into Ray."""
+        wish, count = await self._redis.hmget(keys.WORLD, [keys.WANTED_SHARDS, "shard_count"])
+        if wish is not None and wish != count:
+            await self.scale(int(wish))
+
     async def scale(self, shards: int) -> None:
         """Change the number of shards: the new ones are up before the count changes, then chunks move one by one."""
         async with self._changing:
@@ -150,7 +162,11 @@ class Coordinator:
         found = await asyncio.gather(*(self._describe_one(name) for name in names))
         nodes = [{"node": node["NodeID"][:8], "alive": node["Alive"]} for node in await asyncio.to_thread(ray.nodes)]
         moving = self._rebalancer.progress.describe()
-        return {"actors": dict(zip(names, found, strict=True)), "nodes": nodes, "moving": moving}
+        info = await graph.read_world(self._redis)
+        count = info.shard_count if info else 0
+        misplaced = sum(owner != shard_of(name, count) for name, owner in (await self._rebalancer.owners()).items())
+        actors = dict(zip(names, found, strict=True))
+        return {"actors": actors, "nodes": nodes, "moving": moving, "shards": count, "misplaced": misplaced}
 
     async def _describe_one(self, name: str) -> dict[str, Any]:
         try:

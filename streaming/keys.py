@@ -10,6 +10,8 @@ WORLD = "world"
 CHUNKS = "chunks"
 POPULATION = "population"
 PRESENCE = "presence"
+STATUS = "cluster:status"
+WANTED_SHARDS = "wanted_shards"
 ARCHIVE_STREAM = "stream:archive"
 SESSIONS_CHANNEL = "ctl:sessions"
 

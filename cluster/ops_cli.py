@@ -1,0 +1,169 @@
+"""``chunkcrawl status`` and ``chunkcrawl scale``: what runs where, and changing the number of shards while it runs."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import Annotated, Any
+
+import orjson
+import typer
+from redis.exceptions import RedisError
+from rich.console import Console
+from rich.live import Live
+from rich.table import Table
+
+from cluster.operator_redis import NoWorld, open_redis
+from streaming import keys
+
+app = typer.Typer(no_args_is_help=True, rich_markup_mode="markdown", pretty_exceptions_enable=False)
+
+EXIT_FAILED = 1
+EXIT_UNREACHABLE = 3
+REFRESH_S = 1.0
+SHARDS_MOST = 256
+
+DataOption = Annotated[str | None, typer.Option("--data", metavar="DIR", help="Data directory of `chunkcrawl up`.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+@app.command()
+def status(
+    data: DataOption = None,
+    json: JsonOption = False,
+    watch: Annotated[bool, typer.Option("--watch", "-w", help="Refresh until Ctrl-C.")] = False,
+) -> None:
+    """Show nodes, shards, gateways, tick times, and what is moving.
+
+    Examples: chunkcrawl status; chunkcrawl status --watch; chunkcrawl status --json | jq .moving
+    """
+    console = Console()
+    try:
+        if json:
+            console.print_json(orjson.dumps(_run(_read_status(data))).decode())
+        elif watch:
+            _watch(console, data)
+        else:
+            console.print(_table(_run(_read_status(data))))
+    except KeyboardInterrupt:
+        return
+
+
+def _watch(console: Console, data: str | None) -> None:
+    with Live(_table(_run(_read_status(data))), console=console, auto_refresh=False) as live:
+        while True:
+            time.sleep(REFRESH_S)
+            live.update(_table(_run(_read_status(data))), refresh=True)
+
+
+@app.command()
+def scale(
+    shards: Annotated[int, typer.Option(min=1, max=SHARDS_MOST, help="How many shards there are to be.")],
+    data: DataOption = None,
+    wait_s: Annotated[float, typer.Option("--wait", metavar="SECONDS", help="How long to wait for the end.")] = 120.0,
+    json: JsonOption = False,
+) -> None:
+    """Change the number of shards while agents play; chunks are handed over one by one.
+
+    Exit codes: 0 done, 1 not done within --wait (it goes on), 3 no world to be reached.
+
+    Examples: chunkcrawl scale --shards 5; chunkcrawl scale --shards 2 --wait 300 --json
+    """
+    console = Console(stderr=json)
+    found = _run(_scale(console, data, shards, wait_s))
+    if found is None:
+        console.print(f"Not done within {wait_s:g} s; it goes on: see `chunkcrawl status`.")
+        raise typer.Exit(EXIT_FAILED)
+    moving = found["moving"]
+    if json:
+        typer.echo(orjson.dumps({"shards": shards, **moving}).decode())
+    else:
+        console.print(
+            f"{shards} shards. {moving['moved']} chunks moved, longest pause {moving['longest_pause_ms']} ms."
+        )
+
+
+async def _scale(console: Console, data: str | None, shards: int, wait_s: float) -> dict[str, Any] | None:
+    redis = open_redis(data)
+    try:
+        if not await redis.hexists(keys.WORLD, "shard_count"):
+            raise NoWorld("this Redis holds no world")
+        await redis.hset(keys.WORLD, keys.WANTED_SHARDS, str(shards))
+        end = time.monotonic() + wait_s
+        with console.status("Starting shards ...") as spinner:
+            while time.monotonic() < end:
+                await asyncio.sleep(REFRESH_S)
+                found = await _status_of(redis)
+                if found is None:
+                    continue
+                spinner.update(f"{found['moving']['moved']} chunks moved, {found['moving']['to_move']} to go")
+                if found["shards"] == shards and not found["misplaced"]:
+                    return found
+        return None
+    finally:
+        await redis.aclose()
+
+
+async def _read_status(data: str | None) -> dict[str, Any]:
+    redis = open_redis(data)
+    try:
+        found = await _status_of(redis)
+    finally:
+        await redis.aclose()
+    if found is None:
+        raise NoWorld("the coordinator has written no status in the last seconds: is the world up?")
+    return found
+
+
+async def _status_of(redis: Any) -> dict[str, Any] | None:
+    found = await redis.get(keys.STATUS)
+    decoded: dict[str, Any] | None = orjson.loads(found) if found else None
+    return decoded
+
+
+def _run(work: Any) -> Any:
+    try:
+        return asyncio.run(work)
+    except (NoWorld, RedisError, OSError) as error:
+        typer.echo(f"error: {error}", err=True)
+        raise typer.Exit(EXIT_UNREACHABLE) from None
+
+
+def _table(found: dict[str, Any]) -> Table:
+    alive = sum(1 for node in found["nodes"] if node["alive"])
+    moving = found["moving"]
+    title = f"{found['shards']} shards on {alive} nodes, {moving['to_move']} chunks to move, {moving['moved']} moved"
+    table = Table(title=title)
+    for name in (
+        "actor",
+        "state",
+        "tick",
+        "chunks",
+        "agents",
+        "connections",
+        "tick p50 / p99 ms",
+        "commit p50 / p99 ms",
+    ):
+        table.add_column(name, justify="left" if name in ("actor", "state") else "right")
+    for name, actor in found["actors"].items():
+        table.add_row(name, *_row(actor))
+    return table
+
+
+def _row(actor: dict[str, Any]) -> tuple[str, ...]:
+    if "error" in actor:
+        return (f"[red]{actor['error']}[/red]", "", "", "", "", "", "")
+    if "tick" not in actor:
+        state = "draining" if actor.get("draining") else "up"
+        return (state, "", "", "", str(actor.get("connections", "")), "", "")
+    state = "[yellow]waits for Redis[/yellow]" if actor["stalled"] else "up"
+    ticks, commits = actor["tick_ms"], actor["commit_ms"]
+    return (
+        state,
+        str(actor["tick"]),
+        str(actor["chunks"]),
+        str(actor["agents"]),
+        "",
+        f"{ticks['p50']:.1f} / {ticks['p99']:.1f}",
+        f"{commits['p50']:.1f} / {commits['p99']:.1f}",
+    )
