@@ -22,6 +22,7 @@ EXIT_FAILED = 1
 EXIT_UNREACHABLE = 3
 REFRESH_S = 1.0
 SHARDS_MOST = 256
+COLUMNS = ("actor", "state", "tick", "chunks", "agents", "connections", "tick p50 / p99 ms", "commit p50 / p99 ms")
 
 DataOption = Annotated[str | None, typer.Option("--data", metavar="DIR", help="Data directory of `chunkcrawl up`.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
@@ -134,16 +135,7 @@ def _table(found: dict[str, Any]) -> Table:
     moving = found["moving"]
     title = f"{found['shards']} shards on {alive} nodes, {moving['to_move']} chunks to move, {moving['moved']} moved"
     table = Table(title=title)
-    for name in (
-        "actor",
-        "state",
-        "tick",
-        "chunks",
-        "agents",
-        "connections",
-        "tick p50 / p99 ms",
-        "commit p50 / p99 ms",
-    ):
+    for name in COLUMNS:
         table.add_column(name, justify="left" if name in ("actor", "state") else "right")
     for name, actor in found["actors"].items():
         table.add_row(name, *_row(actor))

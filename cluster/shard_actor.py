@@ -40,7 +40,7 @@ class ChunkShard:
     async def _live(self) -> None:
         try:
             redis = connect(self._settings.redis_url)
-            peers = RayShardClient(NamedActors())
+            peers = RayShardClient(NamedActors(self._settings.ray_namespace))
             settings = self._settings
             self._runtime = ShardRuntime(redis, self._shard, rules_of(settings), shard_config(settings), peers)
             await self._runtime.start()

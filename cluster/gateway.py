@@ -1,0 +1,95 @@
+"""One gateway: the app of ``api`` under uvicorn on a shared port, with the shards behind its ``World`` port.
+
+No Ray in here: the actor (``cluster.gateway_actor``) hands in how shards are reached.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import structlog
+import uvicorn
+
+from api.app import create_app
+from api.services import Services
+from api.settings import Settings
+from cluster.listening import shared_socket
+from cluster.peers import ShardClient
+from cluster.router import Router
+from streaming.batch import RedisBatch
+from streaming.connect import connect
+
+log = structlog.get_logger(__name__)
+
+#: Frames above this are cut off by the server with 1009; up to it the app itself refuses what is over 16 KiB.
+FRAME_MOST_BYTES = 64 * 1024
+
+#: A peer that does not answer a ping for this long is dead; with the ping interval this stays under 40 s.
+PONG_TIMEOUT_S = 20.0
+
+KEEP_ALIVE_S = 20
+STOP_MARGIN_S = 1.0
+
+
+class GatewayServer:
+    """``serve`` runs until ``stop``; a gateway keeps nothing that another can't rebuild."""
+
+    def __init__(self, settings: Settings, peers: ShardClient) -> None:
+        self._settings = settings
+        self._redis = connect(settings.redis_url)
+        self._batch = RedisBatch(self._redis)
+        self._router = Router(self._redis, self._batch, peers, spawn_capacity=settings.spawn_chunk_capacity)
+        self.services = Services.build(settings, self._router)
+        self._server = uvicorn.Server(
+            uvicorn.Config(
+                create_app(self.services),
+                ws="websockets-sansio",
+                ws_max_size=FRAME_MOST_BYTES,
+                ws_ping_interval=settings.heartbeat_s,
+                ws_ping_timeout=min(PONG_TIMEOUT_S, settings.dead_after_s - settings.heartbeat_s),
+                ws_per_message_deflate=False,
+                timeout_keep_alive=KEEP_ALIVE_S,
+                timeout_graceful_shutdown=max(1, settings.drain_s),
+                access_log=False,
+                log_config=None,
+                server_header=False,
+                proxy_headers=False,
+                lifespan="on",
+            )
+        )
+
+    @property
+    def started(self) -> bool:
+        """Whether it takes connections."""
+        return self._server.started
+
+    async def serve(self) -> None:
+        """Listen and serve until ``stop``.
+
+        Raises:
+            OSError: the port is taken by somebody who does not share it.
+        """
+        listening = shared_socket(self._settings.host, self._settings.port)
+        try:
+            await self._server.serve(sockets=[listening])
+        finally:
+            listening.close()
+            await self._router.close()
+            await self._batch.close()
+            await self._redis.aclose()
+
+    async def stop(self) -> None:
+        """Drain: no new connections, readers told to come back, then the end; within ``drain_s``."""
+        await self.services.drain()
+        self._server.should_exit = True
+
+    def describe(self) -> dict[str, Any]:
+        """Figures for status."""
+        return {"started": self.started, **self.services.describe()}
+
+
+async def wait_started(server: GatewayServer, poll_s: float = 0.02) -> None:
+    """Return once the server takes connections."""
+    while not server.started:
+        await asyncio.sleep(poll_s)

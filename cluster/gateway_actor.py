@@ -1,0 +1,56 @@
+"""``Gateway``: a gateway as a Ray actor.  Thin: everything it does is in ``cluster.gateway``."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from typing import Any
+
+import structlog
+
+from api.logs import configure_logging
+from api.settings import Settings
+from cluster.gateway import GatewayServer, wait_started
+from cluster.ray_clients import NamedActors, RayShardClient
+
+log = structlog.get_logger(__name__)
+
+EXIT_FAILED = 70
+
+
+class Gateway:
+    """One gateway process; when its server ends by itself, the process ends and Ray starts a new one."""
+
+    def __init__(self, number: int, settings: Settings) -> None:
+        configure_logging(settings)
+        self._number = number
+        self._stopping = False
+        self._server = GatewayServer(settings, RayShardClient(NamedActors(settings.ray_namespace)))
+        self._life = asyncio.get_running_loop().create_task(self._live())
+
+    async def _live(self) -> None:
+        try:
+            await self._server.serve()
+        except asyncio.CancelledError:
+            raise
+        except BaseException as error:
+            log.error("gateway_ended", gateway=self._number, error=repr(error), exc_info=True)
+            os._exit(EXIT_FAILED)
+        if not self._stopping:
+            log.error("gateway_ended", gateway=self._number, error="the server has stopped by itself")
+            os._exit(EXIT_FAILED)
+
+    async def ready(self) -> int:
+        """The gateway's number, once it takes connections."""
+        await wait_started(self._server)
+        return self._number
+
+    async def describe(self) -> dict[str, Any]:
+        """``GatewayServer.describe``, and where it runs."""
+        return {"gateway": self._number, "pid": os.getpid(), **self._server.describe()}
+
+    async def stop(self) -> None:
+        """Drain and end the server; the actor is to be killed after it."""
+        self._stopping = True
+        await self._server.stop()
+        await asyncio.wait([self._life])
