@@ -65,7 +65,8 @@ $(STAMP): requirements-dev.lock pyproject.toml
 ifeq ($(strip $(PYTHON)),)
 	@echo "No Python 3.11, 3.12 or 3.13 found. Install one, or name it: make PYTHON=/path/to/python3.11" >&2; exit 1
 endif
-	@[ -x $(BIN)/python ] || "$(PYTHON)" -m venv $(VENV)
+	@# Made anew when it is broken too: moved, half made, or its Python gone.
+	@$(BIN)/python -m pip --version >/dev/null 2>&1 || "$(PYTHON)" -m venv --clear $(VENV)
 	@echo "Installing the locked dependencies into $(VENV) ..."
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .

@@ -37,6 +37,8 @@ LAZY = {
     "play": Lazy("client.cli:app", "Play in the terminal, by hand or with a bot."),
     "watch": Lazy("client.cli:app", "Watch a chunk, or follow an agent of yours."),
     "say": Lazy("client.cli:app", "Let an agent say something."),
+    "status": Lazy("cluster.ops_cli:app", "Show nodes, shards, gateways and tick times."),
+    "scale": Lazy("cluster.ops_cli:app", "Change the number of shards while the world runs."),
     "show-chunk": Lazy("cluster.world_tools:app", "Draw a chunk's terrain from its seed."),
     "replay": Lazy("cluster.world_tools:app", "Run a recording of a shard again."),
 }
