@@ -8,6 +8,8 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 
+from starlette.exceptions import HTTPException
+
 #: reason -> HTTP status.  A reason that is not in here can't be raised.
 STATUS_OF_REASON: Mapping[str, int] = {
     "bad_request": 400,
@@ -52,7 +54,7 @@ RETRY_AFTER_S: Mapping[str, float] = {
 CHALLENGE_OF_401 = 'Bearer realm="chunkcrawl"'
 
 
-class ApiError(Exception):
+class ApiError(HTTPException):
     """A request refused for ``reason``; becomes the HTTP answer of ``STATUS_OF_REASON``.
 
     Args:
@@ -60,16 +62,18 @@ class ApiError(Exception):
         retry_after_s: overrides the reason's usual ``Retry-After`` (429 and 503 only).
     """
 
-    def __init__(self, reason: str, *, retry_after_s: float | None = None) -> None:
-        super().__init__(reason)
-        self.reason = reason
-        self.status = STATUS_OF_REASON[reason]
-        self.retry_after_s = RETRY_AFTER_S.get(reason) if retry_after_s is None else retry_after_s
+    # The framework lets its own exceptions pass where it turns any other, raised while a body is read, into a 400.
 
-    @property
-    def headers(self) -> dict[str, str]:
-        if self.status == 401:
-            return {"www-authenticate": CHALLENGE_OF_401}
-        if self.retry_after_s is not None:
-            return {"retry-after": str(max(1, math.ceil(self.retry_after_s)))}
-        return {}
+    def __init__(self, reason: str, *, retry_after_s: float | None = None) -> None:
+        self.reason = reason
+        self.retry_after_s = RETRY_AFTER_S.get(reason) if retry_after_s is None else retry_after_s
+        status = STATUS_OF_REASON[reason]
+        super().__init__(status, reason, _headers(status, self.retry_after_s))
+
+
+def _headers(status: int, retry_after_s: float | None) -> dict[str, str]:
+    if status == 401:
+        return {"www-authenticate": CHALLENGE_OF_401}
+    if retry_after_s is not None:
+        return {"retry-after": str(max(1, math.ceil(retry_after_s)))}
+    return {}

@@ -10,7 +10,6 @@ from __future__ import annotations
 import logging
 import sys
 import traceback
-from collections.abc import MutableMapping
 from types import TracebackType
 from typing import Any, Final, Protocol, TextIO
 
@@ -91,11 +90,11 @@ def shorten_exception(_logger: WrappedLogger, _method: str, event: EventDict) ->
         found = sys.exc_info()
     error = found[1] if isinstance(found, tuple) else found
     if isinstance(error, BaseException):
-        event |= described(error)
+        event.update(described(error))
     return event
 
 
-def described(error: BaseException) -> MutableMapping[str, Any]:
+def described(error: BaseException) -> dict[str, Any]:
     """Fields that say what went wrong and where, and quote nothing."""
     cause = error.__cause__ or error.__context__
     fields: dict[str, Any] = {"error_type": type(error).__qualname__, "error_at": _places(error.__traceback__)}

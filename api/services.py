@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from redis.asyncio import Redis
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -45,7 +45,6 @@ class Services:
     readiness: Readiness
     chores: Chores
     draining: bool = False
-    _dev_account_known: bool = field(default=False, repr=False)
 
     @classmethod
     def build(

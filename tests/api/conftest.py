@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 
+import httpx
 import pytest
 from redis.asyncio import Redis
 
+from api.app import create_app
 from api.challenge_store import ChallengeRules
 from api.ingress import Ingress
+from api.services import Services
+from api.settings import Settings
 from streaming.batch import RedisBatch
 from tests.api.support import FakeClock, FakeWorld
 
@@ -35,3 +39,25 @@ async def ingress(batch: RedisBatch, world: FakeWorld, clock: FakeClock) -> Asyn
     ingress = Ingress(batch, world, ChallengeRules(), clock)
     yield ingress
     await ingress.drain(1.0)
+
+
+@pytest.fixture
+def settings(fresh_postgres_url: str, valkey_url: str) -> Settings:
+    return Settings(environment="test", database_url=fresh_postgres_url, redis_url=valkey_url)
+
+
+@pytest.fixture
+async def services(settings: Settings, world: FakeWorld) -> AsyncIterator[Services]:
+    """A gateway's services on real servers, over a world that accepts everything."""
+    services = Services.build(settings, world)
+    services.start()
+    yield services
+    await services.close()
+
+
+@pytest.fixture
+async def http(services: Services) -> AsyncIterator[httpx.AsyncClient]:
+    """A client of the whole app, in process."""
+    transport = httpx.ASGITransport(create_app(services), raise_app_exceptions=False)
+    async with httpx.AsyncClient(transport=transport, base_url="http://gateway") as client:
+        yield client

@@ -1,0 +1,60 @@
+"""The ASGI app of a gateway: ``create_app(services)``.  Knows nothing of how it is served, or of where shards run."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from importlib.metadata import PackageNotFoundError, version
+
+from fastapi import FastAPI
+from fastapi.middleware.cors import CORSMiddleware
+
+from api import accounts, chunks, dev, health, session_routes
+from api.handlers import add_handlers
+from api.middleware import TRACE_HEADER, RequestGuard
+from api.services import Services
+
+TITLE = "Chunkcrawl"
+
+
+def create_app(services: Services) -> FastAPI:
+    """The app over ``services``, which it starts and closes with its life span."""
+
+    @asynccontextmanager
+    async def life(_app: FastAPI) -> AsyncIterator[None]:
+        services.start()
+        yield
+        await services.close()
+
+    app = FastAPI(
+        title=TITLE,
+        version=_version(),
+        lifespan=life,
+        # A slash more would redirect with the query in the answer's header; it is a 404 here.
+        redirect_slashes=False,
+    )
+    app.state.services = services
+    add_handlers(app)
+    for router in (health.router, accounts.router, session_routes.router, dev.router):
+        app.include_router(router)
+    for router in (chunks.router, dev.aliased):
+        app.include_router(router)
+        # Existing pages know these under /api, too.
+        app.include_router(router, prefix="/api", include_in_schema=False)
+    app.add_middleware(RequestGuard)
+    app.add_middleware(
+        CORSMiddleware,
+        allow_origins=services.settings.allowed_origins,
+        allow_methods=["GET", "POST", "DELETE"],
+        allow_headers=["authorization", "content-type", "last-event-id", TRACE_HEADER],
+        expose_headers=["retry-after", TRACE_HEADER],
+        max_age=600,
+    )
+    return app
+
+
+def _version() -> str:
+    try:
+        return version("chunkcrawl")
+    except PackageNotFoundError:  # run from a checkout that was never installed
+        return "0"

@@ -1,0 +1,89 @@
+"""Exceptions to answers: every one of them ``{"detail": "<reason>"}``, none of them with anything the client sent."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final
+
+import structlog
+from fastapi import FastAPI
+from fastapi.exceptions import RequestValidationError
+from redis.exceptions import RedisError
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+from starlette.exceptions import HTTPException
+from starlette.requests import HTTPConnection
+from starlette.responses import JSONResponse, Response
+from starlette.websockets import WebSocket
+
+from api.errors import ApiError
+from api.logs import described
+
+log = structlog.get_logger(__name__)
+
+FAULTS_MAX: Final = 20
+
+#: What the framework raises by itself, as reasons of ours.
+REASON_OF_STATUS: Final = {400: "bad_request", 404: "not_found", 405: "method_not_allowed", 413: "body_too_large"}
+
+#: A dependency is away or slow; may be tried again.
+AWAY: Final = (RedisError, OperationalError, InterfaceError, PoolTimeoutError, ConnectionError, TimeoutError)
+
+
+def add_handlers(app: FastAPI) -> None:
+    """Register the handlers; each serves requests and WebSocket handshakes alike."""
+    app.add_exception_handler(ApiError, _both(_refused))
+    app.add_exception_handler(HTTPException, _both(_framework))
+    app.add_exception_handler(RequestValidationError, _both(_invalid))
+    app.add_exception_handler(DBAPIError, _both(_database))
+    for kind in AWAY:
+        app.add_exception_handler(kind, _both(_away))
+
+
+def _both(make: Callable[[HTTPConnection, Any], Response]) -> Any:
+    async def handle(connection: HTTPConnection, error: Exception) -> Response | None:
+        response = make(connection, error)
+        if isinstance(connection, WebSocket):
+            # Before accept: the client sees the HTTP status.
+            await connection.send_denial_response(response)
+            return None
+        return response
+
+    return handle
+
+
+def _answer(error: ApiError, **more: Any) -> Response:
+    return JSONResponse({"detail": error.reason, **more}, status_code=error.status_code, headers=error.headers)
+
+
+def _refused(_: HTTPConnection, error: ApiError) -> Response:
+    return _answer(error)
+
+
+def _framework(_: HTTPConnection, error: HTTPException) -> Response:
+    response = _answer(ApiError(REASON_OF_STATUS.get(error.status_code, "bad_request")))
+    allow = (error.headers or {}).get("allow") or (error.headers or {}).get("Allow")
+    if allow:
+        response.headers["allow"] = allow
+    return response
+
+
+def _invalid(_: HTTPConnection, error: RequestValidationError) -> Response:
+    faults = [
+        # A body that is no JSON is placed by its offset, a field by its name; a stranger's key is not echoed at length.
+        {"loc": [part if isinstance(part, int) else str(part)[:64] for part in fault["loc"]], "type": fault["type"]}
+        for fault in error.errors()[:FAULTS_MAX]
+    ]
+    return _answer(ApiError("invalid_request"), errors=faults)
+
+
+def _database(connection: HTTPConnection, error: DBAPIError) -> Response:
+    if error.connection_invalidated:
+        return _away(connection, error)
+    log.error("database_refused", **described(error))
+    return _answer(ApiError("internal_error"))
+
+
+def _away(connection: HTTPConnection, error: Exception) -> Response:
+    log.warning("dependency_away", route=getattr(connection.scope.get("route"), "path", ""), **described(error))
+    return _answer(ApiError("unavailable"))

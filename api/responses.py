@@ -1,0 +1,53 @@
+"""Bodies of refusals, and how they appear in the OpenAPI document."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import Any, Final
+
+from pydantic import BaseModel, Field
+
+from api.errors import STATUS_OF_REASON
+
+
+class Refusal(BaseModel):
+    """Every HTTP error."""
+
+    detail: str = Field(description="A stable reason code.")
+
+
+class Fault(BaseModel):
+    """One thing that is wrong with a request; never the value itself."""
+
+    loc: list[str | int] = Field(description="Where: `body`, `query` or `path`, then the field.")
+    type: str = Field(description="What, as a code.")
+
+
+class InvalidRequest(Refusal):
+    """A request of the wrong shape."""
+
+    errors: list[Fault]
+
+
+class NotReady(Refusal):
+    """Why the gateway can't serve."""
+
+    problems: list[str]
+
+
+#: What any endpoint may answer.
+ANYWHERE: Final = ("bad_request", "token_in_url", "body_too_large", "invalid_request", "internal_error", "unavailable")
+
+
+def refusals(*reasons: str) -> dict[int | str, dict[str, Any]]:
+    """The ``responses`` of an endpoint that may refuse for ``reasons``, or for what any endpoint may."""
+    by_status: dict[int, list[str]] = defaultdict(list)
+    for reason in dict.fromkeys((*reasons, *ANYWHERE)):
+        by_status[STATUS_OF_REASON[reason]].append(reason)
+    return {
+        status: {
+            "model": InvalidRequest if status == 422 else Refusal,
+            "description": ", ".join(f"`{reason}`" for reason in found),
+        }
+        for status, found in sorted(by_status.items())
+    }
