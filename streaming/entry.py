@@ -55,7 +55,20 @@ class Event:
     empty for what a gateway says by itself (``session_ready``, ``heartbeat``, ...), which has no id either.
     """
 
-    __slots__ = ("_sse", "_sse_tail", "_ws", "_ws_tail", "id", "key", "kind", "payload", "prev", "trace_id", "ts_ms")
+    __slots__ = (
+        "_sse",
+        "_sse_tail",
+        "_ws",
+        "_ws_tail",
+        "event_id",
+        "id",
+        "key",
+        "kind",
+        "payload",
+        "prev",
+        "trace_id",
+        "ts_ms",
+    )
 
     #: Pages read the agent-scoped events' fields under ``payload`` (contract: "Envelopes").
     NESTED_TOO = False
@@ -78,6 +91,8 @@ class Event:
         self.key = key
         self.id = id_
         self.prev = prev
+        #: A chunk's entry has one id for all its spectators; followers make their own (``streaming/cursor.py``).
+        self.event_id: EventId | None = None
         self._ws_tail: str | None = None
         self._sse_tail: bytes | None = None
         self._ws: tuple[EventId | None, str] | None = None
@@ -173,7 +188,9 @@ def from_stream(key: str, id_: bytes, message: bytes) -> Entry:
     if not newline or payload[:1] != b"{" or payload[-1:] != b"}":
         raise BadEntry(f"{key}: no payload")
     if key.startswith(CHUNK_STREAM_PREFIX) and kind in SHARED_KINDS:
-        return SharedEvent(kind, payload, trace_id=trace, key=key, **where)  # type: ignore[arg-type]
+        entry = SharedEvent(kind, payload, trace_id=trace, key=key, **where)  # type: ignore[arg-type]
+        entry.event_id = EventId(f"{key[len(CHUNK_STREAM_PREFIX) :]}:{entry.id[0]}:{entry.id[1]}")
+        return entry
     if key.startswith(AGENT_STREAM_PREFIX) and (kind in PRIVATE_KINDS or kind in INTERNAL_KINDS):
         return PrivateEvent(kind, payload, trace_id=trace, key=key, **where)  # type: ignore[arg-type]
     raise BadEntry(f"{key}: a {kind} has no place here")

@@ -21,6 +21,7 @@ from redis.asyncio import Redis
 from redis.asyncio.connection import AbstractConnection
 from redis.exceptions import RedisError, ResponseError
 
+from streaming.cancellable import make_cancellable
 from streaming.entry import BadEntry, from_message, from_stream, parse_stream_id
 from streaming.sequence import Item, Resync, Sequence
 
@@ -132,6 +133,7 @@ class Hub:
     """
 
     def __init__(self, redis: Redis) -> None:
+        make_cancellable(redis.connection_pool)
         self._redis = redis
         self._channels: dict[bytes, _Channel] = {}
         self._connection: AbstractConnection | None = None

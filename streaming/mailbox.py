@@ -86,6 +86,10 @@ class Mailbox:
     def closed(self) -> Closed | None:
         return self._closed
 
+    @property
+    def overflowed(self) -> bool:
+        return self._overflowed
+
     def forget(self) -> None:
         """Drop what is queued, an overflow too: the reader is about to read the stream itself."""
         self._items.clear()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 
 import pytest
 from redis.asyncio import Redis
@@ -15,15 +15,6 @@ from streaming.sequence import Item, Resync
 from tests.streaming.writer import ChunkWriter
 
 DEADLINE_S = 10.0
-
-
-@pytest.fixture
-async def hub(redis: Redis) -> AsyncIterator[Hub]:
-    hub = Hub(redis)
-    hub.start()
-    await asyncio.wait_for(hub.connected.wait(), DEADLINE_S)
-    yield hub
-    await hub.close()
 
 
 class Reader:

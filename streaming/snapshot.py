@@ -1,0 +1,150 @@
+"""A chunk's present state for whoever starts, or starts again, to look at it: its static and its last delta.
+
+Both are read in one script, so they are of one moment.  A delta holds the whole state of what moves, so the two
+together are all there is to see.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import OrderedDict
+from dataclasses import dataclass
+from typing import Any, Final
+from weakref import WeakKeyDictionary
+
+from redis.asyncio import Redis
+from redis.exceptions import NoScriptError
+
+from streaming import keys
+from streaming.entry import BadEntry, SharedEvent, StreamId, from_stream
+from streaming.lua import Script
+
+#: Chunks whose last snapshot is kept.  A snapshot is some 10 KB.
+CACHED_CHUNKS: Final = 512
+
+# What the caller has already is not sent again: ARGV holds its last id and the digest of its static.
+READ = Script(
+    "snapshot",
+    """
+local static = redis.call('GET', KEYS[1])
+if not static then return false end
+local last = redis.call('XREVRANGE', KEYS[2], '+', '-', 'COUNT', 1)[1]
+local digest = redis.sha1hex(static)
+if last and last[1] == ARGV[1] and digest == ARGV[2] then return {1} end
+return {0, static, digest, last or false}
+""",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """``static`` and ``latest`` are of one moment.  ``latest`` is None for a chunk that has no delta yet."""
+
+    chunk_id: str
+    static: SharedEvent
+    latest: SharedEvent | None
+    digest: bytes
+
+    @property
+    def at(self) -> StreamId | None:
+        """The place of a reader that has been shown this."""
+        return self.latest.id if self.latest is not None else None
+
+    def json(self) -> bytes:
+        """``{"chunk_static": ..., "latest_delta": ...}`` as ``GET /v1/chunks/{chunk_id}/snapshot`` answers it."""
+        latest = self.latest.payload if self.latest is not None else b"null"
+        return b'{"chunk_static":' + self.static.payload + b',"latest_delta":' + latest + b"}"
+
+
+class Snapshots:
+    """Reads snapshots through one client; many readers of one chunk at once cost one read."""
+
+    def __init__(self, redis: Redis) -> None:
+        self._redis = redis
+        self._cached: OrderedDict[str, Snapshot] = OrderedDict()
+        self._reading: dict[str, asyncio.Task[Snapshot | None]] = {}
+
+    async def get(self, chunk_id: str, at_least: StreamId | None = None) -> Snapshot | None:
+        """The chunk's state at ``at_least`` or later; with None, as it is now.  None: there is no such chunk.
+
+        A reader that is subscribed passes its subscription's ``head``: then a snapshot read for somebody else will
+        do if it reaches that far, and nothing between the two is missed.
+
+        Raises:
+            RedisError: as redis-py raises it.
+        """
+        while True:
+            cached = self._cached.get(chunk_id)
+            if at_least is not None and cached is not None and cached.at is not None and cached.at >= at_least:
+                return cached
+            reading = self._reading.get(chunk_id)
+            joined = reading is not None
+            if reading is None:
+                reading = asyncio.create_task(self._read(chunk_id), name="snapshot")
+                self._reading[chunk_id] = reading
+                reading.add_done_callback(lambda _: self._reading.pop(chunk_id, None))
+            # Shielded: one reader that goes away must not take the others' read with it.
+            found = await asyncio.shield(reading)
+            if not joined or found is None:
+                return found
+            if at_least is not None and found.at is not None and found.at >= at_least:
+                return found
+            # A read that began before we were asked may be older than what we need.
+
+    async def _read(self, chunk_id: str) -> Snapshot | None:
+        known = self._cached.get(chunk_id)
+        have: list[Any] = ["", ""]
+        if known is not None and known.latest is not None:
+            have = [f"{known.latest.id[0]}-{known.latest.id[1]}", known.digest]
+        args = [keys.chunk_static(chunk_id), keys.chunk_stream(chunk_id), *have]
+        answer = await run_script(self._redis, READ, 2, *args)
+        if answer is None:
+            self._cached.pop(chunk_id, None)
+            return None
+        if answer[0] == 1:
+            return known
+        snapshot = _snapshot(chunk_id, *answer[1:])
+        if snapshot is not None:
+            self._cached[chunk_id] = snapshot
+            self._cached.move_to_end(chunk_id)
+            while len(self._cached) > CACHED_CHUNKS:
+                self._cached.popitem(last=False)
+        return snapshot
+
+
+def _snapshot(chunk_id: str, static: bytes, digest: bytes, last: list[Any] | None) -> Snapshot | None:
+    latest = None
+    if last is not None:
+        try:
+            entry = from_stream(keys.chunk_stream(chunk_id), last[0], last[1][1])
+        except BadEntry:
+            return None
+        if not isinstance(entry, SharedEvent) or entry.kind != "chunk_delta":
+            return None  # closed
+        latest = entry
+    return Snapshot(chunk_id, SharedEvent("chunk_static", static, int(time.time() * 1000)), latest, digest)
+
+
+async def run_script(redis: Redis, script: Script, key_count: int, *args: Any) -> Any:
+    """Run a script that only reads; it is loaded on the server when missing there."""
+    try:
+        return await redis.execute_command("EVALSHA", script.sha, key_count, *args)  # type: ignore[no-untyped-call]
+    except NoScriptError:
+        return await redis.execute_command("EVAL", script.source, key_count, *args)  # type: ignore[no-untyped-call]
+
+
+_by_client: WeakKeyDictionary[Redis, Snapshots] = WeakKeyDictionary()
+
+
+def snapshots_of(redis: Redis) -> Snapshots:
+    """The one ``Snapshots`` of a client."""
+    found = _by_client.get(redis)
+    if found is None:
+        found = _by_client[redis] = Snapshots(redis)
+    return found
+
+
+async def read_snapshot(redis: Redis, chunk_id: str) -> Snapshot | None:
+    """The chunk as it is now, or None if there is none.  Raises ``RedisError``."""
+    return await snapshots_of(redis).get(chunk_id)

@@ -1,0 +1,153 @@
+"""What one spectator of a chunk is shown, from its first event to the end, without any transport.
+
+Only shared events can come out of here, by type.  A watcher that is too slow, or whose place is no longer in the
+stream, is told ``resync_required`` and shown the present state; it never misses something without being told.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator, Iterable
+
+from redis.asyncio import Redis
+
+from streaming import keys
+from streaming.cursor import ChunkCursor
+from streaming.entry import BEFORE_FIRST, EventId, SharedEvent, StreamId, notice
+from streaming.hub import Hub, Subscription
+from streaming.mailbox import Mailbox
+from streaming.replay import Unreplayable, replay
+from streaming.sequence import Resync
+from streaming.snapshot import Snapshots
+
+#: An event and the id under which it can be resumed from; None for what is not replayed.
+Shown = tuple[SharedEvent, EventId | None]
+
+
+def snapshot_url(chunk_id: str) -> str:
+    return f"/v1/chunks/{chunk_id}/snapshot"
+
+
+def resync_required(chunk_id: str, reason: str) -> SharedEvent:
+    fields: dict[str, object] = {"chunk_id": chunk_id, "snapshot_url": snapshot_url(chunk_id), "reason": reason}
+    return notice("resync_required", fields, now_ms())
+
+
+def now_ms() -> int:
+    return int(time.time() * 1000)
+
+
+class Watch:
+    """One spectator's view of ``chunk_id``.
+
+    Args:
+        last_event_id: what the reader handed back; None for a new reader.
+        mailbox: its queue; the registry puts heartbeats and closing into it.
+    """
+
+    def __init__(
+        self,
+        hub: Hub,
+        redis: Redis,
+        snapshots: Snapshots,
+        chunk_id: str,
+        mailbox: Mailbox,
+        last_event_id: str | None = None,
+    ) -> None:
+        self._hub = hub
+        self._redis = redis
+        self._snapshots = snapshots
+        self._key = keys.chunk_stream(chunk_id)
+        self._last_event_id = last_event_id
+        self._subscription: Subscription | None = None
+        self.chunk_id = chunk_id
+        self.mailbox = mailbox
+        self.at: StreamId = BEFORE_FIRST
+        self.resyncs = 0
+        self._ended = False
+        self._lost = False
+
+    async def events(self) -> AsyncIterator[list[Shown]]:
+        """What to send, a list at a time; ends after ``chunk_closed``.  Use ``contextlib.aclosing``.
+
+        Raises:
+            Closed: somebody closed the mailbox (see ``streaming.mailbox``).
+            HubUnavailable, RedisError: Redis is away; the reader should come back.
+        """
+        self._subscription = self._hub.subscribe(self._key, self.mailbox.put)
+        try:
+            await self._subscription.ready()
+            if self._last_event_id is None:
+                yield await self._present()
+            else:
+                async for shown in self._missed(self._last_event_id):
+                    yield shown
+            while not self._ended:
+                yield await self._live()
+        finally:
+            self._subscription.close()
+
+    async def _missed(self, last_event_id: str) -> AsyncIterator[list[Shown]]:
+        cursor = ChunkCursor.parse(last_event_id)
+        if cursor is None or cursor.chunk_id != self.chunk_id:
+            yield await self._resync("unknown_event_id")
+            return
+        self.at = cursor.at
+        try:
+            while True:
+                self.mailbox.forget()
+                async for page in replay(self._redis, self._key, self.at):
+                    yield self._show(page)
+                if not self.mailbox.overflowed:
+                    return  # else live entries fell out of the queue during a long replay: the stream has them
+        except Unreplayable:
+            yield await self._resync("out_of_window")
+
+    async def _live(self) -> list[Shown]:
+        items = await self.mailbox.take()
+        if items is None:
+            return await self._resync("too_slow")
+        shown = self._show(items)
+        if self._lost:
+            self._lost = False
+            shown = await self._resync("history_lost")
+        if self.mailbox.heartbeat_due:
+            self.mailbox.heartbeat_due = False
+            if not self._ended:
+                fields: dict[str, object] = {"chunk_id": self.chunk_id, "tick": self.at[0]}
+                shown.append((notice("heartbeat", fields, now_ms()), None))
+        return shown
+
+    def _show(self, items: Iterable[object]) -> list[Shown]:
+        shown: list[Shown] = []
+        for item in items:
+            if not isinstance(item, SharedEvent):
+                self._lost = self._lost or isinstance(item, Resync)
+                continue
+            if item.id <= self.at:
+                continue  # seen in the replay or the snapshot
+            if item.prev > self.at:
+                self._lost = True
+                continue
+            self.at = item.id
+            shown.append((item, item.event_id))
+            if item.kind == "chunk_closed":
+                self._ended = True
+                break
+        return shown
+
+    async def _present(self) -> list[Shown]:
+        head = self._subscription.head if self._subscription is not None else None
+        snapshot = await self._snapshots.get(self.chunk_id, head)
+        if snapshot is None:
+            self._ended = True
+            return [(notice("chunk_closed", {"chunk_id": self.chunk_id}, now_ms()), None)]
+        shown: list[Shown] = [(snapshot.static, None)]
+        if snapshot.latest is not None:
+            self.at = snapshot.latest.id
+            shown.append((snapshot.latest, snapshot.latest.event_id))
+        return shown
+
+    async def _resync(self, reason: str) -> list[Shown]:
+        self.resyncs += 1
+        return [(resync_required(self.chunk_id, reason), None), *await self._present()]
