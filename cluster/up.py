@@ -61,6 +61,8 @@ class Up:
 
     def __init__(self, settings: Settings, console: Console) -> None:
         self._settings = settings
+        # In another cluster gateways run wherever Ray puts them; whether they serve is for the balancer to find out.
+        self._own_cluster = settings.ray_address == "local"
         self._console = console
         self._services = EmbeddedServices(
             Path(settings.data_dir), database_url=settings.database_url, redis_url=settings.redis_url
@@ -74,7 +76,8 @@ class Up:
         handlers_before = {number: signal.getsignal(number) for number in SIGNALS}
         self._catch_signals()
         try:
-            check_port(self._settings.host, self._settings.port)
+            if self._own_cluster:
+                check_port(self._settings.host, self._settings.port)
             self._console.print("Starting PostgreSQL and Valkey ...")
             urls = self._services.start()
             self._settings = self._settings.model_copy(
@@ -137,6 +140,9 @@ class Up:
             self._catch_signals()  # ray.init has taken SIGTERM
         limit_s = settings.drain_s + WORLD_STOP_MARGIN_S
         stack.push_async_callback(self._bounded, "the world", deployment.stop, limit_s)
+        if not self._own_cluster:
+            self._console.print(f"Chunkcrawl runs in the Ray cluster at {settings.ray_address}.")
+            return
         base_url = local_url(settings)
         await wait_until_ready(base_url)
         if settings.demo_enabled and settings.demo_agents:

@@ -1,7 +1,9 @@
 """Runs ``cluster.up`` with the embedded servers and the migrations as they are, but a world without Ray.
 
-``python -m tests.cluster.fake_world PORT DATA_DIR [hang|fail]``; the world "runs" when something answers /readyz.
-It writes what happens to it into DATA_DIR/events.
+``python -m tests.cluster.fake_world PORT DATA_DIR [BEHAVIOUR]``; the world runs when /readyz answers. It writes what happens to it into DATA_DIR/events.
+
+Behaviours: ``fail`` does not start, ``hang`` does not stop, ``stray`` leaves a process behind, ``elsewhere`` is in a Ray
+cluster that was there before.
 """
 
 from __future__ import annotations
@@ -30,14 +32,19 @@ class FakeDeployment:
     def __init__(self, settings: Settings, behaviour: str) -> None:
         self._events = Path(settings.data_dir) / "events"
         self._behaviour = behaviour
-        self._server = HTTPServer((settings.host, settings.port), Ready)
+        port = 0 if behaviour == "elsewhere" else settings.port
+        self._server = HTTPServer((settings.host, port), Ready)
         threading.Thread(target=self._server.serve_forever, daemon=True).start()
-        # A worker that loses its parent when the world is stopped and ignores what it is asked.
+        if behaviour == "stray":
+            self._leave_process(settings)
+        self.note("started")
+
+    def _leave_process(self, settings: Settings) -> None:
+        """A worker that nobody stops and that ignores what it is asked."""
         script = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); time.sleep(600)"
         argv = [sys.executable, "-c", script, settings.data_dir]
         nowhere = subprocess.DEVNULL
         subprocess.Popen(argv, stdout=nowhere, stderr=nowhere, start_new_session=True)
-        self.note("started")
 
     async def stop(self) -> None:
         self.note("stopping")
@@ -69,7 +76,8 @@ def main(port: str, data_dir: str, behaviour: str = "") -> int:
 
     setattr(cluster, "deploy", module)  # noqa: B010
     try:
-        return run(load_settings(port=int(port), data_dir=data_dir, demo=False))
+        address = "head:6379" if behaviour == "elsewhere" else None
+        return run(load_settings(port=int(port), data_dir=data_dir, demo=False, ray_address=address))
     except ServiceError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

@@ -238,6 +238,21 @@ async def test_servers_that_outlived_their_run_are_replaced(data_dir: Path, monk
     first.stop()
 
 
+async def test_killed_servers_are_revived_at_their_address(data_dir: Path) -> None:
+    services = EmbeddedServices(data_dir)
+    urls = services.start()
+    await query(urls, "CREATE TABLE kept (n integer)")
+    assert services.revive() == []
+    for process in servers_in(data_dir):
+        process.kill()
+    wait_until_none(data_dir)
+    assert services.revive() == ["PostgreSQL", "Valkey"]
+    assert await query(urls, "SELECT count(*) FROM kept") == 0
+    assert await ask(urls, "PING") is True
+    services.stop()
+    assert servers_in(data_dir) == []
+
+
 async def test_stale_postmaster_pid_of_a_living_stranger_does_not_block(data_dir: Path) -> None:
     with EmbeddedServices(data_dir):
         pass

@@ -92,7 +92,7 @@ def wait_until_nothing_left(run: Run) -> None:
 @pytest.mark.services
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_signal_stops_everything_in_order(data_dir: Path, number: signal.Signals) -> None:
-    run = Run(data_dir)
+    run = Run(data_dir, "stray")
     run.read_until("Ctrl-C")
     assert f"curl -N -H 'Authorization: Bearer test-spectator-token' 'http://127.0.0.1:{run.port}" in run.output
     run.process.send_signal(number)
@@ -100,6 +100,15 @@ def test_signal_stops_everything_in_order(data_dir: Path, number: signal.Signals
     assert run.events == ["started", "stopping", "stopped"]
     assert run.output.rstrip().endswith("Stopped.")
     assert run.left() == []
+
+
+@pytest.mark.services
+def test_gateways_of_another_cluster_are_not_looked_for_here(data_dir: Path) -> None:
+    run = Run(data_dir, "elsewhere")
+    run.read_until("Chunkcrawl runs in the Ray cluster at head:6379.")
+    run.process.send_signal(signal.SIGTERM)
+    assert run.end() == 0, run.output
+    assert run.events == ["started", "stopping", "stopped"]
 
 
 @pytest.mark.services
