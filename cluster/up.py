@@ -133,7 +133,7 @@ class Up:
 
         settings = self._settings
         await upgrade(settings.database_url)
-        self._console.print(f"Starting Ray, {settings.shards} shards and {settings.gateways} gateways ...")
+        self._console.print(f"Starting Ray, shards ({settings.shards}) and gateways ({settings.gateways}) ...")
         try:
             deployment = await deploy.start(settings)
         finally:
