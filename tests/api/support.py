@@ -87,8 +87,12 @@ async def last_message(redis: Redis, agent_id: str) -> tuple[str, dict[str, Any]
     return (await agent_messages(redis, agent_id))[-1]
 
 
+def frame_text(kind: str, **payload: Any) -> str:
+    return json.dumps({"type": kind, "trace_id": "t-1", "payload": payload})
+
+
 def frame(kind: str, **payload: Any) -> Frame:
-    parsed = parse_frame(json.dumps({"type": kind, "trace_id": "t-1", "payload": payload}))
+    parsed = parse_frame(frame_text(kind, **payload))
     assert not hasattr(parsed, "reason"), parsed
     return parsed
 
