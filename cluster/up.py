@@ -11,12 +11,9 @@ import asyncio
 import contextlib
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from types import FrameType
@@ -26,12 +23,10 @@ from rich.console import Console
 
 from api.settings import Settings
 from cluster import children
-from cluster.children import Rung, ServiceError
+from cluster.children import Rung
+from cluster.front_door import check_port, local_url, wait_until_ready, where_to_look
 from cluster.services import EmbeddedServices
 
-READY_WAIT_S = 60.0
-READY_POLL_S = 0.2
-READY_REQUEST_S = 2.0
 WATCH_INTERVAL_S = 1.0
 DEMO_RESTART_S = 5.0
 DEMO_STOP_LADDER = (Rung(signal.SIGTERM, 4.0),)
@@ -40,7 +35,6 @@ WORLD_STOP_MARGIN_S = 30.0
 STRAY_WAIT_S = 5.0
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 EXIT_FORCED = 130
-DEV_TOKEN = "test-spectator-token"
 
 
 class Interrupted(BaseException):
@@ -194,72 +188,6 @@ class Demo:
 
 
 # parts
-
-
-def check_port(host: str, port: int) -> None:
-    """Find out early, and in plain words, that nobody can listen on ``port``.
-
-    Raises:
-        ServiceError: It is taken, or may not be used.
-    """
-    family, kind, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-    with socket.socket(family, kind) as probe:
-        # Past connections in TIME_WAIT do not count. Without SO_REUSEPORT a second world's gateways do.
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(address)
-        except OSError as error:
-            raise ServiceError(
-                f"Port {port} on {host} can't be used: {os.strerror(error.errno or 0).lower()}. Stop what listens "
-                "there, or choose another port with CHUNKCRAWL_PORT or --port."
-            ) from None
-
-
-def local_url(settings: Settings) -> str:
-    """Where this machine reaches the gateways."""
-    host = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(settings.host, settings.host)
-    return f"http://{f'[{host}]' if ':' in host and '[' not in host else host}:{settings.port}"
-
-
-async def wait_until_ready(base_url: str) -> None:
-    """Wait until ``/readyz`` answers 200.
-
-    Raises:
-        ServiceError: It has not within ``READY_WAIT_S``; the text has its last answer.
-    """
-    deadline = time.monotonic() + READY_WAIT_S
-    while True:
-        ready, answer = await asyncio.to_thread(_ask_ready, base_url)
-        if ready:
-            return
-        if time.monotonic() > deadline:
-            raise ServiceError(f"The world is not ready after {READY_WAIT_S:.0f} s: {answer}")
-        await asyncio.sleep(READY_POLL_S)
-
-
-def _ask_ready(base_url: str) -> tuple[bool, str]:
-    try:
-        with urllib.request.urlopen(f"{base_url}/readyz", timeout=READY_REQUEST_S) as response:
-            return response.status == 200, ""
-    except urllib.error.HTTPError as error:
-        return False, error.read(2000).decode(errors="replace")
-    except (OSError, ValueError) as error:
-        return False, str(error)
-
-
-def where_to_look(settings: Settings, base_url: str) -> str:
-    """What is printed when the world runs."""
-    lines = ["", "[bold green]Chunkcrawl runs.[/]", f"  API    {base_url}"]
-    if settings.is_prod:
-        lines.append("  Watch  with a session of role spectator: see README.md")
-    else:
-        stream = f"{base_url}/v1/spectate/stream?chunk_id=demo"
-        lines += [
-            f"  Docs   {base_url}/docs",
-            f"  Watch  curl -N -H 'Authorization: Bearer {DEV_TOKEN}' '{stream}'",
-            f"  Play   chunkcrawl play --base {base_url}",
-        ]
-    return "\n".join([*lines, "  Stop   Ctrl-C"])
 
 
 def end_strays(processes: list[psutil.Process]) -> None:

@@ -16,9 +16,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from api.settings import load_settings
 from cluster import up
-from cluster.children import ServiceError, free_port
+from cluster.children import free_port
 
 ROOT = Path(__file__).parents[2]
 DEADLINE_S = 60.0
@@ -156,34 +155,3 @@ def test_server_that_died_runs_again_at_the_same_address(data_dir: Path) -> None
     run.process.send_signal(signal.SIGTERM)
     assert run.end() == 0, run.output
     assert run.left() == []
-
-
-def test_taken_port_is_named_with_the_variable() -> None:
-    with socket.socket() as taken:
-        taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)  # as our gateways listen
-        taken.bind(("127.0.0.1", 0))
-        taken.listen()
-        port = taken.getsockname()[1]
-        with pytest.raises(ServiceError, match=rf"Port {port} .*in use.*CHUNKCRAWL_PORT"):
-            up.check_port("127.0.0.1", port)
-    up.check_port("127.0.0.1", port)
-
-
-@pytest.mark.parametrize(
-    ("host", "url"),
-    [
-        ("127.0.0.1", "http://127.0.0.1:8000"),
-        ("0.0.0.0", "http://127.0.0.1:8000"),
-        ("::", "http://[::1]:8000"),
-        ("fd00::1", "http://[fd00::1]:8000"),
-    ],
-)
-def test_local_url(host: str, url: str) -> None:
-    assert up.local_url(load_settings(host=host, port=8000)) == url
-
-
-def test_prod_is_told_no_development_token() -> None:
-    prod = load_settings(environment="prod", secret_pepper="s" * 32)
-    text = up.where_to_look(prod, "http://127.0.0.1:8000")
-    assert up.DEV_TOKEN not in text
-    assert "http://127.0.0.1:8000" in text

@@ -1,0 +1,85 @@
+"""Where the world listens: taken ports, addresses, readiness, and what a person is told."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
+
+import pytest
+
+from api.settings import load_settings
+from cluster import front_door
+from cluster.children import ServiceError
+
+
+class NotReady(BaseHTTPRequestHandler):
+    """Ready from the third question on."""
+
+    asked = 0
+
+    def do_GET(self) -> None:
+        type(self).asked += 1
+        ready = type(self).asked > 2 and self.path == "/readyz"
+        self.send_response(200 if ready else 503)
+        self.end_headers()
+        if not ready:
+            self.wfile.write(b'{"detail": "not_ready", "problems": ["shard 1: no tick"]}')
+
+    def log_message(self, format: str, *args: object) -> None:
+        pass
+
+
+@pytest.fixture
+def slow_starter() -> Iterator[str]:
+    NotReady.asked = 0
+    server = HTTPServer(("127.0.0.1", 0), NotReady)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+async def test_waits_until_the_world_is_ready(slow_starter: str) -> None:
+    await front_door.wait_until_ready(slow_starter)
+    assert NotReady.asked == 3
+
+
+async def test_world_that_gets_not_ready_says_why(slow_starter: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(front_door, "READY_WAIT_S", 0.0)
+    with pytest.raises(ServiceError, match="not ready after 0 s: .*shard 1: no tick"):
+        await front_door.wait_until_ready(slow_starter)
+
+
+def test_taken_port_is_named_with_the_variable() -> None:
+    with socket.socket() as taken:
+        taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)  # as our gateways listen
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        with pytest.raises(ServiceError, match=rf"Port {port} .*in use.*CHUNKCRAWL_PORT"):
+            front_door.check_port("127.0.0.1", port)
+    front_door.check_port("127.0.0.1", port)
+
+
+@pytest.mark.parametrize(
+    ("host", "url"),
+    [
+        ("127.0.0.1", "http://127.0.0.1:8000"),
+        ("0.0.0.0", "http://127.0.0.1:8000"),
+        ("::", "http://[::1]:8000"),
+        ("fd00::1", "http://[fd00::1]:8000"),
+    ],
+)
+def test_local_url(host: str, url: str) -> None:
+    assert front_door.local_url(load_settings(host=host, port=8000)) == url
+
+
+def test_prod_is_told_no_development_token() -> None:
+    prod = load_settings(environment="prod", secret_pepper="s" * 32)
+    text = front_door.where_to_look(prod, "http://127.0.0.1:8000")
+    assert front_door.DEV_TOKEN not in text
+    assert "http://127.0.0.1:8000" in text
