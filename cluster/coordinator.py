@@ -166,7 +166,14 @@ class Coordinator:
         count = info.shard_count if info else 0
         misplaced = sum(owner != shard_of(name, count) for name, owner in (await self._rebalancer.owners()).items())
         actors = dict(zip(names, found, strict=True))
-        return {"actors": actors, "nodes": nodes, "moving": moving, "shards": count, "misplaced": misplaced}
+        return {
+            "pid": os.getpid(),
+            "actors": actors,
+            "nodes": nodes,
+            "moving": moving,
+            "shards": count,
+            "misplaced": misplaced,
+        }
 
     async def _describe_one(self, name: str) -> dict[str, Any]:
         try:

@@ -79,7 +79,8 @@ async def start(settings: Settings) -> Deployment:
         ConnectionError: the Ray cluster at ``settings.ray_address`` can't be joined.
         TimeoutError: not every actor was up within ``READY_TIMEOUT_S``.
     """
-    temp_dir = await asyncio.to_thread(_join_ray, settings)
+    # In this very thread, though it blocks the loop: Ray's processes get a signal when the thread that started them ends.
+    temp_dir = _join_ray(settings)
     try:
         redis = connect(settings.redis_url)
         await graph.init_world(redis, seed=settings.world_seed, shard_count=settings.shards)

@@ -33,4 +33,4 @@ def connect(url: str, *, socket_timeout_s: float | None = SOCKET_TIMEOUT_S, pool
         retry=Retry(NoBackoff(), 0),
         health_check_interval=0,
     )
-    return Redis(connection_pool=pool)
+    return Redis.from_pool(pool)  # which closes the pool with the client

@@ -176,9 +176,13 @@ else:
     sys.meta_path.insert(0, _RayGuard())
 
 
-@pytest.fixture(autouse=True)
-def ray_only_where_marked(request: pytest.FixtureRequest) -> Iterator[None]:
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Before any fixture, those of modules and the session among them."""
     global _ray_allowed
-    _ray_allowed = request.node.get_closest_marker("ray") is not None
-    yield
+    _ray_allowed = item.get_closest_marker("ray") is not None
+
+
+def pytest_runtest_teardown() -> None:
+    global _ray_allowed
     _ray_allowed = False

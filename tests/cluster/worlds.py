@@ -107,18 +107,22 @@ async def newest_delta(redis: Redis, chunk_id: str) -> dict[str, Any]:
     return found
 
 
-async def settled(world: LocalWorld, players: list[Player]) -> list[Finding]:
-    """What the checker finds once nobody is under way; it is asked until it finds nothing or time is up."""
-    names = [player.agent_id for player in players]
+async def whole(redis: Redis, agent_ids: list[str]) -> list[Finding]:
+    """What the checker finds; it is asked until it finds nothing or time is up."""
 
-    async def whole() -> bool:
-        return not check(await read_dump(world.redis, names))
+    async def nothing() -> bool:
+        return not check(await read_dump(redis, agent_ids))
 
     try:
-        await until(whole, "a whole world", 5)
+        await until(nothing, "a whole world", 5)
     except AssertionError:
-        return check(await read_dump(world.redis, names))
+        return check(await read_dump(redis, agent_ids))
     return []
+
+
+async def settled(world: LocalWorld, players: list[Player]) -> list[Finding]:
+    """``whole`` for the players of a local world."""
+    return await whole(world.redis, [player.agent_id for player in players])
 
 
 async def player(world: LocalWorld, agent_id: str) -> Player:
