@@ -250,10 +250,12 @@ class Heartbeat(Event):
 
 
 class ErrorEvent(Event):
-    """The server could not use a frame that we sent."""
+    """The server could not use a frame that we sent; ``server_cmd_id`` names the command if it was an answer."""
 
     TYPE = "error"
     reason: str = "unknown"
+    retry_after_ms: int | None = None
+    server_cmd_id: str | None = None
 
 
 class ResyncRequired(Event):

@@ -25,6 +25,7 @@ from client.messages import (
     Challenge,
     CommandAck,
     CommandResult,
+    ErrorEvent,
     Event,
     SessionReady,
     decode_ws,
@@ -180,6 +181,8 @@ class AgentProtocol:
             self._acked(event)
         elif isinstance(event, CommandResult):
             self._ended(event)
+        elif isinstance(event, ErrorEvent):
+            self._unheard()
         self._out.append(Show(event))
 
     def take(self) -> list[Output]:
@@ -233,6 +236,12 @@ class AgentProtocol:
         command.stage, command.challenge = Stage.CHALLENGED, challenge
         need = NeedProof(challenge.server_cmd_id, challenge.nonce, command.cmd_hash, challenge.difficulty)
         self._out.append(need)
+
+    def _unheard(self) -> None:
+        """An ``error`` names no request, but only one can be waiting; without a challenge nothing has happened."""
+        for command in list(self._commands.values()):
+            if command.stage is Stage.REQUESTED:
+                self._settle(command, "retry")
 
     def _answer(self, command: _Command, challenge: Challenge, proof_nonce: str) -> None:
         if self._keys is None:

@@ -57,6 +57,7 @@ class Watcher:
         *,
         agent_id: str | None,
         owns_api: bool,
+        open_timeout_s: float,
         rng: random.Random,
     ) -> None:
         """Use ``Watcher.chunk`` or ``Watcher.owner`` instead."""
@@ -67,6 +68,7 @@ class Watcher:
         self._api, self._owns_api = api, owns_api
         self._url, self._query = api.base + path, query
         self._sessions = sessions
+        self._open_timeout_s = open_timeout_s
         self._backoff = Backoff(rng)
         self._repeats = Repeats()
         self._fresh_refusals = 0
@@ -82,6 +84,7 @@ class Watcher:
         api_key: str | None = None,
         session: Session | None = None,
         api: Api | None = None,
+        open_timeout_s: float = 15.0,
         rng: random.Random | None = None,
     ) -> Watcher:
         """Watch a chunk; ``demo`` means ``chunk-0``.
@@ -94,7 +97,16 @@ class Watcher:
         else:
             sessions = SessionKeeper.of_role(shared, "spectator", None, api_key=api_key, session=session, rng=rng)
         query = {"chunk_id": chunk_id}
-        return cls(shared, "/v1/spectate/stream", query, sessions, agent_id=None, owns_api=api is None, rng=rng)
+        return cls(
+            shared,
+            "/v1/spectate/stream",
+            query,
+            sessions,
+            agent_id=None,
+            owns_api=api is None,
+            open_timeout_s=open_timeout_s,
+            rng=rng,
+        )
 
     @classmethod
     def owner(
@@ -105,6 +117,7 @@ class Watcher:
         api_key: str | None = None,
         session: Session | None = None,
         api: Api | None = None,
+        open_timeout_s: float = 15.0,
         rng: random.Random | None = None,
     ) -> Watcher:
         """Follow an agent over all its chunks, its challenges, results and inventory included.
@@ -123,7 +136,16 @@ class Watcher:
                 shared, "owner_spectator", agent_id, api_key=api_key, session=session, rng=rng
             )
         query = {"agent_id": agent_id}
-        return cls(shared, "/v1/owner/stream", query, sessions, agent_id=agent_id, owns_api=api is None, rng=rng)
+        return cls(
+            shared,
+            "/v1/owner/stream",
+            query,
+            sessions,
+            agent_id=agent_id,
+            owns_api=api is None,
+            open_timeout_s=open_timeout_s,
+            rng=rng,
+        )
 
     async def __aenter__(self) -> Watcher:
         return self
@@ -141,9 +163,13 @@ class Watcher:
         server drop old deltas and send ``resync_required`` (spectators), or resume the stream anew (owners).
 
         Raises:
+            ServerUnreachable, NotReady: There was no first connection within ``open_timeout_s``; once there was one,
+                it is tried again for ever.
             ApiError: The server refuses for good: 403, 404 ``chunk_not_found``, 401 to the key, ...
             ProtocolViolation: This is no event stream.
         """
+        loop = asyncio.get_running_loop()
+        began = loop.time()
         while True:
             hint_s = 0.0
             try:
@@ -152,7 +178,8 @@ class Watcher:
                     async for event in events:
                         yield event
             except ChunkcrawlError as error:
-                if not is_worth_retrying(error):
+                late = self.connections == 0 and loop.time() - began >= self._open_timeout_s
+                if late or not is_worth_retrying(error):
                     raise
                 hint_s = (error.retry_after_s or 0.0) if isinstance(error, ApiError) else 0.0
             if self._over:

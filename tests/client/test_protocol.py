@@ -263,5 +263,14 @@ def test_an_old_delta_is_a_repeat_but_the_opening_state_never_is() -> None:
     assert [type(event) for event in shown(protocol.take())].count(ChunkDelta) == 1
 
 
+def test_an_error_frees_a_request_that_waits_and_leaves_one_that_was_answered() -> None:
+    protocol = ready_protocol()
+    running = accept(protocol)
+    waiting = protocol.request(MOVE)
+    protocol.receive(frame("error", {"reason": "unavailable", "retry_after_ms": 1000}))
+    assert settled(protocol.take()) == [Settled(waiting, "retry")]
+    assert protocol.stage(running) is Stage.ACCEPTED
+
+
 def test_secrets_are_not_in_representations() -> None:
     assert "secret" not in repr(KEYS)

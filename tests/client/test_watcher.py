@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from client import Watcher
-from client.errors import Forbidden, InvalidSession, NotFound, ProtocolViolation
+from client.errors import Forbidden, InvalidSession, NotFound, ProtocolViolation, ServerUnreachable
 from client.http import Api
 from client.messages import ChunkDelta, Event
 from tests.client.builders import delta, static
@@ -144,6 +144,16 @@ async def test_a_server_that_is_not_ready_is_asked_again() -> None:
     script = Script(503, 429, Body(READY, CLOSED))
     watcher, _ = await watched(script, api_key="k")
     assert (len(script.asked), watcher.connections) == (3, 1)
+
+
+async def test_nobody_there_is_told_after_the_given_time_but_only_at_first() -> None:
+    def nobody(request: httpx.Request) -> httpx.Response:
+        raise httpx.ConnectError("refused")
+
+    api = Api("http://test", http=httpx.AsyncClient(transport=httpx.MockTransport(nobody)))
+    watcher = Watcher.chunk("http://test", api_key="k", api=api, rng=Quick(), open_timeout_s=0.0)
+    with pytest.raises(ServerUnreachable):
+        await anext(watcher.events())
 
 
 async def test_the_servers_retry_hint_is_heeded_within_reason(monkeypatch: pytest.MonkeyPatch) -> None:

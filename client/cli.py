@@ -1,0 +1,30 @@
+"""The client's commands as one Typer app; ``cluster.cli`` mounts them into ``chunkcrawl``.
+
+Exit codes: 0 done, 1 refused or failed, 2 wrong usage, 3 the server can't be reached, 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import typer
+
+from client.cli_account import key_app, session, signup
+from client.cli_play import play, say, watch
+
+__all__ = ["app"]
+
+EXIT_CODES = "Exit codes: 0 done, 1 refused or failed, 2 wrong usage, 3 the server can't be reached."
+
+app = typer.Typer(
+    name="chunkcrawl-client",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="Play in a chunk world and watch it.",
+    epilog=EXIT_CODES,
+)
+for command in (signup, session, play, say, watch):
+    app.command(epilog=EXIT_CODES)(command)
+app.add_typer(key_app, name="key", epilog=EXIT_CODES)
+
+if __name__ == "__main__":
+    app()

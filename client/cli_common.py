@@ -1,0 +1,100 @@
+"""What the client's commands share: options, exit codes, output, and how errors become both."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import sys
+from collections.abc import Coroutine
+from typing import Annotated, Any, NoReturn, TypeVar
+
+import typer
+
+__all__ = [
+    "EXIT_FAILED",
+    "EXIT_UNREACHABLE",
+    "EXIT_USAGE",
+    "BaseOption",
+    "JsonOption",
+    "api_key_for",
+    "emit",
+    "fail",
+    "perform",
+]
+
+EXIT_FAILED = 1
+EXIT_USAGE = 2
+EXIT_UNREACHABLE = 3
+EXIT_INTERRUPTED = 130
+
+DEFAULT_BASE = "http://127.0.0.1:8000"
+_Result = TypeVar("_Result")
+
+
+def _checked_base(base: str) -> str:
+    if not base.startswith(("http://", "https://")):
+        raise typer.BadParameter("an address like http://127.0.0.1:8000 is needed")
+    return base.rstrip("/")
+
+
+BaseOption = Annotated[
+    str,
+    typer.Option(
+        "--base", envvar="CHUNKCRAWL_BASE", metavar="URL", help="The server's address.", callback=_checked_base
+    ),
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, one object per line.")]
+
+
+def perform(work: Coroutine[Any, Any, _Result], *, as_json: bool) -> _Result:
+    """Run ``work`` to its end; what the server refuses becomes a line on stderr and an exit code.
+
+    Exits with 1 when it was refused or failed, 3 when there is no reaching the server, 130 on Ctrl-C.
+    """
+    from client.errors import ChunkcrawlError, ServerUnreachable
+
+    try:
+        return asyncio.run(work)
+    except ServerUnreachable as error:
+        fail(error.reason, str(error), as_json=as_json, code=EXIT_UNREACHABLE)
+    except ChunkcrawlError as error:
+        fail(error.reason, str(error), as_json=as_json)
+    except KeyboardInterrupt:
+        raise typer.Exit(EXIT_INTERRUPTED) from None
+    except BrokenPipeError:
+        # The reader of a pipe has had enough; the interpreter must not try to flush into it again.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise typer.Exit(EXIT_FAILED) from None
+
+
+def fail(reason: str, text: str, *, as_json: bool, code: int = EXIT_FAILED) -> NoReturn:
+    """Say on stderr what went wrong, as text or as ``{"error": reason, "detail": text}``, and exit."""
+    line = json.dumps({"error": reason, "detail": text}) if as_json else f"error: {text}"
+    typer.echo(line, err=True)
+    raise typer.Exit(code)
+
+
+def emit(fields: dict[str, Any], text: str, *, as_json: bool) -> None:
+    """Print a result: one JSON object, or the text."""
+    typer.echo(json.dumps(fields) if as_json else text)
+
+
+def api_key_for(base: str, *, as_json: bool, needed: bool = True) -> str | None:
+    """``CHUNKCRAWL_API_KEY``, or the key that ``key create`` has kept for this server.
+
+    Exits with 1 when one is needed and there is none. Keys are never taken from the command line, where every other
+    user of the machine could read them.
+    """
+    from client.credentials import CredentialsFile
+
+    named = os.environ.get("CHUNKCRAWL_API_KEY")
+    if named:
+        return named
+    try:
+        kept = CredentialsFile().load(base).api_key
+    except (OSError, ValueError) as error:
+        fail("credentials_unreadable", str(error), as_json=as_json)
+    if not kept and needed:
+        fail("no_api_key", f"no API key for {base}: run `chunkcrawl key create`", as_json=as_json)
+    return kept or None

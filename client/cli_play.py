@@ -1,0 +1,127 @@
+"""``play``, ``say`` and ``watch``: being in the world from a terminal."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from typing import Annotated, Any, Literal
+
+import typer
+
+from client.cli_common import DEFAULT_BASE, BaseOption, JsonOption, api_key_for, emit, perform
+
+__all__ = ["play", "say", "watch"]
+
+AgentArgument = Annotated[str, typer.Argument(metavar="AGENT", help="Its id: letters, digits, _ . -")]
+SecondsOption = Annotated[float | None, typer.Option(min=0.1, metavar="S", help="Leave after so many seconds.")]
+
+
+def play(
+    agent: AgentArgument,
+    base: BaseOption = DEFAULT_BASE,
+    bot: Annotated[
+        Literal["wander", "gold"] | None, typer.Option(help="Let a bot decide in place of the keys.")
+    ] = None,
+    seed: Annotated[int | None, typer.Option(help="Makes the bot's decisions repeatable.")] = None,
+    seconds: SecondsOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Play an agent: a view of the chunk that follows it, with arrows, wasd or hjkl, g to harvest, t to talk, q to quit.
+
+    The agent comes into being, and becomes yours, when it is first played.
+
+    Examples:
+
+        chunkcrawl play scout-1
+
+        chunkcrawl play scout-1 --bot gold --seconds 60
+
+        chunkcrawl play scout-1 --bot wander --json | jq -c 'select(.type == "command_result")'
+    """
+    from client import play as playing
+    from client.agent import Agent
+
+    keys = bot is None and sys.stdin.isatty() and not as_json
+    if bot is None and not keys:
+        raise typer.BadParameter("without a terminal to read keys from, --bot is needed")
+    key = api_key_for(base, as_json=as_json)
+
+    async def work() -> None:
+        player = Agent.connect(base, agent_id=agent, api_key=key)
+        await _for(seconds, playing.play(player, bot=bot, seed=seed, as_json=as_json, keys=keys))
+
+    perform(work(), as_json=as_json)
+
+
+def say(
+    agent: AgentArgument,
+    text: Annotated[str, typer.Argument(help="One line, 1..200 characters.")],
+    base: BaseOption = DEFAULT_BASE,
+    as_json: JsonOption = False,
+) -> None:
+    """Let an agent say something to everybody in its chunk.
+
+    Example: chunkcrawl say scout-1 "Anyone around?"
+    """
+    from client.agent import Agent
+    from client.protocol import Completed
+
+    key = api_key_for(base, as_json=as_json)
+
+    async def work() -> tuple[str | None, Completed]:
+        async with Agent.connect(base, agent_id=agent, api_key=key) as me:
+            return me.chunk_id, await me.say(text)
+
+    chunk_id, completed = perform(work(), as_json=as_json)
+    fields = {"chunk_id": chunk_id, "status": "completed", "ended_tick": completed.ended_tick}
+    emit(fields, f"said in {chunk_id}", as_json=as_json)
+
+
+def watch(
+    chunk: Annotated[str | None, typer.Argument(metavar="[CHUNK]", help="demo means chunk-0.")] = None,
+    owner: Annotated[
+        str | None, typer.Option("--owner", metavar="AGENT", help="Follow an agent of yours over all chunks.")
+    ] = None,
+    base: BaseOption = DEFAULT_BASE,
+    seconds: SecondsOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Watch a chunk, or follow an agent of yours with its commands and inventory.
+
+    Without an API key a development session is used, which servers in production refuse.
+
+    Examples:
+
+        chunkcrawl watch demo
+
+        chunkcrawl watch --owner scout-1
+
+        chunkcrawl watch chunk-3 --json --seconds 10
+    """
+    from client import play as playing
+    from client.watcher import Watcher
+
+    if chunk and owner:
+        raise typer.BadParameter("either a chunk or --owner, not both")
+    key = api_key_for(base, as_json=as_json, needed=False)
+
+    async def work() -> None:
+        if owner:
+            watcher = Watcher.owner(base, owner, api_key=key)
+        else:
+            watcher = Watcher.chunk(base, chunk or "demo", api_key=key)
+        await _for(seconds, playing.show_json(watcher) if as_json else playing.watch(watcher))
+
+    perform(work(), as_json=as_json)
+
+
+async def _for(seconds: float | None, work: Any) -> None:
+    """Run ``work``, at most for so long; that the time is up is no failure."""
+    task = asyncio.get_running_loop().create_task(work)
+    try:
+        await asyncio.wait({task}, timeout=seconds)
+        if task.done():
+            task.result()
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)

@@ -1,0 +1,230 @@
+"""Playing and watching in a terminal: the loops behind ``chunkcrawl play`` and ``chunkcrawl watch``."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import random
+import sys
+from collections import deque
+from collections.abc import AsyncIterator, Callable
+from contextlib import aclosing, nullcontext
+from typing import Any
+
+import msgspec
+from rich.console import Console
+from rich.live import Live
+
+from client.agent import Agent
+from client.bots import BotName, make_bot
+from client.driver import drive
+from client.errors import CommandFailed, CommandRefused
+from client.keyboard import DIRECTIONS, raw_keys
+from client.messages import Event
+from client.mirror import Mirror
+from client.view import chat_lines, screen
+from client.watcher import Watcher
+
+__all__ = ["Player", "as_json_line", "play", "show_json", "watch"]
+
+FRAMES_PER_S = 8
+LINES_KEPT = 50
+CHAT_MAX_CHARS = 200
+HELP = "arrows/wasd/hjkl walk   g harvest   t say   q quit"
+
+
+class Screen:
+    """The view and what it shows besides the mirror."""
+
+    def __init__(self, mirror: Mirror, status: Callable[[], str], *, console: Console | None = None) -> None:
+        self.mirror, self.status = mirror, status
+        self.lines: deque[str] = deque(maxlen=LINES_KEPT)
+        self.console = console or Console()
+
+    def note(self, event: Event) -> None:
+        """Keep the event's lines."""
+        self.lines.extend(chat_lines(event))
+
+    async def run(self) -> None:
+        """Draw until cancelled."""
+        full = self.console.is_terminal
+        with Live(console=self.console, screen=full, auto_refresh=False, transient=not full) as live:
+            while True:
+                size = (self.console.width, self.console.height)
+                live.update(screen(self.mirror, list(self.lines), self.status(), size), refresh=True)
+                await asyncio.sleep(1 / FRAMES_PER_S)
+
+
+class Player:
+    """What keys make an agent do. At most one step is waiting at a time: the newest key wins."""
+
+    def __init__(self, agent: Agent) -> None:
+        self.agent = agent
+        self.over = asyncio.Event()
+        self.status = HELP
+        self.draft: str | None = None
+        self._wish: tuple[str, Any] | None = None
+        self._wished = asyncio.Event()
+
+    def press(self, key: str) -> None:
+        """Take a key."""
+        if self.draft is not None:
+            self._type(key)
+        elif key in DIRECTIONS:
+            self._want("step", DIRECTIONS[key])
+        elif key == "g":
+            self._want("harvest", None)
+        elif key in ("t", "enter"):
+            self.draft = ""
+        elif key in ("q", "end"):
+            self.over.set()
+
+    def _type(self, key: str) -> None:
+        assert self.draft is not None
+        if key == "enter":
+            if self.draft:
+                self._want("say", self.draft)
+            self.draft = None
+        elif key == "escape":
+            self.draft = None
+        elif key == "backspace":
+            self.draft = self.draft[:-1]
+        elif len(key) == 1:
+            self.draft = (self.draft + key)[:CHAT_MAX_CHARS]
+
+    def _want(self, kind: str, what: Any) -> None:
+        self._wish = (kind, what)
+        self._wished.set()
+
+    def status_line(self) -> str:
+        """The line at the bottom."""
+        if self.draft is not None:
+            return f"say: {self.draft}_"
+        return self.status if self.agent.connected else "reconnecting ..."
+
+    async def run(self) -> None:
+        """Do what was wished, one after the other, until cancelled.
+
+        Raises:
+            ChunkcrawlError: The connection has ended for good.
+        """
+        harvesting: asyncio.Task[None] | None = None
+        while True:
+            await self._wished.wait()
+            self._wished.clear()
+            wish, self._wish = self._wish, None
+            if wish is None:
+                continue
+            if wish[0] == "harvest":
+                # A harvest lasts; the next key interrupts it, as the world allows.
+                harvesting = asyncio.get_running_loop().create_task(self._do(*wish))
+                await asyncio.sleep(0)
+            else:
+                await self._do(*wish)
+            if harvesting is not None and harvesting.done():
+                harvesting.result()
+                harvesting = None
+
+    async def _do(self, kind: str, what: Any) -> None:
+        try:
+            if kind == "say":
+                await self.agent.say(what)
+            elif kind == "harvest":
+                await self._harvest()
+            elif self.agent.position is not None:
+                x, y = self.agent.position
+                await self.agent.move_to(x + what[0], y + what[1])
+            self.status = HELP
+        except (CommandRefused, CommandFailed) as refused:
+            self.status = str(refused)
+
+    async def _harvest(self) -> None:
+        found = self.agent.mirror.nearest_gold()
+        if found is None:
+            self.status = "no gold to reach here"
+            return
+        node, cell = found
+        if cell != self.agent.position:
+            await self.agent.move_to(*cell)
+        self.status = f"harvesting {node.node_id}"
+        await self.agent.harvest(node)
+
+
+async def play(agent: Agent, *, bot: BotName | None, seed: int | None, as_json: bool, keys: bool) -> None:
+    """Play an agent that is to be connected, until ``q``, cancellation or the end of its connection.
+
+    Args:
+        agent: From ``Agent.connect``, not entered yet.
+        bot: Who decides; None for the keys.
+        seed: Of the bot's decisions.
+        as_json: Print events as lines in place of the view.
+        keys: Whether stdin is a terminal to read keys from.
+    """
+    async with agent:
+        events = agent.events()
+        player = Player(agent)
+        view = Screen(agent.mirror, player.status_line)
+        with raw_keys(player.press) if keys else nullcontext():
+            work = [_print_all(events) if as_json else _note_all(events, view)]
+            work += [drive(agent, make_bot(bot), random.Random(seed))] if bot else []
+            work += [player.run()] if keys else []
+            work += [] if as_json else [view.run()]
+            await _first_of([*work, player.over.wait()])
+
+
+async def watch(watcher: Watcher) -> None:
+    """Show a stream as a view until it ends or is cancelled."""
+    view = Screen(watcher.mirror, lambda: "watching; Ctrl-C to leave")
+
+    async def follow() -> None:
+        async with aclosing(watcher.events()) as events:
+            async for event in events:
+                view.note(event)
+
+    async with watcher:
+        await _first_of([follow(), view.run()])
+
+
+async def show_json(watcher: Watcher) -> None:
+    """Print a stream's events as lines until it ends or is cancelled."""
+    async with watcher, aclosing(watcher.events()) as events:
+        await _print_all(events)
+
+
+def as_json_line(event: Event) -> str:
+    """One event as a line: the flat form of the contract, with ``type``, ``event_id`` if it has one, and its fields."""
+    fields: dict[str, Any] = {"type": event.type}
+    if event.event_id:
+        fields["event_id"] = event.event_id
+    if event.trace_id:
+        fields |= {"trace_id": event.trace_id, "server_ts_ms": event.server_ts_ms}
+    own = msgspec.json.decode(event.raw)
+    # ASCII only: a line of output stays a line whatever strangers say.
+    return json.dumps(fields | (own if isinstance(own, dict) else {"payload": own}), separators=(",", ":"))
+
+
+# -- private ----------------------------------------------------------------------------------------------------------
+
+
+async def _print_all(events: AsyncIterator[Event]) -> None:
+    async for event in events:
+        print(as_json_line(event), file=sys.stdout, flush=True)
+
+
+async def _note_all(events: AsyncIterator[Event], view: Screen) -> None:
+    async for event in events:
+        view.note(event)
+
+
+async def _first_of(work: list[Any]) -> None:
+    """Run all until the first ends; its error is ours, the others are cancelled."""
+    loop = asyncio.get_running_loop()
+    tasks = [loop.create_task(each) for each in work]
+    try:
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        for task in done:
+            task.result()
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
