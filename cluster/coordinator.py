@@ -28,7 +28,7 @@ from cluster.configs import rules_of
 from cluster.demo_world import seat_demo_actors
 from cluster.gateway_actor import Gateway
 from cluster.peers import ShardUnavailable
-from cluster.ray_clients import NamedActors, RayShardClient, gateway_name, shard_name
+from cluster.ray_clients import NamedActors, RayShardClient, gateway_name, here, shard_name
 from cluster.rebalance import Progress, Rebalancer
 from cluster.shard_actor import ChunkShard
 from streaming import keys
@@ -167,7 +167,7 @@ class Coordinator:
         misplaced = sum(owner != shard_of(name, count) for name, owner in (await self._rebalancer.owners()).items())
         actors = dict(zip(names, found, strict=True))
         return {
-            "pid": os.getpid(),
+            **here(),
             "actors": actors,
             "nodes": nodes,
             "moving": moving,

@@ -79,7 +79,7 @@ async def start(settings: Settings) -> Deployment:
         ConnectionError: the Ray cluster at ``settings.ray_address`` can't be joined.
         TimeoutError: not every actor was up within ``READY_TIMEOUT_S``.
     """
-    # In this very thread, though it blocks the loop: Ray's processes get a signal when the thread that started them ends.
+    # In this very thread, though it blocks: Ray's processes get a signal when the thread that started them ends.
     temp_dir = _join_ray(settings)
     try:
         redis = connect(settings.redis_url)

@@ -11,7 +11,7 @@ import structlog
 from api.logs import configure_logging
 from api.settings import Settings
 from cluster.gateway import GatewayServer, wait_started
-from cluster.ray_clients import NamedActors, RayShardClient
+from cluster.ray_clients import NamedActors, RayShardClient, here
 
 log = structlog.get_logger(__name__)
 
@@ -47,7 +47,7 @@ class Gateway:
 
     async def describe(self) -> dict[str, Any]:
         """``GatewayServer.describe``, and where it runs."""
-        return {"gateway": self._number, "pid": os.getpid(), **self._server.describe()}
+        return {"gateway": self._number, **here(), **self._server.describe()}
 
     async def stop(self) -> None:
         """Drain and end the server; the actor is to be killed after it."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from typing import Any
 
 import ray
@@ -24,6 +25,11 @@ def shard_name(shard: int) -> str:
 def gateway_name(gateway: int) -> str:
     """Name of the actor of a gateway."""
     return f"gateway-{gateway}"
+
+
+def here() -> dict[str, Any]:
+    """Where this actor runs: process and Ray node."""
+    return {"pid": os.getpid(), "node": ray.get_runtime_context().get_node_id()}
 
 
 class NamedActors:

@@ -12,7 +12,7 @@ import structlog
 from api.logs import configure_logging
 from api.settings import Settings
 from cluster.configs import rules_of, shard_config
-from cluster.ray_clients import NamedActors, RayShardClient
+from cluster.ray_clients import NamedActors, RayShardClient, here
 from cluster.shard.handover import load_all
 from cluster.shard.runtime import CommandTuple, DecisionTuple, ShardRuntime
 from streaming.connect import connect
@@ -91,7 +91,7 @@ class ChunkShard:
 
     async def describe(self) -> dict[str, Any]:
         """``ShardRuntime.describe``, and where it runs."""
-        return {**(await self._up()).describe(), "pid": os.getpid()}
+        return {**(await self._up()).describe(), **here()}
 
     async def stop(self) -> None:
         """Commit what is pending and end the loops; the actor is to be killed after it."""

@@ -1,0 +1,52 @@
+"""Several Ray nodes on one machine: shards are spread, a node dies with its shards, the world goes on."""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+
+from streaming.connect import connect
+
+ROOT = Path(__file__).parents[2]
+LIMIT_S = 110
+
+
+def run_scenario(nodes: int, redis_url: str, database_url: str) -> dict[str, Any]:
+    """Run ``nodes_scenario`` in a process of its own and read its last line."""
+
+    async def empty() -> None:
+        redis = connect(redis_url)
+        await redis.flushall()
+        await redis.aclose()
+
+    asyncio.run(empty())
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.cluster.nodes_scenario", str(nodes), redis_url, database_url],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=LIMIT_S,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-4000:]
+    found: dict[str, Any] = orjson.loads(done.stdout.strip().splitlines()[-1])
+    return found
+
+
+@pytest.mark.ray
+@pytest.mark.parametrize("nodes", [2, pytest.param(3, marks=pytest.mark.slow)])
+def test_a_node_dies_with_its_shards_and_the_world_goes_on(nodes: int, valkey_url: str, postgres_url: str) -> None:
+    found = run_scenario(nodes, valkey_url, postgres_url)
+    shards = {node for name, node in found["before"].items() if name.startswith("shard-")}
+    assert len(shards) == nodes, "shards are spread over the nodes"
+    assert any(name.startswith("shard-") for name in found["lost"])
+    assert found["unsettled"] == {}, "every accepted command has exactly one result"
+    assert found["findings"] == []
+    assert found["commands"] > 0
+    print(f"{nodes} nodes: {len(found['lost'])} actors lost, all back after {found['recovered_s']} s")
