@@ -69,7 +69,7 @@ class Chunk:
         self.pinned = record.pinned
         self.neighbors = dict(record.neighbors)
         self.idle_since = record.idle_since
-        self.asked_collect = record.tick
+        self.asked_collect = Tick(0)
         """The tick of the last ``CollectWanted``."""
         self.terrain = terrain
         self.floor: Final = terrain.floor.tobytes()

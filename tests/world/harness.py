@@ -60,7 +60,7 @@ class TinyCluster:
     def __init__(self, shards: int = 1, rules: Rules = QUIET, seed: int = 1) -> None:
         self.rules = rules
         self.seed = seed
-        self.shards = [ShardWorld(rules, seed, number) for number in range(shards)]
+        self.shards = [self.make_shard(number) for number in range(shards)]
         self.home: dict[ChunkId, ShardWorld] = {}
         self.where: dict[AgentId, ChunkId] = {}
         """Members as the outputs told of them."""
@@ -85,6 +85,10 @@ class TinyCluster:
         self.accepted: set[ServerCmdId] = set()
         self.add_chunk(None)
         self.pump()
+
+    def make_shard(self, number: int) -> ShardWorld:
+        """A shard's world."""
+        return ShardWorld(self.rules, self.seed, number)
 
     # ----- what a test does
 
@@ -248,15 +252,17 @@ class TinyCluster:
         if isinstance(request, NeighborWanted):
             self._make_neighbor(shard, request)
         elif isinstance(request, ReserveWanted):
-            home = self.home[request.to_chunk]
+            home = self.home.get(request.to_chunk, self.shards[0])
             kept = home.apply(Reserve(request.handoff_id, request.agent_id, request.to_chunk, request.x, request.y))
-            assert isinstance(kept, Reserved)
+            if not isinstance(kept, Reserved):
+                return  # collected meanwhile; the source hears of it by ``Unlinked``
             if kept.ok:
                 shard.apply(Granted(request.handoff_id, request.agent_id))
             else:
                 shard.apply(Denied(request.handoff_id, request.agent_id, kept.blocker))
         elif isinstance(request, ReleaseWanted):
-            self.home[request.to_chunk].apply(Release(request.handoff_id, request.to_chunk))
+            home = self.home.get(request.to_chunk, self.shards[0])
+            home.apply(Release(request.handoff_id, request.to_chunk))
         else:
             assert isinstance(request, CollectWanted)
             if shard.apply(Close(request.chunk_id)) != Done():
