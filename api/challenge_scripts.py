@@ -133,6 +133,8 @@ end
 if count_request(id, rate_ms) > 2 * rate_max then return {'flood', cooldowns, counts} end
 local found = redis.call('HMGET', 'chal:' .. server_id, 'agent', 'client')
 local client = found[1] == id and found[2]
+-- A challenge that was lost before its time can't be answered any more, so it must not keep the agent busy.
+if not found[1] then free_slot(id, server_id) end
 append_refusal(id, now_ms, trace, server_id, client, reason, code, retry)
 return {'refused', cooldowns, counts}
 """,

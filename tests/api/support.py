@@ -14,7 +14,7 @@ from api.auth import Session
 from api.challenge import hash_of, proof_hash, sign
 from api.commands import CommandDesk, DeskReply
 from api.frames import Frame, parse_frame
-from api.ports import Decision, JoinOutcome, SubmittedCommand
+from api.ports import Decision, JoinOutcome, SubmittedCommand, WorldUnavailable
 from streaming import keys
 
 MOVE = {"type": "move_to", "x": 3, "y": 4}
@@ -55,6 +55,30 @@ class FakeWorld:
             await self.redis.delete(keys.inflight(command.agent_id))
         return decision
 
+    def unavailable_times(self, count: int) -> Callable[[SubmittedCommand], Awaitable[Decision]]:
+        """An ``answer`` that fails ``count`` times before it accepts."""
+        left = count
+
+        async def answer(_: SubmittedCommand) -> Decision:
+            nonlocal left
+            left -= 1
+            if left >= 0:
+                raise WorldUnavailable
+            return Decision(True)
+
+        return answer
+
+    def unavailable_until(
+        self, clock: FakeClock, *, ms_per_call: int
+    ) -> Callable[[SubmittedCommand], Awaitable[Decision]]:
+        """An ``answer`` that never comes; each try takes ``ms_per_call`` of the clock."""
+
+        async def answer(_: SubmittedCommand) -> Decision:
+            clock.advance(ms_per_call)
+            raise WorldUnavailable
+
+        return answer
+
     async def problems(self) -> list[str]:
         return self.trouble
 
@@ -75,7 +99,7 @@ async def enlist(redis: Redis, session: Session) -> Session:
 
 async def agent_messages(redis: Redis, agent_id: str) -> list[tuple[str, dict[str, Any]]]:
     """What the agent's stream holds: kinds and payloads, oldest first."""
-    entries = await redis.xrange(keys.agent_stream(agent_id))
+    entries: Any = await redis.xrange(keys.agent_stream(agent_id))
     found = []
     for _, fields in entries:
         head, _, payload = fields[b"m"].partition(b"\n")
