@@ -26,7 +26,9 @@ def play(
     seconds: SecondsOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Play an agent: a view of the chunk that follows it, with arrows, wasd or hjkl, g to harvest, t to talk, q to quit.
+    """Play an agent in a view of the chunk that follows it.
+
+    Keys: arrows, wasd or hjkl to walk, g to harvest, t to talk, q to quit.
 
     The agent comes into being, and becomes yours, when it is first played.
 

@@ -37,9 +37,9 @@ def config_dir() -> Path:
     named = os.environ.get("CHUNKCRAWL_CONFIG_DIR")
     if named:
         return Path(named).expanduser()
-    import click  # only here: whoever names a directory needs no command line library
+    import typer  # only here: whoever names a directory needs no command line library
 
-    return Path(click.get_app_dir("chunkcrawl"))
+    return Path(typer.get_app_dir("chunkcrawl"))
 
 
 class CredentialsFile:
