@@ -14,14 +14,7 @@ from world.state import ShardState
 
 def plan_say(state: ShardState, command: Say, submit: Submit) -> Saying:
     """A line to be said in the next step."""
-    return Saying(
-        server_cmd_id=submit.server_cmd_id,
-        client_cmd_id=submit.client_cmd_id,
-        trace_id=submit.trace_id,
-        started_tick=state.next_tick,
-        order=state.next_order(),
-        text=command.text,
-    )
+    return Saying(state.ticket(submit), command.text)
 
 
 def speak(state: ShardState, actor: Actor, running: Saying) -> None:

@@ -65,7 +65,7 @@ def _cross_here(state: ShardState, actor: Actor, running: Moving, target: Chunk)
     """Both chunks are this shard's: one atomic change."""
     door = running.path[-1]
     cell = mirrored(door)
-    handoff = handoff_name(actor.id, running.server_cmd_id)
+    handoff = handoff_name(actor.id, running.ticket.server_cmd_id)
     blocker = target.in_the_way(cell, handoff)
     if blocker is not None or not target.floor[cell]:
         _blocked_beyond(state, actor, running, target.id, blocker)
@@ -103,7 +103,7 @@ def _tell(state: ShardState, actor: Actor, running: Moving, source: ChunkId, tar
         "direction": running.side,
         "tick": state.tick,
     }
-    state.private(actor, "chunk_transition", payload, running.trace_id)
+    state.private(actor, "chunk_transition", payload, running.ticket.trace_id)
     state.finish(actor, "completed")
     state.fact("crossing", source, actor.id, to_chunk_id=target, x=X_OF[cell], y=Y_OF[cell])
 
@@ -125,7 +125,7 @@ def _ask(state: ShardState, actor: Actor, running: Moving, to_chunk: ChunkId) ->
     handoff = running.handoff
     if handoff is None or handoff.to_chunk != to_chunk:
         give_up_handoff(state, running)
-        name = handoff_name(actor.id, running.server_cmd_id)
+        name = handoff_name(actor.id, running.ticket.server_cmd_id)
         running.handoff = handoff = Handoff(name, to_chunk, cell, state.tick)
     handoff.asked_at = state.tick
     handoff.asks += 1

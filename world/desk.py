@@ -56,7 +56,7 @@ def _plan(
 def _accept(
     state: ShardState, actor: Actor, request: Submit, command: Command, running: Activity, shown: ActivityState
 ) -> None:
-    decision = Decision(accepted=True, started_tick=running.started_tick)
+    decision = Decision(accepted=True, started_tick=running.ticket.started_tick)
     ack = _ack(request, decision)
     ack["echo"] = command.to_json()
     state.private(actor, "command_ack", ack, request.trace_id)

@@ -34,16 +34,8 @@ def plan_harvest(state: ShardState, actor: Actor, command: Harvest, submit: Subm
         return TOO_FAR
     if node.state != "available":
         return DEPLETED
-    start = state.next_tick
-    return Harvesting(
-        server_cmd_id=submit.server_cmd_id,
-        client_cmd_id=submit.client_cmd_id,
-        trace_id=submit.trace_id,
-        started_tick=start,
-        order=state.next_order(),
-        node=node,
-        due=Tick(start + state.rules.harvest_ticks_per_unit - 1),
-    )
+    due = Tick(state.next_tick + state.rules.harvest_ticks_per_unit - 1)
+    return Harvesting(state.ticket(submit), node, due)
 
 
 def dig(state: ShardState, actor: Actor, running: Harvesting) -> None:
@@ -60,7 +52,7 @@ def dig(state: ShardState, actor: Actor, running: Harvesting) -> None:
     if node.remaining > 1:
         node.set(node.remaining - 1, "available")
         chunk.show_resources()
-        state.inventory(actor)
+        state.inventory(actor, running.ticket.trace_id)
     else:
         _deplete(state, chunk, node, actor)
 
@@ -71,7 +63,7 @@ def stop_harvest(state: ShardState, actor: Actor, reason: str) -> None:
     if isinstance(running, Harvesting):
         running.node.harvesters.pop(actor.id, None)
         state.finish(actor, "failed", reason, harvested=running.harvested)
-        state.inventory(actor)
+        state.inventory(actor, running.ticket.trace_id)
 
 
 def _deplete(state: ShardState, chunk: Chunk, node: Node, last: Actor) -> None:
@@ -87,7 +79,7 @@ def _deplete(state: ShardState, chunk: Chunk, node: Node, last: Actor) -> None:
     assert isinstance(running, Harvesting)
     del node.harvesters[last.id]
     state.finish(last, "completed", "node_depleted", harvested=running.harvested)
-    state.inventory(last)
+    state.inventory(last, running.ticket.trace_id)
     for other in list(node.harvesters.values()):
         stop_harvest(state, other, "depleted")
 

@@ -11,9 +11,9 @@ from world.collection import remove_chunk
 from world.crossing import approach, want_neighbor
 from world.grid import SIDE_OF, STEP, cell_of, index_of
 from world.harvest import watch_regrowth
-from world.inputs import Done, Drop, Dropped, Load, Refusal
+from world.inputs import Decision, Done, Drop, Dropped, Load, Refusal
 from world.records import AgentRecord, RunningCommand
-from world.running import Activity, Harvesting, Moving, Saying
+from world.running import Activity, Harvesting, Moving, Saying, Ticket
 from world.spawn import nearest_free
 from world.state import ShardState
 from world.terrain import make_terrain
@@ -91,7 +91,7 @@ def _sort_runners(state: ShardState) -> None:
     """Bring the commands back into the order of acceptance, then of agent ids."""
 
     def order(actor: Actor) -> tuple[int, str]:
-        return (actor.running.order if actor.running else 0, actor.id)
+        return (actor.running.ticket.order if actor.running else 0, actor.id)
 
     ranked = sorted(state.runners.values(), key=order)
     state.runners = {actor.id: actor for actor in ranked}
@@ -104,6 +104,7 @@ def _sort_runners(state: ShardState) -> None:
 
 def resume(state: ShardState, actor: Actor, record: RunningCommand) -> None:
     """Let a recorded command go on from where the agent stands; one that can't ends as failed at once."""
+    actor.decided[record.server_cmd_id] = Decision(accepted=True, started_tick=record.started_tick)
     running = _revive(actor, record)
     if isinstance(running, Moving):
         state.start(actor, running, "moving")
@@ -136,41 +137,16 @@ def _revive(actor: Actor, record: RunningCommand) -> Activity | None:
         node = actor.chunk.nodes.get(record.node_id) if record.node_id else None
         if node is None or node.state != "available" or record.due_tick is None:
             return None
-        return Harvesting(
-            server_cmd_id=record.server_cmd_id,
-            client_cmd_id=record.client_cmd_id,
-            trace_id=record.trace_id,
-            started_tick=record.started_tick,
-            order=record.order,
-            node=node,
-            due=record.due_tick,
-            harvested=record.harvested,
-        )
+        return Harvesting(Ticket.of(record), node, record.due_tick, record.harvested)
     target = _target(record)
     path = None if target is None else _rest_of_path(actor, record, target)
     if target is None or path is None:
         return None
-    return Moving(
-        server_cmd_id=record.server_cmd_id,
-        client_cmd_id=record.client_cmd_id,
-        trace_id=record.trace_id,
-        started_tick=record.started_tick,
-        order=record.order,
-        target=target,
-        side=SIDE_OF[target],
-        path=path,
-    )
+    return Moving(Ticket.of(record), target, SIDE_OF[target], path)
 
 
 def _saying(record: RunningCommand) -> Saying:
-    return Saying(
-        server_cmd_id=record.server_cmd_id,
-        client_cmd_id=record.client_cmd_id,
-        trace_id=record.trace_id,
-        started_tick=record.started_tick,
-        order=record.order,
-        text=record.text or "",
-    )
+    return Saying(Ticket.of(record), record.text or "")
 
 
 def _target(record: RunningCommand) -> int | None:

@@ -27,11 +27,7 @@ def plan_move(state: ShardState, actor: Actor, command: MoveTo, submit: Submit) 
     if path is None:
         return UNREACHABLE
     return Moving(
-        server_cmd_id=submit.server_cmd_id,
-        client_cmd_id=submit.client_cmd_id,
-        trace_id=submit.trace_id,
-        started_tick=state.next_tick,
-        order=state.next_order(),
+        state.ticket(submit),
         target=target,
         side=SIDE_OF[target],
         path=path,

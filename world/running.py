@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from world.grid import STEP_LETTER, X_OF, Y_OF
 from world.ids import ChunkId, Direction, HandoffId, ServerCmdId, Tick
@@ -11,15 +11,25 @@ from world.nodes import Node
 from world.records import RunningCommand
 
 
-@dataclass(slots=True, kw_only=True)
-class Running:
-    """The part common to all commands."""
+@dataclass(frozen=True, slots=True)
+class Ticket:
+    """What an accepted command is known by, whatever it does."""
 
     server_cmd_id: ServerCmdId
     client_cmd_id: str
     trace_id: str
     started_tick: Tick
     order: int
+
+    @classmethod
+    def of(cls, record: RunningCommand) -> Ticket:
+        """The ticket of a recorded command."""
+        return cls(record.server_cmd_id, record.client_cmd_id, record.trace_id, record.started_tick, record.order)
+
+    @property
+    def fields(self) -> tuple[ServerCmdId, str, str, Tick, int]:
+        """In the order in which a ``RunningCommand`` takes them."""
+        return self.server_cmd_id, self.client_cmd_id, self.trace_id, self.started_tick, self.order
 
 
 @dataclass(slots=True)
@@ -37,10 +47,11 @@ class Handoff:
     denied: Denied | None = None
 
 
-@dataclass(slots=True, kw_only=True)
-class Moving(Running):
+@dataclass(slots=True)
+class Moving:
     """On the way to a cell."""
 
+    ticket: Ticket
     target: int
     side: Direction | None
     """The side on which the last step leaves the chunk; None when the target is an inner cell."""
@@ -61,21 +72,18 @@ class Moving(Running):
             here = there
         return RunningCommand(
             "move_to",
-            self.server_cmd_id,
-            self.client_cmd_id,
-            self.trace_id,
-            self.started_tick,
-            self.order,
+            *self.ticket.fields,
             target=(X_OF[self.target], Y_OF[self.target]),
             origin=(X_OF[cell], Y_OF[cell]),
             path="".join(letters),
         )
 
 
-@dataclass(slots=True, kw_only=True)
-class Harvesting(Running):
+@dataclass(slots=True)
+class Harvesting:
     """Digging at a node."""
 
+    ticket: Ticket
     node: Node
     due: Tick
     """The tick from which on the next unit comes."""
@@ -86,35 +94,24 @@ class Harvesting(Running):
         del cell  # part of a walk only
         return RunningCommand(
             "harvest",
-            self.server_cmd_id,
-            self.client_cmd_id,
-            self.trace_id,
-            self.started_tick,
-            self.order,
+            *self.ticket.fields,
             node_id=self.node.id,
             due_tick=self.due,
             harvested=self.harvested,
         )
 
 
-@dataclass(slots=True, kw_only=True)
-class Saying(Running):
+@dataclass(slots=True)
+class Saying:
     """About to be heard in the next step."""
 
-    text: str = field(default="")
+    ticket: Ticket
+    text: str
 
     def to_record(self, cell: int) -> RunningCommand:
         """What is kept of it."""
         del cell
-        return RunningCommand(
-            "say",
-            self.server_cmd_id,
-            self.client_cmd_id,
-            self.trace_id,
-            self.started_tick,
-            self.order,
-            text=self.text,
-        )
+        return RunningCommand("say", *self.ticket.fields, text=self.text)
 
 
 Activity = Moving | Harvesting | Saying

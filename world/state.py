@@ -13,10 +13,10 @@ from world.actors import ActivityState, Actor
 from world.chunk import Chunk
 from world.grid import X_OF, Y_OF
 from world.ids import AgentId, ChunkId, HandoffId, Tick
-from world.inputs import Occupant
+from world.inputs import Occupant, Submit
 from world.outputs import Output, PrivateEvent, PrivateKind
 from world.rules import Rules
-from world.running import Activity
+from world.running import Activity, Ticket
 
 Status = Literal["completed", "failed"]
 
@@ -55,11 +55,11 @@ class ShardState:
         """The least number of the next step; commands accepted now start then."""
         return Tick(self.tick + 1)
 
-    def next_order(self) -> int:
-        """Number of the next acceptance."""
+    def ticket(self, submit: Submit) -> Ticket:
+        """Take the next place in the order of acceptance for a command."""
         order = self.accepted
         self.accepted += 1
-        return order
+        return Ticket(submit.server_cmd_id, submit.client_cmd_id, submit.trace_id, self.next_tick, order)
 
     # ----- what changed
 
@@ -137,22 +137,23 @@ class ShardState:
         actor.running = None
         self.runners.pop(actor.id, None)
         self.set_state(actor, "idle")
+        ticket = running.ticket
         payload: dict[str, Any] = {
-            "server_cmd_id": running.server_cmd_id,
-            "client_cmd_id": running.client_cmd_id,
+            "server_cmd_id": ticket.server_cmd_id,
+            "client_cmd_id": ticket.client_cmd_id,
             "status": status,
             "ended_tick": self.tick,
         }
         if reason is not None:
             payload["reason"] = reason
         payload.update(details)
-        self.private(actor, "command_result", payload, running.trace_id)
+        self.private(actor, "command_result", payload, ticket.trace_id)
         self.keep(actor)
         self.fact(
             "result",
             actor.chunk.id,
             actor.id,
-            server_cmd_id=running.server_cmd_id,
+            server_cmd_id=ticket.server_cmd_id,
             status=status,
             reason=reason,
         )
@@ -164,7 +165,7 @@ class ShardState:
         self.event(actor.chunk, "blocked", by=by.id if by else None, at=at, agent_id=actor.id)
         self.finish(actor, "failed", "blocked", blocked_at=at, blocker=blocker, **details)
 
-    def inventory(self, actor: Actor) -> None:
+    def inventory(self, actor: Actor, trace_id: str = "") -> None:
         """Tell an agent what it owns."""
         payload = {
             "agent_id": actor.id,
@@ -172,7 +173,7 @@ class ShardState:
             "inventory": {"gold": actor.gold},
             "activity_state": actor.state,
         }
-        self.private(actor, "agent_private_delta", payload)
+        self.private(actor, "agent_private_delta", payload, trace_id)
 
     # ----- seats
 
