@@ -194,5 +194,6 @@ class Coordinator:
 
 
 def _create(cls: type, options: dict[str, Any], args: tuple[Any, ...]) -> ActorHandle[Any]:
-    handle: ActorHandle[Any] = ray.remote(cls).options(**options).remote(*args)
+    actor: Any = ray.remote(cls)
+    handle: ActorHandle[Any] = actor.options(**options).remote(*args)
     return handle

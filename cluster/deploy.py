@@ -11,7 +11,6 @@ from typing import Any
 
 import ray
 import structlog
-from ray.actor import ActorHandle
 
 from api.settings import Settings
 from cluster import graph
@@ -38,7 +37,7 @@ RAY_ENVIRONMENT = {
 class Deployment:
     """A world that runs; ``stop`` ends it in order, and Ray with it when it was started here."""
 
-    def __init__(self, settings: Settings, coordinator: ActorHandle[Any], temp_dir: Path | None) -> None:
+    def __init__(self, settings: Settings, coordinator: Any, temp_dir: Path | None) -> None:
         self.settings = settings
         self.coordinator = coordinator
         self._temp_dir = temp_dir
