@@ -108,22 +108,28 @@ class Player:
         Raises:
             ChunkcrawlError: The connection has ended for good.
         """
-        harvesting: asyncio.Task[None] | None = None
-        while True:
-            await self._wished.wait()
-            self._wished.clear()
-            wish, self._wish = self._wish, None
-            if wish is None:
-                continue
-            if wish[0] == "harvest":
-                # A harvest lasts; the next key interrupts it, as the world allows.
-                harvesting = asyncio.get_running_loop().create_task(self._do(*wish))
-                await asyncio.sleep(0)
-            else:
-                await self._do(*wish)
-            if harvesting is not None and harvesting.done():
-                harvesting.result()
-                harvesting = None
+        harvesting: set[asyncio.Task[None]] = set()
+        try:
+            while True:
+                await self._wished.wait()
+                self._wished.clear()
+                if self._wish is None:
+                    continue
+                (kind, what), self._wish = self._wish, None
+                work = asyncio.get_running_loop().create_task(self._do(kind, what))
+                harvesting.add(work)
+                if kind == "harvest":
+                    # A harvest lasts; the next key interrupts it, as the world allows.
+                    await asyncio.wait({work}, timeout=0)
+                else:
+                    await asyncio.wait({work})
+                for over in [task for task in harvesting if task.done()]:
+                    harvesting.remove(over)
+                    over.result()
+        finally:
+            for task in harvesting:
+                task.cancel()
+            await asyncio.gather(*harvesting, return_exceptions=True)
 
     async def _do(self, kind: str, what: Any) -> None:
         try:

@@ -1,0 +1,141 @@
+"""Keys to commands, events to lines, and the loops that end when they should."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import json
+import random
+from collections.abc import AsyncIterator
+
+import pytest
+from rich.console import Console
+
+from client import Agent
+from client.bots import Action, Move, Say
+from client.driver import drive
+from client.errors import TakenOver
+from client.mirror import Mirror
+from client.play import Player, Screen, as_json_line, play
+from tests.client.builders import delta, event
+from tests.client.fake_server import FakeServer
+
+
+@pytest.fixture
+async def server() -> AsyncIterator[FakeServer]:
+    async with FakeServer().running() as running:
+        yield running
+
+
+def agent(server: FakeServer) -> Agent:
+    return Agent.connect(server.base, agent_id="scout", api_key="dcw_good", api=server.api())
+
+
+async def pressed(server: FakeServer, me: Agent, player: Player, *keys: str) -> None:
+    """Press keys and wait until the command they make has been carried out."""
+    before = len(server.commands)
+    for key in keys:
+        player.press(key)
+    async with asyncio.timeout(5):
+        while len(server.commands) == before:
+            await asyncio.sleep(0.01)
+    await me.wait_until(lambda mirror: mirror.tick >= server.tick, 5)
+
+
+async def test_keys_walk_and_talk(server: FakeServer) -> None:
+    async with agent(server) as me:
+        player = Player(me)
+        running = asyncio.create_task(player.run())
+        await pressed(server, me, player, "d")
+        await pressed(server, me, player, "up")
+        await pressed(server, me, player, "t", "h", "i", "x", "backspace", "enter")
+        running.cancel()
+    assert server.commands == [
+        {"type": "move_to", "x": 2, "y": 1},
+        {"type": "move_to", "x": 2, "y": 2},
+        {"type": "say", "text": "hi"},
+    ]
+
+
+async def test_while_typing_letters_are_text_and_escape_gives_up(server: FakeServer) -> None:
+    async with agent(server) as me:
+        player = Player(me)
+        for key in ("t", "q", "w", "up"):
+            player.press(key)
+        assert player.status_line() == "say: qw_"
+        player.press("escape")
+        assert player.draft is None
+        assert not player.over.is_set()
+        player.press("q")
+        assert player.over.is_set()
+
+
+async def test_a_refusal_is_shown_and_the_next_key_works(server: FakeServer) -> None:
+    async with agent(server) as me:
+        player = Player(me)
+        running = asyncio.create_task(player.run())
+        server.faults = ["block"]
+        await pressed(server, me, player, "d")
+        async with asyncio.timeout(5):
+            while player.status_line() != "failed: blocked":
+                await asyncio.sleep(0.01)
+        await pressed(server, me, player, "w")
+        running.cancel()
+    assert len(server.commands) == 2
+
+
+async def test_playing_prints_events_as_lines_until_the_end(
+    server: FakeServer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    playing = asyncio.create_task(play(agent(server), bot="wander", seed=1, as_json=True, keys=False))
+    async with asyncio.timeout(10):
+        while not server.commands:
+            await asyncio.sleep(0.01)
+    await server.sockets[0].close(4001)
+    with pytest.raises(TakenOver):
+        await playing
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert {"command_ack", "command_result"} <= {line["type"] for line in lines}
+
+
+async def test_the_screen_draws_without_a_terminal() -> None:
+    console = Console(file=io.StringIO(), width=80, height=30)
+    view = Screen(Mirror("me"), lambda: "fine", console=console)
+    view.note(event("chunk_delta", **delta(1, events=[{"type": "chat", "from": "bob", "text": "hi"}])))
+    drawing = asyncio.create_task(view.run())
+    await asyncio.sleep(0.05)
+    drawing.cancel()
+    assert list(view.lines) == ["bob: hi"]
+
+
+def test_a_line_is_flat_and_stays_a_line() -> None:
+    said = {"type": "chat", "from": "bob", "text": "a\nb\u2028c"}
+    line = as_json_line(event("chunk_delta", "chunk-0:1:0", **delta(1, events=[said])))
+    assert line.isascii()
+    assert len(line.splitlines()) == 1
+    fields = json.loads(line)
+    assert (fields["type"], fields["event_id"], fields["tick"]) == ("chunk_delta", "chunk-0:1:0", 1)
+    assert fields["events"] == [said]
+
+
+async def test_a_bot_goes_on_after_refusals(server: FakeServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Script:
+        actions: tuple[Action, ...] = (Move(2, 1), Say("hi"), Move(1, 1))
+
+        def __init__(self) -> None:
+            self.asked = 0
+
+        def decide(self, mirror: Mirror, rng: random.Random) -> Action:
+            self.asked += 1
+            return self.actions[min(self.asked, 3) - 1]
+
+    monkeypatch.setattr("client.driver.PAUSE_S", (0.0, 0.0))
+    monkeypatch.setattr("client.driver.AFTER_REFUSAL_S", (0.0, 0.0))
+    server.faults = ["block", "mute"]
+    async with agent(server) as me:
+        driving = asyncio.create_task(drive(me, Script(), random.Random(1)))
+        async with asyncio.timeout(10):
+            while len(server.commands) < 3:
+                await asyncio.sleep(0.01)
+        driving.cancel()
+    assert [cmd["type"] for cmd in server.commands[:2]] == ["move_to", "move_to"]
