@@ -1,0 +1,45 @@
+"""What comes out: shared and private apart, empty when nothing happened."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+
+from tests.world.play import play_randomly
+from world.ids import ChunkId, Tick
+from world.outputs import Output
+
+PRIVATE_KINDS = {"command_ack", "command_result", "chunk_transition", "agent_private_delta"}
+SHARED_KINDS = {
+    "blocked",
+    "chat",
+    "resource_harvest",
+    "resource_depleted",
+    "resource_regenerated",
+    "agent_joined",
+    "agent_left",
+    "neighbor_linked",
+    "neighbor_unlinked",
+}
+
+
+def test_anything_in_it_makes_it_count() -> None:
+    assert Output(Tick(1)).is_empty
+    for field in fields(Output):
+        if field.name != "tick":
+            output = Output(Tick(1))
+            value = {ChunkId("x"): 1} if field.name in ("agents", "chunks") else [1]
+            setattr(output, field.name, value)
+            assert not output.is_empty, field.name
+
+
+def test_shared_and_private_never_mix() -> None:
+    """Over a long play: deltas hold shared events only, private events go to the agent that they are about."""
+    cluster = play_randomly(seed=4, shards=2, ticks=120).cluster
+    assert {event.kind for event in cluster.private} == PRIVATE_KINDS
+    shared = {event["type"] for delta in cluster.deltas for event in delta.payload["events"]}
+    assert {"blocked", "chat", "agent_joined", "agent_left", "resource_harvest"} <= shared <= SHARED_KINDS
+    for delta in cluster.deltas:
+        assert set(delta.payload) == {"chunk_id", "tick", "agents", "npcs", "resources", "events"}
+        assert "gold" not in str(delta.payload)
+    for event in cluster.private:
+        assert event.payload.get("agent_id", event.agent_id) == event.agent_id
