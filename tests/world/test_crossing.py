@@ -142,8 +142,12 @@ def test_swapping_through_one_door(cluster: TinyCluster) -> None:
     cluster.run_until_idle()
     assert cluster.results("out")[-1]["status"] == "completed"
     assert cluster.place("out") == (NEXT, 0, 24)
-    assert cluster.ending("in") in {("completed", None), ("failed", "blocked")}
-    assert cluster.place("in") in {(HALL, 49, 24), (NEXT, 1, 24)}
+    if len(cluster.shards) == 1:  # the first accepted stands in the other's doorway by then
+        assert cluster.ending("in") == ("failed", "blocked")
+        assert cluster.place("in") == (NEXT, 1, 24)
+    else:  # both doorways were promised to the arrivals, which keeps nobody from leaving through them
+        assert cluster.ending("in") == ("completed", None)
+        assert cluster.place("in") == (HALL, 49, 24)
 
 
 def test_two_from_different_chunks_want_one_cell() -> None:
