@@ -1,4 +1,4 @@
-"""redis-py connections whose commands can be cancelled.
+"""Tasks that talk to Redis and still end when they are told to.
 
 redis-py writes each command under ``asyncio.wait_for`` when a socket timeout is set.  On Python 3.11 a cancellation
 that arrives in the turn in which the write is done is swallowed there (python/cpython#86296, mended in 3.12 only):
@@ -45,3 +45,22 @@ def make_cancellable(pool: ConnectionPool) -> None:
     cls = pool.connection_class
     if not issubclass(cls, _CancellableSend):
         pool.connection_class = type(f"Cancellable{cls.__name__}", (_CancellableSend, cls), {})
+
+
+#: How long a cancelled task may take before it is cancelled once more.
+AGAIN_AFTER_S = 0.5
+
+
+async def end(*tasks: asyncio.Task[Any]) -> None:
+    """Cancel ``tasks`` and wait until they are done, however often a library below them swallows the cancellation.
+
+    Their exceptions are taken notice of and dropped.
+    """
+    pending = {task for task in tasks if not task.done()}
+    while pending:
+        for task in pending:
+            task.cancel()
+        _, pending = await asyncio.wait(pending, timeout=AGAIN_AFTER_S)
+    for task in tasks:
+        if not task.cancelled():
+            task.exception()

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from typing import Any, Final
 
 import structlog
@@ -21,7 +21,7 @@ from redis.asyncio import Redis
 from redis.asyncio.connection import AbstractConnection
 from redis.exceptions import RedisError, ResponseError
 
-from streaming.cancellable import make_cancellable
+from streaming.cancellable import end, make_cancellable
 from streaming.entry import BadEntry, from_message, from_stream, parse_stream_id
 from streaming.sequence import Item, Resync, Sequence
 
@@ -179,8 +179,7 @@ class Hub:
     async def close(self) -> None:
         task, self._task = self._task, None
         if task is not None:
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
+            await end(task)
 
     # -- joining and leaving --
 
@@ -226,10 +225,10 @@ class Hub:
             began = loop.time()
             try:
                 await self._connected_life()
-            except* (RedisError, OSError, TimeoutError) as group:
-                log.warning("hub_connection_lost", error=repr(group.exceptions[0]))
-            except* Exception as group:  # a hub that ended for a bug would leave every reader deaf
-                log.error("hub_failed", exc_info=group)
+            except (RedisError, OSError, TimeoutError) as error:
+                log.warning("hub_connection_lost", error=repr(error))
+            except Exception:  # a hub that ended for a bug would leave every reader deaf
+                log.exception("hub_failed")
             finally:
                 self._suspend()
             self.reconnects += 1
@@ -253,15 +252,28 @@ class Hub:
                 else:
                     self._forget(channel)
             self.connected.set()
-            async with asyncio.TaskGroup() as group:
-                group.create_task(self._read(connection), name="hub-read")
-                group.create_task(self._write(connection), name="hub-write")
-                group.create_task(self._watch(connection), name="hub-watch")
-                group.create_task(self._fill(), name="hub-fill")
+            await self._until_one_fails(
+                {
+                    "hub-read": self._read(connection),
+                    "hub-write": self._write(connection),
+                    "hub-watch": self._watch(connection),
+                    "hub-fill": self._fill(),
+                }
+            )
         finally:
             self._connection = None
             self.connected.clear()
             await connection.disconnect(nowait=True)
+
+    @staticmethod
+    async def _until_one_fails(works: dict[str, Coroutine[Any, Any, None]]) -> None:
+        tasks = [asyncio.create_task(work, name=name) for name, work in works.items()]
+        try:
+            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                task.result()
+        finally:
+            await end(*tasks)
 
     def _suspend(self) -> None:
         """The connection is gone: forget what was said on it, and trust nothing that was not seen."""

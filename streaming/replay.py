@@ -33,23 +33,24 @@ async def replay(redis: Redis, key: str, since: StreamId, upto: StreamId | None 
     """
     if since == BEFORE_FIRST:
         raise Unreplayable("no such entry")
-    last = "+" if upto is None else format_stream_id(upto)
     while True:
-        answer: Any = await redis.xrange(key, format_stream_id(since), last, count=REPLAY_PAGE)
-        page = _continued(key, since, answer, bounded=upto is not None)
-        if page:
-            since = page[-1].id
-            yield page
-        if len(answer) < REPLAY_PAGE:
+        # To the end also with ``upto``: only what follows ``since`` tells whether anything is missing after it.
+        answer: Any = await redis.xrange(key, format_stream_id(since), "+", count=REPLAY_PAGE)
+        page = _continued(key, since, answer)
+        wanted = page if upto is None else [entry for entry in page if entry.id <= upto]
+        if wanted:
+            since = wanted[-1].id
+            yield wanted
+        if len(answer) < REPLAY_PAGE or len(wanted) < len(page):
             return
 
 
-def _continued(key: str, since: StreamId, answer: list[Any], *, bounded: bool) -> list[Entry]:
+def _continued(key: str, since: StreamId, answer: list[Any]) -> list[Entry]:
     try:
         entries = [from_stream(key, id_, fields[b"m"]) for id_, fields in answer]
     except (BadEntry, KeyError) as error:
         raise Unreplayable(f"the stream is broken: {error!r}") from None
-    if not entries and not bounded:
+    if not entries:
         raise Unreplayable("ahead of the stream, or the stream is gone")
     if entries and entries[0].id == since:
         entries = entries[1:]

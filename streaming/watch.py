@@ -28,8 +28,10 @@ def snapshot_url(chunk_id: str) -> str:
     return f"/v1/chunks/{chunk_id}/snapshot"
 
 
-def resync_required(chunk_id: str, reason: str) -> SharedEvent:
-    fields: dict[str, object] = {"chunk_id": chunk_id, "snapshot_url": snapshot_url(chunk_id), "reason": reason}
+def resync_required(chunk_id: str | None, reason: str) -> SharedEvent:
+    """``chunk_id`` None: a follower's, whose agent is in no chunk."""
+    url = None if chunk_id is None else snapshot_url(chunk_id)
+    fields: dict[str, object] = {"chunk_id": chunk_id, "snapshot_url": url, "reason": reason}
     return notice("resync_required", fields, now_ms())
 
 

@@ -1,0 +1,65 @@
+"""Where an agent is and what its stream holds, read in one moment."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from redis.asyncio import Redis
+
+from streaming import keys
+from streaming.entry import BadEntry, PrivateEvent, from_stream
+from streaming.lua import Script
+from streaming.snapshot import run_script
+
+READ = Script(
+    "agent_record",
+    """
+local record = redis.call('HMGET', KEYS[1], 'chunk', 'here', 'seq')
+local entries = {}
+if ARGV[1] ~= '' then entries = redis.call('XRANGE', KEYS[2], ARGV[1], '+') end
+return {record[1] or '', record[2] or '0', record[3] or '0', entries}
+""",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class AgentRecord:
+    """``chunk_id`` is None while the agent is not in the world.  ``seq``: number of its last event.
+
+    ``missed`` are its events after the number that was asked for, None if the stream can't give all of them.
+    ``last_seen`` is the event with that number itself, if it is still there.
+    """
+
+    chunk_id: str | None
+    seq: int
+    missed: list[PrivateEvent] | None
+    last_seen: PrivateEvent | None
+
+
+async def read_agent(redis: Redis, agent_id: str, since: int | None = None) -> AgentRecord:
+    """The record, and the events after number ``since`` (None: none of them).  Raises ``RedisError``."""
+    stream = keys.agent_stream(agent_id)
+    start = "" if since is None else f"{since}-0"
+    chunk, here, seq_text, entries = await run_script(redis, READ, 2, keys.agent(agent_id), stream, start)
+    seq = int(seq_text)
+    chunk_id = chunk.decode() if here == b"1" and chunk else None
+    if since is None:
+        return AgentRecord(chunk_id, seq, [], None)
+    missed, last_seen = _missed(stream, entries, since, seq)
+    return AgentRecord(chunk_id, seq, missed, last_seen)
+
+
+def _missed(
+    stream: str, entries: list[Any], since: int, seq: int
+) -> tuple[list[PrivateEvent] | None, PrivateEvent | None]:
+    try:
+        events = [from_stream(stream, id_, fields[1]) for id_, fields in entries]
+    except (BadEntry, IndexError):
+        return None, None
+    last_seen = events[0] if events and events[0].id[0] == since else None
+    missed = [event for event in events if isinstance(event, PrivateEvent) and event.id[0] > since]
+    numbers = [event.id[0] for event in missed]
+    if since > seq or numbers != list(range(since + 1, seq + 1)):
+        return None, None
+    return missed, last_seen if isinstance(last_seen, PrivateEvent) else None

@@ -1,0 +1,313 @@
+"""What an owner or an agent is shown, from its first event to the end, without any transport.
+
+The shell around ``streaming.follower.Follower``: it subscribes, reads and resumes.  Nothing is dropped on the way; a
+reader that falls behind is closed (``streaming.mailbox.Overflowed``) and replays when it comes back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Any, Final
+
+from redis.asyncio import Redis
+
+from streaming import keys
+from streaming.agent_record import AgentRecord, read_agent
+from streaming.cursor import Position
+from streaming.entry import BEFORE_FIRST, BadEntry, PrivateEvent, SharedEvent, StreamId, from_stream, notice
+from streaming.follower import Followed, Follower, Move, effective_moves
+from streaming.hub import Hub, Subscription
+from streaming.mailbox import Mailbox
+from streaming.replay import Unreplayable, replay
+from streaming.sequence import Resync
+from streaming.snapshot import Snapshots
+from streaming.watch import now_ms, resync_required
+
+#: Shards' clocks may differ: how many ticks before the transition's a chunk's delta may already show the agent.
+ARRIVAL_SLACK_TICKS: Final = 10
+ARRIVAL_DELTAS: Final = 256
+
+
+class Follow:
+    """One reader's view of ``agent_id``.
+
+    Args:
+        hello: fields of ``session_ready``; ``chunk_id`` and ``agent_online`` are added.
+        mailbox: its queue, with policy ``overflow_close``.
+        last_event_id: what the reader handed back, if anything.
+        since: without that, the number of the last agent's event that the reader is known to have.  None: all.
+        present_first: show the present state before what was missed, as the contract wants it for agents.
+        channel_id: of an agent's socket, see ``Follower``.
+    """
+
+    def __init__(
+        self,
+        hub: Hub,
+        redis: Redis,
+        snapshots: Snapshots,
+        agent_id: str,
+        mailbox: Mailbox,
+        hello: dict[str, object],
+        *,
+        last_event_id: str | None = None,
+        since: int | None = None,
+        present_first: bool = False,
+        channel_id: str | None = None,
+    ) -> None:
+        self._hub = hub
+        self._redis = redis
+        self._snapshots = snapshots
+        self._hello = hello
+        self._last_event_id = last_event_id
+        self._since = since
+        self._present_first = present_first
+        self._channel_id = channel_id
+        self._agent_key = keys.agent_stream(agent_id)
+        self._own: Subscription | None = None
+        self._around: Subscription | None = None
+        self._around_key: str | None = None
+        self.agent_id = agent_id
+        self.mailbox = mailbox
+        self.follower = Follower(agent_id, Position(None, BEFORE_FIRST, 0), channel_id)
+
+    async def events(self) -> AsyncIterator[list[Followed]]:
+        """What to send, a list at a time, for ever.  Use ``contextlib.aclosing``.
+
+        Raises:
+            Overflowed, Closed: see ``streaming.mailbox``.
+            HubUnavailable, RedisError: Redis is away; the reader should come back.
+        """
+        self._own = self._hub.subscribe(self._agent_key, self.mailbox.put)
+        try:
+            await self._own.ready()
+            async for followed in self._beginning():
+                yield followed
+            while True:
+                yield await self._live()
+        finally:
+            self._own.close()
+            self._leave_chunk()
+
+    # -- the beginning --
+
+    async def _beginning(self) -> AsyncIterator[list[Followed]]:
+        position = Position.parse(self._last_event_id) if self._last_event_id is not None else None
+        since = position.agent_seq if position is not None else self._since
+        record = await read_agent(self._redis, self.agent_id, since)
+        useless = (self._last_event_id is not None and position is None) or record.missed is None
+        fields = {**self._hello, "chunk_id": record.chunk_id, "agent_online": record.chunk_id is not None}
+        yield [(notice("session_ready", fields, now_ms()), None)]
+        if position is not None and not useless and not self._present_first:
+            try:
+                async for followed in self._resume(position, record):
+                    yield followed
+                return
+            except Unreplayable:
+                useless = True
+        elif position is not None and not useless and await self._agent_resumes(position, record):
+            async for followed in self._settled():
+                yield followed
+            return
+        start = since if since is not None and record.missed is not None else record.seq
+        async for followed in self._afresh(record, start, "unknown_event_id" if useless else None):
+            yield followed
+
+    async def _afresh(self, record: AgentRecord, since: int, reason: str | None) -> AsyncIterator[list[Followed]]:
+        """The present state, then the agent's events after ``since`` that are at hand."""
+        missed = [event for event in record.missed or () if event.id[0] > since]
+        self._begin(Position(record.chunk_id, BEFORE_FIRST, since))
+        if record.chunk_id is not None:
+            await self._show_present(record.chunk_id, reason)
+        elif reason is not None:
+            self.follower.say(resync_required(None, reason))
+        self.follower.agent_events(missed)
+        async for followed in self._settled():
+            yield followed
+
+    async def _resume(self, position: Position, record: AgentRecord) -> AsyncIterator[list[Followed]]:
+        """Go on exactly where the reader was, over all the moves that it has missed.
+
+        Raises:
+            Unreplayable: the chunk's stream no longer holds what followed; nothing has been yielded yet.
+        """
+        missed = record.missed or []
+        moves = effective_moves(position.chunk_id, missed)
+        shown_until, move = moves[0] if moves else (len(missed), None)
+        self._begin(position, record.last_seen)
+        if position.chunk_id is not None and position.at != BEFORE_FIRST:
+            # The agent's own events first ("results first"), then its surroundings up to its move.
+            self.follower.agent_events(missed[:shown_until])
+            begun = False
+            try:
+                async for page in self._surroundings(position.chunk_id, position.at, move):
+                    for entry in page:
+                        self.follower.chunk_event(entry)
+                    begun = True
+                    yield self.follower.take()
+            except Unreplayable:
+                if not begun:
+                    raise
+                yield await self._start_over(Resync(keys.chunk_stream(position.chunk_id)))
+                return
+            missed = missed[shown_until:]
+        self.follower.agent_events(missed)
+        async for followed in self._settled():
+            yield followed
+
+    async def _surroundings(
+        self, chunk_id: str, since: StreamId, move: Move | None
+    ) -> AsyncIterator[list[SharedEvent]]:
+        """The chunk's entries after ``since``, up to the tick of ``move``; without one, followed live from then on."""
+        upto: StreamId | None = (move.tick, 2**53) if move is not None else None
+        if move is None:
+            await self._enter_chunk(chunk_id)
+        async for page in replay(self._redis, keys.chunk_stream(chunk_id), since, upto):
+            yield [entry for entry in page if isinstance(entry, SharedEvent)]
+
+    async def _agent_resumes(self, position: Position, record: AgentRecord) -> bool:
+        """An agent that still is where it was: static, the first delta that it missed, its own events, the others.
+
+        False: it can't be done exactly, and nothing has been shown.
+        """
+        missed = record.missed or []
+        chunk_id = position.chunk_id
+        if chunk_id is None or position.at == BEFORE_FIRST or effective_moves(chunk_id, missed):
+            return False
+        try:
+            entries = [e async for page in self._surroundings(chunk_id, position.at, None) for e in page]
+            snapshot = await self._snapshots.get(chunk_id, entries[-1].id if entries else position.at)
+            if snapshot is not None and not entries and snapshot.at != position.at:
+                entries = [e async for page in self._surroundings(chunk_id, position.at, None) for e in page]
+        except Unreplayable:
+            snapshot = None
+        if snapshot is None:
+            self._leave_chunk()
+            return False
+        self._begin(position)
+        # Nothing missed: the last delta once more, under the id that the agent has seen already.
+        self.follower.present(snapshot.static, entries[0] if entries else snapshot.latest)
+        self.follower.agent_events(missed)
+        for entry in entries[1:]:
+            self.follower.chunk_event(entry)
+        return True
+
+    def _begin(self, position: Position, last_seen: PrivateEvent | None = None) -> None:
+        self.follower = Follower(self.agent_id, position, self._channel_id)
+        if last_seen is not None:
+            tick = last_seen.fields().get("tick")
+            self.follower.arrival_tick = tick if isinstance(tick, int) else None
+
+    # -- living --
+
+    async def _live(self) -> list[Followed]:
+        items = await self.mailbox.take() or []
+        follower = self.follower
+        was_online = follower.online
+        out: list[Followed] = []
+        for item in items:
+            if isinstance(item, SharedEvent):
+                follower.chunk_event(item)
+            elif isinstance(item, PrivateEvent):
+                follower.agent_event(item)
+                if follower.arriving_at is not None and not follower.arrival_read:
+                    out += [entry async for some in self._settled() for entry in some]
+            elif item.key in (self._agent_key, self._around_key):
+                out += follower.take()
+                out += await self._start_over(item)
+                follower = self.follower
+        if follower.lost:
+            out += follower.take()
+            out += await self._start_over(Resync(self._around_key or ""))
+            follower = self.follower
+        if was_online and not follower.online:
+            self._leave_chunk()
+        if self.mailbox.heartbeat_due or was_online != follower.online:
+            self.mailbox.heartbeat_due = False
+            follower.say(self._heartbeat())
+        return out + follower.take()
+
+    def _heartbeat(self) -> SharedEvent:
+        follower = self.follower
+        fields: dict[str, object] = {
+            "agent_id": self.agent_id,
+            "chunk_id": follower.chunk_id,
+            "tick": follower.at[0],
+            "agent_online": follower.online,
+        }
+        return notice("heartbeat", fields, now_ms())
+
+    async def _start_over(self, lost: Resync) -> list[Followed]:
+        """Entries are gone for good: say so and show the present.  The agent's own events go on where they were."""
+        since = None if lost.key == self._agent_key else self.follower.seq
+        record = await read_agent(self._redis, self.agent_id, since)
+        start = record.seq if since is None or record.missed is None else since
+        return [entry async for some in self._afresh(record, start, "history_lost") for entry in some]
+
+    async def _settled(self) -> AsyncIterator[list[Followed]]:
+        """Read every chunk that the follower has come to, until it waits for nothing but live entries."""
+        yield self.follower.take()
+        while (chunk_id := self.follower.arriving_at) is not None and not self.follower.arrival_read:
+            await self._enter_chunk(chunk_id)
+            static, deltas = await self._read_arrival(chunk_id)
+            self.follower.arrived(static, deltas)
+            yield self.follower.take()
+        if not self.follower.online:
+            self._leave_chunk()
+
+    # -- the chunk around the agent --
+
+    async def _enter_chunk(self, chunk_id: str) -> None:
+        key = keys.chunk_stream(chunk_id)
+        if self._around_key != key:
+            self._leave_chunk()
+            self._around_key = key
+            self._around = self._hub.subscribe(key, self.mailbox.put)
+        if self._around is not None:
+            await self._around.ready()
+
+    def _leave_chunk(self) -> None:
+        around, self._around = self._around, None
+        key, self._around_key = self._around_key, None
+        if around is not None:
+            around.close()
+        if key is not None:
+            self.mailbox.unsubscribed(key)
+
+    async def _show_present(self, chunk_id: str, reason: str | None) -> None:
+        await self._enter_chunk(chunk_id)
+        head = self._around.head if self._around is not None else None
+        snapshot = await self._snapshots.get(chunk_id, head)
+        if reason is not None:
+            self.follower.say(resync_required(chunk_id, reason))
+        if snapshot is not None:
+            self.follower.present(snapshot.static, snapshot.latest)
+
+    async def _read_arrival(self, chunk_id: str) -> tuple[SharedEvent | None, list[SharedEvent]]:
+        """The chunk's static, and its deltas since about the agent's arrival, oldest first."""
+        stream, tick = keys.chunk_stream(chunk_id), self.follower.arrival_tick
+        pipe = self._redis.pipeline(transaction=True)
+        pipe.get(keys.chunk_static(chunk_id))
+        pipe.xrevrange(stream, "+", "-", count=1)
+        if tick is not None:
+            pipe.xrange(stream, f"{max(0, tick - ARRIVAL_SLACK_TICKS)}-0", "+", count=ARRIVAL_DELTAS)
+        static, newest, *since = await pipe.execute()
+        if static is None:
+            return None, []
+        deltas = _shared(stream, since[0] if since else [])
+        for delta in _shared(stream, newest):
+            if not deltas or deltas[-1].id < delta.id:
+                # A clock far behind, or more deltas than were read: the newest shows where the agent is now.
+                deltas.append(delta)
+        return SharedEvent("chunk_static", static, now_ms()), deltas
+
+
+def _shared(stream: str, answer: list[Any]) -> list[SharedEvent]:
+    found = []
+    for id_, fields in answer:
+        try:
+            entry = from_stream(stream, id_, fields[b"m"])
+        except (BadEntry, KeyError):
+            continue
+        if isinstance(entry, SharedEvent):
+            found.append(entry)
+    return found

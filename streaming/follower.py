@@ -1,0 +1,240 @@
+"""Following one agent from chunk to chunk: what is shown of its two streams, in which order.  No I/O.
+
+An agent's own stream says what happened to it; the stream of the chunk where it is shows its surroundings.
+``Follower`` merges them.  When the agent goes to another chunk it shows the transition, then that chunk's static,
+then its first delta with the agent in it, and nothing of the old chunk any more (contract: "What the world shows").
+The agent's events keep their order, each is shown once, and every one of them comes with a position to resume from.
+
+The shell (``streaming/follow.py``) feeds ``agent_event`` and ``chunk_event``, and, whenever ``arriving_at`` names a
+chunk that it has not read yet, reads it and calls ``arrived``.  ``take`` hands over what is to be sent.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import orjson
+
+from streaming.cursor import Position, position_event_id
+from streaming.entry import BEFORE_FIRST, INTERNAL_KINDS, Event, EventId, PrivateEvent, SharedEvent, StreamId, chunk_of
+
+#: Agent's events held back while its arrival in a chunk is awaited; beyond it they are shown without waiting.
+MAX_HELD: Final = 64
+
+MOVES: Final = INTERNAL_KINDS | {"chunk_transition"}
+
+#: An event and the id under which it can be resumed from; None for what is not replayed.
+Followed = tuple[Event, EventId | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """The agent has come to ``chunk_id`` (None: out of the world) at ``tick``."""
+
+    chunk_id: str | None
+    tick: int
+
+
+def move_of(event: PrivateEvent) -> Move | None:
+    """Where an agent's event takes it, or None if it leaves it where it is."""
+    if event.kind not in MOVES:
+        return None
+    fields = event.fields()
+    tick = fields.get("tick")
+    at = tick if isinstance(tick, int) else 0
+    if event.kind == "agent_removed":
+        return Move(None, at)
+    to = fields.get("to_chunk_id" if event.kind == "chunk_transition" else "chunk_id")
+    return Move(str(to), at)
+
+
+def effective_moves(chunk_id: str | None, events: Iterable[PrivateEvent]) -> list[tuple[int, Move]]:
+    """The moves among ``events`` that change what is shown, for one who shows ``chunk_id``, with their indices.
+
+    An agent that was taken out and placed again where it was has not moved; a transition always counts.
+    """
+    moves = [(index, event, move) for index, event in enumerate(events) if (move := move_of(event)) is not None]
+    found: list[tuple[int, Move]] = []
+    here = chunk_id
+    for place, (index, event, move) in enumerate(moves):
+        if move.chunk_id is None and place + 1 < len(moves):
+            continue
+        if event.kind == "chunk_transition" or move.chunk_id != here:
+            found.append((index, move))
+            here = move.chunk_id
+    return found
+
+
+def shows(delta: SharedEvent, agent_id: str) -> bool:
+    """Whether a delta has the agent among those that stand in the chunk."""
+    if agent_id.encode() not in delta.payload:
+        return False
+    agents = orjson.loads(delta.payload).get("agents", ())
+    return any(agent.get("id") == agent_id for agent in agents)
+
+
+class Follower:
+    """See the module.
+
+    Args:
+        position: what the reader has seen.  With ``at`` 0-0 in a chunk, the arrival there is still to be shown.
+        channel_id: of an agent's socket: challenges of its other channels, which it could not answer, are left out.
+    """
+
+    def __init__(self, agent_id: str, position: Position, channel_id: str | None = None) -> None:
+        self.agent_id = agent_id
+        self.chunk_id = position.chunk_id
+        self.at: StreamId = position.at
+        self.seq = position.agent_seq
+        #: The agent's last move, as far as known: the tick from which on the chunk may show it.
+        self.arrival_tick: int | None = None
+        #: A chunk of which nothing is shown yet, and whether ``arrived`` was called for it.
+        self.arriving_at = position.chunk_id if position.at == BEFORE_FIRST else None
+        self.arrival_read = False
+        #: Entries of the chunk were missed for good: the shell must resync.
+        self.lost = False
+        self._channel = None if channel_id is None else f'"channel_id":"{channel_id}"'.encode()
+        self._waiting: deque[PrivateEvent] = deque()
+        #: The delta that was shown as the present; of its chunk nothing older is shown after it.
+        self._floor: SharedEvent | None = None
+        self._out: list[Followed] = []
+
+    # -- what has been shown --
+
+    @property
+    def position(self) -> Position:
+        return Position(self.chunk_id, self.at, self.seq)
+
+    @property
+    def online(self) -> bool:
+        return self.chunk_id is not None
+
+    def take(self) -> list[Followed]:
+        """What is to be sent, in order; forgotten here."""
+        out, self._out = self._out, []
+        return out
+
+    # -- what arrives --
+
+    def agent_event(self, event: PrivateEvent) -> None:
+        """An event of the agent's stream, in order; known ones are ignored."""
+        newest = self._waiting[-1].id[0] if self._waiting else self.seq
+        if event.id[0] <= newest:
+            return
+        self._waiting.append(event)
+        self._advance()
+
+    def agent_events(self, events: Iterable[PrivateEvent]) -> None:
+        """Several at once: each is shown in the light of the moves that follow it."""
+        newest = self._waiting[-1].id[0] if self._waiting else self.seq
+        self._waiting.extend(event for event in events if event.id[0] > newest)
+        self._advance()
+
+    def chunk_event(self, event: SharedEvent) -> None:
+        """An entry of a chunk's stream; what is not of the present chunk, or known, is ignored."""
+        if event.id <= self.at or self.chunk_id is None or chunk_of(event) != self.chunk_id:
+            return
+        if event.kind != "chunk_delta":
+            return
+        if self.arriving_at is not None:
+            if not self.arrival_read or not shows(event, self.agent_id):
+                return
+            self._show_delta(event)
+            self.arriving_at = None
+            self._advance()
+        elif event.prev > self.at and self.at != BEFORE_FIRST:
+            self.lost = True
+        else:
+            self._show_delta(event)
+
+    def arrived(self, static: SharedEvent | None, deltas: Sequence[SharedEvent]) -> None:
+        """The static of ``arriving_at`` and its entries since the agent came, oldest first.
+
+        ``static`` None: the chunk is gone again, the agent too.
+        """
+        assert self.arriving_at is not None
+        self.arrival_read = True
+        if static is not None:
+            self._out.append((static, None))
+        for delta in self._since_arrival(deltas):
+            self._show_delta(delta)
+            self.arriving_at = None
+        self._advance()
+
+    def present(self, static: SharedEvent, latest: SharedEvent | None) -> None:
+        """Show the present state of the chunk, from which everything goes on."""
+        self._out.append((static, None))
+        self.arriving_at = None
+        self.lost = False
+        self.at = BEFORE_FIRST
+        if latest is not None:
+            self._show_delta(latest)
+            self._floor = latest
+
+    def say(self, event: SharedEvent) -> None:
+        """Send something of the gateway's own."""
+        self._out.append((event, None))
+
+    # -- inside --
+
+    def _since_arrival(self, deltas: Sequence[SharedEvent]) -> list[SharedEvent]:
+        """The deltas of this visit: from the first of the last unbroken row that shows the agent, to its next move.
+
+        A row is broken by the delta of its leaving, so an earlier visit is not taken for this one.
+        """
+        leaving = next((move.tick for _, move in effective_moves(self.chunk_id, self._waiting)), None)
+        floor = self._floor
+        if floor is not None and chunk_of(floor) == self.chunk_id and floor.id[0] >= (self.arrival_tick or 0):
+            # A missed visit to the chunk that was shown first, as it is now: the tick must not go back.
+            return [floor, *(delta for delta in deltas if delta.id > floor.id and leaving is None)]
+        visible = [
+            delta for delta in deltas if delta.kind == "chunk_delta" and (leaving is None or delta.id[0] <= leaving)
+        ]
+        last = next((i for i in reversed(range(len(visible))) if shows(visible[i], self.agent_id)), None)
+        if last is None:
+            return []
+        if last < len(visible) - 1 and visible[last].id[0] < (self.arrival_tick or 0):
+            return []  # it has left since, before this arrival
+        first = last
+        while first > 0 and shows(visible[first - 1], self.agent_id):
+            first -= 1
+        return visible[first:]
+
+    def _show_delta(self, event: SharedEvent) -> None:
+        self.at = event.id
+        self._out.append((event, position_event_id(self.chunk_id, event.id, self.seq)))
+
+    def _advance(self) -> None:
+        """Show the waiting events of the agent, as far as nothing must come before them."""
+        while self._waiting:
+            moves = effective_moves(self.chunk_id, self._waiting)
+            if self.arriving_at is not None:
+                if not self.arrival_read:
+                    return
+                if not moves and len(self._waiting) <= MAX_HELD:
+                    return  # the static and the delta come first
+            first, move = moves[0] if moves else (len(self._waiting), None)
+            for _ in range(first):
+                self._show_event(self._waiting.popleft())
+            if move is not None:
+                self._go(self._waiting.popleft(), move)
+
+    def _show_event(self, event: PrivateEvent) -> None:
+        self.seq = event.id[0]
+        if event.kind in INTERNAL_KINDS:
+            return
+        if self._channel is not None and event.kind == "command_challenge" and self._channel not in event.payload:
+            return
+        self._out.append((event, position_event_id(self.chunk_id, self.at, self.seq)))
+
+    def _go(self, event: PrivateEvent, move: Move) -> None:
+        self.chunk_id = move.chunk_id
+        self.at = BEFORE_FIRST
+        self.arrival_tick = move.tick
+        self.arriving_at = move.chunk_id
+        self.arrival_read = False
+        self.lost = False
+        self._show_event(event)
