@@ -158,6 +158,10 @@ class Agent:
             queue.end(None if type(error) is AgentClosed else error)
         self._changed.set()
 
+    def drop_connection(self) -> None:
+        """Cut the present connection as a bad line would, for trying what happens then; it reconnects by itself."""
+        self._link.abort()
+
     # -- acting -------------------------------------------------------------------------------------------------------
 
     async def move_to(self, x: int, y: int) -> Completed:

@@ -9,6 +9,7 @@ import typer
 
 from client.cli_account import key_app, session, signup
 from client.cli_play import play, say, watch
+from client.cli_scenario import scenario
 
 __all__ = ["app"]
 
@@ -22,7 +23,7 @@ app = typer.Typer(
     help="Play in a chunk world and watch it.",
     epilog=EXIT_CODES,
 )
-for command in (signup, session, play, say, watch):
+for command in (signup, session, play, say, watch, scenario):
     app.command(epilog=EXIT_CODES)(command)
 app.add_typer(key_app, name="key", epilog=EXIT_CODES)
 

@@ -90,6 +90,11 @@ class Link:
             with contextlib.suppress(ConnectionClosed):
                 await self._socket.send(frame)
 
+    def abort(self) -> None:
+        """Cut the socket, if there is one, without a word to the peer."""
+        if self._socket is not None:
+            self._socket.transport.abort()
+
     async def run(self) -> None:
         """Stay connected.
 

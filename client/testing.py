@@ -1,0 +1,30 @@
+"""Fixtures for tests of agents: a running world. Needs pytest.
+
+    from client.testing import world
+
+    async def test_my_agent(world):
+        async with world.agent() as me:
+            await me.move_to(25, 30)
+
+Or once for a whole suite, in its ``conftest.py``: ``pytest_plugins = ["client.testing"]``. The world is started once
+per session (``chunkcrawl up``, some seconds) and is empty but for the agents of the tests. With
+``CHUNKCRAWL_TEST_BASE`` set, the server at that address is used and none is started.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+
+import pytest
+
+from client.embedded import EmbeddedWorld
+
+__all__ = ["EmbeddedWorld", "world"]
+
+
+@pytest.fixture(scope="session")
+def world() -> Iterator[EmbeddedWorld]:
+    """A running world, see ``EmbeddedWorld``: ``world.base``, ``world.key``, ``world.new_key()``, ``world.agent()``."""
+    with EmbeddedWorld(base=os.environ.get("CHUNKCRAWL_TEST_BASE")) as running:
+        yield running
