@@ -95,7 +95,7 @@ FILL = [
     " FROM generate_series(1, 10000) n",
     "INSERT INTO runs (run_id, seed) SELECT 'run_' || n, n FROM generate_series(1, 100) n",
     "INSERT INTO event_logs (at, entry_id, run_id, tick, kind, payload)"
-    " SELECT now() - n * interval '1 hour', n || '-0', 'run_1', n, 'chat', jsonb_build_object('text', '\u00e9 \U0001f600')"
+    " SELECT now() - n * interval '1 hour', n || '-0', 'run_1', n, 'chat', jsonb_build_object('text', '\U0001f600')"
     " FROM generate_series(1, 10000) n",
     "INSERT INTO snapshots (run_id, chunk_id, tick, state) SELECT 'run_1', 'chunk-' || n, n, '{}'::jsonb"
     " FROM generate_series(1, 10000) n",
