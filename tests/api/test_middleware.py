@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -71,6 +72,7 @@ async def exchange(
 ) -> list[Message]:
     """What the app says to one request or WebSocket handshake, by the ASGI specification."""
     said: list[Message] = []
+    messages: list[Message] = [{"type": "websocket.connect" if kind == "websocket" else "http.request"}]
     scope = {
         "type": kind,
         "method": "GET",
@@ -83,7 +85,10 @@ async def exchange(
     }
 
     async def receive() -> Message:
-        return {"type": "websocket.connect"} if kind == "websocket" else {"type": "http.request", "body": b""}
+        if messages:
+            return messages.pop()
+        await asyncio.Event().wait()  # the client stays
+        raise AssertionError
 
     async def send(message: Message) -> None:
         said.append(message)
