@@ -91,6 +91,15 @@ class Settings(BaseSettings):
     tick_hz: int = Field(5, ge=1, le=20, description="Ticks a second.")
     late_ticks_max: int = Field(5, ge=1, description="Late ticks run back to back; beyond, numbers are skipped.")
     spawn_chunk_capacity: int = Field(64, ge=1, description="Agents in a chunk from which on nobody spawns there.")
+    harvest_ticks_per_unit: int = Field(5, ge=1, description="Ticks to harvest one unit of gold.")
+    regen_ticks: int = Field(300, ge=0, description="Ticks after which an emptied node is full again; 0: never.")
+    gold_nodes_min: int = Field(3, ge=0, le=64, description="Gold nodes of a chunk, at least.")
+    gold_nodes_max: int = Field(6, ge=0, le=64, description="Gold nodes of a chunk, at most.")
+    gold_per_node_min: int = Field(5, ge=1, description="Units of a full gold node, at least.")
+    gold_per_node_max: int = Field(20, ge=1, description="Units of a full gold node, at most.")
+    record_dir: str = Field(
+        "", description="Directory for recordings of what each shard is told (`chunkcrawl replay`); empty: none."
+    )
     collect_idle_s: int = Field(60, ge=1, description="Idle seconds of an empty chunk before it is removed.")
     grace_s: int = Field(30, ge=0, description="Seconds an agent stays in the world without a connection.")
 
@@ -147,6 +156,10 @@ class Settings(BaseSettings):
             wrong.append("CHUNKCRAWL_CHALLENGE_RECORD_TTL_S must not be below CHUNKCRAWL_CHALLENGE_TTL_S")
         if self.dead_after_s <= self.heartbeat_s:
             wrong.append("CHUNKCRAWL_DEAD_AFTER_S must be above CHUNKCRAWL_HEARTBEAT_S")
+        if self.gold_nodes_min > self.gold_nodes_max:
+            wrong.append("CHUNKCRAWL_GOLD_NODES_MIN must not be above CHUNKCRAWL_GOLD_NODES_MAX")
+        if self.gold_per_node_min > self.gold_per_node_max:
+            wrong.append("CHUNKCRAWL_GOLD_PER_NODE_MIN must not be above CHUNKCRAWL_GOLD_PER_NODE_MAX")
         if self.is_prod:
             if DEV_SECRET in self.secret_pepper or len(self.secret_pepper) < SECRET_MIN_CHARS:
                 wrong.append(

@@ -11,6 +11,12 @@ def rules_of(settings: Settings) -> Rules:
     """The rules of the game of this installation."""
     return Rules(
         tick_hz=settings.tick_hz,
+        harvest_ticks_per_unit=settings.harvest_ticks_per_unit,
+        regen_ticks=settings.regen_ticks,
+        gold_nodes_min=settings.gold_nodes_min,
+        gold_nodes_max=settings.gold_nodes_max,
+        gold_per_node_min=settings.gold_per_node_min,
+        gold_per_node_max=settings.gold_per_node_max,
         spawn_chunk_capacity=settings.spawn_chunk_capacity,
         collect_idle_ticks=settings.collect_idle_s * settings.tick_hz,
         demo=settings.demo_enabled,
@@ -23,4 +29,5 @@ def shard_config(settings: Settings) -> ShardConfig:
         tick_hz=settings.tick_hz,
         back_to_back_most=settings.late_ticks_max,
         replay_window_ticks=settings.replay_window_ticks,
+        record_dir=settings.record_dir,
     )

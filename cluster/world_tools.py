@@ -22,7 +22,7 @@ app = typer.Typer(help="The world without a server.", rich_markup_mode="markdown
 
 @app.command("show-chunk")
 def show_chunk(
-    number: Annotated[int, typer.Argument(min=0, help="The chunk's number: 7 for chunk-7.")],
+    number: Annotated[int, typer.Argument(min=0, help="The chunk's number: 7 for chunk-7.")] = 1,
     seed: Annotated[
         int | None, typer.Option(min=0, help="The world's seed.", show_default="CHUNKCRAWL_WORLD_SEED")
     ] = None,
@@ -30,7 +30,7 @@ def show_chunk(
 ) -> None:
     """Draw a chunk's terrain, north at the top: `#` wall, `.` floor, `$` gold.
 
-    Example: chunkcrawl show-chunk 7 --seed 42 --entry W
+    Examples: chunkcrawl show-chunk --seed 7; chunkcrawl show-chunk 12 --seed 42 --entry W
     """
     sides = {str(side): side for side in DIRECTIONS}
     if entry is not None and entry.upper() not in sides:

@@ -18,3 +18,4 @@ class ShardConfig:
     presence_interval_s: float = 1.0
     presence_pause_after_stall_s: float = 20.0
     refuse_after_stall_s: float = 1.0
+    record_dir: str = ""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
 from typing import Any, TypeVar
 
 import structlog
@@ -24,6 +25,7 @@ from cluster.shard.handover import Handover
 from cluster.shard.loading import ChunkLoader
 from cluster.shard.neighbors import Neighbors
 from cluster.shard.presence import Presence
+from cluster.shard.recording import Recording
 from cluster.shard.seating import Seating
 from cluster.shard.stats import ShardStats
 from streaming.encode import encode_output
@@ -31,6 +33,7 @@ from streaming.journal import Batch, Journal, ReservationLost
 from world.ids import AgentId, ServerCmdId
 from world.inputs import Decision, Submit
 from world.outputs import NeighborWanted, Output, ReleaseWanted, ReserveWanted
+from world.recording import RecordedWorld
 from world.rules import Rules
 from world.shard import ShardWorld
 
@@ -77,6 +80,7 @@ class ShardRuntime:
         self.neighbors = Neighbors(self)
         self.presence = Presence(self)
         self.handover = Handover(self)
+        self.recording: Recording | None = None
         self._commit_lock = asyncio.Lock()
         self._asked = 0
         self._committed = 0
@@ -127,6 +131,8 @@ class ShardRuntime:
             for task in (*loops, *self.errands):
                 task.cancel()
             await asyncio.gather(*loops, *self.errands, return_exceptions=True)
+            if self.recording is not None:
+                self.recording.close()
 
     async def stop(self) -> None:
         """Commit what is pending and end ``run``."""
@@ -312,12 +318,25 @@ class ShardRuntime:
     # -- state --
 
     async def _load_world(self) -> None:
-        self.world = ShardWorld(self.rules, self.info.seed, self.shard)
+        self.world = self._new_world()
         self.last_ids.clear()
         self.extra.clear()
         self.arrivals.forget()
         self.departures.forget()
         await self.loader.load_owned()
+
+    def _new_world(self) -> ShardWorld:
+        """An empty world; with a recording of what it is told, one file per life and reload."""
+        if self.recording is not None:
+            self.recording.close()
+            self.recording = None
+        if not self.config.record_dir:
+            return ShardWorld(self.rules, self.info.seed, self.shard)
+        name = f"shard-{self.shard}-{self.journal.epoch}-{self.generation}.jsonl"
+        self.recording = Recording(Path(self.config.record_dir) / name)
+        world = RecordedWorld(self.rules, self.info.seed, self.shard, self.recording.write)
+        self.recording.closing = world.close
+        return world
 
     async def reload(self) -> None:
         """Go back to the last commit: what has been applied since is forgotten."""

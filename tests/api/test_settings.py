@@ -142,10 +142,10 @@ def test_every_setting_is_described() -> None:
 
 
 def test_table_replaces_what_stands_between_its_marks() -> None:
-    text = with_table(f"before\n{BEGIN}\nold\n{END}\nafter\n")
+    text = with_table(f"before\n{BEGIN}\nstale line\n{END}\nafter\n")
     assert text.startswith(f"before\n{BEGIN}\n\n| variable |")
     assert text.endswith(f"|\n\n{END}\nafter\n")
-    assert "old" not in text
+    assert "stale line" not in text
     assert "| `CHUNKCRAWL_PORT` | `8000` |" in settings_table()
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from redis.asyncio import Redis
@@ -13,7 +15,16 @@ from cluster.shard.config import ShardConfig
 from streaming import keys
 from streaming.journal import Journal
 from tests.cluster.worlds import Player, newest_delta, player, settled, until
+from world.recording import Verdict, verify
 from world.rules import Rules
+
+
+def verify_only_file(directory: Path) -> Verdict:
+    """Run the one recording of a directory again."""
+    [path] = directory.iterdir()
+    with path.open() as lines:
+        return verify(lines)
+
 
 FAST = ShardConfig(tick_hz=50.0, presence_pause_after_stall_s=0.2, presence_interval_s=0.1)
 
@@ -217,3 +228,17 @@ async def test_redis_away_for_a_while_holds_the_world_still(redis: Redis) -> Non
         assert result["status"] == "completed"
         assert len(await agent.events("command_result")) == 1
         assert await settled(world, [agent]) == []
+
+
+async def test_what_a_shard_was_told_can_be_run_again_to_the_same_bytes(redis: Redis, tmp_path: Path) -> None:
+    config = replace(FAST, record_dir=str(tmp_path))
+    async with LocalWorld(redis, shards=1, seed=1, rules=Rules(demo=False), config=config) as world:
+        agent = await player(world, "a")
+        await agent.move(25, 30)
+        await agent.move(49, 24)
+        await world.shards.runtimes[0].stop()
+        await asyncio.wait([world._tasks[0]])
+    verdict = verify_only_file(tmp_path)
+    assert verdict.same
+    assert verdict.complete
+    assert verdict.takes > 20
