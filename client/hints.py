@@ -1,0 +1,43 @@
+"""What to do about a refusal: one sentence for each reason code, with what the mirror knows filled in. Pure."""
+
+from __future__ import annotations
+
+from client.errors import Blocked, ChunkcrawlError, CommandRefused
+from client.mirror import Mirror
+
+__all__ = ["HINTS", "hint_for"]
+
+HINTS = {
+    "busy": "Another command of this agent is still running; wait for it, then try again.",
+    "rate_limited": "Too fast: one chat message per 2 s. If it lasts, this agent is muted; do something else.",
+    "out_of_bounds": "x and y must be 0..49, local to the present chunk.",
+    "unreachable": "That cell is a wall or no free path leads there; choose a floor cell from observe.",
+    "invalid_cmd": "The command is malformed; a text has 1..200 characters on one line.",
+    "node_not_found": "There is no such node in this chunk; take a node_id from observe.",
+    "too_far": "Stand on a cell beside the node first.",
+    "depleted": "That node is empty; it grows back in time. Try another one.",
+    "auth_failed": "The server did not take the signature; try once more.",
+    "expired_challenge": "The answer came too late; try once more.",
+    "blocked": "Somebody stands there; you are where you were stopped. Go around, or wait a moment.",
+    "interrupted_by_new_command": "Your own next command ended it; what was taken is yours.",
+    "outcome_unknown": "The connection broke; call observe to see what happened before you repeat it.",
+    "taken_over": "Another client plays this agent now; this one is out.",
+    "server_unreachable": "There is no connection at the moment; it is being tried again. Wait and observe.",
+}
+
+
+def hint_for(error: ChunkcrawlError, mirror: Mirror) -> str:
+    """The remedy for an error, empty when none is known."""
+    parts = [HINTS.get(error.reason, "")]
+    if error.reason in ("too_far", "node_not_found", "depleted"):
+        found = mirror.nearest_gold()
+        if found is not None:
+            node, cell = found
+            parts.append(f"Nearest with gold: {node.node_id}, stand at {cell[0]},{cell[1]}.")
+    if isinstance(error, Blocked) and error.blocked_at is not None:
+        parts.append(
+            f"Blocked at {error.blocked_at[0]},{error.blocked_at[1]} by {error.blocker.get('id', 'somebody')}."
+        )
+    if isinstance(error, CommandRefused) and error.retry_after_ms is not None:
+        parts.append(f"Try again in {error.retry_after_ms} ms.")
+    return " ".join(part for part in parts if part)
