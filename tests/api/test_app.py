@@ -13,6 +13,7 @@ import schemathesis
 import uvicorn
 from hypothesis import HealthCheck, given, settings
 from schemathesis.core.transport import Response
+from schemathesis.generation import GenerationMode
 from schemathesis.specs.openapi import checks
 
 from api.app import create_app
@@ -92,9 +93,19 @@ def _scheme(case: Any) -> str:
     return next(iter(security[0]), "")
 
 
-@pytest.mark.parametrize("operation", _operations(), ids=lambda operation: operation.label)
-def test_every_answer_is_within_its_schema(operation: Any, served: Served) -> None:
-    @given(case=operation.as_strategy())
+def _cases() -> list[Any]:
+    """Requests within the schema of every operation, and beyond it where there is anything to get wrong."""
+    cases = []
+    for operation in _operations():
+        takes_something = "requestBody" in operation.definition.raw or "parameters" in operation.definition.raw
+        for mode in GenerationMode if takes_something else [GenerationMode.POSITIVE]:
+            cases.append(pytest.param(operation, mode, id=f"{operation.label} {mode.value}"))
+    return cases
+
+
+@pytest.mark.parametrize(("operation", "mode"), _cases())
+def test_every_answer_is_within_its_schema(operation: Any, mode: GenerationMode, served: Served) -> None:
+    @given(case=operation.as_strategy(generation_mode=mode))
     @settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))
     def probe(case: Any) -> None:
         credentials = served.credentials.get(_scheme(case))
