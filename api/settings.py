@@ -125,6 +125,11 @@ class Settings(BaseSettings):
     bad_frames_max: int = Field(20, ge=1, description="Bad frames after which a connection is closed.")
     drain_s: int = Field(15, ge=0, description="Seconds a gateway takes to stop.")
 
+    # what is kept (docs/decisions/0040-event-log-and-snapshots.md)
+    event_log_keep_days: int = Field(14, ge=1, le=3650, description="Days the event log goes back.")
+    snapshot_interval_s: int = Field(60, ge=1, description="Seconds between two snapshots of a chunk that changes.")
+    snapshot_keep_days: int = Field(3, ge=1, le=3650, description="Days the snapshots of chunks go back, thinned.")
+
     @field_validator("cors_origins", "trusted_proxies", mode="before")
     @classmethod
     def _split_commas(cls, value: Any) -> Any:

@@ -146,3 +146,15 @@ class Snapshot(Base):
     tick: Mapped[int] = mapped_column(BigInteger, primary_key=True)
     taken_at: Mapped[datetime] = mapped_column(server_default=NOW)
     state: Mapped[dict[str, Any]]
+
+
+class AgentSnapshot(Base):
+    """The newest record of each agent that was seen, in the world or not: what it owns outlives a lost Redis."""
+
+    __tablename__ = "agent_snapshots"
+
+    agent_id: Mapped[str] = mapped_column(primary_key=True)
+    #: Number of the last event of its stream; an older state never replaces a newer one.
+    seq: Mapped[int] = mapped_column(BigInteger)
+    taken_at: Mapped[datetime] = mapped_column(server_default=NOW)
+    state: Mapped[dict[str, Any]]
