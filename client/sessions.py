@@ -15,6 +15,9 @@ __all__ = ["SessionKeeper"]
 REFRESH_AT = 0.6
 """Share of the lifetime after which a session is refreshed; jitter of a tenth keeps many clients apart."""
 
+REFRESH_AFTER_MIN_S = 0.5
+"""A session that can't be extended any more (its key expires) gets ever shorter; this ends the chase."""
+
 
 class SessionKeeper:
     """Hands out a live session.
@@ -92,7 +95,7 @@ class SessionKeeper:
         """Refresh ``session`` again and again; returns when it is dead. Run it beside the connection that uses it."""
         while True:
             share = REFRESH_AT + 0.1 * self._rng.random()
-            await asyncio.sleep(session.lifetime_s * share)
+            await asyncio.sleep(max(REFRESH_AFTER_MIN_S, session.lifetime_s * share))
             try:
                 session = await self._refreshed(session, session.lifetime_s * (1 - share))
             except ApiError:

@@ -1,0 +1,164 @@
+"""README agent, commands, demo, scenarios and MCP against the real world, as their users start them."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import re
+import secrets
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from client.embedded import EmbeddedWorld
+
+pytestmark = [pytest.mark.ray, pytest.mark.timeout(240)]
+
+ROOT = Path(__file__).parents[2]
+
+
+def environment(world: EmbeddedWorld, config: Path, *, key: bool = True) -> dict[str, str]:
+    own = {"CHUNKCRAWL_BASE": world.base, "CHUNKCRAWL_CONFIG_DIR": str(config)}
+    return os.environ | own | ({"CHUNKCRAWL_API_KEY": world.key} if key else {})
+
+
+def run(
+    world: EmbeddedWorld, config: Path, *arguments: str, key: bool = True, stdin: str = ""
+) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "client.cli", *arguments],
+        env=environment(world, config, key=key),
+        input=stdin,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        cwd=ROOT,
+    )
+
+
+def test_the_readmes_agent_runs_as_it_stands(world: EmbeddedWorld) -> None:
+    readme = re.search(r"## Play in it\n\n```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+    example = (ROOT / "examples" / "first_agent.py").read_text()
+    assert readme
+    assert example.endswith(readme[1])
+    mine = example.replace("http://127.0.0.1:8000", world.base).replace("me@", f"me-{secrets.token_hex(4)}@")
+    mine = mine.replace('"scout-1"', f'"scout-{secrets.token_hex(4)}"')
+    done = subprocess.run([sys.executable, "-c", mine], capture_output=True, text=True, timeout=60, cwd=ROOT)
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.splitlines()
+    assert lines[0] == "chunk-0 (25, 30)"
+    assert re.fullmatch(r"chunk-[1-9]\d* \(25, 0\)", lines[-1])
+
+
+def test_from_signup_to_talking(world: EmbeddedWorld, tmp_path: Path) -> None:
+    email = f"cli-{secrets.token_hex(4)}@example.com"
+    signed_up = run(world, tmp_path, "signup", "--email", email, "--password-stdin", key=False, stdin="long enough\n")
+    assert signed_up.returncode == 0, signed_up.stderr
+    assert run(world, tmp_path, "key", "create", "--label", "test", key=False).returncode == 0
+    name = f"cli-{secrets.token_hex(4)}"
+    said = run(world, tmp_path, "say", name, "hello", "--json", key=False)
+    assert said.returncode == 0, said.stderr
+    assert json.loads(said.stdout)["chunk_id"]
+    assert run(world, tmp_path, "say", name, " ", key=False).returncode == 1
+    assert run(world, tmp_path, "session", "--role", "agent", "--agent", name, key=False).stdout.startswith("sess_")
+    listed = [json.loads(line) for line in run(world, tmp_path, "key", "list", "--json", key=False).stdout.splitlines()]
+    assert [key["label"] for key in listed] == ["test"]
+
+
+def test_watching_prints_the_stream(world: EmbeddedWorld, tmp_path: Path) -> None:
+    watched = run(world, tmp_path, "watch", "demo", "--json", "--seconds", "3")
+    assert watched.returncode == 0, watched.stderr
+    kinds = [json.loads(line)["type"] for line in watched.stdout.splitlines()]
+    assert kinds[:3] == ["session_ready", "chunk_static", "chunk_delta"]
+    assert run(world, tmp_path, "watch", "chunk-999999", "--json").returncode == 1
+
+
+def test_a_bot_plays_and_its_owner_watches(world: EmbeddedWorld, tmp_path: Path) -> None:
+    name = f"cli-{secrets.token_hex(4)}"
+    playing = subprocess.Popen(
+        [sys.executable, "-m", "client.cli", "play", name, "--bot", "wander", "--seconds", "12", "--json"],
+        env=environment(world, tmp_path),
+        stdout=subprocess.PIPE,
+        text=True,
+        cwd=ROOT,
+    )
+    assert playing.stdout is not None
+    assert json.loads(playing.stdout.readline())
+    owner = run(world, tmp_path, "watch", "--owner", name, "--json", "--seconds", "6")
+    events = [json.loads(line) for line in playing.stdout]
+    assert playing.wait(30) == 0
+    assert owner.returncode == 0, owner.stderr
+    assert "command_result" in {event["type"] for event in events}
+    assert {"session_ready", "chunk_static", "chunk_delta"} <= {
+        json.loads(line)["type"] for line in owner.stdout.splitlines()
+    }
+
+
+def test_the_example_scenario_runs(world: EmbeddedWorld, tmp_path: Path) -> None:
+    done = run(world, tmp_path, "scenario", "examples/leaving_north.yaml")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.splitlines()[-1] == "ok    leaving in the north"
+
+
+@pytest.mark.parametrize("again", [False, True])
+def test_demo_agents_play_and_leave_within_two_seconds(world: EmbeddedWorld, tmp_path: Path, again: bool) -> None:
+    kept = tmp_path / "demo.json"
+    for number in range(2 if again else 1):
+        demo = subprocess.Popen(
+            [sys.executable, "-m", "client.demo", "--base", world.base, "--agents", "4", "--credentials", str(kept)],
+            stderr=subprocess.PIPE,
+            text=True,
+            cwd=ROOT,
+        )
+        watched = run(world, tmp_path, "watch", "demo", "--json", "--seconds", "8")
+        deltas = [json.loads(line) for line in watched.stdout.splitlines()]
+        walkers = {
+            agent["id"]
+            for delta in deltas
+            for agent in delta.get("agents", [])
+            if agent["id"].startswith("demo-walker") and agent["activity_state"] != "idle"
+        }
+        began = time.monotonic()
+        demo.send_signal(signal.SIGTERM)
+        _, errors = demo.communicate(timeout=10)
+        assert demo.returncode == 0, errors
+        assert time.monotonic() - began < 2.0
+        assert len(walkers) >= 2, f"run {number}"
+        assert errors == ""
+    assert kept.stat().st_mode & 0o777 == 0o600
+
+
+async def test_a_model_plays_over_mcp_from_a_process(world: EmbeddedWorld, tmp_path: Path) -> None:
+    mcp = pytest.importorskip("mcp")
+    name = f"mcp-{secrets.token_hex(4)}"
+    server = mcp.StdioServerParameters(
+        command=sys.executable,
+        args=["-m", "client.cli", "mcp", name],
+        env=environment(world, tmp_path),
+        cwd=str(ROOT),
+    )
+    async with asyncio.timeout(60), mcp.Client(mcp.stdio_client(server)) as host:
+        seen = (await host.call_tool("observe", {})).content[0].text
+        assert seen.startswith(f"You are {name} at ")
+        gold = re.search(r"Gold (\S+): stand at (\d+),(\d+)", seen)
+        assert gold
+        x, y = int(gold[2]), int(gold[3])
+        walked = (await host.call_tool("move_to", {"x": x, "y": y})).content[0].text
+        assert walked.startswith(f"You are at {x},{y}")
+        told = (await host.call_tool("move_to", {"x": 50, "y": 0})).content[0].text
+        assert told.startswith("out_of_bounds: ")
+
+
+def test_the_stub_model_finds_gold(world: EmbeddedWorld, tmp_path: Path) -> None:
+    script = [sys.executable, "examples/model_agent.py", "--base", world.base, "--turns", "4"]
+    arguments = ["--agent", f"thinker-{secrets.token_hex(4)}"]
+    env = environment(world, tmp_path) | {"PYTHONPATH": str(ROOT)}
+    done = subprocess.run(script + arguments, env=env, capture_output=True, text=True, timeout=120, cwd=ROOT)
+    assert done.returncode == 0, done.stderr
+    assert '"tool": "harvest"' in done.stdout
+    assert re.search(r"You carry [1-9]\d* gold|is empty now", done.stdout)
