@@ -121,7 +121,15 @@ class EventLog(Base):
     __table_args__ = (
         Index("ix_event_logs_run_id_tick", "run_id", "tick"),
         Index("ix_event_logs_chunk_id_tick", "chunk_id", "tick"),
+        Index("ix_event_logs_chunk_id_at", "chunk_id", "at"),
         Index("ix_event_logs_agent_id_at", "agent_id", "at"),
+        # Who came into a chunk: a crossing is logged under the chunk that was left.
+        Index(
+            "ix_event_logs_arrivals",
+            text("(payload ->> 'to_chunk_id')"),
+            "at",
+            postgresql_where=text("kind = 'crossing'"),
+        ),
         {"postgresql_partition_by": "RANGE (at)"},
     )
 

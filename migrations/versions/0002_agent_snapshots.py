@@ -1,4 +1,4 @@
-"""The newest record of each agent, so that what it owns outlives a lost Redis
+"""The newest record of each agent, so that what it owns outlives a lost Redis; the event log by chunk and time
 
 Revision: 0002, after 0001
 """
@@ -24,7 +24,16 @@ def upgrade() -> None:
         sa.Column("state", JSONB, nullable=False),
         sa.PrimaryKeyConstraint("agent_id", name="pk_agent_snapshots"),
     )
+    op.create_index("ix_event_logs_chunk_id_at", "event_logs", ["chunk_id", "at"])
+    op.create_index(
+        "ix_event_logs_arrivals",
+        "event_logs",
+        [sa.text("(payload ->> 'to_chunk_id')"), "at"],
+        postgresql_where=sa.text("kind = 'crossing'"),
+    )
 
 
 def downgrade() -> None:
+    op.drop_index("ix_event_logs_arrivals", "event_logs")
+    op.drop_index("ix_event_logs_chunk_id_at", "event_logs")
     op.drop_table("agent_snapshots")

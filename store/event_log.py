@@ -1,0 +1,151 @@
+"""The event log: batches written once, read back by agent or chunk.  Its days: ``store.event_log_days``.
+
+An entry's id in ``stream:archive`` (``{ms}-{n}``) holds its time, so id and time together are the key, and writing an
+entry again conflicts with itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+
+from sqlalchemy import BigInteger, ColumnElement, and_, cast, func, select, text
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from store.models import EventLog
+
+EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+#: SQLSTATE class 22, "data exception": this row will be refused for ever.
+BAD_DATA: Final = "22"
+
+INSERT = text(
+    "INSERT INTO event_logs (at, entry_id, run_id, tick, chunk_id, agent_id, kind, payload)"
+    " SELECT at, entry_id, run_id, tick, chunk_id, agent_id, kind, CAST(payload AS jsonb)"
+    " FROM unnest(CAST(:at AS timestamptz[]), CAST(:entry_id AS text[]), CAST(:run_id AS text[]),"
+    " CAST(:tick AS bigint[]), CAST(:chunk_id AS text[]), CAST(:agent_id AS text[]), CAST(:kind AS text[]),"
+    " CAST(:payload AS text[])) AS row (at, entry_id, run_id, tick, chunk_id, agent_id, kind, payload)"
+    " ON CONFLICT DO NOTHING"
+)
+NUMBER = cast(func.split_part(EventLog.entry_id, "-", 2), BigInteger)
+COLUMNS = ("at", "entry_id", "run_id", "tick", "chunk_id", "agent_id", "kind", "payload")
+
+
+@dataclass(frozen=True, slots=True)
+class LogRow:
+    """One fact on its way into the log.  ``payload``: a JSON object as text."""
+
+    entry_id: str
+    run_id: str
+    tick: int
+    chunk_id: str | None
+    agent_id: str | None
+    kind: str
+    payload: str
+
+    @property
+    def at(self) -> datetime:
+        """The time inside ``entry_id``, in UTC."""
+        return time_of(self.entry_id)
+
+
+@dataclass(frozen=True, slots=True)
+class LoggedEvent:
+    """One fact as it is read back."""
+
+    at: datetime
+    entry_id: str
+    run_id: str
+    tick: int
+    chunk_id: str | None
+    agent_id: str | None
+    kind: str
+    payload: Mapping[str, Any]
+
+
+class RowRefused(Exception):
+    """PostgreSQL will never take a row of this batch (a NUL in a text, a number out of range)."""
+
+
+def time_of(entry_id: str) -> datetime:
+    """``1764057600000-3`` -> its time in UTC, exactly (no float in between)."""
+    return EPOCH + timedelta(milliseconds=int(entry_id.partition("-")[0]))
+
+
+def number_of(entry_id: str) -> int:
+    """Which one of its millisecond an entry is."""
+    return int(entry_id.partition("-")[2])
+
+
+async def insert(engine: AsyncEngine, rows: Sequence[LogRow]) -> int:
+    """Write rows in one transaction, those that are there already aside; returns how many were new.
+
+    Raises:
+        RowRefused: nothing was written; tried one by one, all but the bad ones will be.
+        SQLAlchemyError, OSError: the database is away; whether it was written is not known.
+    """
+    columns = {name: [getattr(row, name) for row in rows] for name in COLUMNS}
+    try:
+        async with engine.begin() as connection:
+            answer = await connection.execute(INSERT, columns)
+            return int(answer.rowcount)
+    except DBAPIError as error:
+        if str(getattr(error.orig, "sqlstate", "")).startswith(BAD_DATA):
+            raise RowRefused(str(error.orig)) from None
+        raise
+
+
+async def read(
+    engine: AsyncEngine,
+    *,
+    agent_id: str | None = None,
+    chunk_id: str | None = None,
+    since: datetime | None = None,
+    limit: int = 100,
+) -> list[LoggedEvent]:
+    """The newest ``limit`` facts about an agent or a chunk (arrivals by crossing too), oldest first."""
+    wheres: list[ColumnElement[bool]] = []
+    if agent_id is not None:
+        wheres.append(EventLog.agent_id == agent_id)
+    if chunk_id is not None:
+        # Two queries, each along an index of its own, instead of one that has to look at every crossing.
+        wheres.append(EventLog.chunk_id == chunk_id)
+        wheres.append(and_(EventLog.kind == "crossing", EventLog.payload["to_chunk_id"].astext == chunk_id))
+    found: dict[str, LoggedEvent] = {}
+    async with engine.connect() as connection:
+        for where in wheres:
+            statement = select(*(getattr(EventLog, name) for name in COLUMNS)).where(where)
+            if since is not None:
+                statement = statement.where(EventLog.at >= since)
+            rows = await connection.execute(statement.order_by(EventLog.at.desc(), NUMBER.desc()).limit(limit))
+            found |= {row.entry_id: LoggedEvent(*row) for row in rows}
+    return sorted(found.values(), key=lambda event: (event.at, number_of(event.entry_id)))[-limit:]
+
+
+async def last_entry(engine: AsyncEngine) -> str | None:
+    """The highest entry id of the log; None when it is empty."""
+    async with engine.connect() as connection:
+        newest = await connection.scalar(select(func.max(EventLog.at)))
+        if newest is None:
+            return None
+        names = await connection.scalars(select(EventLog.entry_id).where(EventLog.at == newest))
+        return max(names, key=number_of)
+
+
+BEYOND: Final = (
+    "run_id = :run_id AND (at > :at OR (at = :at AND CAST(split_part(entry_id, '-', 2) AS bigint) > :number))"
+)
+
+
+def beyond(run_id: str, position: str) -> dict[str, Any]:
+    """Parameters of ``BEYOND``: the facts of ``run_id`` after the entry ``position``."""
+    return {"run_id": run_id, "at": time_of(position), "number": number_of(position)}
+
+
+async def cut_after(engine: AsyncEngine, run_id: str, position: str) -> int:
+    """Delete what ``run_id`` logged after ``position``: a restored world knows nothing of it.  Returns how many."""
+    async with engine.begin() as connection:
+        answer = await connection.execute(text(f"DELETE FROM event_logs WHERE {BEYOND}"), beyond(run_id, position))
+        return int(answer.rowcount)
