@@ -93,9 +93,9 @@ class Event:
         self.prev = prev
         #: A chunk's entry has one id for all its spectators; followers make their own (``streaming/cursor.py``).
         self.event_id: EventId | None = None
-        self._ws_tail: str | None = None
+        self._ws_tail: bytes | None = None
         self._sse_tail: bytes | None = None
-        self._ws: tuple[EventId | None, str] | None = None
+        self._ws: tuple[EventId | None, bytes] | None = None
         self._sse: tuple[EventId | None, bytes] | None = None
 
     def __repr__(self) -> str:
@@ -108,23 +108,21 @@ class Event:
 
     # -- for sending --
 
-    def ws_text(self, event_id: EventId | None = None) -> str:
-        """The WebSocket envelope, ``type`` first, ``event_id`` beside it where the event can be replayed.
+    def ws_bytes(self, event_id: EventId | None = None) -> bytes:
+        """The WebSocket envelope as UTF-8, ``type`` first, ``event_id`` beside it where the event can be replayed.
 
-        The text of the last ``event_id`` is kept: all spectators of a chunk ask for the same one.
+        The form for the last ``event_id`` is kept: all spectators of a chunk ask for the same one.
         """
         if self._ws is not None and self._ws[0] == event_id:
             return self._ws[1]
         tail = self._ws_tail
         if tail is None:
             head = f'"trace_id":{_quote(self.trace_id)},"server_ts_ms":{self.ts_ms},"payload":'
-            tail = self._ws_tail = head + self.payload.decode() + "}"
-        if event_id is None:
-            text = f'{{"type":"{self.kind}",{tail}'
-        else:
-            text = f'{{"type":"{self.kind}","event_id":"{event_id}",{tail}'
-        self._ws = (event_id, text)
-        return text
+            tail = self._ws_tail = head.encode() + self.payload + b"}"
+        identified = "" if event_id is None else f'"event_id":"{event_id}",'
+        form = f'{{"type":"{self.kind}",{identified}'.encode() + tail
+        self._ws = (event_id, form)
+        return form
 
     def sse_bytes(self, event_id: EventId | None = None) -> bytes:
         """The event as an SSE block: ``id:`` if given, ``event:``, one flat ``data:`` line, an empty line."""

@@ -6,7 +6,7 @@ reader that falls behind is closed (``streaming.mailbox.Overflowed``) and replay
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from typing import Any, Final
 
 from redis.asyncio import Redis
@@ -70,7 +70,7 @@ class Follow:
         self.mailbox = mailbox
         self.follower = Follower(agent_id, Position(None, BEFORE_FIRST, 0), channel_id)
 
-    async def events(self) -> AsyncIterator[list[Followed]]:
+    async def events(self) -> AsyncGenerator[list[Followed], None]:
         """What to send, a list at a time, for ever.  Use ``contextlib.aclosing``.
 
         Raises:

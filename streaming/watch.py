@@ -7,7 +7,7 @@ stream, is told ``resync_required`` and shown the present state; it never misses
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable
 
 from redis.asyncio import Redis
 
@@ -43,8 +43,9 @@ class Watch:
     """One spectator's view of ``chunk_id``.
 
     Args:
-        last_event_id: what the reader handed back; None for a new reader.
         mailbox: its queue; the registry puts heartbeats and closing into it.
+        hello: fields of ``session_ready``, with which it then begins; ``chunk_id`` is added.
+        last_event_id: what the reader handed back; None for a new reader.
     """
 
     def __init__(
@@ -54,22 +55,23 @@ class Watch:
         snapshots: Snapshots,
         chunk_id: str,
         mailbox: Mailbox,
+        hello: dict[str, object] | None = None,
         last_event_id: str | None = None,
     ) -> None:
         self._hub = hub
         self._redis = redis
         self._snapshots = snapshots
         self._key = keys.chunk_stream(chunk_id)
+        self._hello = hello
         self._last_event_id = last_event_id
         self._subscription: Subscription | None = None
         self.chunk_id = chunk_id
         self.mailbox = mailbox
         self.at: StreamId = BEFORE_FIRST
-        self.resyncs = 0
         self._ended = False
         self._lost = False
 
-    async def events(self) -> AsyncIterator[list[Shown]]:
+    async def events(self) -> AsyncGenerator[list[Shown], None]:
         """What to send, a list at a time; ends after ``chunk_closed``.  Use ``contextlib.aclosing``.
 
         Raises:
@@ -79,6 +81,8 @@ class Watch:
         self._subscription = self._hub.subscribe(self._key, self.mailbox.put)
         try:
             await self._subscription.ready()
+            if self._hello is not None:
+                yield [(notice("session_ready", {**self._hello, "chunk_id": self.chunk_id}, now_ms()), None)]
             if self._last_event_id is None:
                 yield await self._present()
             else:
@@ -151,5 +155,4 @@ class Watch:
         return shown
 
     async def _resync(self, reason: str) -> list[Shown]:
-        self.resyncs += 1
         return [(resync_required(self.chunk_id, reason), None), *await self._present()]

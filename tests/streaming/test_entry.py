@@ -47,12 +47,12 @@ def test_a_message_is_taken_apart() -> None:
     )
     assert chunk_of(entry) == "chunk-0"
     same = from_stream(CHUNK, b"7-1", b"7-0 chunk_delta 1234 tick-7\n" + entry.payload)
-    assert same.ws_text() == entry.ws_text()
+    assert same.ws_bytes() == entry.ws_bytes()
 
 
 def test_ws_envelope_has_type_first_and_the_id_beside_it() -> None:
-    text = shared().ws_text(EventId("chunk-0:7:1"))
-    assert text.startswith('{"type":"chunk_delta","event_id":"chunk-0:7:1",')
+    text = shared().ws_bytes(EventId("chunk-0:7:1"))
+    assert text.startswith(b'{"type":"chunk_delta","event_id":"chunk-0:7:1",')
     assert json.loads(text) == {
         "type": "chunk_delta",
         "event_id": "chunk-0:7:1",
@@ -60,7 +60,7 @@ def test_ws_envelope_has_type_first_and_the_id_beside_it() -> None:
         "server_ts_ms": 1234,
         "payload": {"chunk_id": "chunk-0", "tick": 7},
     }
-    assert "event_id" not in json.loads(shared().ws_text())
+    assert "event_id" not in json.loads(shared().ws_bytes())
 
 
 def sse_fields(block: bytes) -> list[tuple[str, str]]:
@@ -83,7 +83,7 @@ def test_sse_is_flat_and_agent_scoped_events_carry_their_payload_too() -> None:
 
 def test_an_empty_payload_is_still_json() -> None:
     assert json.loads(sse_fields(shared("{}").sse_bytes())[1][1])["type"] == "chunk_delta"
-    assert json.loads(shared("{}").ws_text())["payload"] == {}
+    assert json.loads(shared("{}").ws_bytes())["payload"] == {}
 
 
 def test_odd_line_breaks_in_a_text_tear_nothing() -> None:
@@ -94,15 +94,15 @@ def test_odd_line_breaks_in_a_text_tear_nothing() -> None:
 
 
 def test_a_trace_id_can_not_break_out_of_its_place() -> None:
-    assert json.loads(shared(trace='x","type":"y').ws_text())["trace_id"] == 'x","type":"y'
-    assert json.loads(shared(trace="").ws_text())["trace_id"] == ""
+    assert json.loads(shared(trace='x","type":"y').ws_bytes())["trace_id"] == 'x","type":"y'
+    assert json.loads(shared(trace="").ws_bytes())["trace_id"] == ""
 
 
 def test_wire_forms_are_made_once_for_all_readers() -> None:
     entry, id_ = shared(), EventId("chunk-0:7:1")
-    assert entry.ws_text(id_) is entry.ws_text(EventId("chunk-0:" + "7:1"))
+    assert entry.ws_bytes(id_) is entry.ws_bytes(EventId("chunk-0:" + "7:1"))
     assert entry.sse_bytes(id_) is entry.sse_bytes(id_)
-    assert json.loads(entry.ws_text(EventId("chunk-0:7:1:5")))["event_id"] == "chunk-0:7:1:5"
+    assert json.loads(entry.ws_bytes(EventId("chunk-0:7:1:5")))["event_id"] == "chunk-0:7:1:5"
 
 
 @pytest.mark.parametrize("kind", sorted(PRIVATE_KINDS | {"agent_placed", "session_ready", "nonsense"}))

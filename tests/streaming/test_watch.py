@@ -35,7 +35,7 @@ class Spectator:
     async def watch(self, until: Any = None, *, batches: int = 10**9) -> None:
         """Watch until an event satisfies ``until``, or so many batches came; then drop the connection."""
         self.mailbox = Mailbox(self.capacity)
-        view = Watch(self.hub, self.redis, self.snapshots, self.chunk_id, self.mailbox, self.last_event_id)
+        view = Watch(self.hub, self.redis, self.snapshots, self.chunk_id, self.mailbox, None, self.last_event_id)
         async with asyncio.timeout(DEADLINE_S), aclosing(view.events()) as events:
             async for some in events:
                 for shown in some:

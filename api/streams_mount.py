@@ -1,0 +1,38 @@
+"""Adds event streams and sockets to a gateway's app."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from fastapi import FastAPI
+
+from api import agent_socket, owner, spectate
+from api.services import Services
+from api.streams import Streams
+
+
+def mount(app: FastAPI, services: Services) -> Streams:
+    """Add the endpoints, and let their parts live within the app's life span.
+
+    The returned ``Streams`` (also ``app.state.streams``) is there for ``drain`` before the server stops.
+    """
+    streams = Streams(services.redis, services.batch, services.auth, services.settings)
+    app.state.streams = streams
+    for router in (agent_socket.router, owner.router, spectate.router, spectate.aliased):
+        app.include_router(router)
+    app.include_router(spectate.aliased, prefix="/api", include_in_schema=False)
+    inner = app.router.lifespan_context
+
+    @asynccontextmanager
+    async def life(app_: Any) -> AsyncIterator[Any]:
+        async with inner(app_) as state:
+            streams.start()
+            try:
+                yield state
+            finally:
+                await streams.close()
+
+    app.router.lifespan_context = life
+    return streams
