@@ -20,6 +20,12 @@ from structlog.typing import EventDict, WrappedLogger
 LEVELS: Final = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 FRAMES_SHOWN: Final = 12
 
+#: Below warning these print single frames, headers and whole URLs.
+TALKATIVE: Final = (
+    *("uvicorn", "uvicorn.error", "uvicorn.access", "websockets", "asyncio", "httpx", "httpcore"),
+    *("sqlalchemy", "redis", "sse_starlette"),
+)
+
 #: Field names that must never carry a value, whoever wrote the call.
 SECRET_FIELDS: Final = frozenset(
     {"password", "token", "session_token", "account_token", "api_key", "cmd_secret", "secret", "authorization", "sig"}
@@ -69,10 +75,9 @@ def configure_logging(settings: LogSettings, stream: TextIO | None = None) -> No
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(max(level, LEVELS["warning"]) if settings.is_prod else level)
-    for name in ("uvicorn", "uvicorn.error", "uvicorn.access", "websockets", "asyncio"):
+    for name in TALKATIVE:
         logger = logging.getLogger(name)
         logger.handlers, logger.propagate = [], name != "uvicorn.access"
-        # Below warning these talk about single frames and headers.
         logger.setLevel(max(level, LEVELS["warning"]))
 
 

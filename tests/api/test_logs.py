@@ -1,0 +1,101 @@
+from __future__ import annotations
+
+import io
+import json
+import logging
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+import structlog
+
+from api.logs import configure_logging, described
+
+
+@dataclass
+class LogSettings:
+    is_prod: bool = True
+    log_level: str = "info"
+
+
+@pytest.fixture(autouse=True)
+def put_back() -> Iterator[None]:
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    yield
+    root.handlers[:], root.level = handlers, level
+    structlog.reset_defaults()
+
+
+def configured(**settings: Any) -> io.StringIO:
+    out = io.StringIO()
+    configure_logging(LogSettings(**settings), out)
+    return out
+
+
+def test_prod_writes_json_lines() -> None:
+    out = configured()
+    structlog.get_logger("x").info("challenge_answer", agent_id="a-1", n=1)
+    line = json.loads(out.getvalue())
+    assert (line["event"], line["agent_id"], line["n"], line["level"]) == ("challenge_answer", "a-1", 1, "info")
+    assert line["timestamp"].endswith("Z")
+
+
+def test_elsewhere_a_person_can_read_it() -> None:
+    out = configured(is_prod=False)
+    structlog.get_logger("x").info("started", port=8000)
+    assert "started" in out.getvalue()
+    assert "port=8000" in out.getvalue()
+    with pytest.raises(json.JSONDecodeError):
+        json.loads(out.getvalue())
+
+
+def test_the_level_is_the_settings() -> None:
+    out = configured(log_level="warning")
+    structlog.get_logger("x").info("quiet")
+    structlog.get_logger("x").warning("loud")
+    assert "quiet" not in out.getvalue()
+    assert "loud" in out.getvalue()
+
+
+@pytest.mark.parametrize("is_prod", [True, False])
+def test_fields_with_a_secrets_name_are_blanked(is_prod: bool) -> None:
+    out = configured(is_prod=is_prod, log_level="debug")
+    structlog.get_logger("x").debug("oops", session_token="sess_1", cmd_secret="s3cret", password="hunter22")
+    for secret in ("sess_1", "s3cret", "hunter22"):
+        assert secret not in out.getvalue()
+
+
+@pytest.mark.parametrize("is_prod", [True, False])
+@pytest.mark.parametrize("logger", [structlog.get_logger("x"), logging.getLogger("somebody.elses")])
+def test_an_exception_shows_its_type_and_place_and_not_its_text(is_prod: bool, logger: Any) -> None:
+    out = configured(is_prod=is_prod)
+    try:
+        raise ValueError("token sess_1 is bad")
+    except ValueError:
+        logger.error("failed", exc_info=True)
+    assert "sess_1" not in out.getvalue()
+    assert "ValueError" in out.getvalue()
+    assert "test_logs.py" in out.getvalue()
+
+
+def test_uvicorns_access_log_is_off_at_any_level() -> None:
+    """It prints the whole request target."""
+    out = configured(log_level="debug")
+    logging.getLogger("uvicorn.access").error('"GET /x?token=sess_1 HTTP/1.1" 200')
+    logging.getLogger("uvicorn.error").error("boom")
+    assert "sess_1" not in out.getvalue()
+    assert "boom" in out.getvalue()
+
+
+def test_a_cause_is_named() -> None:
+    try:
+        try:
+            raise KeyError("secret")
+        except KeyError as error:
+            raise ValueError("secret") from error
+    except ValueError as error:
+        fields = described(error)
+    assert (fields["error_type"], fields["error_cause"]) == ("ValueError", "KeyError")
+    assert "secret" not in str(fields)
