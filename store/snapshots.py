@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 from sqlalchemy import func, select, text
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.dialects.postgresql import distinct_on, insert
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from store.models import AgentSnapshot, Snapshot
@@ -26,7 +26,7 @@ THIN = text(
 WITH ranked AS (
   SELECT s.run_id, s.chunk_id, s.tick, s.taken_at, s.state ? 'collected' AS collected, r.ended_at,
     row_number() OVER (PARTITION BY s.run_id, s.chunk_id ORDER BY s.taken_at DESC, s.tick DESC) AS age_rank,
-    row_number() OVER (PARTITION BY s.run_id, s.chunk_id, CASE
+    row_number() OVER (PARTITION BY s.run_id, s.chunk_id, s.taken_at > CAST(:fine AS timestamptz), CASE
         WHEN s.taken_at > CAST(:fine AS timestamptz) THEN date_bin('10 minutes', s.taken_at, 'epoch')
         ELSE date_bin('1 hour', s.taken_at, 'epoch') END
       ORDER BY s.taken_at DESC, s.tick DESC) AS bucket_rank
@@ -95,7 +95,7 @@ async def newest(engine: AsyncEngine, run_id: str) -> list[ChunkState]:
     statement = (
         select(Snapshot.chunk_id, Snapshot.tick, Snapshot.state)
         .where(Snapshot.run_id == run_id)
-        .distinct(Snapshot.chunk_id)
+        .ext(distinct_on(Snapshot.chunk_id))
         .order_by(Snapshot.chunk_id, Snapshot.taken_at.desc(), Snapshot.tick.desc())
     )
     async with engine.connect() as connection:

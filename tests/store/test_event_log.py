@@ -1,0 +1,144 @@
+"""The event log: each entry once, read back by agent and by chunk; its days made ahead and dropped."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+import pytest
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from store import event_log, event_log_days
+from store.engine import make_engine
+from store.event_log import LogRow, RowRefused
+
+NOON = datetime(2026, 3, 29, 12, tzinfo=UTC)
+
+
+@pytest.fixture
+async def engine(fresh_postgres_url: str) -> AsyncIterator[AsyncEngine]:
+    engine = make_engine(fresh_postgres_url)
+    yield engine
+    await engine.dispose()
+
+
+def row(at: datetime, number: int = 0, **other: Any) -> LogRow:
+    values = {
+        "entry_id": f"{int(at.timestamp() * 1000)}-{number}",
+        "run_id": "run_1",
+        "tick": 7,
+        "chunk_id": "chunk-0",
+        "agent_id": "a-1",
+        "kind": "chat",
+        "payload": '{"text":"hällo \\ud83d\\ude00"}',
+    }
+    return LogRow(**(values | other))
+
+
+async def count(engine: AsyncEngine, table: str = "event_logs") -> int:
+    async with engine.connect() as connection:
+        return int((await connection.execute(text(f"SELECT count(*) FROM {table}"))).scalar_one())
+
+
+async def test_an_entry_written_again_is_there_once(engine: AsyncEngine) -> None:
+    rows = [row(NOON, number) for number in range(3)]
+    assert await event_log.insert(engine, rows[:2]) == 2
+    assert await event_log.insert(engine, rows) == 1
+    assert await count(engine) == 3
+
+
+async def test_what_was_written_is_read_back(engine: AsyncEngine) -> None:
+    await event_log.insert(engine, [row(NOON, 5, agent_id=None)])
+    [event] = await event_log.read(engine, chunk_id="chunk-0")
+    assert event == event_log.LoggedEvent(
+        NOON, f"{int(NOON.timestamp() * 1000)}-5", "run_1", 7, "chunk-0", None, "chat", {"text": "hällo 😀"}
+    )
+
+
+async def test_a_bad_row_is_refused_and_nothing_of_its_batch_is_written(engine: AsyncEngine) -> None:
+    with pytest.raises(RowRefused):
+        await event_log.insert(engine, [row(NOON), row(NOON, 1, payload='{"text":"\\u0000"}')])
+    assert await count(engine) == 0
+
+
+async def test_the_newest_are_read_in_order_within_a_millisecond_too(engine: AsyncEngine) -> None:
+    await event_log.insert(engine, [row(NOON, number) for number in range(12)])
+    await event_log.insert(engine, [row(NOON - timedelta(seconds=1))])
+    found = await event_log.read(engine, agent_id="a-1", limit=4)
+    assert [event_log.number_of(event.entry_id) for event in found] == [8, 9, 10, 11]
+    assert len(await event_log.read(engine, agent_id="a-1", since=NOON)) == 12
+
+
+async def test_a_chunks_history_has_who_came_in(engine: AsyncEngine) -> None:
+    away = row(NOON, 1, chunk_id="chunk-7", kind="crossing", payload='{"to_chunk_id":"chunk-0"}')
+    elsewhere = row(NOON, 2, chunk_id="chunk-7", kind="crossing", payload='{"to_chunk_id":"chunk-9"}')
+    await event_log.insert(engine, [row(NOON), away, elsewhere])
+    assert [e.kind for e in await event_log.read(engine, chunk_id="chunk-0")] == ["chat", "crossing"]
+
+
+async def test_the_last_entry(engine: AsyncEngine) -> None:
+    assert await event_log.last_entry(engine) is None
+    await event_log.insert(engine, [row(NOON, 9), row(NOON, 10), row(NOON - timedelta(days=1), 99)])
+    assert await event_log.last_entry(engine) == row(NOON, 10).entry_id
+
+
+async def test_only_what_a_run_logged_after_a_place_is_cut(engine: AsyncEngine) -> None:
+    later = NOON + timedelta(milliseconds=1)
+    rows = [row(NOON, 9), row(NOON, 10), row(later), row(later, 1, run_id="run_0")]
+    await event_log.insert(engine, rows)
+    assert await event_log.cut_after(engine, "run_1", rows[0].entry_id) == 2
+    kept = {event.entry_id for event in await event_log.read(engine, agent_id="a-1")}
+    assert kept == {rows[0].entry_id, rows[3].entry_id}
+
+
+async def test_days_are_made_once_and_take_their_rows(engine: AsyncEngine) -> None:
+    first = NOON.date()
+    assert await event_log_days.make(engine, first, first + timedelta(days=2)) == [
+        first + timedelta(days=number) for number in range(3)
+    ]
+    assert await event_log_days.make(engine, first, first + timedelta(days=2)) == []
+    midnight = datetime(2026, 3, 30, tzinfo=UTC)
+    await event_log.insert(engine, [row(midnight - timedelta(milliseconds=1)), row(midnight)])
+    assert await count(engine, "event_logs_20260329") == 1
+    assert await count(engine, "event_logs_20260330") == 1
+    assert await count(engine, "event_logs_default") == 0
+
+
+@pytest.mark.parametrize("zone", ["Asia/Kolkata", "America/New_York"])
+async def test_a_day_is_one_in_utc_whatever_the_session_says(engine: AsyncEngine, zone: str) -> None:
+    async with engine.begin() as connection:
+        name = (await connection.execute(text("SELECT current_database()"))).scalar_one()
+        await connection.execute(text(f"ALTER DATABASE {name} SET timezone = '{zone}'"))
+    await engine.dispose()
+    await event_log_days.make(engine, date(2026, 3, 8), date(2026, 3, 8))
+    midnight = datetime(2026, 3, 8, tzinfo=UTC)
+    await event_log.insert(engine, [row(midnight), row(midnight + timedelta(hours=23, minutes=59))])
+    assert await count(engine, "event_logs_20260308") == 2
+
+
+async def test_rows_that_came_before_their_day_are_moved_into_it(engine: AsyncEngine) -> None:
+    await event_log.insert(engine, [row(NOON), row(NOON + timedelta(days=1))])
+    assert await count(engine, "event_logs_default") == 2
+    await event_log_days.make(engine, NOON.date(), NOON.date())
+    assert await count(engine, "event_logs_20260329") == 1
+    assert await count(engine, "event_logs_default") == 1
+    assert await event_log.insert(engine, [row(NOON)]) == 0
+
+
+async def test_old_days_are_dropped_whole_and_the_rest_stays(engine: AsyncEngine) -> None:
+    await event_log.insert(engine, [row(NOON - timedelta(days=30))])
+    await event_log_days.make(engine, date(2026, 3, 26), date(2026, 3, 30))
+    await event_log.insert(engine, [row(NOON - timedelta(days=number)) for number in range(4)])
+    dropped = await event_log_days.drop(engine, date(2026, 3, 28))
+    assert dropped == [date(2026, 3, 26), date(2026, 3, 27)]
+    assert await event_log_days.days(engine) == [date(2026, 3, 28), date(2026, 3, 29), date(2026, 3, 30)]
+    assert await count(engine) == 2
+
+
+async def test_four_at_once_make_each_day_once(engine: AsyncEngine) -> None:
+    day = NOON.date()
+    made = await asyncio.gather(*(event_log_days.make(engine, day, day + timedelta(days=3)) for _ in range(4)))
+    assert sorted(day for some in made for day in some) == [day + timedelta(days=number) for number in range(4)]
