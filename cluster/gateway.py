@@ -14,6 +14,8 @@ import uvicorn
 from api.app import create_app
 from api.services import Services
 from api.settings import Settings
+from api.streams_mount import mount
+from cluster.frame_protocol import FrameProtocol
 from cluster.listening import shared_socket
 from cluster.peers import ShardClient
 from cluster.router import Router
@@ -29,7 +31,8 @@ FRAME_MOST_BYTES = 64 * 1024
 PONG_TIMEOUT_S = 20.0
 
 KEEP_ALIVE_S = 20
-STOP_MARGIN_S = 1.0
+#: Of the time to stop, what is left for the last connections and the server itself after the window.
+DRAIN_MARGIN_S = 4.0
 
 
 class GatewayServer:
@@ -41,10 +44,12 @@ class GatewayServer:
         self._batch = RedisBatch(self._redis)
         self._router = Router(self._redis, self._batch, peers, spawn_capacity=settings.spawn_chunk_capacity)
         self.services = Services.build(settings, self._router)
+        app = create_app(self.services)
+        self._streams = mount(app, self.services)
         self._server = uvicorn.Server(
             uvicorn.Config(
-                create_app(self.services),
-                ws="websockets-sansio",
+                app,
+                ws=FrameProtocol,
                 ws_max_size=FRAME_MOST_BYTES,
                 ws_ping_interval=settings.heartbeat_s,
                 ws_ping_timeout=min(PONG_TIMEOUT_S, settings.dead_after_s - settings.heartbeat_s),
@@ -82,11 +87,16 @@ class GatewayServer:
     async def stop(self) -> None:
         """Drain: no new connections, readers told to come back, then the end; within ``drain_s``."""
         self.services.draining = True
+        await self._streams.drain(max(0.0, self._settings.drain_s - DRAIN_MARGIN_S))
         self._server.should_exit = True
 
     def describe(self) -> dict[str, Any]:
         """Figures for status."""
-        return {"started": self.started, "draining": self.services.draining}
+        return {
+            "started": self.started,
+            "draining": self.services.draining,
+            "connections": len(self._streams.connections),
+        }
 
 
 async def wait_started(server: GatewayServer, poll_s: float = 0.02) -> None:
