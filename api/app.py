@@ -13,6 +13,7 @@ from api import accounts, chunks, dev, health, session_routes
 from api.handlers import add_handlers
 from api.middleware import TRACE_HEADER, RequestGuard
 from api.services import Services
+from api.streams_mount import mount
 
 TITLE = "Chunkcrawl"
 
@@ -41,6 +42,7 @@ def create_app(services: Services) -> FastAPI:
         app.include_router(router)
         # Existing pages know these under /api, too.
         app.include_router(router, prefix="/api", include_in_schema=False)
+    mount(app, services)
     app.add_middleware(RequestGuard)
     app.add_middleware(
         CORSMiddleware,

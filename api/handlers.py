@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import structlog
 from fastapi import FastAPI
-from fastapi.exceptions import RequestValidationError
+from fastapi.exceptions import RequestValidationError, WebSocketRequestValidationError
 from redis.exceptions import RedisError
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
@@ -35,6 +35,7 @@ def add_handlers(app: FastAPI) -> None:
     app.add_exception_handler(ApiError, _both(_refused))
     app.add_exception_handler(HTTPException, _both(_framework))
     app.add_exception_handler(RequestValidationError, _both(_invalid))
+    app.add_exception_handler(WebSocketRequestValidationError, _both(_invalid))
     app.add_exception_handler(DBAPIError, _both(_database))
     for kind in AWAY:
         app.add_exception_handler(kind, _both(_away))
@@ -68,7 +69,7 @@ def _framework(_: HTTPConnection, error: HTTPException) -> Response:
     return response
 
 
-def _invalid(_: HTTPConnection, error: RequestValidationError) -> Response:
+def _invalid(_: HTTPConnection, error: RequestValidationError | WebSocketRequestValidationError) -> Response:
     faults = [
         # A body that is no JSON is placed by its offset, a field by its name; a stranger's key is not echoed at length.
         {"loc": [part if isinstance(part, int) else str(part)[:64] for part in fault["loc"]], "type": fault["type"]}
