@@ -15,6 +15,7 @@ from client.embedded import EmbeddedWorld
 from client.errors import (
     Blocked,
     CommandRefused,
+    Forbidden,
     Interrupted,
     InvalidCommand,
     InvalidSession,
@@ -183,8 +184,6 @@ async def test_a_revoked_key_ends_its_agents(world: EmbeddedWorld) -> None:
 async def test_somebody_elses_agent_is_not_for_us(world: EmbeddedWorld) -> None:
     async with world.agent("test-mine"):
         pass
-    from client.errors import Forbidden
-
     with pytest.raises(Forbidden, match="agent_not_owned"):
         async with world.agent("test-mine", api_key=world.new_key()):
             pass
@@ -203,19 +202,23 @@ async def test_a_spectator_sees_each_tick_once_over_lost_lines(world: EmbeddedWo
                         ticks.append(event.tick)
                         places.extend((one.x, one.y) for one in event.agents if one.id == me.agent_id)
 
+        async def caught_up(connections: int) -> None:
+            async with asyncio.timeout(30):
+                while watcher.connections < connections or watcher.mirror.tick < me.mirror.tick:
+                    await asyncio.sleep(0.02)
+
         watching = asyncio.create_task(watch())
         walked: list[tuple[int, int]] = []
-        for _ in range(8):
-            target = free_neighbour(me, 2)
-            walked += me.mirror.path_to(*target) or []
-            await me.move_to(*target)
+        await caught_up(1)
+        for round_number in range(2, 5):
             line.cut()
-        async with asyncio.timeout(20):
-            while watcher.mirror.tick < me.mirror.tick:
-                await asyncio.sleep(0.05)
+            for _ in range(2):
+                target = free_neighbour(me, 2)
+                walked += me.mirror.path_to(*target) or []
+                await me.move_to(*target)
+            await caught_up(round_number)
         watching.cancel()
         await asyncio.gather(watching, return_exceptions=True)
-    assert watcher.connections > 3
     assert ticks == sorted(set(ticks))
     assert set(walked) <= set(places)
 
@@ -281,7 +284,7 @@ async def test_twenty_bots_play_at_once(world: EmbeddedWorld) -> None:
             asyncio.create_task(drive(agent, bot, random.Random(number)))
             for number, (agent, bot) in enumerate(zip(agents, bots, strict=True))
         ]
-        await asyncio.sleep(12)
+        await asyncio.sleep(8)
         problems = [task.exception() for task in driving if task.done()]
         for task in driving:
             task.cancel()
@@ -290,4 +293,4 @@ async def test_twenty_bots_play_at_once(world: EmbeddedWorld) -> None:
         assert all(agent.connections == 1 for agent in agents)
     results = [len([one async for one in queue if isinstance(one, CommandResult)]) for queue in events]
     assert min(results) >= 1
-    assert sum(results) > 60
+    assert sum(results) > 40
