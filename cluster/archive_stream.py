@@ -1,0 +1,128 @@
+"""``stream:archive`` as the archiver reads it: a consumer group, what waits, and what was lost.
+
+An entry leaves the stream when it is in PostgreSQL, so what is in the stream is what waits.  How many were taken out
+is counted in the same script, which tells how many MAXLEN has cut off before anybody read them:
+``entries-added - length - taken``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from redis.asyncio import Redis
+from redis.exceptions import ResponseError
+
+from streaming import keys
+from streaming.connect import text
+from streaming.lua import Script
+
+GROUP: Final = "archiver"
+#: Hash: ``taken``, the number of entries taken out of the stream.
+STATS: Final = "archive"
+
+#: (id, payload); payload None: MAXLEN has cut the entry off after it was given to a consumer.
+Entry = tuple[str, bytes | None]
+
+TAKE = Script(
+    "archive_take",
+    f"""
+redis.call('XACK', KEYS[1], '{GROUP}', unpack(ARGV))
+local gone = redis.call('XDEL', KEYS[1], unpack(ARGV))
+return redis.call('HINCRBY', KEYS[2], 'taken', gone)
+""",
+)
+#: Lua's ``unpack`` has a limit of some thousands.
+TAKE_AT_ONCE: Final = 1_000
+
+MEASURE = Script(
+    "archive_measure",
+    """
+local t = redis.call('TIME')
+local now = t[1] * 1000 + math.floor(t[2] / 1000)
+if redis.call('EXISTS', KEYS[1]) == 0 then return {now, 0, '', 0} end
+local info, flat = {}, redis.call('XINFO', 'STREAM', KEYS[1])
+for i = 1, #flat, 2 do info[flat[i]] = flat[i + 1] end
+local first = redis.call('XRANGE', KEYS[1], '-', '+', 'COUNT', 1)[1]
+local taken = tonumber(redis.call('HGET', KEYS[2], 'taken') or '0')
+return {now, info['length'], first and first[1] or '', info['entries-added'] - info['length'] - taken}
+""",
+)
+
+
+class GroupMissing(Exception):
+    """The stream or its group has gone: Redis was emptied, or replaced by a restored one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """``entries`` wait, the oldest since ``lag_s`` seconds; ``lost`` were cut off unread since the stream began."""
+
+    entries: int
+    lag_s: float
+    lost: int
+
+
+class ArchiveStream:
+    """One consumer's view of the stream.  Every method raises ``RedisError`` when Redis does not answer."""
+
+    def __init__(self, redis: Redis, consumer: str) -> None:
+        self._redis = redis
+        self.consumer = consumer
+
+    async def prepare(self) -> None:
+        """Have the group; a new one begins with the oldest entry."""
+        try:
+            await self._redis.xgroup_create(keys.ARCHIVE_STREAM, GROUP, id="0", mkstream=True)
+        except ResponseError as error:
+            if "BUSYGROUP" not in str(error):
+                raise
+
+    async def claim(self, min_idle_ms: int, count: int) -> list[Entry]:
+        """Take over what other consumers were given ``min_idle_ms`` ago or earlier and have not acknowledged."""
+        answer = await self._ask(
+            "XAUTOCLAIM", keys.ARCHIVE_STREAM, GROUP, self.consumer, min_idle_ms, "0", "COUNT", count
+        )
+        return _entries(answer[1])
+
+    async def own(self, count: int) -> list[Entry]:
+        """What this consumer was given and has not acknowledged, oldest first."""
+        return await self._read("0", count)
+
+    async def fresh(self, count: int, block_ms: int) -> list[Entry]:
+        """What nobody was given yet; waits up to ``block_ms`` for the first one."""
+        return await self._read(">", count, "BLOCK", block_ms)
+
+    async def take(self, ids: Sequence[str]) -> None:
+        """Acknowledge entries and take them out of the stream; doing it twice changes nothing."""
+        for first in range(0, len(ids), TAKE_AT_ONCE):
+            some = ids[first : first + TAKE_AT_ONCE]
+            await self._redis.eval(TAKE.source, 2, keys.ARCHIVE_STREAM, STATS, *some)
+
+    async def measure(self) -> Waiting:
+        """What waits now, by Redis' own clock."""
+        now, length, first, lost = await self._redis.eval(MEASURE.source, 2, keys.ARCHIVE_STREAM, STATS)
+        lag_ms = now - int(first.split(b"-")[0]) if first else 0
+        return Waiting(length, max(0, lag_ms) / 1000, max(0, lost))
+
+    async def _read(self, start: str, count: int, *options: str | int) -> list[Entry]:
+        words = ("XREADGROUP", "GROUP", GROUP, self.consumer, "COUNT", count, *options)
+        answer = await self._ask(*words, "STREAMS", keys.ARCHIVE_STREAM, start)
+        if not answer:
+            return []
+        return _entries(answer[0][1])
+
+    async def _ask(self, *words: str | int) -> Any:
+        try:
+            return await self._redis.execute_command(*words)  # type: ignore[no-untyped-call]
+        except ResponseError as error:
+            # UNBLOCKED: the stream was deleted while we waited for it.
+            if "NOGROUP" in str(error) or "UNBLOCKED" in str(error):
+                raise GroupMissing(str(error)) from None
+            raise
+
+
+def _entries(found: Any) -> list[Entry]:
+    # An entry that was cut off comes without fields, or as None.
+    return [(text(item[0]), (item[1] or {}).get(b"m")) for item in found if item and item[0] is not None]

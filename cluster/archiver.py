@@ -1,0 +1,252 @@
+"""The archiver: from ``stream:archive`` into the event log, every entry exactly once, beside the game.
+
+What happens to a batch, and what a death at each point leaves:
+
+1. it is read for the consumer group - not acknowledged, so the next life (or another consumer) is given it again;
+2. it is written in one transaction, rows that are there already aside - the commit point;
+3. it is acknowledged and taken out of the stream - before that it is read again, and conflicts with itself.
+
+While PostgreSQL is away the stream grows, up to the journal's ``ARCHIVE_MAXLEN``; the game never waits.
+See docs/decisions/0040-event-log-and-snapshots.md.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+
+import orjson
+import structlog
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from cluster.archive_stream import ArchiveStream, Entry, GroupMissing, Waiting
+from cluster.world_run import ensure_run
+from store import event_log, event_log_days
+from store.event_log import LogRow, RowRefused
+
+log = structlog.get_logger(__name__)
+
+BATCH: Final = 500
+BLOCK_MS: Final = 1_000
+#: Between two reads, so that a quiet world costs a transaction now and then instead of one per tick.
+GATHER_S: Final = 0.2
+PAUSE_FIRST_S: Final = 0.2
+PAUSE_MOST_S: Final = 10.0
+CLAIM_EVERY_S: Final = 15.0
+#: A consumer that holds entries for longer than this is taken for dead.
+DEAD_AFTER_MS: Final = 30_000
+MEASURE_EVERY_S: Final = 1.0
+DAYS_EVERY_S: Final = 600.0
+DAYS_AHEAD: Final = 2
+
+Away = (RedisError, SQLAlchemyError, OSError, TimeoutError)
+
+
+class Archiver:
+    """One consumer.  ``run`` for ever; ``step`` and ``keep_days`` are its parts.
+
+    Args:
+        consumer: Its name in the group; the next life of the same archiver takes the same.
+        keep_days: How many days the event log goes back, today not counted.
+        has_left: Told of every agent that has left the world, once that is in the log.
+    """
+
+    def __init__(
+        self,
+        redis: Redis,
+        engine: AsyncEngine,
+        *,
+        consumer: str = "archiver-0",
+        keep_days: int = 14,
+        has_left: Callable[[str], object] = lambda agent_id: None,
+    ) -> None:
+        self._redis = redis
+        self._engine = engine
+        self._stream = ArchiveStream(redis, consumer)
+        self._keep_days = keep_days
+        self._has_left = has_left
+        self._run: str | None = None
+        self._look_back = True  # at what was given to us and not acknowledged, before anything new
+        self._claim_at = 0.0
+        self._waiting = Waiting(0, 0.0, 0)
+        self._measured_at: float | None = None
+        self._trouble: str | None = None
+        self.archived = 0
+        self.repeated = 0
+        self.refused = 0
+
+    # -- for ever --
+
+    async def run(self) -> None:
+        """Archive, measure, and keep the log's days, until cancelled; a lost dependency is waited for."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._archive_on(), name="archive")
+            group.create_task(self._every(MEASURE_EVERY_S, self._measure), name="archive-measure")
+            group.create_task(self._every(DAYS_EVERY_S, self.keep_days), name="archive-days")
+
+    async def _archive_on(self) -> None:
+        pause = PAUSE_FIRST_S
+        while True:
+            try:
+                await self.step(BLOCK_MS)
+            except Away as error:
+                self._note_trouble(error)
+                await asyncio.sleep(pause)
+                pause = min(pause * 2, PAUSE_MOST_S)
+            else:
+                self._trouble, pause = None, PAUSE_FIRST_S
+                await asyncio.sleep(GATHER_S)
+
+    async def _every(self, seconds: float, work: Callable[[], Awaitable[None]]) -> None:
+        while True:
+            try:
+                await work()
+            except Away as error:
+                log.info("archiver_put_off", work=getattr(work, "__name__", ""), error=type(error).__name__)
+            await asyncio.sleep(seconds)
+
+    def _note_trouble(self, error: BaseException) -> None:
+        if self._trouble is None:
+            log.warning("archiver_waits", error=type(error).__name__, waiting=self._waiting.entries)
+        self._trouble = type(error).__name__
+
+    # -- one batch --
+
+    async def step(self, block_ms: int = 1) -> int:
+        """Archive one batch, waiting up to ``block_ms`` for it; returns its size.
+
+        Raises:
+            RedisError, SQLAlchemyError, OSError: what was read is read again by the next step.
+        """
+        try:
+            run_id = self._run or await self._begin()
+            entries = await self._next(block_ms)
+            if entries:
+                # Until it is taken out, the next step looks back: whatever happens here, the batch is not forgotten.
+                looked_back, self._look_back = self._look_back, True
+                rows = self._rows(entries, run_id)
+                await self._write(rows)
+                for row in rows:
+                    if row.kind == "leave" and row.agent_id is not None:
+                        self._has_left(row.agent_id)
+                await self._take([id_ for id_, _ in entries])
+                self._look_back = looked_back
+            return len(entries)
+        except GroupMissing:
+            # A restored or emptied Redis is another run of the world.
+            self._run, self._look_back = None, True
+            return 0
+
+    async def drain(self) -> None:
+        """Archive everything that waits.  Raises as ``step``."""
+        while await self.step():
+            pass
+
+    async def _begin(self) -> str:
+        """Have the group, and the run that entries belong to."""
+        await self._stream.prepare()
+        self._run = await ensure_run(self._redis, self._engine)
+        return self._run
+
+    async def _next(self, block_ms: int) -> list[Entry]:
+        """Our own unfinished entries first, then dead consumers', then new ones."""
+        if self._look_back:
+            entries = await self._stream.own(BATCH)
+            if entries:
+                return entries
+            self._look_back = False
+        now = time.monotonic()
+        if now >= self._claim_at:
+            entries = await self._stream.claim(DEAD_AFTER_MS, BATCH)
+            if entries:
+                return entries
+            self._claim_at = now + CLAIM_EVERY_S
+        return await self._stream.fresh(BATCH, block_ms)
+
+    async def _write(self, rows: Sequence[LogRow]) -> None:
+        try:
+            new = await event_log.insert(self._engine, rows) if rows else 0
+        except RowRefused:
+            await self._write_one_by_one(rows)
+            return
+        self._count(len(rows), new)
+
+    async def _write_one_by_one(self, rows: Sequence[LogRow]) -> None:
+        """A row that PostgreSQL will never take must not hold up the others."""
+        for row in rows:
+            try:
+                self._count(1, await event_log.insert(self._engine, [row]))
+            except RowRefused as error:
+                self.refused += 1
+                log.error("archive_entry_refused", entry_id=row.entry_id, kind=row.kind, error=str(error))
+
+    def _count(self, rows: int, new: int) -> None:
+        self.archived += new
+        self.repeated += rows - new
+
+    def _rows(self, entries: Sequence[Entry], run_id: str) -> list[LogRow]:
+        rows = []
+        for id_, payload in entries:
+            if payload is None:
+                continue  # cut off by MAXLEN; ``_measure`` counts those
+            row = _row(id_, payload, run_id)
+            if row is not None:
+                rows.append(row)
+            else:
+                self.refused += 1
+        return rows
+
+    async def _take(self, ids: Sequence[str]) -> None:
+        await self._stream.take(ids)
+
+    # -- beside it --
+
+    async def keep_days(self, now: datetime | None = None) -> None:
+        """Make the days' partitions ahead, drop those that are too old.  Raises ``SQLAlchemyError``, ``OSError``."""
+        today = (now or datetime.now(UTC)).date()
+        made = await event_log_days.make(self._engine, today - timedelta(days=1), today + timedelta(days=DAYS_AHEAD))
+        dropped = await event_log_days.drop(self._engine, today - timedelta(days=self._keep_days))
+        if made or dropped:
+            log.info("event_log_days", made=[str(day) for day in made], dropped=[str(day) for day in dropped])
+
+    async def _measure(self) -> None:
+        lost_before = self._waiting.lost
+        self._waiting = await self._stream.measure()
+        self._measured_at = time.monotonic()
+        if self._waiting.lost > lost_before:
+            log.error("archive_entries_lost", lost=self._waiting.lost, waiting=self._waiting.entries)
+
+    def describe(self) -> dict[str, Any]:
+        """Figures for status and metrics; answers at once, whatever is away.
+
+        ``lag_s`` grows by itself while Redis can't be asked.
+        """
+        since = 0.0 if self._measured_at is None else time.monotonic() - self._measured_at
+        stale_s = since if since > 2 * MEASURE_EVERY_S and self._waiting.entries else 0.0
+        return {
+            "archive_lag_s": round(self._waiting.lag_s + stale_s, 3),
+            "archive_waiting": self._waiting.entries,
+            "archive_lost": self._waiting.lost,
+            "archived": self.archived,
+            "archive_repeated": self.repeated,
+            "archive_refused": self.refused,
+            "archive_trouble": self._trouble,
+        }
+
+
+def _row(id_: str, payload: bytes, run_id: str) -> LogRow | None:
+    """The row of an entry; None, and a line in the log, for what no shard of ours has written."""
+    try:
+        fact = orjson.loads(payload)
+        kind, tick = fact.pop("fact"), fact.pop("tick")
+        chunk_id, agent_id = fact.pop("chunk_id", None), fact.pop("agent_id", None)
+        return LogRow(id_, run_id, int(tick), chunk_id, agent_id, str(kind), orjson.dumps(fact).decode())
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        log.error("archive_entry_unreadable", entry_id=id_, error=repr(error))
+        return None

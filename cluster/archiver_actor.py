@@ -1,0 +1,88 @@
+"""``ChunkArchiver``: the archiver and the snapshots as a Ray actor.  Thin: see ``cluster.archiver`` and ``snapshots``.
+
+Nothing waits for it, neither the world's start nor the game, so that a database that is away costs the event log alone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+from datetime import timedelta
+from typing import Any
+
+import structlog
+from redis.exceptions import RedisError
+from sqlalchemy.exc import SQLAlchemyError
+
+from api.logs import configure_logging
+from api.settings import Settings
+from cluster.archiver import Archiver
+from cluster.backup_age import read_age
+from cluster.ray_clients import here
+from cluster.snapshots import Snapshotter
+from store.engine import make_engine
+from streaming.connect import connect
+
+log = structlog.get_logger(__name__)
+
+POOL_SIZE = 2
+DRAIN_S = 3.0
+EXIT_FAILED = 70
+
+
+class ChunkArchiver:
+    """One process that archives; when a loop of it ends with an error the process ends, and Ray starts a new one."""
+
+    def __init__(self, number: int, settings: Settings) -> None:
+        configure_logging(settings)
+        self._redis = connect(settings.redis_url)
+        self._engine = make_engine(settings.database_url, pool_size=POOL_SIZE, max_overflow=POOL_SIZE)
+        self._snapshots = Snapshotter(
+            self._redis,
+            self._engine,
+            every_s=settings.snapshot_interval_s,
+            keep=timedelta(days=settings.snapshot_keep_days),
+        )
+        self._archiver = Archiver(
+            self._redis,
+            self._engine,
+            consumer=f"archiver-{number}",
+            keep_days=settings.event_log_keep_days,
+            has_left=self._snapshots.has_left,
+        )
+        self._life = asyncio.get_running_loop().create_task(self._live())
+
+    async def _live(self) -> None:
+        try:
+            await asyncio.gather(self._archiver.run(), self._snapshots.run())
+        except asyncio.CancelledError:
+            raise
+        except BaseException as error:  # an archiver whose loops have ended must not look alive
+            log.error("archiver_ended", error=repr(error), exc_info=True)
+            os._exit(EXIT_FAILED)
+
+    async def ready(self) -> bool:
+        """At once: the world does not wait for PostgreSQL."""
+        return True
+
+    async def describe(self) -> dict[str, Any]:
+        """What waits, what was written, how old the last snapshots and the last backup are, and where this runs."""
+        age = None
+        with contextlib.suppress(RedisError, OSError, TimeoutError):
+            async with asyncio.timeout(1.0):
+                age = await read_age(self._redis)
+        return {**self._archiver.describe(), **self._snapshots.describe(), "backup_age_s": age, **here()}
+
+    async def stop(self) -> None:
+        """Write what waits, and one last look at the world; the actor is to be killed after it."""
+        self._life.cancel()
+        await asyncio.gather(self._life, return_exceptions=True)
+        try:
+            async with asyncio.timeout(DRAIN_S):
+                await self._archiver.drain()
+                await self._snapshots.look()
+        except (RedisError, SQLAlchemyError, OSError, TimeoutError) as error:
+            log.warning("archive_left_over", error=type(error).__name__)
+        await self._redis.aclose()
+        await self._engine.dispose()

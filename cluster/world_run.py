@@ -1,0 +1,52 @@
+"""Which run the world in Redis is (``store.runs``): every restored world is a new one."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Mapping
+from typing import Final
+
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from store import runs
+from streaming import keys
+from streaming.connect import text
+from streaming.lua import Script
+
+#: Field of the hash ``world``.
+RUN: Final = "run"
+
+ENSURE_RUN = Script(
+    "ensure_run",
+    f"""
+if redis.call('HEXISTS', KEYS[1], 'seed') == 0 then return {{}} end
+redis.call('HSETNX', KEYS[1], '{RUN}', ARGV[1])
+return redis.call('HGETALL', KEYS[1])
+""",
+)
+
+
+def new_run_id() -> str:
+    return f"run_{secrets.token_hex(8)}"
+
+
+async def ensure_run(redis: Redis, engine: AsyncEngine) -> str:
+    """The run that the world in Redis is; begun now if the world has none.
+
+    Raises:
+        RedisError, SQLAlchemyError, OSError: one of the two is away, or Redis holds no world (yet).
+    """
+    flat = await redis.eval(ENSURE_RUN.source, 1, keys.WORLD, new_run_id())
+    if not flat:
+        raise RedisError("this Redis holds no world")
+    world = {text(name): text(value) for name, value in zip(flat[::2], flat[1::2], strict=True)}
+    await runs.begin(engine, world[RUN], int(world["seed"]), run_info(world))
+    await runs.end_all_but(engine, world[RUN])
+    return world[RUN]
+
+
+def run_info(world: Mapping[str, str]) -> dict[str, int]:
+    """Of the ``world`` hash, what a lost Redis is to get back."""
+    return {name: int(world[name]) for name in ("epoch_ms", "shard_count", "next_chunk") if name in world}
