@@ -30,6 +30,7 @@ RAY_ENVIRONMENT = {
     "RAY_task_events_report_interval_ms": "0",
     "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0",
     "RAY_DEDUP_LOGS": "0",
+    "RAY_worker_niceness": "0",  # workers are the game here, not batch jobs beside something more important
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
 }
 
