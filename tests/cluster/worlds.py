@@ -37,7 +37,7 @@ class Player:
     """An agent that plays through the router, as a gateway would for it."""
 
     def __init__(self, redis: Redis, router: Router, agent_id: str) -> None:
-        self.redis = redis
+        self.redis: Any = redis
         self.router = router
         self.agent_id = agent_id
         self.submitted: list[str] = []
@@ -100,7 +100,7 @@ class Player:
         return found
 
 
-async def newest_delta(redis: Redis, chunk_id: str) -> dict[str, Any]:
+async def newest_delta(redis: Any, chunk_id: str) -> dict[str, Any]:
     """Payload of the newest entry of a chunk's stream; empty when there is none."""
     newest = await redis.xrevrange(keys.chunk_stream(chunk_id), count=1)
     found: dict[str, Any] = orjson.loads(newest[0][1][b"m"].split(b"\n", 1)[1]) if newest else {}

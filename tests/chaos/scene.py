@@ -1,0 +1,283 @@
+"""A whole world under fire: real servers, Ray, gateways, agents of the SDK, and somebody who breaks things."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import random
+import signal
+import socket
+import tempfile
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx
+import orjson
+import psutil
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+
+from api.settings import Settings
+from client import Agent, Api
+from client.bots import Bot, GoldSeeker, Wanderer
+from client.driver import drive
+from client.errors import ChunkcrawlError
+from cluster import deploy
+from cluster.configs import rules_of
+from cluster.deploy import Deployment
+from cluster.peers import ShardUnavailable
+from cluster.ray_clients import COORDINATOR, NamedActors
+from cluster.services import EmbeddedServices
+from migrations.run import upgrade
+from streaming import keys
+from streaming.connect import connect, text
+from tests.cluster.worlds import until, whole
+from world.ids import DIRECTIONS
+from world.terrain import make_terrain
+
+CALL_S = 15.0
+SETTLE_S = 60.0
+FREEZE_S = 3.0
+
+
+@dataclass(slots=True)
+class Ledger:
+    """What the agents' streams have said, by command."""
+
+    accepted: Counter[str] = field(default_factory=Counter)
+    results: Counter[str] = field(default_factory=Counter)
+    numbers: dict[str, int] = field(default_factory=dict)
+    holes: list[str] = field(default_factory=list)
+
+    def note(self, agent_id: str, number: int, message: bytes) -> None:
+        """Count one entry of an agent's stream; its numbers must be dense."""
+        before = self.numbers.get(agent_id)
+        if before is not None and number != before + 1:
+            self.holes.append(f"{agent_id}: {number} after {before}")
+        self.numbers[agent_id] = number
+        head, payload = message.split(b"\n", 1)
+        kind = head.split(b" ")[1]
+        if kind == b"command_ack" and (ack := orjson.loads(payload))["accepted"]:
+            self.accepted[ack["server_cmd_id"]] += 1
+        elif kind == b"command_result":
+            self.results[orjson.loads(payload)["server_cmd_id"]] += 1
+
+    @property
+    def unsettled(self) -> list[str]:
+        """Accepted commands without exactly one ack and one result, and results of nothing."""
+        ids = self.accepted.keys() | self.results.keys()
+        return sorted(one for one in ids if (self.accepted[one], self.results[one]) != (1, 1))
+
+
+class Scene:
+    """Everything of one run."""
+
+    def __init__(self, services: EmbeddedServices, deployment: Deployment, redis: Redis, rng: random.Random) -> None:
+        self.services = services
+        self.deployment = deployment
+        self.redis: Any = redis
+        self.rng = rng
+        self.ledger = Ledger()
+        self.log: list[str] = []
+        self.base = f"http://127.0.0.1:{deployment.settings.port}"
+        self.actors = NamedActors(deployment.settings.ray_namespace)
+        self.agents: list[Agent] = []
+        self._began = time.monotonic()
+
+    # -- playing --
+
+    async def play(self, count: int, duration_s: float, hit_every_s: float) -> None:
+        """Let ``count`` agents play for ``duration_s`` while something is hit every ``hit_every_s`` seconds."""
+        async with Api(self.base) as api:
+            account = await api.signup("chaos@example.com", "password-of-chaos")
+            key = (await api.create_key(account.account_id, auth=account.account_token)).api_key
+            reading = asyncio.create_task(self._read_streams())
+            players = [asyncio.create_task(self._player(api, key, number)) for number in range(count)]
+            end = time.monotonic() + duration_s
+            while time.monotonic() + hit_every_s < end:
+                await asyncio.sleep(hit_every_s)
+                await self._hit()
+            await asyncio.sleep(max(0.0, end - time.monotonic()))
+            await until(self._ready, "the world is ready again", SETTLE_S)
+            for player in players:
+                player.cancel()
+            outcomes = await asyncio.gather(*players, return_exceptions=True)
+            self.log += [repr(one) for one in outcomes if not isinstance(one, asyncio.CancelledError)]
+            await until(self._settled, "every accepted command has its result", SETTLE_S)
+            reading.cancel()
+            await asyncio.gather(reading, return_exceptions=True)
+
+    async def _player(self, api: Api, key: str, number: int) -> None:
+        rng = random.Random(self.rng.random())
+        bot: Bot = GoldSeeker() if number % 3 == 0 else Wanderer(cross=0.4, chat=0.05)
+        while True:
+            agent = Agent.connect(self.base, agent_id=f"chaos-{number}", api_key=key, api=api, rng=rng)
+            try:
+                async with agent:
+                    await drive(agent, bot, rng)
+            except ChunkcrawlError as error:
+                self._say(f"chaos-{number} starts again: {error!r}")
+                await asyncio.sleep(rng.uniform(0.5, 1.5))
+
+    async def _settled(self) -> bool:
+        return not self.ledger.unsettled and bool(self.ledger.accepted)
+
+    async def _ready(self) -> bool:
+        async with httpx.AsyncClient(timeout=3) as http:
+            try:
+                return (await http.get(f"{self.base}/readyz")).status_code == 200
+            except httpx.HTTPError:
+                return False
+
+    async def _read_streams(self) -> None:
+        """Follow every agent's stream from its beginning, over lost connections."""
+        while True:
+            with contextlib.suppress(RedisError, OSError, TimeoutError):
+                await self._read_once()
+            await asyncio.sleep(0.2)
+
+    async def _read_once(self) -> None:
+        found = {text(key).removeprefix(keys.AGENT_STREAM_PREFIX) for key in await self.redis.keys("stream:agent:*")}
+        pipe = self.redis.pipeline(transaction=False)
+        names = sorted(found)
+        for name in names:
+            pipe.xrange(keys.agent_stream(name), min=f"({self.ledger.numbers.get(name, 0)}-0", count=500)
+        for name, entries in zip(names, await pipe.execute(), strict=True):
+            for entry_id, fields in entries:
+                self.ledger.note(name, int(entry_id.split(b"-")[0]), fields[b"m"])
+
+    # -- breaking --
+
+    async def _hit(self) -> None:
+        kinds: list[tuple[str, Callable[[], Awaitable[None]]]] = [
+            ("shard", self._kill_shard),
+            ("shard", self._kill_shard),
+            ("gateway", self._kill_gateway),
+            ("coordinator", self._kill_coordinator),
+            ("freeze", self._freeze_valkey),
+            ("valkey", self._kill_valkey),
+        ]
+        name, hit = self.rng.choice(kinds)
+        self._say(f"hits {name}")
+        try:
+            await hit()
+        except (ShardUnavailable, ProcessLookupError) as error:
+            self._say(f"missed: {error!r}")
+
+    async def _kill_actor(self, name: str) -> None:
+        described = await self.actors.call(name, "describe", timeout_s=CALL_S)
+        os.kill(described["pid"], signal.SIGKILL)
+        self._say(f"killed {name}")
+
+    async def _kill_shard(self) -> None:
+        await self._kill_actor(f"shard-{self.rng.randrange(self.deployment.settings.shards)}")
+
+    async def _kill_gateway(self) -> None:
+        await self._kill_actor(f"gateway-{self.rng.randrange(self.deployment.settings.gateways)}")
+
+    async def _kill_coordinator(self) -> None:
+        await self._kill_actor(COORDINATOR)
+
+    async def _freeze_valkey(self) -> None:
+        pid = self._valkey().pid
+        os.kill(pid, signal.SIGSTOP)
+        await asyncio.sleep(FREEZE_S)
+        os.kill(pid, signal.SIGCONT)
+
+    async def _kill_valkey(self) -> None:
+        valkey = self._valkey()
+        valkey.kill()
+        await asyncio.sleep(0.5)
+        # In this thread: the server ends with the thread that started it.
+        self.services.revive()
+
+    def _valkey(self) -> psutil.Process:
+        return next(child for child in psutil.Process().children() if child.name() == "valkey-server")
+
+    def _say(self, line: str) -> None:
+        self.log.append(f"{time.monotonic() - self._began:6.1f} {line}")
+
+    # -- looking --
+
+    async def findings(self) -> list[str]:
+        """What the checker finds in the settled world."""
+        names: set[str] = set()
+        for chunk in await self._chunks():
+            names.update(text(name) for name in await self.redis.smembers(keys.members(chunk)))
+        return [str(finding) for finding in await whole(self.redis, sorted(names))]
+
+    async def gold(self) -> tuple[int, int]:
+        """(gold that the chunks were made with, gold in nodes and with agents now); nothing regenerates here."""
+        rules = rules_of(self.deployment.settings)
+        seed = self.deployment.settings.world_seed
+        made = there = 0
+        for chunk in await self._chunks():
+            fields = await self.redis.hgetall(keys.chunk(chunk))
+            entry = next((d for d in DIRECTIONS if d == text(fields[b"entry"])), None)
+            terrain = make_terrain(seed, int(fields[b"number"]), entry, rules)
+            made += sum(node.max_remaining for node in terrain.nodes)
+            state = orjson.loads(fields[b"state"]) if b"state" in fields else {}
+            nodes = state.get("nodes") or [{"remaining": node.max_remaining} for node in terrain.nodes]
+            there += sum(node["remaining"] for node in nodes)
+        async for key in self.redis.scan_iter("agent:*"):
+            record = await self.redis.hget(text(key), "rec")
+            there += orjson.loads(record)["gold"] if record else 0
+        return made, there
+
+    async def _chunks(self) -> list[str]:
+        return sorted(text(name) for name in await self.redis.smembers(keys.CHUNKS))
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+@contextlib.asynccontextmanager
+async def scene(services: EmbeddedServices, seed: int, *, shards: int, gateways: int) -> AsyncIterator[Scene]:
+    """A running world; ``services`` must have been started in this thread."""
+    urls = services.start()
+    await upgrade(urls.database_url)
+    settings = Settings(
+        environment="test",
+        database_url=urls.database_url,
+        redis_url=urls.redis_url,
+        port=free_port(),
+        shards=shards,
+        gateways=gateways,
+        world_seed=seed,
+        regen_ticks=0,
+        collect_idle_s=3_600,
+        demo=False,
+        drain_s=1,
+        log_level="warning",
+    )
+    deployment = await deploy.start(settings)
+    redis = connect(settings.redis_url)
+    try:
+        yield Scene(services, deployment, redis, random.Random(seed))
+    finally:
+        await redis.aclose()
+        await deployment.stop()
+
+
+def scratch() -> tempfile.TemporaryDirectory[str]:
+    """A short directory for the servers' data."""
+    return tempfile.TemporaryDirectory(prefix="ccchaos-")
+
+
+def services_in(directory: str) -> EmbeddedServices:
+    """Servers with their append-only file on, as in production."""
+    return EmbeddedServices(Path(directory))
+
+
+def describe(found: dict[str, Any]) -> str:
+    """A report of a run."""
+    return "\n".join(f"{name}: {value}" for name, value in found.items())
