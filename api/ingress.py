@@ -14,6 +14,7 @@ from api import metrics
 from api.auth import RedisCalls
 from api.challenge import Challenge
 from api.challenge_store import ChallengeRules, ChallengeStore
+from api.logs import described
 from api.ports import SubmittedCommand, World, WorldUnavailable
 
 log = structlog.get_logger(__name__)
@@ -99,6 +100,10 @@ class Ingress:
                 try:
                     decision = await self.world.submit(command)
                 except WorldUnavailable:
+                    await asyncio.sleep(PAUSE_S)
+                    continue
+                except Exception as error:  # a fault over there must not leave the agent without an answer
+                    log.error("submit_failed", server_cmd_id=challenge.server_cmd_id, **described(error))
                     await asyncio.sleep(PAUSE_S)
                     continue
                 metrics.COMMANDS_DECIDED.labels(str(decision.accepted).lower()).inc()

@@ -10,6 +10,7 @@ from typing import Any
 
 from redis.asyncio import Redis
 
+from api import metrics
 from api.auth import Session
 from api.challenge import hash_of, proof_hash, sign
 from api.commands import CommandDesk, DeskReply
@@ -83,7 +84,7 @@ class FakeWorld:
         return self.trouble
 
     async def metrics(self) -> bytes:
-        return b""
+        return metrics.exposition()
 
 
 def new_session(agent_id: str = "a-1", *, role: Any = "agent") -> Session:

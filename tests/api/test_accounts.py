@@ -214,7 +214,7 @@ async def test_a_revoked_key_opens_no_session_and_those_it_opened_end(
     message = await pubsub.get_message(ignore_subscribe_messages=True, timeout=5)
     assert message is not None
     assert message["data"] == f"key {key['key_id']}".encode()
-    await pubsub.aclose()
+    await pubsub.aclose()  # type: ignore[no-untyped-call]
     body = {"api_key": key["api_key"], "role": "spectator"}
     refused(await http.post("/v1/sessions", json=body), 401, "invalid_api_key")
     for one in opened:

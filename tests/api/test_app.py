@@ -74,7 +74,7 @@ def served(postgres_url: str, valkey_url: str) -> Iterator[Served]:
 def _operations() -> list[Any]:
     """Every operation of the document, which needs no server to be made."""
     nowhere = Settings(database_url="postgresql://nowhere/none", redis_url="redis://nowhere")
-    schema = schemathesis.openapi.from_dict(create_app(Services.build(nowhere, FakeWorld())).openapi())
+    schema: Any = schemathesis.openapi.from_dict(create_app(Services.build(nowhere, FakeWorld())).openapi())
     return [found.ok() for found in schema.get_all_operations()]
 
 

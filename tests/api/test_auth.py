@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from redis.asyncio import Redis
@@ -25,7 +26,7 @@ from streaming import keys
 from streaming.batch import RedisBatch
 from tests.api.support import new_session
 
-FIELDS = {
+FIELDS: dict[Any, Any] = {
     "jti": "jti_1",
     "role": "agent",
     "account": "acc_1",

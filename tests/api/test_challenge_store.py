@@ -110,10 +110,11 @@ async def test_what_is_appended_is_published_with_its_id(store: ChallengeStore, 
     await pubsub.get_message(timeout=5)
     await issue(store, session)
     message = await pubsub.get_message(ignore_subscribe_messages=True, timeout=5)
-    ((entry_id, fields),) = await redis.xrange(keys.agent_stream("a-1"))  # type: ignore[union-attr]
+    entries: Any = await redis.xrange(keys.agent_stream("a-1"))
+    ((entry_id, fields),) = entries
     assert message is not None
     assert message["data"] == entry_id + b" " + fields[b"m"]
-    await pubsub.aclose()
+    await pubsub.aclose()  # type: ignore[no-untyped-call]
 
 
 async def test_giving_up_happens_once_however_many_try(store: ChallengeStore, session: Session, redis: Redis) -> None:

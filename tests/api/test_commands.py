@@ -127,7 +127,8 @@ async def test_the_text_is_hashed_before_anything_is_normalised(
 
 async def test_the_same_trace_id_is_in_every_message(redis: Redis, desk: CommandDesk) -> None:
     await challenged(redis, desk)
-    ((_, fields),) = await redis.xrange(keys.agent_stream("a-1"))
+    entries: Any = await redis.xrange(keys.agent_stream("a-1"))
+    ((_, fields),) = entries
     head = fields[b"m"].split(b"\n")[0].split(b" ")
     assert head[0] == b"0-0"
     assert head[1] == b"command_challenge"
@@ -136,7 +137,7 @@ async def test_the_same_trace_id_is_in_every_message(redis: Redis, desk: Command
 
 async def test_what_is_stored_holds_no_secret(redis: Redis, desk: CommandDesk, session: Session) -> None:
     challenge = await challenged(redis, desk)
-    stored = await redis.hgetall(keys.challenge(challenge["server_cmd_id"]))
+    stored: Any = await redis.hgetall(keys.challenge(challenge["server_cmd_id"]))
     assert session.cmd_secret.encode() not in b" ".join(stored.values())
     assert stored[b"cmd"] == canonical(MOVE).encode()
     assert stored[b"hash"] == hash_of(canonical(MOVE)).encode()
@@ -544,9 +545,14 @@ async def test_memory_stays_bounded_through_twenty_thousand_requests_and_answers
 # cooldown
 
 
+async def open_challenge(redis: Redis) -> str:
+    found: Any = await redis.get(keys.inflight("a-1"))
+    return str(found.decode())
+
+
 async def fail(desk: CommandDesk, redis: Redis) -> DeskReply | None:
     """Answer whatever is open, wrongly."""
-    server_cmd_id = (await redis.get(keys.inflight("a-1"))).decode()
+    server_cmd_id = await open_challenge(redis)
     return await answer(desk, {"server_cmd_id": server_cmd_id, "sig": "A" * 43, "proof": "1"})
 
 
@@ -595,7 +601,7 @@ async def test_failures_further_apart_than_a_minute_do_not_add_up(
 
 
 async def challenge_key(redis: Redis) -> str:
-    return keys.challenge((await redis.get(keys.inflight("a-1"))).decode())
+    return keys.challenge(await open_challenge(redis))
 
 
 async def test_the_third_cooldown_closes_the_connection(redis: Redis, desk: CommandDesk) -> None:

@@ -14,7 +14,7 @@ COUNT = Script("count", COUNT_FAILURE + "return count_failure('a-1', unpack(ARGV
 
 async def fail(redis: Redis, at_ms: int, rules: CooldownRules = RULES) -> int:
     args = (at_ms, rules.failures_max, rules.window_ms, rules.cooldown_ms, rules.memory_ms)
-    cooldowns: int = await redis.eval(COUNT.source, 0, *args)  # type: ignore[misc]
+    cooldowns: int = await redis.eval(COUNT.source, 0, *args)
     return cooldowns
 
 

@@ -125,7 +125,7 @@ def test_no_sequence_of_answers_breaks_the_bounds_or_the_pace(
 
 async def count(redis: Redis, now_ms: int, *, invalid: bool = False, slow: bool = False) -> list[bytes]:
     args = (now_ms, int(invalid), int(slow))
-    found: list[bytes] = await redis.eval(COUNT.source, 0, *args)  # type: ignore[misc]
+    found: list[bytes] = await redis.eval(COUNT.source, 0, *args)
     return found
 
 
@@ -145,8 +145,8 @@ async def test_the_rules_are_due_once_a_second(redis: Redis) -> None:
     assert await count(redis, NOW_MS - 3_600_000) != []  # the clock was set back
 
 
-async def set_level(redis: Redis, *args: object) -> int:
-    moved: int = await redis.eval(SET_LEVEL.source, 1, keys.difficulty("a-1"), *args)  # type: ignore[misc]
+async def set_level(redis: Redis, *args: str | int) -> int:
+    moved: int = await redis.eval(SET_LEVEL.source, 1, keys.difficulty("a-1"), *args)
     return moved
 
 

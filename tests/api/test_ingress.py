@@ -9,6 +9,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from api import ingress as ingress_module
 from api.challenge import Challenge, hash_of
 from api.ingress import Ingress, wall_ms
+from api.ports import Decision, SubmittedCommand
 from streaming import keys
 from tests.api.support import MOVE, FakeClock, FakeWorld, agent_messages, canonical
 
@@ -99,6 +100,26 @@ async def test_a_failing_task_is_logged_and_leaves_the_others_alone(
     await ingress.drain(1.0)
     assert len(world.submitted) == 1
     assert "ingress_task_failed" in capsys.readouterr().out
+
+
+async def test_a_fault_of_the_world_still_ends_in_an_answer(
+    ingress: Ingress, world: FakeWorld, clock: FakeClock, redis: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An exception that nobody expected, each time: the agent is told ``busy`` and is free (pitfall B12)."""
+
+    async def broken(_: SubmittedCommand) -> Decision:
+        clock.advance(4_000)
+        raise RuntimeError("bug")
+
+    monkeypatch.setattr(ingress_module, "PAUSE_S", 0.001)
+    world.answer = broken
+    challenge = consumed(clock)
+    await store(redis, challenge)
+    ingress.submit(challenge, clock() + 6_000)
+    await ingress.drain(2.0)
+    assert len(world.submitted) == 2
+    assert [ack["reason"] for _, ack in await agent_messages(redis, "a-1")] == ["busy"]
+    assert not await redis.exists(keys.inflight("a-1"))
 
 
 async def test_draining_has_an_end(ingress: Ingress) -> None:

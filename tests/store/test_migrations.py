@@ -58,7 +58,7 @@ def _differences(connection: Connection) -> list[Any]:
         opts={
             "compare_type": True,
             # Partitions follow their parent.
-            "include_object": lambda obj, name, kind, *_: "event_logs_" not in getattr(obj, "table", obj).name,
+            "include_object": lambda obj, *_: "event_logs_" not in str(getattr(obj, "table", obj)),
         },
     )
     return list(compare_metadata(context, Base.metadata))

@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from store import session_log
 from store.session_log import SessionLog
+from store.sessions import put_many
 from tests.store.rows import new_account, session_record
 from tests.store.test_sessions import stored
 
@@ -73,7 +74,7 @@ async def test_a_row_that_the_database_refuses_does_not_hold_up_the_others(engin
 
 
 async def test_rows_wait_while_the_database_is_away(engine: AsyncEngine, monkeypatch: pytest.MonkeyPatch) -> None:
-    put_many, failures = session_log.put_many, 2
+    failures = 2
 
     async def flaky(*args: Any) -> None:
         nonlocal failures
