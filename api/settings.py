@@ -74,6 +74,9 @@ class Settings(BaseSettings):
         repr=False,
         description=f"Secret of this installation, at least {SECRET_MIN_CHARS} characters; must be set in `prod`.",
     )
+    metrics_token: str = Field(
+        "", repr=False, description="Token that `/metrics` wants; empty: open, and in `prod` closed to everybody."
+    )
     cors_origins: Annotated[tuple[str, ...], NoDecode] = Field(
         (), description=f"Origins that browsers may call from, comma separated; `{DEV_ORIGIN}` too outside `prod`."
     )
