@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 import asyncio
+import hmac
 from typing import Any, Final
 
 import structlog
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse
-from prometheus_client import CONTENT_TYPE_LATEST
 from pydantic import BaseModel
 
-from api import metrics
+from api.auth import bearer_token
+from api.errors import ApiError
+from api.exposition import render, single
 from api.responses import NotReady, refusals
 from api.services import Services
+from api.settings import Settings
 
 log = structlog.get_logger(__name__)
 
-WORLD_METRICS_TIMEOUT_S: Final = 0.8
+WORLD_METRICS_TIMEOUT_S: Final = 2.5
+CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
+GATHERED: Final = render([single("metrics_gathered", "gauge", "1 when the cluster's metrics are in this page.", 1)])
+NOT_GATHERED: Final = render([single("metrics_gathered", "gauge", "1 when the cluster's metrics are in this page.", 0)])
 DRAINING: Final = "draining"
 
 router = APIRouter(tags=["operations"])
@@ -47,14 +53,34 @@ async def readyz(request: Request) -> JSONResponse:
     return JSONResponse({"status": "ready"})
 
 
-@router.get("/metrics", response_class=Response, responses=refusals() | {200: {"content": {"text/plain": {}}}})
+@router.get(
+    "/metrics",
+    response_class=Response,
+    responses=refusals("invalid_session", "invalid_scope") | {200: {"content": {"text/plain": {}}}},
+)
 async def read_metrics(request: Request) -> Response:
-    """Prometheus metrics of this gateway and of the world behind it."""
+    """Prometheus metrics of the whole cluster: whichever gateway is asked, all gateways and shards are in it.
+
+    Where a token for it is set, that is wanted (`Authorization: Bearer`); in `prod` nobody gets in without one.
+    """
     services: Services = request.app.state.services
+    check_metrics_token(services.settings, request.headers.get("authorization"))
     try:
         async with asyncio.timeout(WORLD_METRICS_TIMEOUT_S):
-            of_world = await services.world.metrics()
-    except Exception as error:  # the gateway's own metrics must not depend on the world's
+            page = await services.world.metrics() + GATHERED
+    except Exception as error:  # whatever is wrong with the world: the page says so
         log.warning("world_metrics_missing", error=type(error).__name__)
-        of_world = b""
-    return Response(metrics.exposition() + of_world, media_type=CONTENT_TYPE_LATEST)
+        # Not this gateway's own counters alone: next to the sums of all they would look like a restart of everything.
+        page = NOT_GATHERED
+    return Response(page, media_type=CONTENT_TYPE)
+
+
+def check_metrics_token(settings: Settings, authorization: str | None) -> None:
+    """Raise ``ApiError`` unless whoever sent this header may read metrics."""
+    if not settings.metrics_token:
+        if settings.is_prod:
+            raise ApiError("invalid_scope")
+        return
+    offered = bearer_token(authorization) or ""
+    if not hmac.compare_digest(offered.encode(), settings.metrics_token.encode()):
+        raise ApiError("invalid_session")

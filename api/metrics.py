@@ -1,4 +1,4 @@
-"""What a gateway counts, in one Prometheus registry for the process.
+"""What a gateway counts, in one Prometheus registry for the process; the cluster's page sums all gateways'.
 
 Labels take a handful of values that we choose; never an agent, chunk, session, path or text from outside.
 """
@@ -7,10 +7,11 @@ from __future__ import annotations
 
 from typing import Final
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+from api.exposition import Family, of_metrics, render
 
 REGISTRY: Final = CollectorRegistry()
-ProcessCollector(registry=REGISTRY)
 
 SHORT_MS: Final = (0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 5, 50)
 REQUEST_S: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5)
@@ -70,6 +71,11 @@ SESSION_ROWS_DROPPED: Final = Counter(
 )
 
 
+def families() -> list[Family]:
+    """This process's metrics as plain data, to be summed with the other gateways'."""
+    return of_metrics(REGISTRY.collect())
+
+
 def exposition() -> bytes:
-    """This process's metrics in Prometheus text form."""
-    return generate_latest(REGISTRY)
+    """This process's metrics alone, in Prometheus text form."""
+    return render(families())

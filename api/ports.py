@@ -80,5 +80,9 @@ class World(Protocol):
         ...
 
     async def metrics(self) -> bytes:
-        """The world's own metrics in Prometheus text form."""
+        """Metrics of the whole cluster in Prometheus text form: of its shards and of all gateways, this one too.
+
+        Raises:
+            WorldUnavailable: they could not be gathered.
+        """
         ...

@@ -178,6 +178,7 @@ class EventStream(EventSourceResponse):
                     if batch:
                         count_resyncs(batch, self._connection)
                         yield b"".join([event.sse_bytes(event_id) for event, event_id in batch])
+                        metrics.delivered(batch)  # when it is asked for more, the last one has been sent
         except Closed as closed:
             if closed.code == CLOSE_GONE:
                 return
@@ -234,6 +235,7 @@ async def pump(socket: Socket, view: View, connection: Connection, sent: Callabl
             async for batch in events:
                 count_resyncs(batch, connection)
                 await socket.send(batch)
+                metrics.delivered(batch)
                 if sent is not None:
                     sent(batch)
         code, reason = CLOSE_NORMAL, "chunk_closed"

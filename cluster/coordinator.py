@@ -23,10 +23,12 @@ from api.auth import DEV_ACCOUNT_ID
 from api.logs import configure_logging
 from api.settings import Settings
 from cluster import graph
+from cluster.actor_metrics import actor_sources, cluster_families
 from cluster.actor_options import gateway_options, shard_options
 from cluster.configs import rules_of
 from cluster.demo_world import seat_demo_actors
 from cluster.gateway_actor import Gateway
+from cluster.metrics_collector import MetricsCollector
 from cluster.peers import ShardUnavailable
 from cluster.ray_clients import NamedActors, RayShardClient, gateway_name, here, shard_name
 from cluster.rebalance import Progress, Rebalancer
@@ -56,6 +58,8 @@ class Coordinator:
         self._shards = RayShardClient(self._actors)
         self._handles: dict[str, ActorHandle[Any]] = {}
         self._rebalancer = Rebalancer(self._redis, self._shards)
+        sources = actor_sources(self._actors, lambda: self._handles)
+        self._metrics = MetricsCollector(self._redis, sources, cluster_families)
         self._changing = asyncio.Lock()
         self._ready = asyncio.Event()
         self._draining = False
@@ -125,6 +129,7 @@ class Coordinator:
                 continue
             with contextlib.suppress(ShardUnavailable):
                 await self._actors.call(name, "stop", timeout_s=STOP_TIMEOUT_S)
+            await self._metrics.ended(name)
             ray.kill(self._handles.pop(name), no_restart=True)
             self._actors.forget(name)
             log.info("shard_retired", shard=shard)
@@ -182,9 +187,18 @@ class Coordinator:
             return {"error": str(error)}
         return described
 
+    async def metrics(self) -> bytes:
+        """The metrics page of the whole cluster.
+
+        Raises:
+            RedisError, OSError, TimeoutError: see ``MetricsCollector.page``.
+        """
+        return await self._metrics.page()
+
     async def drain(self) -> None:
         """Stop gateways, then shards, each after its last work; they may be killed afterwards."""
         self._draining = True
+        await self._metrics.end_all()
         names = sorted(self._handles)
         for kind, budget_s in (("gateway-", self._settings.drain_s + 2.0), ("shard-", 5.0)):
             stops = [self._actors.call(name, "stop", timeout_s=budget_s) for name in names if name.startswith(kind)]

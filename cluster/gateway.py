@@ -17,7 +17,7 @@ from api.settings import Settings
 from api.streams_mount import mount
 from cluster.frame_protocol import FrameProtocol
 from cluster.listening import shared_socket
-from cluster.peers import ShardClient
+from cluster.peers import ClusterClient, ShardClient
 from cluster.router import Router
 from streaming.batch import RedisBatch
 from streaming.connect import connect
@@ -38,11 +38,13 @@ DRAIN_MARGIN_S = 4.0
 class GatewayServer:
     """``serve`` runs until ``stop``; a gateway keeps nothing that another can't rebuild."""
 
-    def __init__(self, settings: Settings, peers: ShardClient) -> None:
+    def __init__(self, settings: Settings, peers: ShardClient, cluster: ClusterClient) -> None:
         self._settings = settings
         self._redis = connect(settings.redis_url)
         self._batch = RedisBatch(self._redis)
-        self._router = Router(self._redis, self._batch, peers, spawn_capacity=settings.spawn_chunk_capacity)
+        self._router = Router(
+            self._redis, self._batch, peers, spawn_capacity=settings.spawn_chunk_capacity, cluster=cluster
+        )
         self.services = Services.build(settings, self._router)
         app = create_app(self.services)
         self._streams = mount(app, self.services)

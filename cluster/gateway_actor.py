@@ -8,10 +8,12 @@ from typing import Any
 
 import structlog
 
+from api import metrics
 from api.logs import configure_logging
 from api.settings import Settings
 from cluster.gateway import GatewayServer, wait_started
-from cluster.ray_clients import NamedActors, RayShardClient, here
+from cluster.metrics_report import LIFE, Report, process_families
+from cluster.ray_clients import NamedActors, RayClusterClient, RayShardClient, gateway_name, here
 
 log = structlog.get_logger(__name__)
 
@@ -25,7 +27,8 @@ class Gateway:
         configure_logging(settings)
         self._number = number
         self._stopping = False
-        self._server = GatewayServer(settings, RayShardClient(NamedActors(settings.ray_namespace)))
+        actors = NamedActors(settings.ray_namespace)
+        self._server = GatewayServer(settings, RayShardClient(actors), RayClusterClient(actors))
         self._life = asyncio.get_running_loop().create_task(self._live())
 
     async def _live(self) -> None:
@@ -48,6 +51,11 @@ class Gateway:
     async def describe(self) -> dict[str, Any]:
         """``GatewayServer.describe``, and where it runs."""
         return {"gateway": self._number, **here(), **self._server.describe()}
+
+    async def metrics(self) -> Report:
+        """What this gateway counts."""
+        name = gateway_name(self._number)
+        return Report(name, LIFE, [*metrics.families(), *process_families(name)])
 
     async def stop(self) -> None:
         """Drain and end the server; the actor is to be killed after it."""

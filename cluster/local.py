@@ -12,14 +12,18 @@ from typing import Any, ClassVar
 
 from redis.asyncio import Redis
 
+from api import metrics
 from api.auth import DEV_ACCOUNT_ID
 from cluster import graph
 from cluster.demo_world import seat_demo_actors
+from cluster.metrics_collector import MetricsCollector, Sources
+from cluster.metrics_report import LIFE, Report
 from cluster.peers import ShardUnavailable
 from cluster.router import Router
 from cluster.shard.config import ShardConfig
 from cluster.shard.handover import load_all
 from cluster.shard.runtime import ShardRuntime
+from cluster.shard_metrics import shard_report
 from streaming.batch import RedisBatch
 from world.rules import Rules
 
@@ -71,7 +75,10 @@ class LocalWorld:
         self.batch = RedisBatch(redis)
         self.rules = rules or Rules(demo=False)
         self.config = config or ShardConfig()
-        self.router = Router(redis, self.batch, self.shards, spawn_capacity=self.rules.spawn_chunk_capacity)
+        self.router = Router(
+            redis, self.batch, self.shards, spawn_capacity=self.rules.spawn_chunk_capacity, cluster=self
+        )
+        self._metrics = MetricsCollector(redis, self._metric_sources)
         self._seed = seed
         self._count = shards
         self._tasks: dict[int, asyncio.Task[None]] = {}
@@ -89,6 +96,20 @@ class LocalWorld:
         for shard in list(self._tasks):
             await self.kill_shard(shard)
         await self.batch.close()
+
+    async def metrics(self) -> bytes:
+        """See ``ClusterClient.metrics``: the shards', and those of this process as its one gateway."""
+        return await self._metrics.page()
+
+    def _metric_sources(self) -> Sources:
+        async def of_gateway() -> Report:
+            return Report("gateway-0", LIFE, metrics.families())
+
+        async def of_shard(runtime: ShardRuntime) -> Report:
+            return shard_report(runtime, f"{LIFE}-{runtime.journal.epoch}")
+
+        shards = {f"shard-{number}": partial(of_shard, runtime) for number, runtime in self.shards.runtimes.items()}
+        return {**shards, "gateway-0": of_gateway}
 
     async def start_shard(self, shard: int) -> ShardRuntime:
         """Begin a life of a shard, as Ray does after a crash."""

@@ -1,4 +1,4 @@
-"""How shards and gateways reach a shard: a port, so that neither knows Ray."""
+"""How shards and gateways reach a shard, and the cluster as a whole: ports, so that neither knows Ray."""
 
 from __future__ import annotations
 
@@ -22,5 +22,17 @@ class ShardClient(Protocol):
         Raises:
             ShardUnavailable: no answer within ``timeout_s`` seconds, or the shard died meanwhile.
             WorldReloaded: see there.
+        """
+        ...
+
+
+class ClusterClient(Protocol):
+    """What concerns all processes of the cluster."""
+
+    async def metrics(self) -> bytes:
+        """Metrics of all of them in Prometheus text form, this process's too.
+
+        Raises:
+            ShardUnavailable: whoever gathers them gave no answer in time.
         """
         ...

@@ -15,6 +15,7 @@ from cluster.peers import ShardUnavailable
 NAMESPACE = "chunkcrawl"
 COORDINATOR = "coordinator"
 FIND_TIMEOUT_S = 2.0
+METRICS_TIMEOUT_S = 2.0
 
 
 def shard_name(shard: int) -> str:
@@ -83,3 +84,15 @@ class RayShardClient:
     async def call(self, shard: int, method: str, *args: Any, timeout_s: float) -> Any:
         """See ``ShardClient.call``."""
         return await self._actors.call(shard_name(shard), method, *args, timeout_s=timeout_s)
+
+
+class RayClusterClient:
+    """``ClusterClient`` over the coordinator, which knows all actors."""
+
+    def __init__(self, actors: NamedActors) -> None:
+        self._actors = actors
+
+    async def metrics(self) -> bytes:
+        """See ``ClusterClient.metrics``."""
+        page: bytes = await self._actors.call(COORDINATOR, "metrics", timeout_s=METRICS_TIMEOUT_S)
+        return page

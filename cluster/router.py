@@ -18,7 +18,7 @@ from api.ports import Decision, JoinOutcome, SubmittedCommand, WorldFull, WorldU
 from cluster import graph
 from cluster.graph import CLAIM, CLAIM_PRESENCE_MS, LOCATE, Located
 from cluster.lanes import CommandLanes
-from cluster.peers import ShardClient, ShardUnavailable, WorldReloaded
+from cluster.peers import ClusterClient, ShardClient, ShardUnavailable, WorldReloaded
 from cluster.spawning import SpawnPlan
 from streaming import keys
 from streaming.batch import RedisBatch
@@ -38,10 +38,19 @@ TICK_AGE_MOST_S = 3.0
 class Router:
     """Joins agents and submits their commands, wherever their shard is at the moment."""
 
-    def __init__(self, redis: Redis, batch: RedisBatch, peers: ShardClient, *, spawn_capacity: int) -> None:
+    def __init__(
+        self,
+        redis: Redis,
+        batch: RedisBatch,
+        peers: ShardClient,
+        *,
+        spawn_capacity: int,
+        cluster: ClusterClient | None = None,
+    ) -> None:
         self._redis = redis
         self._batch = batch
         self._peers = peers
+        self._cluster = cluster
         self._lanes = CommandLanes(peers)
         self._spawn = SpawnPlan(redis, spawn_capacity)
         self._routes: OrderedDict[str, int] = OrderedDict()
@@ -167,5 +176,10 @@ class Router:
         return f"shard_{shard}_does_not_tick" if age is None or age > TICK_AGE_MOST_S else None
 
     async def metrics(self) -> bytes:
-        """Metrics of all shards in Prometheus text form."""
-        return b""
+        """See ``api.ports.World.metrics``."""
+        if self._cluster is None:
+            raise WorldUnavailable("nobody gathers metrics")
+        try:
+            return await self._cluster.metrics()
+        except ShardUnavailable as error:
+            raise WorldUnavailable(str(error)) from error

@@ -12,9 +12,11 @@ import structlog
 from api.logs import configure_logging
 from api.settings import Settings
 from cluster.configs import rules_of, shard_config
+from cluster.metrics_report import Report
 from cluster.ray_clients import NamedActors, RayShardClient, here
 from cluster.shard.handover import load_all
 from cluster.shard.runtime import CommandTuple, DecisionTuple, ShardRuntime
+from cluster.shard_metrics import shard_report
 from streaming.connect import connect
 
 log = structlog.get_logger(__name__)
@@ -92,6 +94,10 @@ class ChunkShard:
     async def describe(self) -> dict[str, Any]:
         """``ShardRuntime.describe``, and where it runs."""
         return {**(await self._up()).describe(), **here()}
+
+    async def metrics(self) -> Report:
+        """``cluster.shard_metrics.shard_report``."""
+        return shard_report(await self._up())
 
     async def stop(self) -> None:
         """Commit what is pending and end the loops; the actor is to be killed after it."""

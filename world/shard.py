@@ -6,6 +6,7 @@ tick number that it is stepped to.  The runtime commits each ``Output`` before a
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import KeysView
 from typing import Any, cast, overload
 
@@ -183,6 +184,12 @@ class ShardWorld:
     def busy_agents(self) -> int:
         """Agents with a running command."""
         return len(self._state.runners)
+
+    @property
+    def available_nodes(self) -> Counter[str]:
+        """Resource nodes that can be harvested now, by type."""
+        chunks = self._state.chunks.values()
+        return Counter(n.spec.type for chunk in chunks for n in chunk.nodes.values() if n.state == "available")
 
     @property
     def is_quiet(self) -> bool:

@@ -257,7 +257,7 @@ class ShardRuntime:
             if self.journal.stalled_s:
                 self.presence.pause()
                 self.journal.stalled_s = 0.0
-        self.stats.count(output)
+        self.stats.count(output, self.world.holds)
         self._attend(output)
         return bool(batch)
 

@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 from collections import Counter, deque
-from typing import Any
+from collections.abc import Callable
+from typing import Any, Final
 
-from world.outputs import Output
+from world.ids import ChunkId
+from world.outputs import Output, PrivateEvent
 
 WINDOW = 512
+
+#: The one type of resource there is; results do not name it.
+GOLD: Final = "gold"
+#: Refusals that only a harvest gets.
+HARVEST_REFUSALS: Final = frozenset({"node_not_found", "too_far", "depleted"})
 
 
 class ShardStats:
@@ -20,31 +27,61 @@ class ShardStats:
         self.commits = 0
         self.last_tick_at = 0.0
         self.tick_times: deque[float] = deque(maxlen=WINDOW)
+        self.tick_seconds = 0.0
         self.commit_times: deque[float] = deque(maxlen=WINDOW)
+        self.commit_seconds = 0.0
         self.results: Counter[str] = Counter()
-        self.crossings: Counter[str] = Counter()
+        self.crossings: Counter[tuple[str, str]] = Counter()
+        """By kind (local, remote; new: towards a neighbour that is still to be made) and outcome."""
+        self.harvests: Counter[str] = Counter()
+        """Completed ones, by type of resource."""
+        self.harvest_failures: Counter[str] = Counter()
+        self.harvested_units: Counter[str] = Counter()
 
     def tick(self, seconds: float, *, now: float) -> None:
         """One tick has been run and committed."""
         self.ticks += 1
         self.last_tick_at = now
         self.tick_times.append(seconds)
+        self.tick_seconds += seconds
 
     def commit(self, seconds: float) -> None:
         """One commit has been answered."""
         self.commits += 1
         self.commit_times.append(seconds)
+        self.commit_seconds += seconds
 
-    def count(self, output: Output) -> None:
-        """Count what a committed output shows."""
+    def count(self, output: Output, holds: Callable[[ChunkId], bool]) -> None:
+        """Count what a committed output shows; ``holds`` says whether a chunk is this shard's."""
+        transitions = 0
         for event in output.private:
             if event.kind == "command_result":
-                reason = event.payload.get("reason")
-                self.results[f"{event.payload['status']}:{reason or ''}"] += 1
+                self._count_result(event, holds)
             elif event.kind == "chunk_transition":
-                self.crossings["local"] += 1
-        self.crossings["remote"] += len(output.departures)
-        self.crossings["local"] -= len(output.departures)
+                transitions += 1
+            elif event.kind == "command_ack" and event.payload.get("reason") in HARVEST_REFUSALS:
+                self.harvest_failures[event.payload["reason"]] += 1
+        remote = len(output.departures)
+        self.crossings["remote", "completed"] += remote
+        self.crossings["local", "completed"] += transitions - remote
+        for fact in output.archive:
+            if fact["fact"] == "harvest":
+                self.harvested_units[GOLD] += fact["amount"]
+
+    def _count_result(self, event: PrivateEvent, holds: Callable[[ChunkId], bool]) -> None:
+        result = event.payload
+        completed, reason = result["status"] == "completed", result.get("reason") or ""
+        self.results[f"{result['status']}:{reason}"] += 1
+        if "harvested" in result:
+            if completed:
+                self.harvests[GOLD] += 1
+            else:
+                self.harvest_failures[reason] += 1
+        elif not completed and "blocker_chunk_id" in result:
+            self.crossings["local" if holds(result["blocker_chunk_id"]) else "remote", "blocked"] += 1
+        elif not completed and "detail" in result:
+            no_answer = result["detail"] == "no_answer"
+            self.crossings["remote" if no_answer else "new", "no_answer" if no_answer else "no_neighbor"] += 1
 
     def describe(self) -> dict[str, Any]:
         """The figures as plain values."""
@@ -56,7 +93,7 @@ class ShardStats:
             "tick_ms": quantiles_ms(self.tick_times),
             "commit_ms": quantiles_ms(self.commit_times),
             "results": dict(self.results),
-            "crossings": dict(self.crossings),
+            "crossings": {f"{kind}:{outcome}": count for (kind, outcome), count in self.crossings.items()},
         }
 
 

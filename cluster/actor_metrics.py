@@ -1,0 +1,46 @@
+"""Where the coordinator's ``MetricsCollector`` asks: each actor by name, and the coordinator itself."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable
+from functools import partial
+
+import ray
+
+from api.exposition import Family, of_metrics, single
+from cluster.archive_metrics import archive_families
+from cluster.metrics_collector import ASK_TIMEOUT_S, Sources
+from cluster.metrics_report import LIFE, Report, process_families
+from cluster.ray_clients import COORDINATOR, NamedActors
+
+ARCHIVER_PREFIX = "archiver"
+
+
+def actor_sources(actors: NamedActors, names: Callable[[], Iterable[str]]) -> Callable[[], Sources]:
+    """The sources of a collector that runs in the coordinator."""
+
+    def sources() -> Sources:
+        found = {name: partial(_report_of, actors, name) for name in sorted(names())}
+        return {**found, COORDINATOR: _own_report}
+
+    return sources
+
+
+async def cluster_families() -> list[Family]:
+    """What only Ray knows."""
+    nodes = await asyncio.to_thread(ray.nodes)
+    alive = sum(1 for node in nodes if node["Alive"])
+    return [single("cluster_nodes", "gauge", "Ray nodes that are alive.", alive)]
+
+
+async def _report_of(actors: NamedActors, name: str) -> Report:
+    if name.startswith(ARCHIVER_PREFIX):
+        described = await actors.call(name, "describe", timeout_s=ASK_TIMEOUT_S)
+        return Report(name, f"{described['node']}:{described['pid']}", of_metrics(archive_families(described)))
+    report: Report = await actors.call(name, "metrics", timeout_s=ASK_TIMEOUT_S)
+    return report
+
+
+async def _own_report() -> Report:
+    return Report(COORDINATOR, LIFE, process_families(COORDINATOR))
