@@ -41,9 +41,7 @@ def test_a_chunk_from_a_shard_that_is_ahead_pulls_the_clock_forward() -> None:
     assert ahead.due(50.0) == 600
 
 
-@given(
-    st.integers(0, 10**13), st.integers(-1, 10**9), st.lists(st.floats(0, 20, allow_nan=False), max_size=50)
-)
+@given(st.integers(0, 10**13), st.integers(-1, 10**9), st.lists(st.floats(0, 20, allow_nan=False), max_size=50))
 def test_numbers_only_rise_whatever_the_clocks_do(wall_ms: int, last: int, pauses: list[float]) -> None:
     now = 3.0
     running = TickClock.start(hz=5, epoch_ms=5_000, wall_ms=wall_ms, monotonic=now, last_tick=last)
