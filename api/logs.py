@@ -10,26 +10,26 @@ from __future__ import annotations
 import logging
 import sys
 import traceback
+from pathlib import Path
 from types import TracebackType
-from typing import Any, Final, Protocol, TextIO
+from typing import Any, Final, Protocol, TextIO, cast
 
 import orjson
 import structlog
 from structlog.typing import EventDict, WrappedLogger
 
-LEVELS: Final = {"debug": 10, "info": 20, "warning": 30, "error": 40}
-FRAMES_SHOWN: Final = 12
+from api.log_files import RotatingLog
+from api.log_levels import LEVELS, LevelTable, parse_levels
 
-#: Below warning these print single frames, headers and whole URLs.
-TALKATIVE: Final = (
-    *("uvicorn", "uvicorn.error", "uvicorn.access", "websockets", "asyncio", "httpx", "httpcore"),
-    *("sqlalchemy", "redis", "sse_starlette"),
-)
+FRAMES_SHOWN: Final = 12
 
 #: Field names that must never carry a value, whoever wrote the call.
 SECRET_FIELDS: Final = frozenset(
     {"password", "token", "session_token", "account_token", "api_key", "cmd_secret", "secret", "authorization", "sig"}
 )
+
+#: Below warning these talk about single frames and headers, so no setting takes them below it.
+TALKERS: Final = ("uvicorn", "uvicorn.error", "uvicorn.access", "websockets", "asyncio")
 
 
 class LogSettings(Protocol):
@@ -41,44 +41,108 @@ class LogSettings(Protocol):
     @property
     def log_level(self) -> Any: ...
 
+    @property
+    def log_levels(self) -> str: ...
 
-def configure_logging(settings: LogSettings, stream: TextIO | None = None) -> None:
+    @property
+    def log_dir(self) -> str: ...
+
+
+class NamedLogger(structlog.WriteLogger):
+    """Writes lines; knows the module that it logs for."""
+
+    def __init__(self, out: TextIO, name: str) -> None:
+        super().__init__(out)
+        self.name = name
+
+
+def configure_logging(settings: LogSettings, stream: TextIO | None = None, *, actor: str = "") -> None:
     """Set up structlog and the standard library's logging for this process.
 
     Args:
-        settings: ``is_prod`` picks JSON, ``log_level`` the least level.
-        stream: where lines go; standard error by default.
+        settings: ``is_prod`` picks JSON, ``log_level`` and ``log_levels`` the least level, ``log_dir`` the place.
+        stream: where lines go; by default ``<log_dir>/<actor>.log`` where both are given, else standard error.
+        actor: name of this process, a field of every line.
     """
-    out = sys.stderr if stream is None else stream
-    level = LEVELS[settings.log_level]
+    out = _destination(settings, actor) if stream is None else stream
+    table = LevelTable(LEVELS[settings.log_level], parse_levels(settings.log_levels))
     renderer: Any = structlog.processors.JSONRenderer(serializer=_to_json) if settings.is_prod else _readable(out)
     shared: list[Any] = [
         structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
+        _Fixed({"actor": actor} if actor else {}),
         hide_secrets,
         shorten_exception,
     ]
     structlog.configure(
-        processors=[*shared, renderer],
-        wrapper_class=structlog.make_filtering_bound_logger(level),
-        logger_factory=structlog.PrintLoggerFactory(out),
+        processors=[_ModuleFilter(table), *shared, renderer],
+        wrapper_class=structlog.make_filtering_bound_logger(table.least),
+        logger_factory=lambda *names: NamedLogger(out, names[0] if names else ""),
         cache_logger_on_first_use=False,
     )
     handler = logging.StreamHandler(out)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
-            foreign_pre_chain=shared,
+            foreign_pre_chain=[_add_record_name, *shared],
             processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer],
         )
     )
+    _configure_library_logging(handler, table, is_prod=settings.is_prod)
+
+
+def _configure_library_logging(handler: logging.Handler, table: LevelTable, *, is_prod: bool) -> None:
     root = logging.getLogger()
     root.handlers = [handler]
-    root.setLevel(max(level, LEVELS["warning"]) if settings.is_prod else level)
-    for name in TALKATIVE:
+    general = table.of("")
+    root.setLevel(max(general, LEVELS["warning"]) if is_prod else general)
+    for name in table.modules:
+        logging.getLogger(name).setLevel(table.of(name))
+    for name in TALKERS:
         logger = logging.getLogger(name)
         logger.handlers, logger.propagate = [], name != "uvicorn.access"
-        logger.setLevel(max(level, LEVELS["warning"]))
+        logger.setLevel(max(table.of(name), LEVELS["warning"]))
+
+
+def _destination(settings: LogSettings, actor: str) -> TextIO:
+    if not settings.log_dir or not actor:
+        return sys.stderr
+    try:
+        return cast("TextIO", RotatingLog(Path(settings.log_dir) / f"{actor}.log"))
+    except OSError as error:
+        print(f"no log file in {settings.log_dir}: {error.strerror}", file=sys.stderr)
+        return sys.stderr
+
+
+class _Fixed:
+    """Adds the same fields to every line."""
+
+    def __init__(self, fields: dict[str, str]) -> None:
+        self._fields = fields
+
+    def __call__(self, _logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+        for name, value in self._fields.items():
+            event.setdefault(name, value)
+        return event
+
+
+class _ModuleFilter:
+    """Drops what is below its module's level, and names the module in what is not."""
+
+    def __init__(self, table: LevelTable) -> None:
+        self._table = table
+
+    def __call__(self, logger: WrappedLogger, method: str, event: EventDict) -> EventDict:
+        name: str = getattr(logger, "name", "")
+        if LEVELS.get(method, LEVELS["error"]) < self._table.of(name):
+            raise structlog.DropEvent
+        event["logger"] = name
+        return event
+
+
+def _add_record_name(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    event["logger"] = event["_record"].name
+    return event
 
 
 def hide_secrets(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:

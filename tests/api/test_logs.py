@@ -5,6 +5,7 @@ import json
 import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,6 +18,8 @@ from api.logs import configure_logging, described
 class LogSettings:
     is_prod: bool = True
     log_level: str = "info"
+    log_levels: str = ""
+    log_dir: str = ""
 
 
 @pytest.fixture(autouse=True)
@@ -87,6 +90,57 @@ def test_uvicorns_access_log_is_off_at_any_level() -> None:
     logging.getLogger("uvicorn.error").error("boom")
     assert "sess_1" not in out.getvalue()
     assert "boom" in out.getvalue()
+
+
+def test_a_module_may_have_a_level_of_its_own() -> None:
+    out = configured(log_level="warning", log_levels="streaming=info, streaming.hub=debug,api=error")
+    for name in ("streaming.hub", "streaming.replay", "streaminghub", "api.auth", "cluster.router"):
+        for method in ("debug", "info", "warning", "error"):
+            getattr(structlog.get_logger(name), method)(method)
+    lines = [json.loads(line) for line in out.getvalue().splitlines()]
+    seen: dict[str, list[str]] = {}
+    for line in lines:
+        seen.setdefault(line["logger"], []).append(line["event"])
+    assert seen == {
+        "streaming.hub": ["debug", "info", "warning", "error"],
+        "streaming.replay": ["info", "warning", "error"],
+        "streaminghub": ["warning", "error"],
+        "api.auth": ["error"],
+        "cluster.router": ["warning", "error"],
+    }
+
+
+def test_libraries_have_levels_too_but_those_that_print_frames_stay_quiet() -> None:
+    out = configured(is_prod=False, log_level="warning", log_levels="somebody=debug,websockets=debug,uvicorn=debug")
+    logging.getLogger("somebody.elses").debug("heard")
+    for name in ("websockets.server", "uvicorn.error"):
+        logging.getLogger(name).info("> Authorization: Bearer sess_1")
+    assert "heard" in out.getvalue()
+    assert "sess_1" not in out.getvalue()
+
+
+def test_each_actor_has_a_file_and_its_name_in_every_line(tmp_path: Path) -> None:
+    configure_logging(LogSettings(log_dir=str(tmp_path / "logs")), actor="shard-3")
+    structlog.get_logger("cluster.shard").info("shard_started", tick=7)
+    logging.getLogger("somebody.elses").warning("odd")
+    path = tmp_path / "logs" / "shard-3.log"
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    assert [(line["event"], line["actor"], line["logger"]) for line in lines] == [
+        ("shard_started", "shard-3", "cluster.shard"),
+        ("odd", "shard-3", "somebody.elses"),
+    ]
+    assert path.stat().st_mode & 0o777 == 0o600
+
+
+def test_where_no_file_can_be_written_lines_go_to_standard_error(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").write_text("")
+    configure_logging(LogSettings(log_dir=str(tmp_path / "file")), actor="shard-3")
+    structlog.get_logger("x").info("shard_started")
+    said = capsys.readouterr().err
+    assert "no log file" in said
+    assert "shard_started" in said
 
 
 def test_a_cause_is_named() -> None:
