@@ -21,6 +21,8 @@ from pydantic_settings import (
     SettingsConfigDict,
 )
 
+from api.log_levels import parse_levels
+
 __all__ = ["DEV_ORIGIN", "DEV_SECRET", "ENV_PREFIX", "Settings", "SettingsError", "load_settings"]
 
 ENV_PREFIX = "CHUNKCRAWL_"
@@ -67,6 +69,12 @@ class Settings(BaseSettings):
     )
     gateway_cpus: float = Field(0.1, ge=0, le=64, description="CPUs a gateway asks Ray for.")
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least level that is logged.")
+    log_levels: str = Field("", description="Other levels for single modules, `api=warning,streaming.hub=debug`.")
+    log_dir: str = Field(
+        "",
+        description="Where each actor writes its log; empty: `logs` in `CHUNKCRAWL_DATA_DIR` with a Ray of its own, "
+        "else standard error, which Ray keeps.",
+    )
 
     # trust
     secret_pepper: str = Field(
@@ -138,6 +146,12 @@ class Settings(BaseSettings):
     def _split_commas(cls, value: Any) -> Any:
         if isinstance(value, str):
             return tuple(part.strip() for part in value.split(",") if part.strip())
+        return value
+
+    @field_validator("log_levels")
+    @classmethod
+    def _are_levels(cls, value: str) -> str:
+        parse_levels(value)
         return value
 
     @field_validator("database_url")
