@@ -57,14 +57,15 @@ class Subscription:
         self._channel: _Channel | None = channel
         self.sink = sink
 
-    async def ready(self, timeout_s: float = READY_TIMEOUT_S) -> None:
+    async def ready(self, timeout_s: float | None = None) -> None:
         """Wait until everything published from now on will be delivered.
 
         What is read from the stream after this, joined by id with what is delivered, has no gap.
 
         Raises:
-            HubUnavailable: not within ``timeout_s``.
+            HubUnavailable: not within ``timeout_s`` (None: the hub's ``ready_timeout_s``).
         """
+        timeout_s = self._hub.ready_timeout_s if timeout_s is None else timeout_s
         channel = self._channel
         if channel is None:
             raise HubUnavailable("closed")
@@ -144,6 +145,7 @@ class Hub:
         self._heard_at = 0.0
         self._task: asyncio.Task[None] | None = None
         self.connected = asyncio.Event()
+        self.ready_timeout_s = READY_TIMEOUT_S
         # Counters, for the metrics page.
         self.messages = 0
         self.deliveries = 0

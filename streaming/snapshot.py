@@ -74,23 +74,21 @@ class Snapshots:
         Raises:
             RedisError: as redis-py raises it.
         """
-        while True:
-            cached = self._cached.get(chunk_id)
-            if at_least is not None and cached is not None and cached.at is not None and cached.at >= at_least:
-                return cached
-            reading = self._reading.get(chunk_id)
-            joined = reading is not None
-            if reading is None:
-                reading = asyncio.create_task(self._read(chunk_id), name="snapshot")
-                self._reading[chunk_id] = reading
-                reading.add_done_callback(lambda _: self._reading.pop(chunk_id, None))
-            # Shielded: one reader that goes away must not take the others' read with it.
-            found = await asyncio.shield(reading)
-            if not joined or found is None:
+        cached = self._cached.get(chunk_id)
+        if cached is not None and _reaches(cached, at_least):
+            return cached
+        under_way = self._reading.get(chunk_id)
+        if under_way is not None:
+            # It began before we were asked, so it may be older than what we need.
+            found = await asyncio.shield(under_way)
+            if found is not None and _reaches(found, at_least):
                 return found
-            if at_least is not None and found.at is not None and found.at >= at_least:
-                return found
-            # A read that began before we were asked may be older than what we need.
+        reading = self._reading.get(chunk_id)
+        if reading is None:
+            reading = asyncio.create_task(self._read(chunk_id), name="snapshot")
+            self._reading[chunk_id] = reading
+        # Shielded: one reader that goes away must not take the others' read with it.
+        return await asyncio.shield(reading)
 
     async def _read(self, chunk_id: str) -> Snapshot | None:
         known = self._cached.get(chunk_id)
@@ -98,7 +96,11 @@ class Snapshots:
         if known is not None and known.latest is not None:
             have = [f"{known.latest.id[0]}-{known.latest.id[1]}", known.digest]
         args = [keys.chunk_static(chunk_id), keys.chunk_stream(chunk_id), *have]
-        answer = await run_script(self._redis, READ, 2, *args)
+        try:
+            answer = await run_script(self._redis, READ, 2, *args)
+        finally:
+            # Here, and not when the task is done: nobody may join a read that is over.
+            self._reading.pop(chunk_id, None)
         if answer is None:
             self._cached.pop(chunk_id, None)
             return None
@@ -111,6 +113,10 @@ class Snapshots:
             while len(self._cached) > CACHED_CHUNKS:
                 self._cached.popitem(last=False)
         return snapshot
+
+
+def _reaches(snapshot: Snapshot, at_least: StreamId | None) -> bool:
+    return at_least is not None and snapshot.at is not None and snapshot.at >= at_least
 
 
 def _snapshot(chunk_id: str, static: bytes, digest: bytes, last: list[Any] | None) -> Snapshot | None:

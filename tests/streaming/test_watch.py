@@ -293,3 +293,15 @@ async def test_a_snapshot_is_of_one_moment_and_read_once_for_many(redis: Redis) 
     assert b"chunk-1" in changed.json()
     assert await snapshots.get("chunk-9") is None
     assert delta_payload("chunk-0", 4) == changed.latest.fields() if changed.latest else False
+
+
+async def test_who_asks_when_a_read_has_just_ended_gets_one_of_his_own(redis: Redis) -> None:
+    await chunk_with(redis, 3)
+    snapshots = Snapshots(redis)
+
+    async def ask_again_and_again() -> None:
+        for _ in range(50):
+            assert (await snapshots.get("chunk-0")) is not None
+
+    async with asyncio.timeout(DEADLINE_S):
+        await asyncio.gather(*(ask_again_and_again() for _ in range(20)))
