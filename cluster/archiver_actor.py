@@ -22,6 +22,7 @@ from cluster.backup_age import read_age
 from cluster.ray_clients import here
 from cluster.snapshots import Snapshotter
 from store.engine import make_engine
+from streaming.cancellable import end, make_cancellable
 from streaming.connect import connect
 
 log = structlog.get_logger(__name__)
@@ -35,8 +36,9 @@ class ChunkArchiver:
     """One process that archives; when a loop of it ends with an error the process ends, and Ray starts a new one."""
 
     def __init__(self, number: int, settings: Settings) -> None:
-        configure_logging(settings)
+        configure_logging(settings, actor=f"archiver-{number}")
         self._redis = connect(settings.redis_url)
+        make_cancellable(self._redis.connection_pool)  # ``stop`` must find nobody at work
         self._engine = make_engine(settings.database_url, pool_size=POOL_SIZE, max_overflow=POOL_SIZE)
         self._snapshots = Snapshotter(
             self._redis,
@@ -76,8 +78,7 @@ class ChunkArchiver:
 
     async def stop(self) -> None:
         """Write what waits, and one last look at the world; the actor is to be killed after it."""
-        self._life.cancel()
-        await asyncio.gather(self._life, return_exceptions=True)
+        await end(self._life)
         try:
             async with asyncio.timeout(DRAIN_S):
                 await self._archiver.drain()

@@ -30,7 +30,7 @@ from cluster.demo_world import seat_demo_actors
 from cluster.gateway_actor import Gateway
 from cluster.metrics_collector import MetricsCollector
 from cluster.peers import ShardUnavailable
-from cluster.ray_clients import NamedActors, RayShardClient, gateway_name, here, shard_name
+from cluster.ray_clients import COORDINATOR, NamedActors, RayShardClient, gateway_name, here, shard_name
 from cluster.rebalance import Progress, Rebalancer
 from cluster.shard_actor import ChunkShard
 from streaming import keys
@@ -51,7 +51,7 @@ class Coordinator:
     """Makes shards and gateways, and tells how they are."""
 
     def __init__(self, settings: Settings) -> None:
-        configure_logging(settings)
+        configure_logging(settings, actor=COORDINATOR)
         self._settings = settings
         self._redis = connect(settings.redis_url)
         self._actors = NamedActors(settings.ray_namespace)

@@ -24,7 +24,7 @@ class Gateway:
     """One gateway process; when its server ends by itself, the process ends and Ray starts a new one."""
 
     def __init__(self, number: int, settings: Settings) -> None:
-        configure_logging(settings)
+        configure_logging(settings, actor=gateway_name(number))
         self._number = number
         self._stopping = False
         actors = NamedActors(settings.ray_namespace)

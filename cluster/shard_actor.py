@@ -13,7 +13,7 @@ from api.logs import configure_logging
 from api.settings import Settings
 from cluster.configs import rules_of, shard_config
 from cluster.metrics_report import Report
-from cluster.ray_clients import NamedActors, RayShardClient, here
+from cluster.ray_clients import NamedActors, RayShardClient, here, shard_name
 from cluster.shard.handover import load_all
 from cluster.shard.runtime import CommandTuple, DecisionTuple, ShardRuntime
 from cluster.shard_metrics import shard_report
@@ -33,7 +33,7 @@ class ChunkShard:
 
     def __init__(self, shard: int, settings: Settings) -> None:
         self._settings = settings
-        configure_logging(self._settings)
+        configure_logging(self._settings, actor=shard_name(shard))
         self._shard = shard
         self._ready = asyncio.Event()
         self._runtime: ShardRuntime
