@@ -14,7 +14,8 @@ import httpx
 import msgspec
 
 from client.errors import ApiError, ProtocolViolation, ServerUnreachable, api_error
-from client.messages import Snapshot, decode_snapshot
+from client.messages import Snapshot
+from client.wire import decode_snapshot
 
 __all__ = ["Account", "Api", "ApiKey", "KeyInfo", "Role", "Session", "bearer", "error_of", "websocket_url"]
 

@@ -19,8 +19,8 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus, WebSocketExce
 from client.backoff import RESTART_SPREAD_S, Backoff
 from client.errors import ApiError, ChunkcrawlError, InvalidSession, NotReady, ServerUnreachable, TakenOver
 from client.http import Session, bearer, error_of, websocket_url
-from client.messages import encode
 from client.sessions import SessionKeeper
+from client.wire import encode
 
 __all__ = ["CLOSE_RESTART", "CLOSE_TAKEN_OVER", "CLOSE_TOO_SLOW", "Link", "is_worth_retrying"]
 

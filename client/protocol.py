@@ -21,17 +21,9 @@ from typing import Any, Literal, TypeAlias
 
 from client import signing
 from client.errors import ChunkcrawlError, failure, refusal
-from client.messages import (
-    Challenge,
-    CommandAck,
-    CommandResult,
-    ErrorEvent,
-    Event,
-    SessionReady,
-    decode_ws,
-    encode,
-)
+from client.messages import Challenge, CommandAck, CommandResult, ErrorEvent, Event, SessionReady
 from client.repeats import Repeats
+from client.wire import decode_ws, encode
 
 __all__ = [
     "Accepted",

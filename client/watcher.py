@@ -23,11 +23,12 @@ from client.backoff import Backoff
 from client.errors import ApiError, ChunkcrawlError, InvalidSession, NotReady, ServerUnreachable
 from client.http import Api, Session, bearer, error_of
 from client.link import FRESH_REFUSALS_MAX, SILENCE_MAX_S, STOOD_AFTER_S, is_worth_retrying
-from client.messages import ChunkClosed, Event, decode_sse
+from client.messages import ChunkClosed, Event
 from client.mirror import Mirror
 from client.repeats import Repeats
 from client.sessions import SessionKeeper
 from client.sse import HEADERS, server_sent_events
+from client.wire import decode_sse
 
 __all__ = ["Watcher"]
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from client.messages import Event, decode_ws
+from client.messages import Event
+from client.wire import decode_ws
 
 HALL = ["#####", "#...#", "....#", "#...#", "#####"]
 """A 5 x 5 chunk, row 0 (south) first: a room of 3 x 3 with an exit to the west at (0, 2)."""

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from client.messages import decode_ws
 from client.mirror import Mirror
+from client.wire import decode_ws
 from tests.client.builders import delta, event, frame, static
 
 GOLD = {"node_id": "g-1", "type": "gold", "x": 4, "y": 3, "max_remaining": 5}
