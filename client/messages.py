@@ -1,8 +1,8 @@
 """Typed messages of the wire contract, tolerant of what it may grow.
 
 One class per event. Unknown fields are ignored; an unknown event, or a known one of an unexpected shape, becomes an
-``UnknownEvent`` and never an exception, so that a newer server does not break an older client. ``client.wire`` reads and
-writes them. Why msgspec: docs/decisions/0030-client-messages.md.
+``UnknownEvent`` and never an exception, so that a newer server does not break an older client. ``client.wire`` reads
+and writes them. Why msgspec: docs/decisions/0030-client-messages.md.
 
 Coordinates are local to a chunk: ``x`` grows to the east, ``y`` to the north, both 0..49; grids are indexed
 ``grid[y][x]``.

@@ -11,7 +11,7 @@ from typing import Any
 import orjson
 from pydantic import BaseModel, TypeAdapter
 
-from client.messages import decode_ws
+from client.wire import decode_ws
 from tests.client.builders import delta, frame
 
 
