@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import shutil
 import tempfile
@@ -92,9 +93,17 @@ async def start(settings: Settings) -> Deployment:
     except BaseException:
         await asyncio.to_thread(ray.shutdown)
         if temp_dir is not None:
+            keep_ray_logs(temp_dir, settings.log_dir)
             shutil.rmtree(temp_dir, ignore_errors=True)
         raise
     return Deployment(settings, coordinator, temp_dir)
+
+
+def keep_ray_logs(temp_dir: Path, log_dir: str) -> None:
+    """Save what Ray wrote during a start that failed: what ended an actor before it could log stands only there."""
+    if log_dir:
+        with contextlib.suppress(OSError, shutil.Error):
+            shutil.copytree(temp_dir / "session_latest" / "logs", Path(log_dir) / "ray", dirs_exist_ok=True)
 
 
 def _join_ray(settings: Settings) -> Path | None:

@@ -74,9 +74,11 @@ class Up:
                 check_port(self._settings.host, self._settings.port)
             self._console.print("Starting PostgreSQL and Valkey ...")
             urls = self._services.start()
-            self._settings = self._settings.model_copy(
-                update={"database_url": urls.database_url, "redis_url": urls.redis_url}
-            )
+            known: dict[str, object] = {"database_url": urls.database_url, "redis_url": urls.redis_url}
+            if self._own_cluster and not self._settings.log_dir:
+                # Standard error of the actors goes to Ray's session directory, which ends with the run.
+                known["log_dir"] = str(Path(self._settings.data_dir).absolute() / "logs")
+            self._settings = self._settings.model_copy(update=known)
             asyncio.run(self._main())
         except Interrupted:
             pass
