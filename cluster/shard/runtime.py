@@ -24,6 +24,7 @@ from cluster.shard.departures import Departures
 from cluster.shard.handover import Handover
 from cluster.shard.loading import ChunkLoader
 from cluster.shard.neighbors import Neighbors
+from cluster.shard.output_log import log_output
 from cluster.shard.presence import Presence
 from cluster.shard.recording import Recording
 from cluster.shard.seating import Seating
@@ -258,6 +259,7 @@ class ShardRuntime:
                 self.presence.pause()
                 self.journal.stalled_s = 0.0
         self.stats.count(output, self.world.holds)
+        log_output(output)
         self._attend(output)
         return bool(batch)
 
