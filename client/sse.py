@@ -1,8 +1,8 @@
 """Server-sent events out of an HTTP response, bounded.
 
-httpx-sse 0.4.3, the least we require, splits on CR, LF and CRLF only, as the standard says, so a text with U+2028 arrives whole;
-tests/client/test_sse.py holds it to that. What is added here: a bound on what one event may hold, and no empty events
-(the library makes one of every comment once an id has been seen).
+httpx-sse 0.4.3, the least we require, splits on CR, LF and CRLF only, as the standard says, so a text with U+2028
+arrives whole; tests/client/test_sse.py holds it to that. What is added here: a bound on what one event may hold, and no
+empty events (the library makes one of every comment once an id has been seen).
 """
 
 from __future__ import annotations
