@@ -23,6 +23,7 @@ Owner = Annotated[Session, Depends(require("owner_spectator"))]
 @router.get(
     "/v1/owner/stream",
     response_class=EventStream,
+    status_code=200,  # the response class has none to derive it from
     responses={
         200: {"content": {"text/event-stream": {"schema": {"type": "string"}}}, "description": "The agent's events."},
         **refusals("invalid_session", "invalid_scope", "agent_mismatch", "draining"),

@@ -33,6 +33,7 @@ Spectator = Annotated[Session, Depends(require("spectator"))]
 @aliased.get(
     "/v1/spectate/stream",
     response_class=EventStream,
+    status_code=200,  # the response class has none to derive it from
     responses={
         200: {"content": {"text/event-stream": {"schema": {"type": "string"}}}, "description": "The chunk's events."},
         **refusals("invalid_session", "invalid_scope", "chunk_not_found", "draining"),
