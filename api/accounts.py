@@ -73,10 +73,16 @@ class AgentList(BaseModel):
     next: str | None = Field(description="Pass it as `after` for the next page; null: there is none.")
 
 
-@router.post("/v1/signup", status_code=201, responses=refusals("email_already_exists", "overloaded"), tags=["accounts"])
+@router.post(
+    "/v1/signup",
+    status_code=201,
+    responses=refusals("email_already_exists", "rate_limited", "overloaded"),
+    tags=["accounts"],
+)
 async def signup(body: SignupRequest, request: Request) -> SignupResponse:
     """Open an account."""
     services: Services = request.app.state.services
+    await services.limits.signup(request)
     # Asked first only to spare the hash; the constraint decides.
     if await accounts.exists(services.engine, body.email):
         raise ApiError("email_already_exists")
@@ -98,7 +104,9 @@ async def signup(body: SignupRequest, request: Request) -> SignupResponse:
 @router.post(
     "/v1/keys",
     status_code=201,
-    responses=refusals("invalid_session", "invalid_credentials", "invalid_scope", "key_limit_reached", "overloaded"),
+    responses=refusals(
+        *("invalid_session", "invalid_credentials", "invalid_scope", "key_limit_reached", "rate_limited", "overloaded")
+    ),
     tags=["accounts"],
 )
 async def create_key(
@@ -131,7 +139,11 @@ async def create_key(
     raise ApiError("unavailable")
 
 
-@router.get("/v1/keys", responses=refusals("invalid_session", "invalid_credentials", "overloaded"), tags=["accounts"])
+@router.get(
+    "/v1/keys",
+    responses=refusals("invalid_session", "invalid_credentials", "rate_limited", "overloaded"),
+    tags=["accounts"],
+)
 async def list_keys(request: Request, caller: Annotated[Principal, Depends(account)]) -> KeyList:
     """The account's keys, revoked and expired ones too; never a key itself."""
     services: Services = request.app.state.services
@@ -140,7 +152,7 @@ async def list_keys(request: Request, caller: Annotated[Principal, Depends(accou
 
 @router.delete(
     "/v1/keys/{key_id}",
-    responses=refusals("invalid_session", "invalid_credentials", "key_not_found", "overloaded"),
+    responses=refusals("invalid_session", "invalid_credentials", "key_not_found", "rate_limited", "overloaded"),
     tags=["accounts"],
 )
 async def revoke_key(
@@ -160,7 +172,7 @@ async def revoke_key(
 
 @router.get(
     "/v1/agents",
-    responses=refusals("invalid_session", "invalid_credentials", "invalid_api_key", "overloaded"),
+    responses=refusals("invalid_session", "invalid_credentials", "invalid_api_key", "rate_limited", "overloaded"),
     tags=["accounts"],
 )
 async def list_agents(

@@ -11,7 +11,22 @@ from typing import Final
 from api.challenge import POW_ALG, SIG_ALG
 from api.cooldown import COUNT_FAILURE
 from api.difficulty import COUNT_ANSWER
+from api.rate_limit import TAKE_TOKEN
+from api.strikes import COUNT_STRIKE
 from streaming.lua import APPEND_AGENT_EVENT, Script
+
+#: Defines ``take_command_token(id, burst, interval_us, now)``: a token of the agent's own bucket.  Gives the
+#: milliseconds until there will be one (0: taken), and whether the agent may be told: refusals have a bucket of the
+#: same size, so that they can't push results out of the agent's stream.
+_TAKE_COMMAND_TOKEN: Final = (
+    TAKE_TOKEN
+    + """
+local function take_command_token(id, burst, interval_us, now)
+  local wait = take_token('limit:command_agent:' .. id, burst, interval_us, now)
+  return wait, wait == 0 or take_token('limit:refusal:' .. id, burst, interval_us, now) == 0
+end
+"""
+)
 
 #: Defines ``append_refusal(id, now_ms, trace, server_cmd_id, client_cmd_id, reason, code, retry_after_ms)`` and small
 #: helpers; client_cmd_id may be false, the last two ''.  Every part is of an alphabet that needs no escaping in JSON.
@@ -26,10 +41,6 @@ local function append_refusal(id, now_ms, trace, server_cmd_id, client_cmd_id, r
   if retry ~= '' then payload = payload .. ',"retry_after_ms":' .. retry end
   append_agent_event(id, 'command_ack', now_ms, trace, payload .. '}')
 end
-local function count_request(id, window_ms)
-  redis.call('SET', 'rate:' .. id, 0, 'PX', window_ms, 'NX')
-  return redis.call('INCR', 'rate:' .. id)
-end
 local function decided_before(id, server_cmd_id)
   local record = redis.call('HGET', 'agent:' .. id, 'rec')
   return record and string.find(record, '"' .. server_cmd_id .. '"', 1, true)
@@ -43,26 +54,35 @@ end
 ISSUE: Final = Script(
     "challenge_issue",
     _APPEND_REFUSAL
+    + _TAKE_COMMAND_TOKEN
     + f"""
 local id, jti, now_ms, trace, server_id, client_id, channel = unpack(ARGV, 1, 7)
 local cmd, hash, nonce, expires_at, record_ms, pending_ms = unpack(ARGV, 8, 13)
-local rate_max, rate_ms, start, busy_ms = tonumber(ARGV[14]), ARGV[15], ARGV[16], ARGV[17]
-if redis.call('EXISTS', 'jti:' .. jti) == 0 then return {{'dead', 0, '', 0}} end
-local count = count_request(id, rate_ms)
-local cooldown = redis.call('PTTL', 'cool:' .. id)
-local left = redis.call('PTTL', 'rate:' .. id)
-if count > 2 * rate_max then return {{'flood', 0, 'rate_limited', math.max(cooldown, left)}} end
-local function refuse(reason, retry)
+local start, busy_ms, burst, interval_us = ARGV[14], ARGV[15], tonumber(ARGV[16]), tonumber(ARGV[17])
+local account, account_burst, account_interval_us = ARGV[18], tonumber(ARGV[19]), tonumber(ARGV[20])
+if redis.call('EXISTS', 'jti:' .. jti) == 0 then return {{'dead', 0, '', 0, ''}} end
+local function refuse(reason, retry, limit)
   append_refusal(id, now_ms, trace, '', client_id, reason, '', string.format('%d', retry))
-  return {{'refused', 0, reason, retry}}
+  return {{'refused', 0, reason, retry, limit}}
 end
-if cooldown > 0 then return refuse('rate_limited', cooldown) end
-if count > rate_max then return refuse('rate_limited', left) end
+local now_us = redis_now_us()
+local wait, may_be_told = take_command_token(id, burst, interval_us, now_us)
+local cooldown, limit = redis.call('PTTL', 'cool:' .. id), 'command_agent'
+if cooldown > 0 then wait, limit = math.max(wait, cooldown), 'cooldown' end
+if wait == 0 then
+  -- Asked last, so that an agent that is refused anyway takes nothing from its siblings.
+  wait = take_token('limit:command_account:' .. account, account_burst, account_interval_us, now_us)
+  limit = 'command_account'
+end
+if wait > 0 then
+  if not may_be_told then return {{'flood', 0, 'rate_limited', wait, limit}} end
+  return refuse('rate_limited', wait, limit)
+end
 if redis.call('EXISTS', 'inflight:' .. id) == 1 then
-  return refuse('busy', math.min(redis.call('PTTL', 'inflight:' .. id), tonumber(busy_ms)))
+  return refuse('busy', math.min(redis.call('PTTL', 'inflight:' .. id), tonumber(busy_ms)), '')
 end
 local busy = redis.call('HGET', 'agent:' .. id, 'busy')
-if busy and busy ~= '' and busy ~= 'harvest' then return refuse('busy', tonumber(busy_ms)) end
+if busy and busy ~= '' and busy ~= 'harvest' then return refuse('busy', tonumber(busy_ms), '') end
 local level = redis.call('HGET', 'diff:' .. id, 'level') or start
 local key = 'chal:' .. server_id
 redis.call('HSET', key, 'state', 'ISSUED', 'client', client_id, 'agent', id, 'jti', jti, 'channel', channel, 'cmd', cmd,
@@ -72,7 +92,7 @@ redis.call('SET', 'inflight:' .. id, server_id, 'PX', pending_ms)
 append_agent_event(id, 'command_challenge', now_ms, trace, '{{"client_cmd_id":"' .. client_id .. '","server_cmd_id":"'
   .. server_id .. '","nonce":"' .. nonce .. '","expires_at":' .. expires_at .. ',"difficulty":' .. level
   .. ',"channel_id":"' .. channel .. '","sig_alg":"{SIG_ALG}","pow_alg":"{POW_ALG}"}}')
-return {{'issued', tonumber(level), '', 0}}
+return {{'issued', tonumber(level), '', 0, ''}}
 """,
 )
 
@@ -87,9 +107,11 @@ CONSUME: Final = Script(
     "challenge_consume",
     _APPEND_REFUSAL
     + COUNT_ANSWER
+    + COUNT_STRIKE
     + """
 local id, jti, server_id, token, now_ms, trace = unpack(ARGV, 1, 6)
-local keep_ms, chat_ms, slow, deadline = ARGV[7], ARGV[8], ARGV[9] == '1', ARGV[10]
+local keep_ms, slow, deadline = ARGV[7], ARGV[8] == '1', ARGV[9]
+local chat, chat_ms, strikes_max, memory_ms, mute_ms = ARGV[10], tonumber(ARGV[11]), unpack(ARGV, 12, 14)
 if redis.call('EXISTS', 'jti:' .. jti) == 0 then return {'dead', {}} end
 local key = 'chal:' .. server_id
 local found = redis.call('HMGET', key, 'state', 'by', 'outcome', 'client')
@@ -103,12 +125,23 @@ local holder = redis.call('GET', 'inflight:' .. id)
 if holder and holder ~= server_id then return {'gone', {}} end
 local counts = count_answer(id, now_ms, false, slow)
 redis.call('PEXPIRE', key, keep_ms)
-if chat_ms ~= '' and not redis.call('SET', 'chat:' .. id, 1, 'PX', chat_ms, 'NX') then
-  redis.call('HSET', key, 'state', 'CONSUMED', 'by', token, 'outcome', 'chat')
+-- The challenge is used up without a command; what nobody may hear is not kept either.
+local function refuse(outcome, reason, code, retry)
+  redis.call('HSET', key, 'state', 'CONSUMED', 'by', token, 'outcome', outcome, 'cmd', 'null')
   free_slot(id, server_id)
-  append_refusal(id, now_ms, trace, server_id, found[4], 'rate_limited', '',
-    string.format('%d', redis.call('PTTL', 'chat:' .. id)))
-  return {'chat', counts}
+  append_refusal(id, now_ms, trace, server_id, found[4], reason, code, retry)
+  return {outcome, counts}
+end
+if chat ~= '' then
+  local muted_ms = redis.call('PTTL', 'mute:' .. id)
+  if muted_ms > 0 then return refuse('muted', 'rate_limited', 'muted', string.format('%d', muted_ms)) end
+  if chat == 'banned' then
+    local mutes = count_strike(id, tonumber(strikes_max), tonumber(memory_ms), tonumber(mute_ms))
+    return refuse(mutes and 'struck_out' or 'struck', 'invalid_cmd', 'banned_words', '')
+  end
+  if chat_ms > 0 and not redis.call('SET', 'chat:' .. id, 1, 'PX', chat_ms, 'NX') then
+    return refuse('chat', 'rate_limited', '', string.format('%d', redis.call('PTTL', 'chat:' .. id)))
+  end
 end
 redis.call('HSET', key, 'state', 'CONSUMED', 'by', token, 'outcome', 'consumed', 'deadline', deadline)
 redis.call('SET', 'inflight:' .. id, server_id, 'PX', keep_ms)
@@ -121,16 +154,18 @@ REFUSE_ANSWER: Final = Script(
     _APPEND_REFUSAL
     + COUNT_ANSWER
     + COUNT_FAILURE
+    + _TAKE_COMMAND_TOKEN
     + """
 local id, server_id, now_ms, trace, reason, code, retry = unpack(ARGV, 1, 7)
-local is_failure, rate_max, rate_ms = ARGV[8] == '1', tonumber(ARGV[9]), ARGV[10]
+local is_failure, burst, interval_us = ARGV[8] == '1', tonumber(ARGV[9]), tonumber(ARGV[10])
 if decided_before(id, server_id) then return {'decided', 0, {}} end
 local cooldowns, counts = 0, {}
 if is_failure then
   cooldowns = count_failure(id, now_ms, ARGV[11], ARGV[12], ARGV[13], ARGV[14])
   counts = count_answer(id, now_ms, true, false)
 end
-if count_request(id, rate_ms) > 2 * rate_max then return {'flood', cooldowns, counts} end
+local _, may_be_told = take_command_token(id, burst, interval_us, redis_now_us())
+if not may_be_told then return {'flood', cooldowns, counts} end
 local found = redis.call('HMGET', 'chal:' .. server_id, 'agent', 'client')
 local client = found[1] == id and found[2]
 -- A challenge that was lost before its time can't be answered any more, so it must not keep the agent busy.
@@ -143,9 +178,11 @@ return {'refused', cooldowns, counts}
 REFUSE_REQUEST: Final = Script(
     "challenge_refuse_request",
     _APPEND_REFUSAL
+    + _TAKE_COMMAND_TOKEN
     + """
 local id, client_id, now_ms, trace, reason, code = unpack(ARGV, 1, 6)
-if count_request(id, ARGV[8]) > 2 * tonumber(ARGV[7]) then return {'flood', 0, {}} end
+local _, may_be_told = take_command_token(id, tonumber(ARGV[7]), tonumber(ARGV[8]), redis_now_us())
+if not may_be_told then return {'flood', 0, {}} end
 append_refusal(id, now_ms, trace, '', client_id, reason, code, '')
 return {'refused', 0, {}}
 """,

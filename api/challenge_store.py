@@ -10,7 +10,7 @@ each script therefore also appends the message.  A script's outcome is a small n
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple, cast
+from typing import Any, Literal, NamedTuple, cast
 
 from api.auth import RedisCalls, Session
 from api.challenge import Challenge, State, Verdict
@@ -18,14 +18,19 @@ from api.challenge_scripts import CONSUME, GIVE_UP, ISSUE, LOOK_UP, REFUSE_ANSWE
 from api.cooldown import CooldownRules
 from api.difficulty import SET_LEVEL, DifficultyRules, next_level, stale_fields, state_from_redis
 from api.keys import difficulty as difficulty_key
+from api.limits import Limit
+from api.strikes import StrikeRules
+
+#: What moderation says of a message.
+Chat = Literal["clean", "banned"]
 
 
 @dataclass(frozen=True, slots=True)
 class ChallengeRules:
     """Times and limits of commands.
 
-    ``requests_max`` in ``request_window_ms``: beyond, a request is refused as ``rate_limited``; beyond twice that,
-    not even the refusal is written (it would push results out of the agent's stream).
+    ``agent_commands``: beyond, a request is refused as ``rate_limited``; beyond twice that, not even the refusal is
+    written (it would push results out of the agent's stream).  ``account_commands``: over all agents of an account.
     ``decide_within_ms``: by then a shard must have accepted a consumed command, which is kept ``consumed_ttl_ms``.
     """
 
@@ -34,11 +39,12 @@ class ChallengeRules:
     consumed_ttl_ms: int = 30_000
     decide_within_ms: int = 6_000
     chat_interval_ms: int = 2_000
-    requests_max: int = 10
-    request_window_ms: int = 1_000
+    agent_commands: Limit = field(default_factory=lambda: Limit.parse("10+10/s"))
+    account_commands: Limit = field(default_factory=lambda: Limit.parse("10000+5000/s"))
     busy_retry_ms: int = 500
     difficulty: DifficultyRules = field(default_factory=DifficultyRules)
     cooldown: CooldownRules = field(default_factory=CooldownRules)
+    strikes: StrikeRules = field(default_factory=StrikeRules)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,12 +58,16 @@ class Draft:
 
 
 class Issued(NamedTuple):
-    """``outcome``: ``issued``; ``refused``, and an ack is in the stream; ``flood``, untold; ``dead``: no session."""
+    """``outcome``: ``issued``; ``refused``, and an ack is in the stream; ``flood``, untold; ``dead``: no session.
+
+    ``limit``: which one it was when the reason is ``rate_limited``.
+    """
 
     outcome: str
     difficulty: int
     reason: str
     retry_after_ms: int
+    limit: str = ""
 
 
 class LookedUp(NamedTuple):
@@ -68,7 +78,11 @@ class LookedUp(NamedTuple):
 
 
 class Consumed(NamedTuple):
-    """``outcome``: ``consumed``; ``lost`` to another answer; ``gone``; ``chat``: told it is too soon; ``dead``."""
+    """``outcome``: ``consumed``; ``lost`` to another answer; ``gone``; ``dead``: no session.
+
+    Of a message that may not be said, and told so: ``chat``: too soon; ``muted``; ``struck``: it breaks the rules;
+    ``struck_out``: and that has muted the agent.
+    """
 
     outcome: str
     counts: list[bytes]
@@ -105,25 +119,31 @@ class ChallengeStore:
             *(session.agent_id or "", session.jti, now_ms, trace_id, draft.server_cmd_id, client_cmd_id, channel_id),
             *(draft.cmd_json, draft.cmd_hash, draft.nonce, expires_at),
             *(max(rules.record_ttl_ms, pending_ms), pending_ms),
-            *(rules.requests_max, rules.request_window_ms, rules.difficulty.start, rules.busy_retry_ms),
+            *(rules.difficulty.start, rules.busy_retry_ms),
+            *(rules.agent_commands.burst, rules.agent_commands.interval_us, session.account_id),
+            *(rules.account_commands.burst, rules.account_commands.interval_us),
         )
-        outcome, level, reason, retry = await self._redis.eval(ISSUE, (), args)
-        return Issued(outcome.decode(), level, reason.decode(), retry)
+        outcome, level, reason, retry, limit = await self._redis.eval(ISSUE, (), args)
+        return Issued(outcome.decode(), level, reason.decode(), retry, limit.decode())
 
     async def look_up(self, agent_id: str, server_cmd_id: str) -> LookedUp:
         cooldown_ms, fields = await self._redis.eval(LOOK_UP, (), (agent_id, server_cmd_id))
         return LookedUp(_challenge(server_cmd_id, fields), max(0, cooldown_ms))
 
-    async def consume(self, challenge: Challenge, *, token: str, trace_id: str, is_chat: bool, now_ms: int) -> Consumed:
+    async def consume(
+        self, challenge: Challenge, *, token: str, trace_id: str, chat: Chat | None, now_ms: int
+    ) -> Consumed:
         """The one step ``ISSUED -> CONSUMED``.  Sent again with the same ``token`` it gives the same outcome.
 
+        ``chat``: of a message, whether it may be said; None for any other command.
         The command's deadline is fixed here, so that every gateway that submits it gives up at the same time.
         """
         slow = now_ms - challenge.issued_ms > self.rules.difficulty.slow_ms
-        chat_ms = self.rules.chat_interval_ms if is_chat else 0
+        strikes = self.rules.strikes
         args = (
             *(challenge.agent_id, challenge.session_jti, challenge.server_cmd_id, token, now_ms, trace_id),
-            *(self.rules.consumed_ttl_ms, chat_ms or "", int(slow), now_ms + self.rules.decide_within_ms),
+            *(self.rules.consumed_ttl_ms, int(slow), now_ms + self.rules.decide_within_ms),
+            *(chat or "", self.rules.chat_interval_ms, strikes.strikes_max, strikes.memory_ms, strikes.mute_ms),
         )
         outcome, counts = await self._redis.eval(CONSUME, (), args)
         return Consumed(outcome.decode(), counts)
@@ -134,9 +154,10 @@ class ChallengeStore:
         """Tell the agent why its answer does not count.  ``verdict`` None: a cooldown, for ``retry_ms`` more."""
         cooldown = self.rules.cooldown
         reason = "rate_limited" if verdict is None else verdict.reason
+        limit = self.rules.agent_commands
         args = (
             *(agent_id, server_cmd_id, now_ms, trace_id, reason, "" if verdict is None else verdict.value),
-            *(retry_ms or "", int(reason == "auth_failed"), self.rules.requests_max, self.rules.request_window_ms),
+            *(retry_ms or "", int(reason == "auth_failed"), limit.burst, limit.interval_us),
             *(cooldown.failures_max, cooldown.window_ms, cooldown.cooldown_ms, cooldown.memory_ms),
         )
         return _refused(await self._redis.eval(REFUSE_ANSWER, (), args))
@@ -145,8 +166,9 @@ class ChallengeStore:
         self, agent_id: str, client_cmd_id: str, trace_id: str, reason: str, code: str, now_ms: int
     ) -> Refused:
         """Refuse a ``command_req`` for what is in it; no challenge was made."""
-        args = (agent_id, client_cmd_id, now_ms, trace_id, reason, code, self.rules.requests_max)
-        return _refused(await self._redis.eval(REFUSE_REQUEST, (), (*args, self.rules.request_window_ms)))
+        limit = self.rules.agent_commands
+        args = (agent_id, client_cmd_id, now_ms, trace_id, reason, code, limit.burst, limit.interval_us)
+        return _refused(await self._redis.eval(REFUSE_REQUEST, (), args))
 
     async def give_up(self, challenge: Challenge, now_ms: int, retry_ms: int) -> Refused:
         """Refuse (``busy``) a consumed command that no shard decided, unless one has by now."""

@@ -16,10 +16,10 @@ from typing import Final
 
 import structlog
 
-from api import metrics
+from api import limit_metrics, metrics
 from api.auth import Session
 from api.challenge import Caller, Challenge, Verdict, canonical_json, check_claim, hash_of, proof_holds
-from api.challenge_store import Draft, Refused
+from api.challenge_store import Chat, Draft, Refused
 from api.frames import CommandAnswer, CommandReq, Frame, Ping
 from api.ingress import REDIS_FAILURES, Ingress
 from world.commands import Say, parse_command
@@ -34,6 +34,14 @@ FRAME_BURST: Final = 100
 CONSUME_TRIES: Final = 3
 PAUSE_S: Final = 0.25
 UNAVAILABLE_RETRY_MS: Final = 1_000
+
+#: Outcomes of a message that is not said (``api.challenge_store.Consumed``), and the reason that its agent is told.
+REASON_OF_SILENCE: Final = {
+    "chat": "rate_limited",
+    "muted": "rate_limited",
+    "struck": "invalid_cmd",
+    "struck_out": "invalid_cmd",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,6 +156,8 @@ class CommandDesk:
         if issued.outcome == "dead":
             return DeskReply("invalid_session", close=True)
         metrics.COMMANDS_REFUSED.labels(issued.reason).inc()
+        if issued.reason == "rate_limited":
+            limit_metrics.RATE_LIMITED.labels(issued.limit).inc()
         if issued.outcome == "flood":
             return self._flood(issued.retry_after_ms)
         return self._after_refusal(Refused("refused", 0, []), limited=issued.reason == "rate_limited")
@@ -158,6 +168,7 @@ class CommandDesk:
         found = await self._store.look_up(self._agent_id, frame.server_cmd_id)
         now_ms = self._ingress.clock()
         if found.cooldown_ms:
+            limit_metrics.RATE_LIMITED.labels("cooldown").inc()
             metrics.COMMANDS_REFUSED.labels("rate_limited").inc()
             refused = await self._store.refuse_answer(
                 self._agent_id, frame.server_cmd_id, frame.trace_id, None, now_ms, found.cooldown_ms
@@ -182,11 +193,11 @@ class CommandDesk:
 
     async def _consume(self, challenge: Challenge, frame: CommandAnswer, now_ms: int) -> DeskReply | None:
         token = secrets.token_hex(8)
-        is_chat = isinstance(parse_command(challenge.cmd), Say)
+        chat = self._moderate(challenge, frame)
         for attempt in range(CONSUME_TRIES):
             try:
                 consumed = await self._store.consume(
-                    challenge, token=token, trace_id=frame.trace_id, is_chat=is_chat, now_ms=now_ms
+                    challenge, token=token, trace_id=frame.trace_id, chat=chat, now_ms=now_ms
                 )
                 break
             except REDIS_FAILURES:
@@ -195,20 +206,43 @@ class CommandDesk:
                     raise
                 await asyncio.sleep(PAUSE_S)
         self._ingress.adjust(self._agent_id, consumed.counts)
-        if consumed.outcome in ("consumed", "chat"):
+        if consumed.outcome not in ("dead", "lost", "gone"):
             self._unanswered = None
             self._log(frame, challenge, Verdict.VALID)
             metrics.CHALLENGE_VALID.inc()
         if consumed.outcome == "consumed":
             self._ingress.submit(challenge, now_ms + self._ingress.rules.decide_within_ms)
-        elif consumed.outcome == "chat":
-            metrics.COMMANDS_REFUSED.labels("rate_limited").inc()
+        elif consumed.outcome in REASON_OF_SILENCE:
+            self._count_silence(challenge, consumed.outcome)
         elif consumed.outcome == "dead":
             return DeskReply("invalid_session", close=True)
         else:
             verdict = Verdict.CONSUMED if consumed.outcome == "lost" else Verdict.UNKNOWN
             return await self._refuse_answer(frame, challenge, verdict, now_ms)
         return None
+
+    def _moderate(self, challenge: Challenge, frame: CommandAnswer) -> Chat | None:
+        """What a message is, by the list of banned words; None for any other command."""
+        command = parse_command(challenge.cmd)
+        if not isinstance(command, Say):
+            return None
+        line = self._ingress.find_banned(command.text)
+        if line is None:
+            return "clean"
+        # The entry's line stands for the text, which must not be kept.
+        log.info("message_banned", trace_id=frame.trace_id, agent_id=self._agent_id, list_line=line)
+        return "banned"
+
+    def _count_silence(self, challenge: Challenge, outcome: str) -> None:
+        reason = REASON_OF_SILENCE[outcome]
+        metrics.COMMANDS_REFUSED.labels(reason).inc()
+        if reason == "rate_limited":
+            limit_metrics.RATE_LIMITED.labels("mute" if outcome == "muted" else "chat").inc()
+            return
+        limit_metrics.MODERATION_REFUSED.inc()
+        if outcome == "struck_out":
+            limit_metrics.MODERATION_MUTES.inc()
+            log.info("agent_muted", agent_id=self._agent_id, server_cmd_id=challenge.server_cmd_id, by="strikes")
 
     async def _refuse_answer(
         self, frame: CommandAnswer, challenge: Challenge | None, verdict: Verdict, now_ms: int
@@ -228,7 +262,7 @@ class CommandDesk:
 
     def _after_refusal(self, refused: Refused, *, limited: bool, server_cmd_id: str | None = None) -> DeskReply | None:
         if refused.outcome == "flood":
-            return self._flood(self._ingress.rules.request_window_ms)
+            return self._flood(self._ingress.rules.agent_commands.interval_ms)
         if limited:
             self._refused_in_a_row += 1
         rules = self._ingress.rules.cooldown

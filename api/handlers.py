@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -58,6 +59,8 @@ def _answer(error: ApiError, **more: Any) -> Response:
 
 
 def _refused(_: HTTPConnection, error: ApiError) -> Response:
+    if error.status_code == 429 and error.retry_after_s is not None:
+        return _answer(error, retry_after_ms=max(1, math.ceil(error.retry_after_s * 1000)))
     return _answer(error)
 
 

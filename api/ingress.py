@@ -41,15 +41,22 @@ class Ingress:
         world: where commands go.
         rules: times and limits.
         clock: milliseconds of Unix time; a test's own.
+        find_banned: of what an agent wants to say, the line of the list of banned words that forbids it, or None.
     """
 
     def __init__(
-        self, redis: RedisCalls, world: World, rules: ChallengeRules, clock: Callable[[], int] = wall_ms
+        self,
+        redis: RedisCalls,
+        world: World,
+        rules: ChallengeRules,
+        clock: Callable[[], int] = wall_ms,
+        find_banned: Callable[[str], int | None] = lambda _: None,
     ) -> None:
         self.store = ChallengeStore(redis, rules)
         self.world = world
         self.rules = rules
         self.clock = clock
+        self.find_banned = find_banned
         self._tasks: set[asyncio.Task[None]] = set()
 
     def start(self, work: Coroutine[object, object, None]) -> None:

@@ -22,6 +22,14 @@ CACHE_S: Final = 10.0
 CACHED_KEYS: Final = 10_000
 
 
+class KeyRefused(ApiError):
+    """``invalid_api_key``.  ``account_id``: whose key it would have been, None when there is no such key."""
+
+    def __init__(self, account_id: str | None) -> None:
+        super().__init__("invalid_api_key")
+        self.account_id = account_id
+
+
 class KeyRing:
     """Proves API keys."""
 
@@ -33,14 +41,14 @@ class KeyRing:
         """The key that ``plain`` is.
 
         Raises:
-            ApiError: ``invalid_api_key``: unknown, wrong, expired or revoked.
+            KeyRefused: ``invalid_api_key``: unknown, wrong, expired or revoked.
         """
         prefix = api_key_prefix(plain)
         found = None if prefix is None else await self._find(prefix)
         if found is None or not hmac.compare_digest(sha256_hex(plain), found.key_hash):
-            raise ApiError("invalid_api_key")
+            raise KeyRefused(None if found is None else found.account_id)
         if found.revoked_at is not None or (found.expires_at is not None and found.expires_at <= datetime.now(UTC)):
-            raise ApiError("invalid_api_key")
+            raise KeyRefused(found.account_id)
         return found
 
     def forget(self, key_id: str) -> None:

@@ -36,11 +36,21 @@ def cooldowns(agent_id: str) -> str:
     return f"cools:{agent_id}"
 
 
-def request_rate(agent_id: str) -> str:
-    """string: ``command_req`` of the present window."""
-    return f"rate:{agent_id}"
-
-
 def chat(agent_id: str) -> str:
     """string: while it exists, the agent may not ``say``."""
     return f"chat:{agent_id}"
+
+
+def limit_bucket(kind: str, who: str) -> str:
+    """string: when a token bucket is full again (``api.rate_limit``)."""
+    return f"limit:{kind}:{who}"
+
+
+def strikes(agent_id: str) -> str:
+    """list: when each of the agent's newest moderation strikes is forgotten (ms), newest first (``api.strikes``)."""
+    return f"strikes:{agent_id}"
+
+
+def mute(agent_id: str) -> str:
+    """string: while it exists, the agent may not ``say``; holds who muted it: ``strikes`` or ``operator``."""
+    return f"mute:{agent_id}"

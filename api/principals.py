@@ -48,7 +48,7 @@ async def account(
 
     Raises:
         ApiError: ``invalid_session``: no credentials, or a token that is none; ``invalid_credentials``: a wrong
-            e-mail or password, not saying which; ``overloaded``.
+            e-mail or password, not saying which; ``rate_limited``: too many of these; ``overloaded``.
     """
     services: Services = request.app.state.services
     parsed = authorization(header)
@@ -56,11 +56,12 @@ async def account(
         raise ApiError("invalid_session")
     scheme, credentials = parsed
     if scheme == "basic":
-        return await _by_password(services, credentials)
+        return await _by_password(services, request, credentials)
     if scheme == "bearer" and is_token(credentials):
         account_id = await accounts.by_token_hash(services.engine, sha256_hex(credentials))
         if account_id is not None:
             return Principal(account_id, "token")
+    await services.limits.bad_token(request)
     raise ApiError("invalid_session")
 
 
@@ -74,7 +75,8 @@ async def account_or_key(
     parsed = authorization(header)
     if parsed is not None and parsed[0] == "bearer" and _looks_like_key(parsed[1]):
         services: Services = request.app.state.services
-        return Principal((await services.key_ring.prove(parsed[1])).account_id, "key")
+        key = await services.limits.prove_key(services.key_ring, request, parsed[1])
+        return Principal(key.account_id, "key")
     return await account(request, header, basic)
 
 
@@ -90,17 +92,24 @@ def basic_credentials(credentials: str) -> tuple[str, str] | None:
     return (email, secret) if colon else None
 
 
-async def _by_password(services: Services, credentials: str) -> Principal:
+async def _by_password(services: Services, request: Request, credentials: str) -> Principal:
     parsed = basic_credentials(credentials)
-    if parsed is None or len(parsed[1]) > PASSWORD_MAX_CHARS:
-        raise ApiError("invalid_credentials")
+    email = None if parsed is None else _email(parsed[0])
+    async with services.limits.login(request, email):
+        if parsed is None or len(parsed[1]) > PASSWORD_MAX_CHARS:
+            raise ApiError("invalid_credentials")
+        login = None if email is None else await accounts.login(services.engine, email)
+        matches = await services.passwords.matches(None if login is None else login.password_hash, parsed[1])
+        if login is None or not matches:
+            raise ApiError("invalid_credentials")
+        return Principal(login.account_id, "password")
+
+
+def _email(text: str) -> str | None:
     try:
-        login = await accounts.login(services.engine, normal_form(parsed[0]))
+        return normal_form(text)
     except BadEmail:
-        login = None
-    if not await services.passwords.matches(None if login is None else login.password_hash, parsed[1]) or login is None:
-        raise ApiError("invalid_credentials")
-    return Principal(login.account_id, "password")
+        return None
 
 
 def _looks_like_key(credentials: str) -> bool:

@@ -29,6 +29,12 @@ class InvalidRequest(Refusal):
     errors: list[Fault]
 
 
+class Limited(Refusal):
+    """Too many of something."""
+
+    retry_after_ms: int = Field(description="When to try again; `Retry-After` has it in whole seconds.")
+
+
 class NotReady(Refusal):
     """Why the gateway can't serve."""
 
@@ -38,6 +44,8 @@ class NotReady(Refusal):
 #: What any endpoint may answer.
 ANYWHERE: Final = ("bad_request", "token_in_url", "body_too_large", "invalid_request", "internal_error", "unavailable")
 
+MODEL_OF_STATUS: Final[dict[int, type[Refusal]]] = {422: InvalidRequest, 429: Limited}
+
 
 def refusals(*reasons: str) -> dict[int | str, dict[str, Any]]:
     """The ``responses`` of an endpoint that may refuse for ``reasons``, or for what any endpoint may."""
@@ -46,7 +54,7 @@ def refusals(*reasons: str) -> dict[int | str, dict[str, Any]]:
         by_status[STATUS_OF_REASON[reason]].append(reason)
     return {
         status: {
-            "model": InvalidRequest if status == 422 else Refusal,
+            "model": MODEL_OF_STATUS.get(status, Refusal),
             "description": ", ".join(f"`{reason}`" for reason in found),
         }
         for status, found in sorted(by_status.items())

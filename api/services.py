@@ -14,13 +14,17 @@ from api.challenge_store import ChallengeRules
 from api.chores import Chores
 from api.cooldown import CooldownRules
 from api.difficulty import DifficultyRules
+from api.http_limits import HttpLimits
 from api.ingress import Ingress
 from api.key_ring import KeyRing
+from api.limits import Limit
 from api.passwords import Passwords
 from api.ports import World
 from api.readiness import Readiness
 from api.sessions import SessionStore
 from api.settings import Settings
+from api.strikes import StrikeRules
+from api.word_file import WordFile
 from store.engine import make_engine
 from store.session_log import SessionLog
 from streaming.batch import RedisBatch
@@ -41,6 +45,8 @@ class Services:
     session_log: SessionLog
     key_ring: KeyRing
     passwords: Passwords
+    limits: HttpLimits
+    words: WordFile
     ingress: Ingress
     readiness: Readiness
     chores: Chores
@@ -55,6 +61,7 @@ class Services:
         redis = connect(settings.redis_url) if redis is None else redis
         batch = RedisBatch(redis)
         sessions = SessionStore(batch, ttl_s=settings.session_ttl_s)
+        words = WordFile(settings.banned_words_file)
         return cls(
             settings=settings,
             world=world,
@@ -68,7 +75,9 @@ class Services:
             passwords=Passwords(
                 settings.secret_pepper, threads=settings.password_threads, queue_max=settings.password_queue_max
             ),
-            ingress=Ingress(batch, world, challenge_rules(settings)),
+            limits=HttpLimits(batch, settings),
+            words=words,
+            ingress=Ingress(batch, world, challenge_rules(settings), find_banned=words.find),
             readiness=Readiness(engine, redis, world),
             chores=Chores(engine, sessions),
         )
@@ -77,11 +86,13 @@ class Services:
         """Begin the background work; needs a running event loop."""
         self.session_log.start()
         self.chores.start()
+        self.words.start()
 
     async def close(self) -> None:
         """End the background work and every connection of ours."""
         await self.ingress.drain(self.settings.drain_s)
         await self.chores.close()
+        await self.words.close()
         await self.session_log.close()
         self.passwords.close()
         await self.batch.close()
@@ -99,6 +110,9 @@ def challenge_rules(settings: Settings) -> ChallengeRules:
         ttl_s=settings.challenge_ttl_s,
         record_ttl_ms=settings.challenge_record_ttl_s * 1000,
         chat_interval_ms=settings.chat_interval_s * 1000,
+        agent_commands=Limit.parse(settings.limit_agent_commands),
+        account_commands=Limit.parse(settings.limit_account_commands),
         difficulty=DifficultyRules(start=settings.difficulty_start),
         cooldown=CooldownRules(failures_max=settings.auth_failures_max, cooldown_ms=settings.auth_cooldown_s * 1000),
+        strikes=StrikeRules(settings.strikes_max, settings.strike_memory_s * 1000, settings.mute_s * 1000),
     )

@@ -49,7 +49,8 @@ class SessionRevoked(BaseModel):
     "/v1/sessions",
     status_code=201,
     responses=refusals(
-        *("agent_id_required", "invalid_api_key", "agent_not_owned", "agent_limit_reached", "too_many_sessions")
+        *("agent_id_required", "invalid_api_key", "agent_not_owned", "agent_limit_reached"),
+        *("rate_limited", "too_many_sessions"),
     ),
     tags=["sessions"],
 )
@@ -59,7 +60,8 @@ async def open_session(body: SessionRequest, request: Request) -> SessionRespons
     agent_id = None if body.role == "spectator" else body.agent_id
     if agent_id is None and body.role != "spectator":
         raise ApiError("agent_id_required")
-    key = await services.key_ring.prove(body.api_key)
+    key = await services.limits.prove_key(services.key_ring, request, body.api_key)
+    await services.limits.session(key.account_id)
     if agent_id is not None:
         await claim_agent(services.engine, services.batch, agent_id, key.account_id)
     opened = await services.sessions.open(

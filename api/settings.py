@@ -21,6 +21,8 @@ from pydantic_settings import (
     SettingsConfigDict,
 )
 
+from api.client_address import parse_networks
+from api.limits import Limit
 from api.log_levels import parse_levels
 
 __all__ = ["DEV_ORIGIN", "DEV_SECRET", "ENV_PREFIX", "Settings", "SettingsError", "load_settings"]
@@ -30,6 +32,13 @@ SECRETS_DIR_VARIABLE = "CHUNKCRAWL_SECRETS_DIR"
 DEV_SECRET = "not-a-secret-only-for-development"
 DEV_ORIGIN = "http://localhost:5173"
 SECRET_MIN_CHARS = 32
+
+#: Settings that are limits, of the form that ``api.limits`` reads.
+LIMITS = (
+    *("limit_agent_commands", "limit_account_commands", "limit_signups", "limit_address_logins"),
+    *("limit_account_logins", "limit_address_session_failures", "limit_account_session_failures"),
+    "limit_account_sessions",
+)
 
 
 class SettingsError(ValueError):
@@ -129,6 +138,27 @@ class Settings(BaseSettings):
     auth_failures_max: int = Field(5, ge=1, description="Failed answers in a minute before an agent has to wait.")
     auth_cooldown_s: int = Field(30, ge=1, description="Seconds it then has to wait.")
 
+    # moderation
+    banned_words_file: str = Field(
+        "",
+        description="Words nobody may say, one a line, read again when it changes; empty: a short list of our own.",
+    )
+    strikes_max: int = Field(3, ge=1, le=100, description="Violations with which an agent is muted.")
+    strike_memory_s: int = Field(3600, ge=1, description="Seconds after which a violation is forgotten.")
+    mute_s: int = Field(600, ge=1, le=31_536_000, description="Seconds for which an agent is then muted.")
+
+    # limits, over all gateways: how many at once, and how many more come back in what time
+    limit_agent_commands: str = Field("10+10/s", description="Commands of an agent: 10 at once, and 10 more a second.")
+    limit_account_commands: str = Field("10000+5000/s", description="Commands of all agents of an account together.")
+    limit_signups: str = Field("100+600/h", description="Signups from an address (of IPv6: from a /64).")
+    limit_address_logins: str = Field("60+720/h", description="Failed logins from an address.")
+    limit_account_logins: str = Field("20+120/h", description="Failed logins with an e-mail, whoever tries.")
+    limit_address_session_failures: str = Field("100+3600/h", description="Bad API keys from an address.")
+    limit_account_session_failures: str = Field(
+        "100+3600/h", description="Bad API keys of an account: revoked, expired, mistyped."
+    )
+    limit_account_sessions: str = Field("5000+100/s", description="Sessions an account may open.")
+
     # connections
     heartbeat_s: int = Field(15, ge=1, description="Seconds between heartbeats.")
     dead_after_s: int = Field(40, ge=1, description="Seconds in which a dead connection is found.")
@@ -146,6 +176,18 @@ class Settings(BaseSettings):
     def _split_commas(cls, value: Any) -> Any:
         if isinstance(value, str):
             return tuple(part.strip() for part in value.split(",") if part.strip())
+        return value
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _are_networks(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        parse_networks(value)
+        return value
+
+    @field_validator(*LIMITS)
+    @classmethod
+    def _is_a_limit(cls, value: str) -> str:
+        Limit.parse(value)
         return value
 
     @field_validator("log_levels")

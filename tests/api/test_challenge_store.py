@@ -71,7 +71,7 @@ async def test_consuming_is_idempotent_for_its_token_and_lost_for_any_other(
     challenge, _ = await store.look_up("a-1", "cmd_1")
     assert challenge is not None
     outcomes = [
-        (await store.consume(challenge, token=token, trace_id="t", is_chat=False, now_ms=NOW_MS)).outcome
+        (await store.consume(challenge, token=token, trace_id="t", chat=None, now_ms=NOW_MS)).outcome
         for token in ("one", "one", "two", "one")
     ]
     assert outcomes == ["consumed", "consumed", "lost", "consumed"]
@@ -85,7 +85,7 @@ async def test_a_slot_that_went_to_another_command_is_not_taken_back(
     challenge, _ = await store.look_up("a-1", "cmd_1")
     assert challenge is not None
     await redis.set(keys.inflight("a-1"), "cmd_2")
-    consumed = await store.consume(challenge, token="x", trace_id="t", is_chat=False, now_ms=NOW_MS)
+    consumed = await store.consume(challenge, token="x", trace_id="t", chat=None, now_ms=NOW_MS)
     assert consumed.outcome == "gone"
     assert await redis.get(keys.inflight("a-1")) == b"cmd_2"
 
@@ -133,7 +133,7 @@ async def test_the_difficulty_moves_by_what_consuming_counted(
     challenge, _ = await store.look_up("a-1", "cmd_1")
     assert challenge is not None
     later = NOW_MS + 501
-    consumed = await store.consume(challenge, token="x", trace_id="t", is_chat=False, now_ms=later)
+    consumed = await store.consume(challenge, token="x", trace_id="t", chat=None, now_ms=later)
     assert await store.adjust_difficulty("a-1", consumed.counts, later) == 1
     assert await store.adjust_difficulty("a-1", consumed.counts, later) is None  # somebody was faster
     assert await redis.hget(api_keys.difficulty("a-1"), "level") == b"1"
