@@ -124,17 +124,17 @@ class Link:
         began = loop.time()
         self.connections += 1
         self._socket, self._heard_at = socket, began
-        helpers = [loop.create_task(self._listen_for_silence(socket)), loop.create_task(self._sessions.keep(session))]
+        beside = [loop.create_task(self._listen_for_silence(socket)), loop.create_task(self._sessions.keep(session))]
         try:
             self._on_open(session)
             await self._read(socket)
         finally:
-            for helper in helpers:
-                helper.cancel()
+            for task in beside:
+                task.cancel()
             self._socket = None
             self._on_lost()
             await socket.close()
-            await asyncio.gather(*helpers, return_exceptions=True)
+            await asyncio.gather(*beside, return_exceptions=True)
         if loop.time() - began >= STOOD_AFTER_S:
             self._backoff.reset()
         return self._judge(session, socket.close_code)
