@@ -130,7 +130,9 @@ class Archiver:
             if entries:
                 # Until it is taken out, the next step looks back: whatever happens here, the batch is not forgotten.
                 looked_back, self._look_back = self._look_back, True
-                rows = self._rows(entries, run_id)
+                rows = rows_of(entries, run_id)
+                # Those that were cut off are counted by ``_measure``.
+                self.refused += sum(payload is not None for _, payload in entries) - len(rows)
                 await self._write(rows)
                 for row in rows:
                     if row.kind == "leave" and row.agent_id is not None:
@@ -190,18 +192,6 @@ class Archiver:
         self.archived += new
         self.repeated += rows - new
 
-    def _rows(self, entries: Sequence[Entry], run_id: str) -> list[LogRow]:
-        rows = []
-        for id_, payload in entries:
-            if payload is None:
-                continue  # cut off by MAXLEN; ``_measure`` counts those
-            row = _row(id_, payload, run_id)
-            if row is not None:
-                rows.append(row)
-            else:
-                self.refused += 1
-        return rows
-
     async def _take(self, ids: Sequence[str]) -> None:
         await self._stream.take(ids)
 
@@ -238,6 +228,12 @@ class Archiver:
             "archive_refused": self.refused,
             "archive_trouble": self._trouble,
         }
+
+
+def rows_of(entries: Sequence[Entry], run_id: str) -> list[LogRow]:
+    """The rows of entries; those that were cut off and those that can't be read are left out."""
+    rows = (_row(id_, payload, run_id) for id_, payload in entries if payload is not None)
+    return [row for row in rows if row is not None]
 
 
 def _row(id_: str, payload: bytes, run_id: str) -> LogRow | None:

@@ -15,6 +15,7 @@ from typing import Any, Final
 import orjson
 from redis.asyncio import Redis
 
+from cluster.fsck import Dump
 from streaming import keys
 from streaming.connect import text
 from streaming.lua import Script
@@ -155,6 +156,16 @@ def chunk_dump(raw: Any) -> ChunkDump:
     """What ``chunk_of`` gives."""
     fields, members, inbox, last_id, last = raw
     return ChunkDump(pairs(fields), sorted(text(m) for m in members), pairs(inbox), text(last_id), text(last))
+
+
+def checkable(dump: WorldDump) -> Dump:
+    """The dump as the checker wants it."""
+    chunks = {
+        id_: {"fields": chunk.fields, "members": chunk.members, "inbox": chunk.inbox, "resv": {}, "last": chunk.last}
+        for id_, chunk in dump.chunks.items()
+    }
+    population = {id_: str(len(chunk.members)) for id_, chunk in dump.chunks.items()}
+    return Dump(dump.world, population, chunks, dump.agents)
 
 
 # -- as lines of JSON --

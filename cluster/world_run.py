@@ -42,9 +42,14 @@ async def ensure_run(redis: Redis, engine: AsyncEngine) -> str:
     if not flat:
         raise RedisError("this Redis holds no world")
     world = {text(name): text(value) for name, value in zip(flat[::2], flat[1::2], strict=True)}
-    await runs.begin(engine, world[RUN], int(world["seed"]), run_info(world))
-    await runs.end_all_but(engine, world[RUN])
+    await begin_run(engine, world[RUN], world)
     return world[RUN]
+
+
+async def begin_run(engine: AsyncEngine, run_id: str, world: Mapping[str, str]) -> None:
+    """Have the run in PostgreSQL, with what the hash ``world`` says now; every other run has ended."""
+    await runs.begin(engine, run_id, int(world["seed"]), run_info(world))
+    await runs.end_all_but(engine, run_id)
 
 
 def run_info(world: Mapping[str, str]) -> dict[str, int]:

@@ -19,13 +19,16 @@ from cluster.archive_stream import GROUP
 from cluster.archiver import Archiver
 from cluster.graph import init_world
 from cluster.local import LocalWorld
+from cluster.shard.config import ShardConfig
 from store import event_log, event_log_days
 from store.engine import make_engine
 from store.event_log import LogRow
 from streaming import keys
+from streaming.cancellable import end, make_cancellable
 from tests.cluster.worlds import player, until
 from world.rules import Rules
 
+QUICK = ShardConfig(presence_pause_after_stall_s=0.2, presence_interval_s=0.1)
 STEPS = ("before the transaction", "after the transaction", "after the acknowledgement")
 
 
@@ -251,24 +254,23 @@ async def test_days_are_made_ahead_and_dropped_in_time(world: Redis, engine: Asy
 async def test_run_goes_on_while_the_world_plays(redis: Redis, engine: AsyncEngine) -> None:
     """Joins, results, chat and leaves of a real world, archived beside it."""
     left: list[str] = []
-    async with LocalWorld(redis, shards=2, rules=Rules(demo=False)) as world:
-        archiver = Archiver(redis, engine, has_left=left.append)
-        running = asyncio.create_task(archiver.run())
+    make_cancellable(redis.connection_pool)
+    async with LocalWorld(redis, shards=2, rules=Rules(demo=False), config=QUICK) as world:
+        running = asyncio.create_task(Archiver(redis, engine, has_left=left.append).run())
         agent = await player(world, "a")
         _, x, y = await agent.place()
         await agent.move(x + 1 if x < 25 else x - 1, y)
         await agent.submit({"type": "say", "text": "hällo"})
         await agent.result()
-        world.shards.runtimes[0].presence._take_out("a") if "a" in world.shards.runtimes[0].world.agent_ids else (
-            world.shards.runtimes[1].presence._take_out("a")
-        )
+        await redis.zadd(keys.PRESENCE, {"a": 0})
 
         async def told() -> bool:
             return left == ["a"]
 
-        await until(told, "the leave in the log")
-        running.cancel()
-        await asyncio.gather(running, return_exceptions=True)
+        try:
+            await until(told, "the leave in the log")
+        finally:
+            await end(running)
     kinds = [event.kind for event in await event_log.read(engine, agent_id="a")]
     assert kinds[0] == "join"
     assert kinds[-1] == "leave"
