@@ -72,7 +72,10 @@ class Settings(BaseSettings):
     )
     ray_namespace: str = Field("chunkcrawl", min_length=1, description="Ray namespace of our actors.")
     shards: int = Field(2, ge=1, le=256, description="Shard actors of a new world.")
-    gateways: int = Field(1, ge=1, le=256, description="Gateway actors.")
+    gateways: int = Field(1, ge=1, le=256, description="Gateway actors at least.")
+    gateways_max: int = Field(
+        0, ge=0, le=256, description="Gateways at most, by nodes, connections and CPU; 0: as many as `gateways`."
+    )
     shard_cpus: float = Field(
         0.1, ge=0, le=64, description="CPUs a shard asks Ray for; 1 in production, little on a laptop."
     )

@@ -28,6 +28,7 @@ from cluster.actor_options import gateway_options, shard_options
 from cluster.configs import rules_of
 from cluster.demo_world import seat_demo_actors
 from cluster.gateway_actor import Gateway
+from cluster.gateway_policy import GatewayLoad, GatewayPolicy
 from cluster.metrics_collector import MetricsCollector
 from cluster.peers import ShardUnavailable
 from cluster.ray_clients import COORDINATOR, NamedActors, RayShardClient, gateway_name, here, shard_name
@@ -57,6 +58,9 @@ class Coordinator:
         self._actors = NamedActors(settings.ray_namespace)
         self._shards = RayShardClient(self._actors)
         self._handles: dict[str, ActorHandle[Any]] = {}
+        self._policy = GatewayPolicy(settings.gateways, settings.gateways_max)
+        self._loads: dict[str, GatewayLoad] = {}
+        self._leaving: dict[int, asyncio.Task[None]] = {}
         self._rebalancer = Rebalancer(self._redis, self._shards)
         sources = actor_sources(self._actors, lambda: self._handles)
         self._metrics = MetricsCollector(self._redis, sources, cluster_families)
@@ -67,6 +71,7 @@ class Coordinator:
 
     async def _live(self) -> None:
         try:
+            await self._meet_the_living()
             await self._reconcile()
             await self._wait_for_all()
             rules = rules_of(self._settings)
@@ -86,12 +91,14 @@ class Coordinator:
         """One comparison of what should be with what is; a lost dependency puts it off to the next."""
         try:
             async with self._changing:
-                await self._forget_the_dead()
+                await self._meet_the_living()
                 await self._reconcile()
             await self._scale_as_wished()
             if await self._rebalancer.run():
                 await self._rebalancer.load_given()
-            status = orjson.dumps(await self.describe())
+            described = await self.describe()
+            self._loads = gateway_loads(described["actors"])
+            status = orjson.dumps(described)
             await self._redis.set(keys.STATUS, status, ex=STATUS_TTL_S)
         except (RedisError, OSError, TimeoutError, ray.exceptions.RayError) as error:
             log.warning("pass_put_off", error=repr(error))
@@ -103,23 +110,53 @@ class Coordinator:
         owners = set((await self._rebalancer.owners()).values())
         for shard in sorted(owners.union(range(info.shard_count))):
             await self._ensure(shard_name(shard), ChunkShard, shard_options(self._settings, shard), shard)
-        for gateway in range(self._settings.gateways):
-            await self._ensure(gateway_name(gateway), Gateway, gateway_options(self._settings, gateway), gateway)
+        await self._reconcile_gateways()
         await self._retire(info.shard_count, owners)
+
+    async def _reconcile_gateways(self) -> None:
+        nodes = sum(1 for node in await asyncio.to_thread(ray.nodes) if node["Alive"])
+        present = 1 + max(self._gateway_numbers(), default=-1)
+        wanted = self._policy.wanted(present, nodes, list(self._loads.values()))
+        for gateway in range(wanted):
+            await self._ensure(gateway_name(gateway), Gateway, gateway_options(self._settings, gateway), gateway)
+        for gateway in range(wanted, present):
+            if gateway not in self._leaving:
+                self._leaving[gateway] = asyncio.create_task(self._end_gateway(gateway))
+
+    def _gateway_numbers(self) -> list[int]:
+        names = [name for name in self._handles if name.startswith("gateway-")]
+        return [number for name in names if (number := int(name.removeprefix("gateway-"))) not in self._leaving]
+
+    async def _end_gateway(self, gateway: int) -> None:
+        """Drain a gateway that is one too many: its clients leave spread over a window, and resume on the others."""
+        name = gateway_name(gateway)
+        try:
+            with contextlib.suppress(ShardUnavailable):
+                await self._actors.call(name, "stop", timeout_s=self._settings.drain_s + STOP_TIMEOUT_S)
+            await self._metrics.ended(name)
+            ray.kill(self._handles.pop(name), no_restart=True)
+            self._actors.forget(name)
+            log.info("gateway_retired", gateway=gateway)
+        finally:
+            self._leaving.pop(gateway, None)
 
     async def _ensure(self, name: str, cls: type, options: dict[str, Any], number: int) -> None:
         """Have the actor: a coordinator that was restarted takes up those that its former life made."""
         if name not in self._handles:
             self._handles[name] = await asyncio.to_thread(_create, cls, options, (number, self._settings))
 
-    async def _forget_the_dead(self) -> None:
-        """Drop actors that Ray knows no more (killed for good by somebody), so that they are made anew."""
+    async def _meet_the_living(self) -> None:
+        """Take up actors that a former life has made; drop those that Ray knows no more, so that they are made anew."""
         named = await asyncio.to_thread(ray.util.list_named_actors, True)
         ours = {actor["name"] for actor in named if actor["namespace"] == self._settings.ray_namespace}
         for name in [name for name in self._handles if name not in ours]:
             log.warning("actor_missing", actor=name)
             del self._handles[name]
             self._actors.forget(name)
+        for name in sorted(ours - self._handles.keys()):
+            if name.startswith(("shard-", "gateway-")):
+                with contextlib.suppress(ValueError):  # it has died since
+                    self._handles[name] = await asyncio.to_thread(ray.get_actor, name, self._settings.ray_namespace)
 
     async def _retire(self, shard_count: int, owners: set[int]) -> None:
         """End shards beyond the count once they own nothing."""
@@ -152,7 +189,7 @@ class Coordinator:
     async def scale(self, shards: int) -> None:
         """Change the number of shards: the new ones are up before the count changes, then chunks move one by one."""
         async with self._changing:
-            await self._forget_the_dead()
+            await self._meet_the_living()
             for shard in range(shards):
                 await self._ensure(shard_name(shard), ChunkShard, shard_options(self._settings, shard), shard)
             async with asyncio.timeout(START_TIMEOUT_S):
@@ -205,6 +242,15 @@ class Coordinator:
             for outcome in await asyncio.gather(*stops, return_exceptions=True):
                 if isinstance(outcome, BaseException):
                     log.warning("stop_unanswered", error=repr(outcome))
+
+
+def gateway_loads(actors: dict[str, Any]) -> dict[str, GatewayLoad]:
+    """What the gateways that answered carry."""
+    return {
+        name: GatewayLoad(actor["connections"], actor["cpu"])
+        for name, actor in actors.items()
+        if name.startswith("gateway-") and "connections" in actor
+    }
 
 
 def _create(cls: type, options: dict[str, Any], args: tuple[Any, ...]) -> ActorHandle[Any]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+import psutil
 import structlog
 import uvicorn
 
@@ -40,6 +41,7 @@ class GatewayServer:
 
     def __init__(self, settings: Settings, peers: ShardClient, cluster: ClusterClient) -> None:
         self._settings = settings
+        self._process = psutil.Process()
         self._redis = connect(settings.redis_url)
         self._batch = RedisBatch(self._redis)
         self._router = Router(
@@ -98,6 +100,7 @@ class GatewayServer:
             "started": self.started,
             "draining": self.services.draining,
             "connections": len(self._streams.connections),
+            "cpu": self._process.cpu_percent() / 100,
         }
 
 
