@@ -108,7 +108,7 @@ async def _play(
         present_first=True,
         channel_id=seat.channel_id,
     )
-    out = Socket(websocket)
+    out = Socket(websocket, view.mailbox)
 
     def sent(batch: Batch) -> None:
         seat.note_sent([event for event, _ in batch], view.follower.seq)

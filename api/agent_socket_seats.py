@@ -191,7 +191,8 @@ class Seats:
         self._task: asyncio.Task[None] | None = None
 
     def __len__(self) -> int:
-        return len(self._seats)
+        """Seats held, and those that are just being given back."""
+        return len(self._seats) + len(self._leaving)
 
     def start(self) -> None:
         """Begin to renew presence; needs a running loop."""

@@ -83,6 +83,7 @@ class Connection:
 
     async def __aenter__(self) -> Connection:
         self._task = asyncio.current_task()
+        self.mailbox.on_overflow = self._too_slow
         self._registry._add(self)
         return self
 
@@ -90,6 +91,7 @@ class Connection:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> bool:
         self._registry._remove(self)
+        self.mailbox.on_overflow = None
         if self._timer is not None:
             self._timer.cancel()
         task, self._task = self._task, None
@@ -109,6 +111,10 @@ class Connection:
         if self._task is not None and not self._task.done() and not self._cut_off:
             self._cut_off = True
             self._task.cancel()
+
+    def _too_slow(self) -> None:
+        metrics.CONSUMERS_DROPPED.labels(self.kind, "queue_full").inc()
+        self.close(CLOSE_TOO_SLOW, "too_slow")
 
     def beat(self) -> None:
         """A heartbeat is due.  Two that were not even taken: the peer does not read."""

@@ -56,8 +56,10 @@ SSE_HEADERS: Final = {"cache-control": "no-cache, no-store, no-transform", "x-ac
 
 #: Under this name the server may offer a way to write frames past the ASGI calls (``cluster.frame_protocol``).
 FRAMES_EXTENSION: Final = "chunkcrawl.frames"
-#: Bytes waiting in a socket's transport above which a sender waits for it.
-WRITE_AHEAD_BYTES: Final = 64 * 1024
+#: Bytes waiting in a socket's transport above which a sender waits for it.  Half of what a transport takes before it
+#: makes ASGI calls wait, so that the close frame of a peer that does not read can still be written.
+WRITE_AHEAD_BYTES: Final = 32 * 1024
+WRITE_AGAIN_AFTER_S: Final = 0.02
 
 #: Redis is away or the reader fell behind what it holds: the client should come back.
 AWAY: Final = (HubUnavailable, RedisError, OSError, TimeoutError)
@@ -183,10 +185,7 @@ class EventStream(EventSourceResponse):
             if closed.code == CLOSE_GONE:
                 return
             yield retry_line() + b"\n"
-        except Overflowed:
-            metrics.CONSUMERS_DROPPED.labels(self._connection.kind, "queue_full").inc()
-            yield retry_line() + b"\n"
-        except AWAY:
+        except (Overflowed, *AWAY):
             yield retry_line() + b"\n"
 
 
@@ -202,20 +201,29 @@ def count_resyncs(batch: Batch, connection: Connection) -> None:
 class Socket:
     """Sends events on an accepted WebSocket, past the ASGI calls where the server offers that."""
 
-    def __init__(self, websocket: WebSocket) -> None:
+    def __init__(self, websocket: WebSocket, mailbox: Mailbox) -> None:
         self._websocket = websocket
+        self._mailbox = mailbox
         extensions = websocket.scope.get("extensions") or {}
         self.writer = extensions.get(FRAMES_EXTENSION)
 
     async def send(self, batch: Batch) -> None:
-        """Send events in order; waits while the peer does not read."""
+        """Send events in order; waits while the peer does not read.
+
+        Raises:
+            Closed: the mailbox was closed meanwhile.
+        """
         writer = self.writer
         for event, event_id in batch:
             form = event.ws_bytes(event_id)
-            if writer is not None and writer.buffered < WRITE_AHEAD_BYTES:
-                writer.write(form)
-            else:
+            if writer is None:
                 await self._websocket.send({"type": "websocket.send", "text": form.decode()})
+                continue
+            while writer.buffered > WRITE_AHEAD_BYTES:
+                if self._mailbox.closed is not None:
+                    raise self._mailbox.closed
+                await asyncio.sleep(WRITE_AGAIN_AFTER_S)
+            writer.write(form)
 
     async def close(self, code: int, reason: str) -> None:
         """Close, as far as it is still open."""
@@ -242,7 +250,6 @@ async def pump(socket: Socket, view: View, connection: Connection, sent: Callabl
     except Closed as closed:
         code, reason = closed.code, closed.reason
     except Overflowed:
-        metrics.CONSUMERS_DROPPED.labels(connection.kind, "queue_full").inc()
         code, reason = CLOSE_TOO_SLOW, "too_slow"
     except AWAY:
         code, reason = CLOSE_TRY_LATER, "unavailable"
@@ -256,7 +263,7 @@ async def serve_watcher(websocket: WebSocket, view: View, connection: Connection
     """A read-only socket: sends what ``view`` has; whatever the peer says closes it with 1008."""
     async with connection:
         await websocket.accept(subprotocol)
-        socket = Socket(websocket)
+        socket = Socket(websocket, view.mailbox)
         sending = asyncio.create_task(pump(socket, view, connection), name="ws-send")
         try:
             while True:

@@ -8,6 +8,7 @@ Entries are shared by all readers of a channel, so a full mailbox costs referenc
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import Final, Literal
 
 from streaming.sequence import Item
@@ -39,13 +40,25 @@ class Mailbox:
         overflow: what happens to the one that would be too many.
     """
 
-    __slots__ = ("_closed", "_items", "_overflowed", "_waiter", "capacity", "dropped", "heartbeat_due", "overflow")
+    __slots__ = (
+        "_closed",
+        "_items",
+        "_overflowed",
+        "_waiter",
+        "capacity",
+        "dropped",
+        "heartbeat_due",
+        "on_overflow",
+        "overflow",
+    )
 
     def __init__(self, capacity: int = WATCHER_CAPACITY, overflow: Overflow = "drop_and_resync") -> None:
         self.capacity = capacity
         self.overflow: Overflow = overflow
         self.heartbeat_due = False
         self.dropped = 0
+        #: Called at an overflow with policy ``overflow_close``: a reader that is stuck in sending takes nothing.
+        self.on_overflow: Callable[[], None] | None = None
         self._items: list[Item] = []
         self._waiter: asyncio.Future[None] | None = None
         self._closed: Closed | None = None
@@ -65,6 +78,8 @@ class Mailbox:
             self.dropped += len(items) + 1
             self._overflowed = True
             items.clear()
+            if self.on_overflow is not None and self.overflow == "overflow_close":
+                self.on_overflow()
         else:
             items.append(item)
         if self._waiter is not None:
