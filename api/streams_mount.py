@@ -16,8 +16,12 @@ from api.streams import Streams
 def mount(app: FastAPI, services: Services) -> Streams:
     """Add the endpoints, and let their parts live within the app's life span.
 
-    The returned ``Streams`` (also ``app.state.streams``) is there for ``drain`` before the server stops.
+    The returned ``Streams`` (also ``app.state.streams``) is there for ``drain`` before the server stops.  An app that
+    has them already keeps those.
     """
+    mounted: Streams | None = getattr(app.state, "streams", None)
+    if mounted is not None:
+        return mounted
     streams = Streams(services.redis, services.batch, services.auth, services.settings)
     app.state.streams = streams
     for router in (agent_socket.router, owner.router, spectate.router, spectate.aliased):
