@@ -28,6 +28,8 @@ RUN_MIN: Final = 3
 #: This many signs that stand alone are read as a word; at most this far apart.
 SPACED_MIN: Final = 3
 SPACED_GAP_MAX: Final = 3
+#: Words of one letter that may stand before a spaced-out one: "you are a b a d ...".
+ONE_LETTER_WORDS: Final = frozenset("aiu")
 #: Of a hit so many signs must be more than digits in the place of letters: 455 and the road A55 are no words.
 GENUINE_MIN: Final = 2
 
@@ -155,6 +157,7 @@ def _spaced_out(signs: Sequence[Sign]) -> list[list[Sign]]:
             run.append(sign)
             run_end = at + 1
     runs.append(run)
+    runs += [found[1:] for found in runs if found and found[0].itself in ONE_LETTER_WORDS]
     return [found for found in runs if len(found) >= SPACED_MIN]
 
 

@@ -106,13 +106,15 @@ def _stamp_of(path: Path) -> _Stamp | None:
 
 
 def _read(path: Path) -> _Reading:
+    if not path.is_file():  # opening a pipe would wait for a writer
+        return _Reading(_stamp_of(path), None, [], "no_file")
     try:
         with path.open("rb") as file:
             found = os.fstat(file.fileno())
             stamp = _Stamp(found.st_mtime_ns, found.st_size, found.st_ino)
             content = file.read(FILE_MAX_BYTES + 1)
     except OSError as error:
-        return _Reading(None, None, [], type(error).__name__)
+        return _Reading(_stamp_of(path), None, [], type(error).__name__)
     if len(content) > FILE_MAX_BYTES:
         return _Reading(stamp, None, [], "too_large")
     words, faults = parse_list(content.decode(errors="replace"))

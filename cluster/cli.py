@@ -39,6 +39,9 @@ LAZY = {
     "say": Lazy("client.cli:app", "Let an agent say something."),
     "status": Lazy("cluster.ops_cli:app", "Show nodes, shards, gateways and tick times."),
     "scale": Lazy("cluster.ops_cli:app", "Change the number of shards while the world runs."),
+    "mute": Lazy("cluster.moderation_cli:app", "Keep an agent from talking for a while."),
+    "unmute": Lazy("cluster.moderation_cli:app", "Let an agent talk again, and forget its strikes."),
+    "strikes": Lazy("cluster.moderation_cli:app", "Show an agent's violations and mute."),
     "show-chunk": Lazy("cluster.world_tools:app", "Draw a chunk's terrain from its seed."),
     "replay": Lazy("cluster.world_tools:app", "Run a recording of a shard again."),
 }
