@@ -95,12 +95,17 @@ def test_its_install_steps_make_an_installation_that_works(tmp_path: Path) -> No
                 line[4:].replace("/opt/chunkcrawl", str(venv)).replace("python -m venv", f"{sys.executable} -m venv")
             )
             subprocess.run(["sh", "-ec", command], cwd=work, env=environment, check=True, timeout=800)
-    run = {"cwd": tmp_path, "env": environment, "check": True, "capture_output": True, "text": True, "timeout": 120}
-    assert subprocess.run([venv / "bin" / "chunkcrawl", "--version"], **run).stdout.startswith("chunkcrawl ")  # type: ignore[call-overload]
+    assert said(tmp_path, venv / "bin" / "chunkcrawl", "--version").startswith("chunkcrawl ")
     where = "import api.app, cluster.coordinator, client, migrations.run; print(api.app.__file__)"
-    assert subprocess.run([venv / "bin" / "python", "-c", where], **run).stdout.startswith(str(venv))  # type: ignore[call-overload]
+    assert said(tmp_path, venv / "bin" / "python", "-c", where).startswith(str(venv))
     assert not (venv / "bin" / "pip").exists()
     assert missing_files(source, next((venv / "lib").glob("python3.*/site-packages"))) == set()
+
+
+def said(directory: Path, *argv: Path | str) -> str:
+    done = subprocess.run(argv, cwd=directory, env=clean_environment(), capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
 
 
 def missing_files(source: Path, installed: Path) -> set[str]:
@@ -157,7 +162,7 @@ def test_an_image_is_tagged_by_version_and_revision_and_comes_with_its_sbom(tmp_
 
 
 def test_an_image_is_of_a_revision(tmp_path: Path) -> None:
-    assert build(tmp_path, SBOM_ONLY="1").returncode == 0
+    assert build(tmp_path, engine="no-such-engine").returncode == 1
     (tmp_path / "repository" / "README.md").write_text("changed")
     done = build(tmp_path)
     assert done.returncode == 1
@@ -170,3 +175,5 @@ def test_without_an_engine_it_says_what_to_do(tmp_path: Path) -> None:
     done = build(tmp_path, engine="no-such-engine")
     assert done.returncode == 1
     assert "ENGINE=podman" in done.stderr
+    done = build(tmp_path, PUSH="1")
+    assert (done.returncode, done.stderr) == (1, "PUSH needs REGISTRY.\n")
