@@ -1,21 +1,31 @@
-"""A chunk's present state over HTTP, for a resync (contract, "Endpoints")."""
+"""Chunks over HTTP: which there are, and one's present state for a resync (contract, "Endpoints")."""
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+import asyncio
+import heapq
+import time
+from collections.abc import Callable, Mapping
+from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Depends, Path, Request, Response
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
-from api.auth import Session, require
+from api.auth import RedisCalls, Session, require
 from api.errors import ApiError
 from api.ids import CHUNK_ID_PATTERN, is_chunk_id
 from api.responses import refusals
 from api.services import Services
+from streaming import keys
 from streaming.snapshot import read_snapshot
 
 DEMO_CHUNK = "demo"
 FIRST_CHUNK_ID = "chunk-0"
+
+#: So many chunks are listed at most, those with the most agents.
+LISTED_MAX: Final = 500
+#: A list is given again for so long, so that any number of pages that watch cost one read a second.
+LIST_TTL_S: Final = 1.0
 
 router = APIRouter()
 
@@ -23,6 +33,39 @@ router = APIRouter()
 class ChunkSnapshot(BaseModel):
     chunk_static: dict[str, Any]
     latest_delta: dict[str, Any] | None
+
+
+class Neighbors(BaseModel):
+    N: str | None
+    E: str | None
+    S: str | None
+    W: str | None
+
+
+class ChunkEntry(BaseModel):
+    chunk_id: str
+    agents: int = Field(description="Agents in it; creatures do not count.")
+    neighbors: Neighbors
+
+
+class ChunkList(BaseModel):
+    chunks: list[ChunkEntry] = Field(max_length=LISTED_MAX, description="Those with the most agents first.")
+    total: int = Field(description="Chunks there are, also those beyond the end of the list.")
+
+
+@router.get(
+    "/v1/chunks",
+    response_model=ChunkList,
+    responses=refusals("invalid_session"),
+    tags=["chunks"],
+)
+async def list_chunks(request: Request, _: Annotated[Session, Depends(require())]) -> Response:
+    """The chunks of the world, up to a second old, for any role."""
+    state = request.app.state
+    if not hasattr(state, "chunk_list"):
+        state.chunk_list = ListedChunks(state.services.batch)
+    listed: ListedChunks = state.chunk_list
+    return Response(await listed.json(), media_type="application/json", headers={"cache-control": "no-store"})
 
 
 @router.get(
@@ -44,3 +87,48 @@ async def snapshot(
         raise ApiError("chunk_not_found")
     # The bytes that readers of the stream get, as they are.
     return Response(found.json(), media_type="application/json", headers={"cache-control": "no-store"})
+
+
+class ListedChunks:
+    """The answer of ``GET /v1/chunks``, kept for ``LIST_TTL_S``; many askers at once cost one read."""
+
+    def __init__(self, redis: RedisCalls, clock: Callable[[], float] = time.monotonic) -> None:
+        self._redis = redis
+        self._clock = clock
+        self._reading = asyncio.Lock()
+        self._kept = b""
+        self._fresh_until = float("-inf")
+
+    async def json(self) -> bytes:
+        """The list as JSON.  Raises ``RedisError`` when Redis does not answer."""
+        async with self._reading:
+            if self._clock() >= self._fresh_until:
+                self._kept = (await self._read()).model_dump_json().encode()
+                self._fresh_until = self._clock() + LIST_TTL_S
+            return self._kept
+
+    async def _read(self) -> ChunkList:
+        there, counted = await asyncio.gather(
+            self._redis.command("SMEMBERS", keys.CHUNKS), self._redis.command("HGETALL", keys.POPULATION)
+        )
+        pairs = counted.items() if isinstance(counted, Mapping) else zip(counted[::2], counted[1::2], strict=True)
+        agents = {chunk_id.decode(): int(count) for chunk_id, count in pairs}
+        ids = [chunk_id.decode() for chunk_id in there]
+        # Equally full ones by age: numbers grow, and so do names.
+        fullest = heapq.nsmallest(LISTED_MAX, ids, key=lambda name: (-agents.get(name, 0), len(name), name))
+        links = await asyncio.gather(
+            *(self._redis.command("HMGET", keys.chunk(name), "number", *"NESW") for name in fullest)
+        )
+        return ChunkList(
+            chunks=[
+                ChunkEntry(chunk_id=name, agents=max(0, agents.get(name, 0)), neighbors=_neighbors(link[1:]))
+                for name, link in zip(fullest, links, strict=True)
+                if link[0] is not None  # else it was removed between the two reads
+            ],
+            total=len(ids),
+        )
+
+
+def _neighbors(found: list[bytes | None]) -> Neighbors:
+    north, east, south, west = (None if name is None else name.decode() for name in found)
+    return Neighbors(N=north, E=east, S=south, W=west)
