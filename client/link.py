@@ -32,6 +32,10 @@ CLOSE_POLICY = 1008
 CLOSE_RESTART = frozenset((1001, 1012, 1013))
 """Going away, service restart, try again later: everybody was told at once, so everybody spreads."""
 
+CLOSE_DRAINED = 1012
+DRAINING = "draining"
+"""The reason with which a gateway that drains sends one client after the other away: the spreading is done already."""
+
 OPEN_TIMEOUT_S = 10.0
 CLOSE_TIMEOUT_S = 1.0
 PING_AFTER_S = 12.0
@@ -137,15 +141,17 @@ class Link:
             await asyncio.gather(*beside, return_exceptions=True)
         if loop.time() - began >= STOOD_AFTER_S:
             self._backoff.reset()
-        return self._judge(session, socket.close_code)
+        return self._judge(session, socket.close_code, socket.close_reason)
 
-    def _judge(self, session: Session, code: int | None) -> Lost:
+    def _judge(self, session: Session, code: int | None, reason: str | None) -> Lost:
         log.info("agent %s: connection ended with %s", self._agent_id, code)
         if code == CLOSE_TAKEN_OVER:
             raise TakenOver("a newer connection plays this agent")
         if code == CLOSE_POLICY:
             # The session was revoked or has expired, or we misbehaved; a new session helps in the first two cases.
             self._sessions.dead(session)
+        if code == CLOSE_DRAINED and reason == DRAINING:
+            return Lost(code, None)
         return Lost(code, RESTART_SPREAD_S if code in CLOSE_RESTART else None)
 
     async def _opened(self, session: Session) -> ClientConnection:

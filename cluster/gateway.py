@@ -91,6 +91,8 @@ class GatewayServer:
     async def stop(self) -> None:
         """Drain: no new connections, readers told to come back, then the end; within ``drain_s``."""
         self.services.draining = True
+        for listener in self._server.servers:
+            listener.close()  # at once, or the kernel would go on giving this gateway its share of new connections
         await self._streams.drain(max(0.0, self._settings.drain_s - DRAIN_MARGIN_S))
         self._server.should_exit = True
 
