@@ -9,10 +9,14 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
+import structlog
+
 from cluster.peers import ShardClient, ShardUnavailable, WorldReloaded
 
 if TYPE_CHECKING:
     from cluster.shard.runtime import CommandTuple, DecisionTuple
+
+log = structlog.get_logger(__name__)
 
 BATCH_MOST = 256
 WAITING_MOST = 5_000
@@ -59,18 +63,22 @@ class CommandLanes:
             batch = lane[:BATCH_MOST]
             del lane[:BATCH_MOST]
             try:
-                decisions = await self._peers.call(
-                    shard, "submit", [command for command, _ in batch], timeout_s=CALL_TIMEOUT_S
-                )
+                await self._send(shard, batch)
             except (ShardUnavailable, WorldReloaded) as error:
                 _fail(batch, error)
-                continue
-            except BaseException:
+            except asyncio.CancelledError:
                 _fail(batch, ShardUnavailable(f"shard {shard}: the call was broken off"))
                 raise
-            for (_, future), decision in zip(batch, decisions, strict=True):
-                if not future.done():
-                    future.set_result(decision)
+            except Exception as error:  # whatever it was, those behind it must not wait for ever
+                log.error("submit_failed", shard=shard, error=repr(error), exc_info=True)
+                _fail(batch, ShardUnavailable(f"shard {shard}: {error!r}"))
+
+    async def _send(self, shard: int, batch: list[tuple[CommandTuple, asyncio.Future[DecisionTuple]]]) -> None:
+        commands = [command for command, _ in batch]
+        decisions = await self._peers.call(shard, "submit", commands, timeout_s=CALL_TIMEOUT_S)
+        for (_, future), decision in zip(batch, decisions, strict=True):
+            if not future.done():
+                future.set_result(decision)
 
 
 def _fail(batch: list[tuple[CommandTuple, asyncio.Future[DecisionTuple]]], error: Exception) -> None:
