@@ -56,6 +56,7 @@ if redis.call('HGET', 'world', 'shard_count') ~= count then return {'lock'} end
 redis.call('HSET', source, dir, new)
 redis.call('HSET', 'chunk:' .. new, 'number', number, 'entry', opposite, 'pinned', 0, 'shard', shard, opposite, from)
 redis.call('SADD', 'chunks', new)
+redis.call('SADD', 'adopt:' .. shard, new)
 redis.call('HSETNX', 'population', new, 0)
 return {'made', new}
 """,
@@ -119,14 +120,16 @@ return {a[1] or '', a[2] or '0', owner or '', a[3] or ''}
 """,
 )
 
-# Binds an agent to a chunk before it is seated there: of two that try, one wins.
+# Binds an agent to a chunk before it is seated there: of two that try, one wins.  Not one that stands in the world.
 CLAIM = Script(
     "claim_seat",
     """
 local shard = redis.call('HGET', 'chunk:' .. ARGV[2], 'shard')
 if not shard then return {'gone'} end
-local present = redis.call('HGET', KEYS[1], 'chunk') or ''
+local found = redis.call('HMGET', KEYS[1], 'chunk', 'here')
+local present = found[1] or ''
 if present ~= ARGV[1] then return {'moved', present} end
+if found[2] == '1' and redis.call('EXISTS', 'chunk:' .. present) == 1 then return {'here'} end
 redis.call('HSET', KEYS[1], 'chunk', ARGV[2])
 local t = redis.call('TIME')
 redis.call('ZADD', 'presence', 'GT', t[1] * 1000 + math.floor(t[2] / 1000) + ARGV[4], ARGV[3])

@@ -3,22 +3,35 @@
 A commit is one Lua call.  The script first checks, and only then writes:
 
 1. the lease: ``shard:{n}.epoch`` is the writer's (else ``fenced``: another life of the shard has begun);
-2. the number: ``shard:{n}.seq`` is below the commit's (else ``dup``: the answer of an earlier try was lost);
-3. the conditions: every reservation that a departure relies on still stands (else ``cond``, and nothing is written).
+2. the number: ``shard:{n}.seq`` is below the commit's (else ``dup``: the answer of an earlier try was lost), and not
+   below the last one that was answered (else ``behind``: Redis came back without commits that it had confirmed);
+3. the conditions: what the commit relies on still stands (else ``cond``): the promises of departures, the seats that
+   joining agents have claimed, commands that their gateway has not refused meanwhile.
 
 So a commit may be sent again until its answer arrives, and runs once.  While Redis is away ``commit`` waits and
-tries again; the shard holds its world still meanwhile.
+tries again; the shard holds its world still meanwhile.  After ``behind`` or ``cond`` nothing of it was written; the
+shard takes a new lease (``renew``), which keeps copies of it that are still under way from running later, and goes
+back to what Redis holds.  See docs/decisions/0021-journal.md.
 """
 
 from __future__ import annotations
 
 import asyncio
+import secrets
 import time
 from dataclasses import dataclass, field
 
 import structlog
 from redis.asyncio import Redis
-from redis.exceptions import NoScriptError, RedisError, ResponseError
+from redis.exceptions import (
+    ClusterDownError,
+    NoScriptError,
+    OutOfMemoryError,
+    ReadOnlyError,
+    RedisError,
+    ResponseError,
+    TryAgainError,
+)
 
 from streaming import keys
 from streaming.lua import APPEND_AGENT_EVENT, Script
@@ -35,26 +48,37 @@ COMMIT = Script(
     "commit",
     APPEND_AGENT_EVENT
     + """
+local function take_back(chunk, cell, handoff)
+  local held = redis.call('HGET', 'resv:' .. chunk, cell)
+  if held and string.match(held, '^(%S+) ') == handoff then redis.call('HDEL', 'resv:' .. chunk, cell) end
+end
 local shard, epoch, seq = KEYS[1], ARGV[1], tonumber(ARGV[2])
-local tick, now_ms, conditions = ARGV[3], ARGV[4], tonumber(ARGV[5])
+local tick, now_ms, answered, conditions = ARGV[3], ARGV[4], tonumber(ARGV[5]), tonumber(ARGV[6])
 local lease = redis.call('HMGET', shard, 'epoch', 'seq')
 if lease[1] ~= epoch then return {'fenced', lease[1] or ''} end
-if lease[2] and tonumber(lease[2]) >= seq then return {'dup'} end
-local i = 6
+local last = tonumber(lease[2] or '0')
+if last >= seq then return {'dup'} end
+if last < answered then return {'behind', lease[2] or '0'} end
+local i = 7
 if conditions > 0 then
   local t = redis.call('TIME')
   local now = t[1] * 1000 + math.floor(t[2] / 1000)
   local lost = {'cond'}
   for _ = 1, conditions do
-    local held = redis.call('HGET', 'resv:' .. ARGV[i], ARGV[i + 1])
-    local handoff = ARGV[i + 2]
-    local ok = false
-    if held then
-      local id, deadline = string.match(held, '^(%S+) (%d+)$')
-      ok = id == handoff and tonumber(deadline) > now
+    local kind, ok = ARGV[i], false
+    if kind == 'P' then -- a cell is promised: handoff, chunk, cell
+      local held = redis.call('HGET', 'resv:' .. ARGV[i + 2], ARGV[i + 3])
+      if held then
+        local id, deadline = string.match(held, '^(%S+) (%d+)$')
+        ok = id == ARGV[i + 1] and tonumber(deadline) > now
+      end
+    elseif kind == 'A' then -- an agent is bound to a chunk: agent, chunk
+      ok = redis.call('HGET', 'agent:' .. ARGV[i + 1], 'chunk') == ARGV[i + 2]
+    elseif kind == 'C' then -- a command was not refused by its gateway: server_cmd_id
+      ok = redis.call('HGET', 'chal:' .. ARGV[i + 1], 'state') ~= 'REFUSED'
     end
-    if not ok then lost[#lost + 1] = handoff end
-    i = i + 3
+    if not ok then lost[#lost + 1] = ARGV[i + 1] end
+    i = i + 4
   end
   if #lost > 1 then return lost end
 end
@@ -96,21 +120,15 @@ while i <= n do
   elseif op == 'X' then -- a departure to another shard: chunk there, handoff, arrival
     redis.call('HSET', 'inbox:' .. ARGV[i + 1], ARGV[i + 2], ARGV[i + 3])
     i = i + 4
-  elseif op == 'Z' then -- an arrival is seated: chunk, handoff, cell
-    redis.call('HDEL', 'inbox:' .. ARGV[i + 1], ARGV[i + 2])
-    redis.call('HDEL', 'resv:' .. ARGV[i + 1], ARGV[i + 3])
+  elseif op == 'Z' then -- an arrival is seated: chunk, cell, handoff
+    redis.call('HDEL', 'inbox:' .. ARGV[i + 1], ARGV[i + 3])
+    take_back(ARGV[i + 1], ARGV[i + 2], ARGV[i + 3])
     i = i + 4
   elseif op == 'V' then -- a cell is promised: chunk, cell, handoff, milliseconds
     local t = redis.call('TIME')
     local deadline = t[1] * 1000 + math.floor(t[2] / 1000) + ARGV[i + 4]
     redis.call('HSET', 'resv:' .. ARGV[i + 1], ARGV[i + 2], ARGV[i + 3] .. ' ' .. string.format('%d', deadline))
     i = i + 5
-  elseif op == 'U' then -- a promise is taken back: chunk, cell, handoff
-    local held = redis.call('HGET', 'resv:' .. ARGV[i + 1], ARGV[i + 2])
-    if held and string.match(held, '^(%S+) ') == ARGV[i + 3] then
-      redis.call('HDEL', 'resv:' .. ARGV[i + 1], ARGV[i + 2])
-    end
-    i = i + 4
   elseif op == 'G' then -- a fact for the event log: payload
     redis.call('XADD', 'stream:archive', 'MAXLEN', '~', """
     + str(ARCHIVE_MAXLEN)
@@ -129,22 +147,44 @@ ACQUIRE = Script(
     "acquire",
     """
 local epoch = redis.call('HINCRBY', KEYS[1], 'epoch', 1)
+redis.call('HSET', KEYS[1], 'holder', ARGV[1])
 local rest = redis.call('HMGET', KEYS[1], 'seq', 'tick')
 return {epoch, tonumber(rest[1] or '0'), tonumber(rest[2] or '-1')}
 """,
 )
+
+# By holder and not by epoch, so that it may be sent again when its answer was lost.
+RENEW = Script(
+    "renew",
+    """
+local lease = redis.call('HMGET', KEYS[1], 'holder', 'epoch', 'seq')
+if lease[1] ~= ARGV[1] then return {'fenced', lease[2] or ''} end
+return {'ok', redis.call('HINCRBY', KEYS[1], 'epoch', 1), tonumber(lease[3] or '0')}
+""",
+)
+
+#: Refusals of a server that is full, busy or not the master now: they pass.  Any other error answer to a script means
+#: that it has failed halfway, and sending it again would repeat its first half.
+PASSING = (ClusterDownError, OutOfMemoryError, ReadOnlyError, TryAgainError)
+PASSING_WORDS = ("BUSY", "MISCONF", "NOREPLICAS")
 
 
 class Fenced(Exception):
     """Another life of this shard holds the lease: this process must write nothing more and end."""
 
 
-class ReservationLost(Exception):
-    """A departure's reservation had gone by commit time; nothing of the commit was written."""
+class CommitRefused(Exception):
+    """Nothing of the commit was written, and nothing of it may be: memory has to go back to what Redis holds.
 
-    def __init__(self, handoffs: list[str]) -> None:
-        super().__init__(", ".join(handoffs))
-        self.handoffs = handoffs
+    Attributes:
+        why: ``cond`` or ``behind``.
+        lost: of what a condition did not hold: handoffs, agents, commands.
+    """
+
+    def __init__(self, why: str, lost: list[str]) -> None:
+        super().__init__(f"{why}: {', '.join(lost)}")
+        self.why = why
+        self.lost = lost
 
 
 @dataclass(slots=True)
@@ -152,7 +192,7 @@ class Batch:
     """The operations of one commit, in order, as the script reads them."""
 
     tick: int = 0
-    conditions: list[str | bytes | int] = field(default_factory=list)
+    conditions: list[str] = field(default_factory=list)
     ops: list[str | bytes | int] = field(default_factory=list)
 
     def __bool__(self) -> bool:
@@ -187,17 +227,22 @@ class Batch:
 
     def departure(self, chunk_id: str, cell: tuple[int, int], handoff_id: str, arrival: bytes) -> None:
         """Put an arrival into ``chunk_id``'s inbox, on condition that its cell is still promised to ``handoff_id``."""
-        self.conditions += (chunk_id, f"{cell[0]},{cell[1]}", handoff_id)
+        self.conditions += ("P", handoff_id, chunk_id, f"{cell[0]},{cell[1]}")
         self.ops += ("X", chunk_id, handoff_id, arrival)
 
     def seated(self, chunk_id: str, cell: tuple[int, int], handoff_id: str) -> None:
-        self.ops += ("Z", chunk_id, handoff_id, f"{cell[0]},{cell[1]}")
+        self.ops += ("Z", chunk_id, f"{cell[0]},{cell[1]}", handoff_id)
 
     def reserve(self, chunk_id: str, cell: tuple[int, int], handoff_id: str, ttl_ms: int) -> None:
         self.ops += ("V", chunk_id, f"{cell[0]},{cell[1]}", handoff_id, ttl_ms)
 
-    def unreserve(self, chunk_id: str, cell: tuple[int, int], handoff_id: str) -> None:
-        self.ops += ("U", chunk_id, f"{cell[0]},{cell[1]}", handoff_id)
+    def only_if_bound(self, agent_id: str, chunk_id: str) -> None:
+        """On condition that the agent's record still names ``chunk_id``: nobody has claimed a seat elsewhere for it."""
+        self.conditions += ("A", agent_id, chunk_id, "")
+
+    def only_if_not_refused(self, server_cmd_id: str) -> None:
+        """On condition that no gateway has told the agent that this command was refused."""
+        self.conditions += ("C", server_cmd_id, "", "")
 
     def archive(self, payload: bytes) -> None:
         self.ops += ("G", payload)
@@ -206,10 +251,12 @@ class Batch:
 class Journal:
     """The commits of one life of one shard."""
 
-    def __init__(self, redis: Redis, shard: int, epoch: int, seq: int) -> None:
+    def __init__(self, redis: Redis, shard: int, holder: str, epoch: int, seq: int) -> None:
         self._redis = redis
         self._key = keys.shard(shard)
         self._shard = shard
+        self._holder = holder
+        self._answered = seq
         self.epoch = epoch
         self.seq = seq
         self.stalled_since: float | None = None
@@ -218,47 +265,68 @@ class Journal:
     @classmethod
     async def acquire(cls, redis: Redis, shard: int) -> tuple[Journal, int]:
         """Take the shard's lease from whoever holds it.  Returns the journal and the last committed tick (-1: none)."""
-        epoch, seq, tick = await redis.eval(ACQUIRE.source, 1, keys.shard(shard))
-        return cls(redis, shard, int(epoch), int(seq)), int(tick)
+        holder = secrets.token_hex(8)
+        epoch, seq, tick = await redis.eval(ACQUIRE.source, 1, keys.shard(shard), holder)
+        return cls(redis, shard, holder, int(epoch), int(seq)), int(tick)
+
+    async def renew(self) -> None:
+        """Begin a new epoch of this life, so that nothing sent under the old one can run any more.
+
+        Not while a commit is under way.
+
+        Raises:
+            Fenced: the lease is somebody else's.
+        """
+        answer = await self._send(RENEW, [self._holder])
+        if answer[0] != b"ok":
+            raise self._fenced(answer)
+        self.epoch, self._answered = int(answer[1]), int(answer[2])
+        self.seq = max(self.seq, self._answered)
 
     async def commit(self, batch: Batch) -> None:
         """Write ``batch``, once, waiting for Redis as long as it takes.  One commit at a time.
 
         Raises:
             Fenced: the lease is somebody else's; nothing was written.
-            ReservationLost: nothing was written; the same world state must not be committed again as it is.
+            CommitRefused: nothing was written; the same world state must not be committed again as it is.
+            ResponseError: the script failed halfway; what it has written is not known.
         """
         self.seq += 1
-        args = [self.epoch, self.seq, batch.tick, int(time.time() * 1000), len(batch.conditions) // 3]
-        answer = await self._send([*args, *batch.conditions, *batch.ops])
+        now_ms, conditions = int(time.time() * 1000), len(batch.conditions) // 4
+        args = [self.epoch, self.seq, batch.tick, now_ms, self._answered, conditions]
+        answer = await self._send(COMMIT, [*args, *batch.conditions, *batch.ops])
         outcome = answer[0]
         if outcome in (b"ok", b"dup"):
-            return
-        if outcome == b"cond":
-            raise ReservationLost([handoff.decode() for handoff in answer[1:]])
-        raise Fenced(f"shard {self._shard}: epoch {self.epoch} is over, {answer[1].decode()} has begun")
+            self._answered = self.seq
+        elif outcome == b"fenced":
+            raise self._fenced(answer)
+        else:
+            raise CommitRefused(outcome.decode(), [lost.decode() for lost in answer[1:]])
 
-    async def _send(self, args: list[str | bytes | int]) -> list[bytes]:
+    def _fenced(self, answer: list[bytes]) -> Fenced:
+        return Fenced(f"shard {self._shard}: epoch {self.epoch} is over, {answer[1].decode()} has begun")
+
+    async def _send(self, script: Script, args: list[str | bytes | int]) -> list[bytes]:
         delay = RETRY_FIRST_S
         while True:
             try:
                 answer: list[bytes] = await self._redis.execute_command(  # type: ignore[no-untyped-call]
-                    "EVALSHA", COMMIT.sha, 1, self._key, *args
+                    "EVALSHA", script.sha, 1, self._key, *args
                 )
                 self._resumed()
                 return answer
             except NoScriptError:
-                await self._load()
+                await self._load(script)
             except (RedisError, OSError, TimeoutError) as error:
-                if isinstance(error, ResponseError) and "unknown op" in str(error):
+                if isinstance(error, ResponseError) and not _passes(error):
                     raise
                 self._stalled(error)
                 await asyncio.sleep(delay)
                 delay = min(delay * 2, RETRY_MOST_S)
 
-    async def _load(self) -> None:
+    async def _load(self, script: Script) -> None:
         try:
-            await self._redis.script_load(COMMIT.source)
+            await self._redis.script_load(script.source)
         except (RedisError, OSError, TimeoutError) as error:
             self._stalled(error)
             await asyncio.sleep(RETRY_FIRST_S)
@@ -273,3 +341,7 @@ class Journal:
             self.stalled_s = time.monotonic() - self.stalled_since
             self.stalled_since = None
             log.warning("journal_resumed", shard=self._shard, stalled_s=round(self.stalled_s, 3))
+
+
+def _passes(error: ResponseError) -> bool:
+    return isinstance(error, PASSING) or str(error).startswith(PASSING_WORDS)

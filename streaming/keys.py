@@ -24,6 +24,10 @@ def shard(number: int) -> str:
     return f"shard:{number}"
 
 
+def adopt(shard_number: int) -> str:
+    return f"adopt:{shard_number}"
+
+
 def chunk(chunk_id: str) -> str:
     return f"chunk:{chunk_id}"
 

@@ -13,16 +13,22 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import orjson
+import structlog
 from redis.exceptions import RedisError
 
 from streaming import keys
 from streaming.lua import Script
 from world.ids import AgentId, ChunkId, HandoffId
-from world.inputs import Arrive, Refusal, Release, Reserve
+from world.inputs import Arrive, Joined, Refusal, Release, Reserve
 from world.records import AgentRecord
 
 if TYPE_CHECKING:
     from cluster.shard.runtime import ShardRuntime
+
+log = structlog.get_logger(__name__)
+
+LOOK_MARGIN_S = 0.5
+LOOK_AGAIN_S = 1.0
 
 #: (handoff_id, agent_id, chunk_id, x, y) of a request to promise a cell.
 ReserveTuple = tuple[str, str, str, int, int]
@@ -47,9 +53,12 @@ return 'free'
 )
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Promise:
-    """A cell kept for an arrival, until ``look_at`` on the monotonic clock; then Redis is asked."""
+    """A cell kept for an arrival, until ``look_at`` on the monotonic clock; then Redis is asked.
+
+    Renewed, it is another object: what Redis said about the old one does not count for it.
+    """
 
     handoff_id: str
     chunk_id: str
@@ -59,11 +68,11 @@ class Promise:
 
 
 class Arrivals:
-    """Promises of this shard's cells, by handoff."""
+    """Promises of this shard's cells, by handoff and chunk."""
 
     def __init__(self, runtime: ShardRuntime) -> None:
         self._rt = runtime
-        self._promises: dict[str, Promise] = {}
+        self._promises: dict[tuple[str, str], Promise] = {}
 
     def __len__(self) -> int:
         return len(self._promises)
@@ -106,8 +115,8 @@ class Arrivals:
 
     async def release(self, requests: Sequence[tuple[str, str]]) -> None:
         """The source gave these handoffs up: free their cells, unless an arrival is in the inbox after all."""
-        for handoff_id, _ in requests:
-            promise = self._promises.get(handoff_id)
+        for handoff_id, chunk_id in requests:
+            promise = self._promises.get((handoff_id, chunk_id))
             if promise is not None:
                 await self._expire(promise, given_up=True)
 
@@ -120,12 +129,13 @@ class Arrivals:
             self._keep(handoff_id, chunk_id, x, y, 0.0)
 
     def _keep(self, handoff_id: str, chunk_id: str, x: int, y: int, ttl_s: float) -> None:
-        self._promises[handoff_id] = Promise(handoff_id, chunk_id, x, y, time.monotonic() + ttl_s + 0.5)
+        look_at = time.monotonic() + ttl_s + LOOK_MARGIN_S
+        self._promises[handoff_id, chunk_id] = Promise(handoff_id, chunk_id, x, y, look_at)
 
     def drop_chunk(self, chunk_id: str) -> None:
         """The chunk has left this shard, promises and all."""
         for promise in [p for p in self._promises.values() if p.chunk_id == chunk_id]:
-            del self._promises[promise.handoff_id]
+            del self._promises[promise.handoff_id, chunk_id]
 
     # -- seating --
 
@@ -150,21 +160,27 @@ class Arrivals:
         now = time.monotonic()
         for promise in [p for p in self._promises.values() if p.look_at <= now]:
             self._rt.errand(self._expire(promise))
-            promise.look_at = now + 1.0
+            promise.look_at = now + LOOK_AGAIN_S
 
     def _seat_one(self, chunk_id: str, handoff_id: str, arrival: dict[str, Any]) -> None:
         rt = self._rt
-        if not rt.world.holds(ChunkId(chunk_id)) or handoff_id not in self._promises:
+        if not rt.world.holds(ChunkId(chunk_id)) or (handoff_id, chunk_id) not in self._promises:
             return
         record = AgentRecord.from_json(arrival["record"])
         x, y = arrival["x"], arrival["y"]
-        rt.world.apply(Arrive(HandoffId(handoff_id), record, ChunkId(chunk_id), x, y))
-        del self._promises[handoff_id]
+        seated = rt.world.apply(Arrive(HandoffId(handoff_id), record, ChunkId(chunk_id), x, y))
+        if not isinstance(seated, Joined):
+            log.error("arrival_not_seated", shard=rt.shard, chunk_id=chunk_id, why=seated.reason)
+            return  # it stays in the inbox, and is tried again
+        del self._promises[handoff_id, chunk_id]
         rt.extra.append(lambda batch: batch.seated(chunk_id, (x, y), handoff_id))
 
     async def _expire(self, promise: Promise, *, given_up: bool = False) -> None:
-        cell = f"{promise.x},{promise.y}"
+        """Free the cell if nobody can come to it any more: no arrival is there and the promise has been taken back."""
+        await self._rt.flush()  # a promise that Redis does not have yet must not be taken for one that has gone
+        cell, key = f"{promise.x},{promise.y}", (promise.handoff_id, promise.chunk_id)
         args = (promise.chunk_id, cell, promise.handoff_id, "1" if given_up else "0")
         answer = await self._rt.redis.eval(EXPIRE.source, 0, *args)
-        if answer == b"free" and self._promises.pop(promise.handoff_id, None) is not None:
+        if answer == b"free" and self._promises.get(key) is promise:
+            del self._promises[key]
             self._rt.world.apply(Release(HandoffId(promise.handoff_id), ChunkId(promise.chunk_id)))

@@ -16,6 +16,7 @@ class ShardConfig:
     grant_usable_s: float = 5.0
     reserve_timeout_s: float = 2.0
     presence_interval_s: float = 1.0
+    adopt_interval_s: float = 1.0
     presence_pause_after_stall_s: float = 20.0
     refuse_after_stall_s: float = 1.0
     record_dir: str = ""

@@ -57,7 +57,9 @@ class Departures:
             if owner is None:
                 self._rt.neighbors.lost(request)
                 continue
-            self._waiting.setdefault(int(owner), []).append(request)
+            waiting = self._waiting.setdefault(int(owner), [])
+            if request not in waiting:  # asked again while a call is under way
+                waiting.append(request)
         self.ask_again()
 
     def _kick(self, shard: int) -> None:

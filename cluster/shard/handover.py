@@ -4,11 +4,13 @@ Order, and what a crash at each point leaves:
 
 1. everything of the chunk is committed (a flush) - nothing has changed yet;
 2. the chunk is dropped from memory - a new life of this shard loads it again, its hash still names us;
-3. a script gives the chunk's hash to the other shard, if the lease is still ours - the commit point;
-4. the other shard loads it as in a recovery - it also does so on the first call about the chunk, and when the
-   coordinator finds it not loaded.
+3. a script gives the chunk's hash to the other shard, if the lease is still ours - the commit point.  It also notes
+   the chunk in ``adopt:{shard}``, so that the other shard loads it though nobody tells it;
+4. the other shard is called and loads it as in a recovery.
 
-Between 2 and 4 the chunk stands still; its commands are answered ``moved`` and sent again.
+Between 2 and 4 the chunk stands still; its commands are answered ``moved`` and sent again.  When the script's answer
+does not come, a new lease keeps it from running later, and Redis says whose the chunk is.
+See docs/decisions/0022-routing-and-handover.md.
 """
 
 from __future__ import annotations
@@ -16,8 +18,11 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
+import orjson
 import structlog
+from redis.exceptions import RedisError
 
+from cluster.peers import WorldReloaded
 from streaming import keys
 from streaming.lua import Script
 from world.ids import ChunkId
@@ -35,7 +40,9 @@ GIVE = Script(
     """
 if redis.call('HGET', KEYS[1], 'shard') ~= ARGV[1] then return 'not_owner' end
 if redis.call('HGET', 'shard:' .. ARGV[1], 'epoch') ~= ARGV[2] then return 'fenced' end
-redis.call('HSET', KEYS[1], 'shard', ARGV[3])
+redis.call('HSET', KEYS[1], 'shard', ARGV[3], 'state', ARGV[4])
+redis.call('SREM', 'adopt:' .. ARGV[1], ARGV[5])
+redis.call('SADD', 'adopt:' .. ARGV[3], ARGV[5])
 return 'given'
 """,
 )
@@ -54,13 +61,16 @@ class Handover:
             ShardUnavailable: the other shard owns it now but has not said that it has loaded it.
             WorldReloaded: nothing has changed.
         """
+        if to_shard == self._rt.shard:
+            return None
+        return await self._rt.to_the_end(self._give(chunk_id, to_shard))
+
+    async def _give(self, chunk_id: str, to_shard: int) -> float | None:
         rt = self._rt
-        await rt.neighbors.closing(chunk_id)
         if not await rt.loader.ensure(chunk_id):
             return None
         began = time.monotonic()
-        given = await rt.between_commits(lambda: self._drop_and_give(chunk_id, to_shard))
-        if not given:
+        if not await rt.between_commits(lambda: self._drop_and_give(chunk_id, to_shard)):
             return None
         await rt.peers.call(to_shard, "load", [chunk_id], timeout_s=LOAD_TIMEOUT_S)
         return time.monotonic() - began
@@ -68,22 +78,26 @@ class Handover:
     async def _drop_and_give(self, chunk_id: str, to_shard: int) -> bool:
         """With the commit lock held and everything committed."""
         rt = self._rt
-        if not isinstance(rt.world.apply(Drop(ChunkId(chunk_id))), Dropped):
+        dropped = rt.world.apply(Drop(ChunkId(chunk_id)))
+        if not isinstance(dropped, Dropped):
             return False
         rt.world.take()  # what dropping says (members, records) is the new owner's to say
         rt.arrivals.drop_chunk(chunk_id)
         rt.last_ids.pop(chunk_id, None)
-        args = (str(rt.shard), str(rt.journal.epoch), str(to_shard))
-        try:
-            answer = await rt.redis.eval(GIVE.source, 1, keys.chunk(chunk_id), *args)
-        except Exception:
-            await rt.reload()  # whose it is now, Redis knows
-            raise
-        if answer != b"given":
-            log.warning("chunk_not_given", shard=rt.shard, chunk_id=chunk_id, why=answer.decode())
+        args = (str(rt.shard), str(rt.journal.epoch), str(to_shard), orjson.dumps(dropped.record.to_json()), chunk_id)
+        with rt.loader.leaving(chunk_id):
+            try:
+                answer: bytes = await rt.redis.eval(GIVE.source, 1, keys.chunk(chunk_id), *args)
+            except (RedisError, OSError, TimeoutError) as error:
+                log.warning("handover_unanswered", shard=rt.shard, chunk_id=chunk_id, error=repr(error))
+                answer = b"unknown"
+            if answer == b"given":
+                return True
             await rt.reload()
-            return False
-        return True
+        log.warning("chunk_not_given", shard=rt.shard, chunk_id=chunk_id, why=answer.decode())
+        if rt.world.holds(ChunkId(chunk_id)):
+            raise WorldReloaded
+        return answer == b"unknown"  # it has run after all
 
 
 async def load_all(runtime: ShardRuntime, chunk_ids: list[str]) -> list[bool]:

@@ -8,12 +8,16 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import orjson
+import structlog
+from redis.exceptions import RedisError
 
+from cluster.peers import ShardUnavailable, WorldReloaded
 from streaming import keys
 from streaming.connect import text
 from world.genesis import new_chunk
@@ -26,7 +30,10 @@ from world.rules import Rules
 if TYPE_CHECKING:
     from cluster.shard.runtime import ShardRuntime
 
+log = structlog.get_logger(__name__)
+
 LOAD_AT_ONCE = 64
+ADOPT_AT_ONCE = 16
 
 
 class ChunkLoader:
@@ -35,6 +42,7 @@ class ChunkLoader:
     def __init__(self, runtime: ShardRuntime) -> None:
         self._rt = runtime
         self._loading: dict[str, asyncio.Task[bool]] = {}
+        self._leaving: dict[str, asyncio.Future[None]] = {}
 
     async def load_owned(self) -> None:
         """Load every chunk whose hash names this shard."""
@@ -48,11 +56,47 @@ class ChunkLoader:
         for first in range(0, len(owned), LOAD_AT_ONCE):
             await asyncio.gather(*(self._load(name) for name in owned[first : first + LOAD_AT_ONCE]))
 
+    async def loop(self) -> None:
+        """Adopt chunks for ever."""
+        while True:
+            await asyncio.sleep(self._rt.config.adopt_interval_s)
+            try:
+                await self.adopt()
+            except (RedisError, OSError, TimeoutError, WorldReloaded, ShardUnavailable) as error:
+                log.info("adoption_put_off", shard=self._rt.shard, error=repr(error))
+
+    async def adopt(self) -> None:
+        """Load what was made for this shard or given to it without its knowing: nobody may call about it for long."""
+        key = keys.adopt(self._rt.shard)
+        redis: Any = self._rt.redis  # its types have no list of names
+        while names := await redis.spop(key, ADOPT_AT_ONCE):
+            try:
+                for name in names:
+                    await self.ensure(text(name))
+            except Exception:
+                await redis.sadd(key, *names)
+                raise
+
+    @contextmanager
+    def leaving(self, chunk_id: str) -> Iterator[None]:
+        """While a chunk is on its way out of this shard: whoever wants it loaded waits for what becomes of it."""
+        future = self._leaving[chunk_id] = asyncio.get_running_loop().create_future()
+        try:
+            yield
+        finally:
+            del self._leaving[chunk_id]
+            future.set_result(None)
+
+    def is_leaving(self, chunk_id: str) -> bool:
+        """Whether a collection or a handover of the chunk is under way."""
+        return chunk_id in self._leaving
+
     async def ensure(self, chunk_id: str) -> bool:
         """Have the chunk in memory.  False: it is gone or belongs to another shard."""
+        while (leaving := self._leaving.get(chunk_id)) is not None:
+            await asyncio.shield(leaving)
         if self._rt.world.holds(ChunkId(chunk_id)):
             return True
-        await self._rt.neighbors.closing(chunk_id)
         task = self._loading.get(chunk_id)
         if task is None:
             task = self._loading[chunk_id] = asyncio.create_task(self._load(chunk_id))
@@ -62,28 +106,49 @@ class ChunkLoader:
     async def _load(self, chunk_id: str) -> bool:
         """Read the chunk and hand it to the core, with the cells promised in it."""
         rt = self._rt
-        pipe = rt.redis.pipeline(transaction=True)
-        pipe.hgetall(keys.chunk(chunk_id))
-        pipe.xrevrange(keys.chunk_stream(chunk_id), count=1)
-        pipe.smembers(keys.members(chunk_id))
-        pipe.hgetall(keys.reservations(chunk_id))
-        fields, newest, members, promised = await pipe.execute()
-        if not fields or int(fields[b"shard"]) != rt.shard or rt.world.holds(ChunkId(chunk_id)):
-            return bool(fields) and int(fields[b"shard"]) == rt.shard
-        last_id, delta = newest_delta(newest)
-        kept = chunk_record(fields, rt.info.seed, rt.rules)
-        standing = await self._agents(chunk_id, sorted(member.decode() for member in members))
-        record, agents = recover(kept, delta, standing, Tick(-1))
-        if rt.world.holds(ChunkId(chunk_id)):
-            return True
+        while True:
+            generation = rt.generation
+            pipe = rt.redis.pipeline(transaction=True)
+            pipe.hgetall(keys.chunk(chunk_id))
+            pipe.xrevrange(keys.chunk_stream(chunk_id), count=1)
+            pipe.smembers(keys.members(chunk_id))
+            pipe.hgetall(keys.reservations(chunk_id))
+            fields, newest, members, promised = await pipe.execute()
+            if not fields or int(fields[b"shard"]) != rt.shard:
+                return False
+            standing = await self._agents(chunk_id, sorted(member.decode() for member in members))
+            if rt.world.holds(ChunkId(chunk_id)):
+                return True
+            if rt.generation == generation:
+                self._take_in(chunk_id, fields, newest_delta(newest), standing)
+                rt.arrivals.recover(chunk_id, promised)
+                return True
+            # The world went back meanwhile, so what was read may be from before its last commits.
+
+    def _take_in(
+        self,
+        chunk_id: str,
+        fields: Mapping[bytes, bytes],
+        newest: tuple[str, dict[str, Any] | None],
+        standing: list[AgentRecord],
+    ) -> None:
+        rt, (last_id, delta) = self._rt, newest
+        present = self._present_tick()
+        kept = chunk_record(fields, rt.info.seed, rt.rules, present)
+        record, agents = recover(kept, delta, standing, present)
+        if delta is not None and delta["tick"] <= kept.tick:
+            record = replace(record, events=kept.events)  # no delta has shown them yet
         rt.last_ids[chunk_id] = last_id
         rt.clock.advance_to(record.tick, time.monotonic())
         rt.tick = max(rt.tick, record.tick)
         rt.world.apply(Load(record, agents))
-        rt.arrivals.recover(chunk_id, promised)
         static = orjson.dumps(rt.world.chunk_static(ChunkId(chunk_id)))
         rt.extra.append(lambda batch: batch.chunk_static(chunk_id, static))
-        return True
+
+    def _present_tick(self) -> Tick:
+        """A tick below the next one to be run, and close to it: a new chunk's idle time begins here."""
+        clock = self._rt.clock
+        return Tick(max(0, self._rt.tick, clock.due(time.monotonic()) - clock.back_to_back_most))
 
     async def _agents(self, chunk_id: str, members: list[str]) -> list[AgentRecord]:
         """Records of those who stand in the chunk by their own account."""
@@ -106,12 +171,15 @@ def newest_delta(entries: list[Any]) -> tuple[str, dict[str, Any] | None]:
     return entry_id.decode(), payload if "agents" in payload else None
 
 
-def chunk_record(fields: Mapping[bytes, bytes], seed: int, rules: Rules) -> ChunkRecord:
-    """A chunk's record from its hash.  Links and pin in the hash are the truth, whatever ``state`` holds."""
+def chunk_record(fields: Mapping[bytes, bytes], seed: int, rules: Rules, tick: int = 0) -> ChunkRecord:
+    """A chunk's record from its hash; a new one, of ``tick``, when nobody has had it yet.
+
+    Links and pin in the hash are the truth, whatever ``state`` holds.
+    """
     sides = {d: ChunkId(fields[d.encode()].decode()) if d.encode() in fields else None for d in DIRECTIONS}
     number, side = int(fields[b"number"]), fields[b"entry"].decode()
     if b"state" not in fields:
         entry = next((d for d in DIRECTIONS if d == side), None)
-        return new_chunk(seed, number, entry, rules, neighbors=sides)
+        return new_chunk(seed, number, entry, rules, Tick(tick), sides)
     record = ChunkRecord.from_json(orjson.loads(fields[b"state"]))
     return replace(record, neighbors=sides, pinned=fields.get(b"pinned") == b"1")

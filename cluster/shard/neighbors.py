@@ -6,14 +6,15 @@ import asyncio
 from typing import TYPE_CHECKING
 
 import structlog
+from redis.exceptions import RedisError
 
 from cluster import graph
 from cluster.graph import ChunkGone
-from cluster.peers import ShardUnavailable
+from cluster.peers import ShardUnavailable, WorldReloaded
 from streaming import keys
 from streaming.connect import text
 from world.ids import ChunkId, Direction
-from world.inputs import Close, Keep, Linked, Unlinked
+from world.inputs import Close, Keep, Linked, Refusal, Unlinked
 from world.outputs import ReserveWanted
 
 if TYPE_CHECKING:
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 UNLINK_TIMEOUT_S = 2.0
+UNLINK_TRIES = 5
+UNLINK_PAUSE_S = 1.0
 
 
 class Neighbors:
@@ -29,7 +32,6 @@ class Neighbors:
 
     def __init__(self, runtime: ShardRuntime) -> None:
         self._rt = runtime
-        self._closing: dict[str, asyncio.Future[None]] = {}
 
     async def make(self, chunk_id: ChunkId, direction: Direction) -> None:
         """Find or make the neighbour on that side, load it when it is ours, and tell the core."""
@@ -47,6 +49,8 @@ class Neighbors:
             if not self._rt.world.holds(ChunkId(chunk_id)):
                 continue
             sides = await self._rt.redis.hmget(keys.chunk(chunk_id), ["N", "E", "S", "W"])
+            if not self._rt.world.holds(ChunkId(chunk_id)):
+                continue  # it has left this shard meanwhile
             directions: tuple[Direction, ...] = ("N", "E", "S", "W")
             for direction, side in zip(directions, sides, strict=True):
                 self._set(ChunkId(chunk_id), direction, ChunkId(text(side)) if side is not None else None)
@@ -66,48 +70,50 @@ class Neighbors:
 
     # -- collecting --
 
-    async def closing(self, chunk_id: str) -> None:
-        """Wait until a collection of the chunk that is under way has ended."""
-        future = self._closing.get(chunk_id)
-        if future is not None:
-            await asyncio.shield(future)
-
     async def collect(self, chunk_id: ChunkId) -> None:
         """Take the chunk out of memory, then out of Redis; back into memory when Redis knows better."""
         rt = self._rt
-        if chunk_id in self._closing or not rt.world.holds(chunk_id) or rt.world.population_of(chunk_id):
+        if rt.loader.is_leaving(chunk_id) or not rt.world.holds(chunk_id) or rt.world.population_of(chunk_id):
             return
-        future = self._closing[chunk_id] = asyncio.get_running_loop().create_future()
-        try:
-            rt.world.apply(Close(chunk_id))
+        linked = [neighbor for neighbor in rt.world.neighbors(chunk_id).values() if neighbor is not None]
+        with rt.loader.leaving(chunk_id):
+            if isinstance(rt.world.apply(Close(chunk_id)), Refusal):
+                return  # a cell of it is promised; the core asks again
             await rt.flush()
-            answer = await graph.collect(
-                rt.redis, chunk_id, shard=rt.shard, epoch=rt.journal.epoch, tick=rt.tick + 1, trace_id=f"tick-{rt.tick}"
-            )
-        except Exception:
-            answer = ["unknown"]
-            raise
-        finally:
-            del self._closing[chunk_id]
-            future.set_result(None)
-            if answer[0] != "collected" and await rt.loader.ensure(chunk_id):
-                rt.world.apply(Keep(chunk_id))
-        if answer[0] == "collected":
-            rt.last_ids.pop(chunk_id, None)
-            await self._tell_neighbor(answer[1])
-        else:
-            log.info("collection_given_up", shard=rt.shard, chunk_id=chunk_id, why=answer[0])
+            outcome = await self._collect(chunk_id)
+        if await rt.loader.ensure(chunk_id):
+            rt.world.apply(Keep(chunk_id))
+            log.info("collection_given_up", shard=rt.shard, chunk_id=chunk_id, why=outcome)
+            return
+        rt.last_ids.pop(chunk_id, None)
+        for neighbor in linked:
+            await self._tell_neighbor(neighbor)
 
-    async def _tell_neighbor(self, neighbor: str) -> None:
-        if not neighbor:
-            return
-        owner = await self._rt.redis.hget(keys.chunk(neighbor), "shard")
-        if owner is None:
-            return
-        if int(owner) == self._rt.shard:
-            await self.refresh([neighbor])
-            return
+    async def _collect(self, chunk_id: ChunkId) -> str:
+        """Run the script.  ``unknown``: no answer came, and from now on none will; Redis knows whether it has run."""
+        rt = self._rt
+        trace_id = f"tick-{rt.tick}"
         try:
-            await self._rt.peers.call(int(owner), "refresh", [neighbor], timeout_s=UNLINK_TIMEOUT_S)
-        except ShardUnavailable:
-            log.info("neighbor_not_told", shard=self._rt.shard, chunk_id=neighbor)  # it finds out when it next asks
+            answer = await graph.collect(
+                rt.redis, chunk_id, shard=rt.shard, epoch=rt.journal.epoch, tick=rt.tick + 1, trace_id=trace_id
+            )
+        except (RedisError, OSError, TimeoutError):
+            await rt.between_commits(rt.journal.renew)
+            return "unknown"
+        return answer[0]
+
+    async def _tell_neighbor(self, neighbor: ChunkId) -> None:
+        """Have the link out of the neighbour's memory: with it, the neighbour would never be collected itself."""
+        for _ in range(UNLINK_TRIES):
+            owner = await self._rt.redis.hget(keys.chunk(neighbor), "shard")
+            if owner is None:
+                return
+            if int(owner) == self._rt.shard:
+                await self.refresh([neighbor])
+                return
+            try:
+                await self._rt.peers.call(int(owner), "refresh", [neighbor], timeout_s=UNLINK_TIMEOUT_S)
+                return
+            except (ShardUnavailable, WorldReloaded):
+                await asyncio.sleep(UNLINK_PAUSE_S)
+        log.info("neighbor_not_told", shard=self._rt.shard, chunk_id=neighbor)  # it finds out when it next asks

@@ -19,7 +19,7 @@ from streaming import keys
 from streaming.journal import Batch
 from world.genesis import demo_population
 from world.ids import AgentId
-from world.inputs import Leave
+from world.inputs import Leave, Refusal
 from world.rules import Rules
 
 if TYPE_CHECKING:
@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 DEMO_AGENTS = frozenset(record.agent_id for record in demo_population(Rules()))
 
 log = structlog.get_logger(__name__)
+
+#: A time that is over counts like none, so it need not be kept; not at once, for gateways' clocks may be behind.
+FORGET_AFTER_MS = 3_600_000
 
 
 class Presence:
@@ -57,11 +60,13 @@ class Presence:
         """Take out who has run out of time."""
         rt = self._rt
         began = time.monotonic()
+        rt.seating.forget_all_but(rt.world.agent_ids)
         agents: list[AgentId] = [agent_id for agent_id in rt.world.agent_ids if agent_id not in DEMO_AGENTS]
         if not agents:
             return
         seconds, micros = await rt.redis.time()
         now_ms = seconds * 1000 + micros // 1000
+        await rt.redis.zremrangebyscore(keys.PRESENCE, "-inf", now_ms - FORGET_AFTER_MS)
         scores = await rt.redis.zmscore(keys.PRESENCE, list[str](agents))
         left = [
             agent_id
@@ -75,12 +80,13 @@ class Presence:
 
     def _take_out(self, agent_id: AgentId) -> None:
         rt = self._rt
-        rt.world.apply(Leave(agent_id))
+        if isinstance(rt.world.apply(Leave(agent_id)), Refusal):
+            return  # it has crossed into another shard meanwhile
         rt.seating.joined_at.pop(agent_id, None)
         payload = orjson.dumps({"agent_id": agent_id, "tick": rt.tick})
         rt.extra.append(lambda batch: removed_event(batch, agent_id, rt.tick, payload))
 
 
 def removed_event(batch: Batch, agent_id: str, tick: int, payload: bytes) -> None:
-    """Tell the followers of an agent that it has left the world, and forget its presence."""
+    """Tell the followers of an agent that it has left the world."""
     batch.agent_event(agent_id, "agent_removed", f"tick-{tick}", payload)

@@ -7,13 +7,15 @@ a crash could take back.  Commits run one at a time; inputs that arrive while on
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
 import structlog
 from redis.asyncio import Redis
+from redis.exceptions import RedisError
 
 from cluster.clock import TickClock
 from cluster.graph import WorldInfo, read_world
@@ -30,7 +32,7 @@ from cluster.shard.recording import Recording
 from cluster.shard.seating import Seating
 from cluster.shard.stats import ShardStats
 from streaming.encode import encode_output
-from streaming.journal import Batch, Journal, ReservationLost
+from streaming.journal import Batch, CommitRefused, Journal
 from world.ids import AgentId, ServerCmdId
 from world.inputs import Decision, Submit
 from world.outputs import NeighborWanted, Output, ReleaseWanted, ReserveWanted
@@ -41,6 +43,7 @@ from world.shard import ShardWorld
 T = TypeVar("T")
 
 SETTLE_MOST = 200
+RELOAD_PAUSE_S = 0.2
 
 log = structlog.get_logger(__name__)
 
@@ -67,7 +70,7 @@ class ShardRuntime:
         self.tick = -1
         self.last_ids: dict[str, str] = {}
         self.extra: list[Callable[[Batch], None]] = []
-        self.errands: set[asyncio.Task[None]] = set()
+        self.errands: set[asyncio.Task[Any]] = set()
         self.generation = 0
         self.stats = ShardStats()
         self.world: ShardWorld
@@ -123,6 +126,7 @@ class ShardRuntime:
         loops = [
             asyncio.create_task(self._tick_loop(), name="ticks"),
             asyncio.create_task(self.presence.loop(), name="presence"),
+            asyncio.create_task(self.loader.loop(), name="adoption"),
         ]
         try:
             done, _ = await asyncio.wait([*loops, self._failed], return_when=asyncio.FIRST_COMPLETED)
@@ -138,7 +142,8 @@ class ShardRuntime:
     async def stop(self) -> None:
         """Commit what is pending and end ``run``."""
         self._stopping = True
-        await self.flush()
+        with contextlib.suppress(WorldReloaded):  # then there is nothing left that is not in the journal
+            await self.flush()
         if not self._failed.done():
             self._failed.set_result(None)
 
@@ -152,10 +157,13 @@ class ShardRuntime:
             WorldReloaded: nothing of it took effect.
         """
         self.check_open()
+        generation = self.generation
         decisions = [self._decide(command) for command in commands]
         if any(decision.moved for decision in decisions):
             # One that is told to have moved may stand in our inbox, not seated yet.
             await self.arrivals.seat()
+            if self.generation != generation:
+                raise WorldReloaded  # what was decided above has been forgotten
             again = zip(commands, decisions, strict=True)
             decisions = [self._decide(command) if decision.moved else decision for command, decision in again]
         await self.flush()
@@ -171,10 +179,15 @@ class ShardRuntime:
         decision: Decision = self.world.apply(
             Submit(AgentId(agent_id), ServerCmdId(server_cmd_id), client_cmd_id, cmd, trace_id)
         )
+        if deadline_ms and not decision.moved and not decision.duplicate:
+            # The journal may stand still from now until after the deadline.
+            self.extra.append(lambda batch: batch.only_if_not_refused(server_cmd_id))
         return decision
 
     def check_open(self) -> None:
         """Refuse new work while the journal stands still, so that it doesn't pile up."""
+        if self._failed.done():
+            raise ShardUnavailable(f"shard {self.shard} has ended")
         since = self.journal.stalled_since
         if self._stopping or (since is not None and time.monotonic() - since > self.config.refuse_after_stall_s):
             raise ShardUnavailable(
@@ -184,7 +197,7 @@ class ShardRuntime:
     # -- ticks --
 
     async def _tick_loop(self) -> None:
-        while not self._stopping:
+        while not self._stopping and not self._failed.done():
             now = time.monotonic()
             due = self.clock.next_tick(self.tick, now)
             if due is None:
@@ -204,6 +217,8 @@ class ShardRuntime:
             await self.flush()
         except WorldReloaded:
             log.warning("tick_undone", shard=self.shard, tick=number)
+        except ShardUnavailable:
+            return  # this life has ended: ``run`` says why
         self.departures.ask_again()
         self.stats.tick(time.monotonic() - began, now=time.monotonic())
 
@@ -212,11 +227,34 @@ class ShardRuntime:
     async def flush(self) -> None:
         """Return when everything applied so far is in the journal.
 
+        To be called in the same turn as what it is to cover, or a reload may have come between.
+
         Raises:
             WorldReloaded: it could not be committed and had no effect.
+            ShardUnavailable: this life of the shard has ended; whether it was committed is not known.
         """
         self._asked += 1
-        mine, generation = self._asked, self.generation
+        await self.to_the_end(self._flush(self._asked, self.generation))
+
+    async def to_the_end(self, work: Coroutine[Any, Any, T]) -> T:
+        """Await ``work``, which goes on when its caller gives up: half a commit must not be left behind."""
+        task = asyncio.create_task(work)
+        self.errands.add(task)
+        task.add_done_callback(self._forget_errand)
+        try:
+            return await asyncio.shield(task)
+        except asyncio.CancelledError:
+            caller = asyncio.current_task()
+            if task.cancelled() and caller is not None and not caller.cancelling():
+                raise ShardUnavailable(f"shard {self.shard} has ended") from None
+            raise
+
+    def _forget_errand(self, task: asyncio.Task[Any]) -> None:
+        self.errands.discard(task)
+        if not task.cancelled():
+            task.exception()  # whoever waits for it has it; nobody may be left
+
+    async def _flush(self, mine: int, generation: int) -> None:
         async with self._commit_lock:
             if self.generation != generation:
                 raise WorldReloaded
@@ -228,9 +266,36 @@ class ShardRuntime:
 
     async def _commit(self) -> bool:
         """Commit what is pending; False, without having waited for anything, when there was nothing."""
-        output = self.world.take()
+        if self._failed.done():
+            raise ShardUnavailable(f"shard {self.shard} has ended")
+        try:
+            output = self.world.take()
+            batch = self._encode(output)
+            if batch:
+                began = time.monotonic()
+                await self.journal.commit(batch)
+                self.stats.commit(time.monotonic() - began)
+        except CommitRefused as refused:
+            log.warning("commit_refused", shard=self.shard, why=refused.why, lost=refused.lost)
+            await self.reload()
+            raise WorldReloaded from refused
+        except BaseException as error:
+            # Memory is ahead of the journal from here on, so nothing more may come of it.
+            self._fail(error)
+            raise ShardUnavailable(f"shard {self.shard} has ended: {error}") from error
+        if self.journal.stalled_s:
+            self.presence.pause()
+            self.journal.stalled_s = 0.0
+        self.stats.count(output, self.world.holds)
+        log_output(output)
+        self._attend(output)
+        return bool(batch)
+
+    def _encode(self, output: Output) -> Batch:
         batch = Batch(tick=self.tick)
         extra, self.extra = self.extra, []
+        # One that was closed in the same turn as it changed has no static any more.
+        output.statics = [chunk_id for chunk_id in output.statics if self.world.holds(chunk_id)]
         encode_output(
             batch,
             output,
@@ -243,25 +308,7 @@ class ShardRuntime:
         )
         for add in extra:
             add(batch)
-        if batch:
-            began = time.monotonic()
-            try:
-                await self.journal.commit(batch)
-            except ReservationLost as lost:
-                log.warning("reservation_lost", shard=self.shard, handoffs=lost.handoffs)
-                await self.reload()
-                raise WorldReloaded from lost
-            except Exception as error:
-                self._fail(error)
-                raise
-            self.stats.commit(time.monotonic() - began)
-            if self.journal.stalled_s:
-                self.presence.pause()
-                self.journal.stalled_s = 0.0
-        self.stats.count(output, self.world.holds)
-        log_output(output)
-        self._attend(output)
-        return bool(batch)
+        return batch
 
     def _attend(self, output: Output) -> None:
         """Begin what the core asks of the outside."""
@@ -278,13 +325,13 @@ class ShardRuntime:
         if reserve:
             self.departures.ask(reserve)
 
-    def errand(self, work: Any) -> None:
+    def errand(self, work: Coroutine[Any, Any, Any]) -> None:
         """Run a coroutine beside the ticks; an error in it is logged, and the core asks again in time."""
         task = asyncio.create_task(self._guarded(work))
         self.errands.add(task)
         task.add_done_callback(self.errands.discard)
 
-    async def _guarded(self, work: Any) -> None:
+    async def _guarded(self, work: Coroutine[Any, Any, Any]) -> None:
         try:
             await work
         except WorldReloaded:
@@ -294,8 +341,12 @@ class ShardRuntime:
         except Exception as error:  # an errand must not take the shard down; a fenced commit has already
             log.error("errand_failed", shard=self.shard, error=repr(error), exc_info=True)
 
-    def _fail(self, error: Exception) -> None:
-        if not self._failed.done():
+    def _fail(self, error: BaseException) -> None:
+        if self._failed.done():
+            return
+        if isinstance(error, asyncio.CancelledError):
+            self._failed.set_result(None)  # ``run`` has ended, or was cancelled itself
+        else:
             self._failed.set_exception(error)
 
     async def between_commits(self, work: Callable[[], Awaitable[T]]) -> T:
@@ -320,6 +371,7 @@ class ShardRuntime:
     # -- state --
 
     async def _load_world(self) -> None:
+        self.generation += 1
         self.world = self._new_world()
         self.last_ids.clear()
         self.extra.clear()
@@ -341,10 +393,27 @@ class ShardRuntime:
         return world
 
     async def reload(self) -> None:
-        """Go back to the last commit: what has been applied since is forgotten."""
+        """Go back to the last commit: what has been applied since is forgotten.  With the commit lock held.
+
+        Waits for Redis as long as it takes, for a world that is loaded in part must not go on.
+
+        Raises:
+            ShardUnavailable: the lease is somebody else's; this life has ended.
+        """
         self.generation += 1
         self.stats.reloads += 1
-        await self._load_world()
+        while True:
+            try:
+                # First, so that nothing sent before runs after the look at what there is.
+                await self.journal.renew()
+                await self._load_world()
+                return
+            except (RedisError, ConnectionError, TimeoutError) as error:
+                log.warning("reload_tried_again", shard=self.shard, error=repr(error))
+                await asyncio.sleep(RELOAD_PAUSE_S)
+            except BaseException as error:
+                self._fail(error)
+                raise ShardUnavailable(f"shard {self.shard} has ended: {error}") from error
 
     def describe(self) -> dict[str, Any]:
         """Figures for status, metrics and readiness."""

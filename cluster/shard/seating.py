@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Container
 from typing import TYPE_CHECKING
 
 import orjson
 
 from streaming import keys
+from streaming.connect import text
 from streaming.journal import Batch
 from world.ids import AgentId, ChunkId
 from world.inputs import Join, Joined
@@ -39,18 +41,28 @@ class Seating:
             return ("gone",)
         await rt.arrivals.seat()
         self.joined_at[agent_id] = time.monotonic()
-        if AgentId(agent_id) in rt.world.agent_ids:
+        await rt.flush()  # an agent that has just left: its record is in Redis now
+        bound, found = await rt.redis.hmget(keys.agent(agent_id), ["chunk", "rec"])
+        present = rt.world.agent(AgentId(agent_id))
+        if present is not None:
             await rt.flush()
-            return ("here", chunk_id)
-        found = await rt.redis.hget(keys.agent(agent_id), "rec")
+            return ("here", present.chunk_id)
+        if bound is None or text(bound) != chunk_id:
+            return ("gone",)  # it has crossed, or another gateway has claimed a seat for it
         known = AgentRecord.from_json(orjson.loads(found)) if found else None
         record, near = joining_record(agent_id, chunk_id, known)
         seated = rt.world.apply(Join(record, ChunkId(chunk_id), near))
         if not isinstance(seated, Joined):
             return ("full",) if seated.reason == "chunk_full" else ("gone",)
+        rt.extra.append(lambda batch: batch.only_if_bound(agent_id, chunk_id))
         rt.extra.append(lambda batch: placed_event(batch, agent_id, chunk_id, seated, rt.tick))
         await rt.flush()
         return ("seated", chunk_id)
+
+    def forget_all_but(self, agent_ids: Container[AgentId]) -> None:
+        """Drop the times of those who have gone elsewhere."""
+        for agent_id in [agent_id for agent_id in self.joined_at if AgentId(agent_id) not in agent_ids]:
+            del self.joined_at[agent_id]
 
 
 def joining_record(

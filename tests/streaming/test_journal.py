@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 import pytest
-from redis.asyncio import Redis
 from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import ResponseError
 
 from streaming import keys
-from streaming.journal import Batch, Fenced, Journal, ReservationLost
+from streaming.journal import COMMIT, Batch, CommitRefused, Fenced, Journal
 
 
-async def acquired(redis: Redis, shard: int = 0) -> Journal:
+async def acquired(redis: Any, shard: int = 0) -> Journal:
     journal, _ = await Journal.acquire(redis, shard)
     return journal
 
@@ -23,7 +24,7 @@ def delta(batch: Batch, tick: int, prev: str = "0-0", chunk: str = "chunk-1", mi
     return batch
 
 
-async def test_a_commit_appends_and_publishes_the_same_bytes(redis: Redis) -> None:
+async def test_a_commit_appends_and_publishes_the_same_bytes(redis: Any) -> None:
     pubsub = redis.pubsub()
     await pubsub.subscribe(keys.chunk_stream("chunk-1"))
     await pubsub.get_message(timeout=1)
@@ -37,7 +38,7 @@ async def test_a_commit_appends_and_publishes_the_same_bytes(redis: Redis) -> No
     await pubsub.aclose()
 
 
-async def test_a_new_life_finds_the_last_tick_and_fences_the_old_one(redis: Redis) -> None:
+async def test_a_new_life_finds_the_last_tick_and_fences_the_old_one(redis: Any) -> None:
     old = await acquired(redis)
     await old.commit(delta(Batch(), 3))
     new, last_tick = await Journal.acquire(redis, 0)
@@ -48,7 +49,7 @@ async def test_a_new_life_finds_the_last_tick_and_fences_the_old_one(redis: Redi
     assert [entry_id for entry_id, _ in await redis.xrange(keys.chunk_stream("chunk-1"))] == [b"3-0", b"5-0"]
 
 
-async def test_a_commit_sent_twice_runs_once(redis: Redis) -> None:
+async def test_a_commit_sent_twice_runs_once(redis: Any) -> None:
     journal = await acquired(redis)
     batch = Batch(tick=1)
     batch.agent_event("a", "command_ack", "t", b"{}")
@@ -60,11 +61,11 @@ async def test_a_commit_sent_twice_runs_once(redis: Redis) -> None:
 
 
 async def test_a_lost_answer_is_asked_for_again_and_the_commit_stands_once(
-    redis: Redis, monkeypatch: pytest.MonkeyPatch
+    redis: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     journal = await acquired(redis)
     real = redis.execute_command
-    lost = []
+    lost: list[object] = []
 
     async def loses_first_answer(*args: object, **options: object) -> object:
         answer = await real(*args, **options)
@@ -73,7 +74,7 @@ async def test_a_lost_answer_is_asked_for_again_and_the_commit_stands_once(
             raise RedisConnectionError("answer lost")
         return answer
 
-    await redis.script_load(__import__("streaming.journal", fromlist=["COMMIT"]).COMMIT.source)
+    await redis.script_load(COMMIT.source)
     monkeypatch.setattr(redis, "execute_command", loses_first_answer)
     batch = Batch(tick=1)
     batch.agent_event("a", "command_result", "t", b"{}")
@@ -84,7 +85,7 @@ async def test_a_lost_answer_is_asked_for_again_and_the_commit_stands_once(
     assert journal.stalled_s > 0
 
 
-async def test_agent_events_are_numbered_densely(redis: Redis) -> None:
+async def test_agent_events_are_numbered_densely(redis: Any) -> None:
     journal = await acquired(redis)
     for _ in range(3):
         batch = Batch(tick=1)
@@ -96,14 +97,14 @@ async def test_agent_events_are_numbered_densely(redis: Redis) -> None:
     assert [fields[b"m"].split(b" ")[0] for _, fields in entries] == [b"%d-0" % n for n in range(6)]
 
 
-async def test_a_departure_needs_its_reservation(redis: Redis) -> None:
+async def test_a_departure_needs_its_reservation(redis: Any) -> None:
     source, target = await acquired(redis, 0), await acquired(redis, 1)
     leaving = Batch(tick=4)
     leaving.departure("chunk-2", (0, 24), "h-1", b"{}")
     leaving.agent_record("a", "chunk-2", here=True, busy="", record=b"{}")
-    with pytest.raises(ReservationLost) as lost:
+    with pytest.raises(CommitRefused) as refused:
         await source.commit(leaving)
-    assert lost.value.handoffs == ["h-1"]
+    assert refused.value.lost == ["h-1"]
     assert not await redis.exists(keys.agent("a"), keys.inbox("chunk-2"))
 
     promise = Batch(tick=4)
@@ -119,7 +120,7 @@ async def test_a_departure_needs_its_reservation(redis: Redis) -> None:
     assert not await redis.exists(keys.inbox("chunk-2"), keys.reservations("chunk-2"))
 
 
-async def test_a_promise_that_has_run_out_or_is_anothers_does_not_count(redis: Redis) -> None:
+async def test_a_promise_that_has_run_out_or_is_anothers_does_not_count(redis: Any) -> None:
     source, target = await acquired(redis, 0), await acquired(redis, 1)
     promise = Batch(tick=1)
     promise.reserve("chunk-2", (0, 24), "h-1", 1)
@@ -129,25 +130,123 @@ async def test_a_promise_that_has_run_out_or_is_anothers_does_not_count(redis: R
     leaving = Batch(tick=2)
     leaving.departure("chunk-2", (0, 24), "h-1", b"{}")
     leaving.departure("chunk-2", (0, 25), "h-3", b"{}")
-    with pytest.raises(ReservationLost) as lost:
+    with pytest.raises(CommitRefused) as refused:
         await source.commit(leaving)
-    assert lost.value.handoffs == ["h-1", "h-3"]
+    assert refused.value.lost == ["h-1", "h-3"]
 
 
-async def test_a_promise_is_taken_back_only_by_its_own_handoff(redis: Redis) -> None:
+async def test_a_seat_takes_back_only_its_own_promise(redis: Any) -> None:
     journal = await acquired(redis)
     batch = Batch(tick=1)
     batch.reserve("chunk-2", (0, 24), "h-1", 5_000)
-    batch.unreserve("chunk-2", (0, 24), "h-2")
+    batch.seated("chunk-2", (0, 24), "h-2")
     await journal.commit(batch)
     assert await redis.hexists(keys.reservations("chunk-2"), "0,24")
     again = Batch(tick=1)
-    again.unreserve("chunk-2", (0, 24), "h-1")
+    again.seated("chunk-2", (0, 24), "h-1")
     await journal.commit(again)
     assert not await redis.exists(keys.reservations("chunk-2"))
 
 
-async def test_members_and_population_agree_whatever_is_said_twice(redis: Redis) -> None:
+async def test_a_join_needs_the_seat_that_was_claimed(redis: Any) -> None:
+    journal = await acquired(redis)
+    await redis.hset(keys.agent("a"), "chunk", "chunk-2")
+    joining = Batch(tick=1)
+    joining.only_if_bound("a", "chunk-1")
+    joining.agent_record("a", "chunk-1", here=True, busy="", record=b"{}")
+    with pytest.raises(CommitRefused) as refused:
+        await journal.commit(joining)
+    assert refused.value.lost == ["a"]
+    assert await redis.hgetall(keys.agent("a")) == {b"chunk": b"chunk-2"}
+    await redis.hset(keys.agent("a"), "chunk", "chunk-1")
+    await journal.commit(joining)
+    assert await redis.hget(keys.agent("a"), "here") == b"1"
+
+
+@pytest.mark.parametrize(("state", "stands"), [(None, True), ("CONSUMED", True), ("REFUSED", False)])
+async def test_a_decision_needs_a_command_that_was_not_refused(redis: Any, state: str | None, stands: bool) -> None:
+    journal = await acquired(redis)
+    if state is not None:
+        await redis.hset(keys.challenge("cmd-1"), "state", state)
+    batch = Batch(tick=1)
+    batch.only_if_not_refused("cmd-1")
+    batch.agent_event("a", "command_ack", "t", b"{}")
+    if stands:
+        await journal.commit(batch)
+    else:
+        with pytest.raises(CommitRefused) as refused:
+            await journal.commit(batch)
+        assert refused.value.lost == ["cmd-1"]
+    assert await redis.xlen(keys.agent_stream("a")) == int(stands)
+
+
+async def test_a_refused_commit_can_be_followed_by_another(redis: Any) -> None:
+    journal = await acquired(redis)
+    leaving = Batch(tick=1)
+    leaving.departure("chunk-2", (0, 24), "h-1", b"{}")
+    for _ in range(2):
+        with pytest.raises(CommitRefused):
+            await journal.commit(leaving)
+    await journal.renew()
+    await journal.commit(delta(Batch(), 2))
+    assert await redis.xlen(keys.chunk_stream("chunk-1")) == 1
+
+
+async def test_a_renewed_lease_fences_what_was_sent_before(redis: Any) -> None:
+    journal = await acquired(redis)
+    old_epoch = journal.epoch
+    await journal.renew()
+    assert journal.epoch == old_epoch + 1
+    journal.epoch = old_epoch
+    with pytest.raises(Fenced):
+        await journal.commit(delta(Batch(), 1))
+    assert not await redis.exists(keys.chunk_stream("chunk-1"))
+
+
+async def test_a_lease_that_somebody_took_is_not_renewed(redis: Any) -> None:
+    old, new = await acquired(redis), await acquired(redis)
+    with pytest.raises(Fenced):
+        await old.renew()
+    await new.commit(delta(Batch(), 1))
+
+
+async def test_a_journal_that_came_back_without_confirmed_commits_takes_no_more(redis: Any) -> None:
+    journal = await acquired(redis)
+    await journal.commit(delta(Batch(), 1))
+    before = await redis.hgetall(keys.shard(0))
+    await journal.commit(delta(Batch(), 2, prev="1-0"))
+    await redis.hset(keys.shard(0), mapping=before)
+    with pytest.raises(CommitRefused) as refused:
+        await journal.commit(delta(Batch(), 3, prev="2-0"))
+    assert refused.value.why == "behind"
+    await journal.renew()
+    await journal.commit(delta(Batch(), 4, prev="2-0"))
+
+
+async def test_a_script_that_fails_halfway_is_not_sent_again(redis: Any) -> None:
+    journal = await acquired(redis)
+    await redis.set(keys.members("chunk-1"), "not a set")
+    batch = Batch(tick=1)
+    batch.agent_event("a", "command_ack", "t", b"{}")
+    batch.member("chunk-1", "a", joined=True)
+    with pytest.raises(ResponseError, match="WRONGTYPE"):
+        await asyncio.wait_for(journal.commit(batch), 5)
+    assert await redis.xlen(keys.agent_stream("a")) == 1
+
+
+async def test_a_server_without_room_is_waited_for(redis: Any) -> None:
+    journal = await acquired(redis)
+    await redis.config_set("maxmemory", 1)
+    committing = asyncio.create_task(journal.commit(delta(Batch(), 1)))
+    await asyncio.sleep(0.2)
+    assert journal.stalled_since is not None
+    assert not committing.done()
+    await redis.config_set("maxmemory", 0)
+    await asyncio.wait_for(committing, 5)
+    assert await redis.xlen(keys.chunk_stream("chunk-1")) == 1
+
+
+async def test_members_and_population_agree_whatever_is_said_twice(redis: Any) -> None:
     journal = await acquired(redis)
     batch = Batch(tick=1)
     for joined in (True, True, False, False, True):
@@ -158,7 +257,7 @@ async def test_members_and_population_agree_whatever_is_said_twice(redis: Redis)
     assert await redis.hget(keys.POPULATION, "chunk-1") == b"2"
 
 
-async def test_the_slot_is_freed_only_by_its_own_command(redis: Redis) -> None:
+async def test_the_slot_is_freed_only_by_its_own_command(redis: Any) -> None:
     journal = await acquired(redis)
     await redis.set(keys.inflight("a"), "cmd-2")
     batch = Batch(tick=1)
@@ -171,7 +270,7 @@ async def test_the_slot_is_freed_only_by_its_own_command(redis: Redis) -> None:
     assert await redis.get(keys.inflight("a")) is None
 
 
-async def test_old_entries_go_and_the_newest_stays(redis: Redis) -> None:
+async def test_old_entries_go_and_the_newest_stays(redis: Any) -> None:
     journal = await acquired(redis)
     prev = "0-0"
     for tick in range(1, 1_001):

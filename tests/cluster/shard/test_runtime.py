@@ -6,9 +6,9 @@ import asyncio
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
-from redis.asyncio import Redis
 
 from cluster.local import LocalWorld
 from cluster.shard.config import ShardConfig
@@ -29,11 +29,11 @@ def verify_only_file(directory: Path) -> Verdict:
 FAST = ShardConfig(tick_hz=50.0, presence_pause_after_stall_s=0.2, presence_interval_s=0.1)
 
 
-def fast_world(redis: Redis, *, shards: int = 2, **rules: int) -> LocalWorld:
+def fast_world(redis: Any, *, shards: int = 2, **rules: int) -> LocalWorld:
     return LocalWorld(redis, shards=shards, seed=1, rules=Rules(demo=False, **rules), config=FAST)
 
 
-async def test_an_agent_joins_walks_and_gets_ack_and_result_once(redis: Redis) -> None:
+async def test_an_agent_joins_walks_and_gets_ack_and_result_once(redis: Any) -> None:
     async with fast_world(redis) as world:
         agent = await player(world, "a")
         chunk_id, x, y = await agent.place()
@@ -47,7 +47,7 @@ async def test_an_agent_joins_walks_and_gets_ack_and_result_once(redis: Redis) -
         assert await redis.hget(keys.agent("a"), "busy") == b""
 
 
-async def test_a_command_submitted_twice_is_decided_once(redis: Redis) -> None:
+async def test_a_command_submitted_twice_is_decided_once(redis: Any) -> None:
     async with fast_world(redis) as world:
         agent = await player(world, "a")
         _, x, y = await agent.place()
@@ -62,7 +62,7 @@ async def test_a_command_submitted_twice_is_decided_once(redis: Redis) -> None:
         assert (kinds["command_ack"], kinds["command_result"]) == (1, 1)
 
 
-async def test_every_tick_number_of_a_chunk_rises(redis: Redis) -> None:
+async def test_every_tick_number_of_a_chunk_rises(redis: Any) -> None:
     async with fast_world(redis) as world:
         agent = await player(world, "a")
         for _ in range(3):
@@ -76,7 +76,7 @@ async def test_every_tick_number_of_a_chunk_rises(redis: Redis) -> None:
 
 
 @pytest.mark.parametrize("shards", [1, 2, 5])
-async def test_an_agent_crosses_through_chunks_whoever_owns_them(redis: Redis, shards: int) -> None:
+async def test_an_agent_crosses_through_chunks_whoever_owns_them(redis: Any, shards: int) -> None:
     async with fast_world(redis, shards=shards) as world:
         agent = await player(world, "a")
         result = await agent.move(49, 24)
@@ -93,7 +93,7 @@ async def test_an_agent_crosses_through_chunks_whoever_owns_them(redis: Redis, s
 
 
 @pytest.mark.parametrize("shards", [1, 4])
-async def test_fifty_that_arrive_together_find_one_chunk(redis: Redis, shards: int) -> None:
+async def test_fifty_that_arrive_together_find_one_chunk(redis: Any, shards: int) -> None:
     async with fast_world(redis, shards=shards) as world:
         players = [await player(world, f"a{n}") for n in range(30)]
         side = [(49, 23), (49, 24), (49, 25), (49, 26), (0, 23), (0, 24), (0, 25), (0, 26)]
@@ -107,7 +107,7 @@ async def test_fifty_that_arrive_together_find_one_chunk(redis: Redis, shards: i
         assert await redis.scard(keys.CHUNKS) <= 3
 
 
-async def test_a_killed_shard_comes_back_to_its_last_commit(redis: Redis) -> None:
+async def test_a_killed_shard_comes_back_to_its_last_commit(redis: Any) -> None:
     async with fast_world(redis) as world:
         agent = await player(world, "a")
         decision = await agent.submit({"type": "move_to", "x": 25, "y": 40})
@@ -125,7 +125,7 @@ async def test_a_killed_shard_comes_back_to_its_last_commit(redis: Redis) -> Non
         assert await settled(world, [agent]) == []
 
 
-async def test_a_shard_that_has_lost_its_lease_ends_and_writes_nothing(redis: Redis) -> None:
+async def test_a_shard_that_has_lost_its_lease_ends_and_writes_nothing(redis: Any) -> None:
     async with fast_world(redis, shards=1) as world:
         agent = await player(world, "a")
         await Journal.acquire(redis, 0)
@@ -146,7 +146,7 @@ async def test_a_shard_that_has_lost_its_lease_ends_and_writes_nothing(redis: Re
 
 
 @pytest.mark.parametrize("victim", ["source", "target"])
-async def test_a_shard_killed_while_agents_cross_loses_and_doubles_nobody(redis: Redis, victim: str) -> None:
+async def test_a_shard_killed_while_agents_cross_loses_and_doubles_nobody(redis: Any, victim: str) -> None:
     async with fast_world(redis, shards=4) as world:
         players = [await player(world, f"a{n}") for n in range(8)]
         side = [(49, 23), (49, 24), (49, 25), (49, 26), (0, 23), (0, 24), (0, 25), (0, 26)]
@@ -173,14 +173,14 @@ async def test_a_shard_killed_while_agents_cross_loses_and_doubles_nobody(redis:
         assert await settled(world, players) == []
 
 
-async def test_an_agent_without_news_of_a_gateway_leaves_and_comes_back_with_what_it_owns(redis: Redis) -> None:
+async def test_an_agent_without_news_of_a_gateway_leaves_and_comes_back_with_what_it_owns(redis: Any) -> None:
     async with fast_world(redis) as world:
         agent = await player(world, "a")
         before = await agent.place()
         await redis.zadd(keys.PRESENCE, {"a": 1})
 
         async def gone() -> bool:
-            return await redis.hget(keys.agent("a"), "here") == b"0"
+            return bool(await redis.hget(keys.agent("a"), "here") == b"0")
 
         await until(gone, "a has left")
         assert not await redis.sismember(keys.members("chunk-0"), "a")
@@ -190,7 +190,7 @@ async def test_an_agent_without_news_of_a_gateway_leaves_and_comes_back_with_wha
         assert await settled(world, [agent]) == []
 
 
-async def test_an_empty_chunk_is_collected_and_the_way_leads_to_a_new_one(redis: Redis) -> None:
+async def test_an_empty_chunk_is_collected_and_the_way_leads_to_a_new_one(redis: Any) -> None:
     async with fast_world(redis, shards=3, collect_idle_ticks=10) as world:
         agent = await player(world, "a")
         await agent.move(49, 24)
@@ -209,7 +209,7 @@ async def test_an_empty_chunk_is_collected_and_the_way_leads_to_a_new_one(redis:
         assert await settled(world, [agent]) == []
 
 
-async def test_more_agents_than_a_chunk_holds_spread_outward(redis: Redis) -> None:
+async def test_more_agents_than_a_chunk_holds_spread_outward(redis: Any) -> None:
     async with fast_world(redis, shards=3, spawn_chunk_capacity=5) as world:
         players = [Player(redis, world.router, f"a{n}") for n in range(23)]
         chunks = Counter(await asyncio.gather(*(one.join() for one in players)))
@@ -219,7 +219,7 @@ async def test_more_agents_than_a_chunk_holds_spread_outward(redis: Redis) -> No
         assert await settled(world, players) == []
 
 
-async def test_redis_away_for_a_while_holds_the_world_still(redis: Redis) -> None:
+async def test_redis_away_for_a_while_holds_the_world_still(redis: Any) -> None:
     async with fast_world(redis) as world:
         agent = await player(world, "a")
         await agent.submit({"type": "move_to", "x": 25, "y": 40})
@@ -230,7 +230,7 @@ async def test_redis_away_for_a_while_holds_the_world_still(redis: Redis) -> Non
         assert await settled(world, [agent]) == []
 
 
-async def test_what_a_shard_was_told_can_be_run_again_to_the_same_bytes(redis: Redis, tmp_path: Path) -> None:
+async def test_what_a_shard_was_told_can_be_run_again_to_the_same_bytes(redis: Any, tmp_path: Path) -> None:
     config = replace(FAST, record_dir=str(tmp_path))
     async with LocalWorld(redis, shards=1, seed=1, rules=Rules(demo=False), config=config) as world:
         agent = await player(world, "a")

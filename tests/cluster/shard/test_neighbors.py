@@ -1,0 +1,146 @@
+"""Making neighbours and collecting chunks, with everything that may come between."""
+
+from __future__ import annotations
+
+import asyncio
+from unittest.mock import patch
+
+import pytest
+from redis.asyncio import Redis
+from redis.exceptions import TimeoutError as RedisTimeoutError
+
+from cluster import graph
+from cluster.graph import COLLECT
+from streaming import keys
+from tests.cluster.shard.stage import ARRIVAL, EAST, HALL, SOURCE, START, TARGET, Stage
+from world.ids import ChunkId
+from world.outputs import CollectWanted
+from world.rules import Rules
+
+HOUR_MS = 3_600_000
+
+
+async def test_a_new_neighbour_of_an_old_world_stays_for_its_idle_time(redis: Redis) -> None:
+    stage = Stage(redis)
+    await graph.init_world(redis, seed=1, shard_count=2)
+    epoch_ms = int(await stage.redis.hget(keys.WORLD, "epoch_ms"))
+    await stage.redis.hset(keys.WORLD, "epoch_ms", epoch_ms - HOUR_MS)
+    await stage.build()
+    assert stage.target.tick > 10_000
+    await stage.tick(times=3)
+    assert stage.target.world.holds(ChunkId(EAST))
+    assert await stage.redis.sismember(keys.CHUNKS, EAST)
+
+
+async def test_an_empty_chunk_is_collected_after_its_idle_time(redis: Redis) -> None:
+    stage = await Stage(redis, rules=Rules(demo=False, collect_idle_ticks=5)).build()
+    await stage.tick(times=8)
+    assert not stage.target.world.holds(ChunkId(EAST))
+    assert not await stage.redis.sismember(keys.CHUNKS, EAST)
+    assert stage.source.world.neighbors(ChunkId(HALL))["E"] is None
+    assert await stage.findings() == []
+
+
+async def test_a_chunk_that_nobody_has_entered_is_loaded_by_its_owner_and_collected_in_time(redis: Redis) -> None:
+    stage = await Stage(redis, rules=Rules(demo=False, collect_idle_ticks=5)).build()
+    made = await graph.ensure_neighbor(redis, HALL, "N")
+    owner = stage.wires.runtimes[int(await stage.redis.hget(keys.chunk(made), "shard"))]
+    assert not owner.world.holds(made)
+    await owner.loader.adopt()
+    assert owner.world.holds(made)
+    await stage.tick(times=8)
+    assert not await stage.redis.exists(keys.chunk(made))
+
+
+async def test_a_collection_whose_answer_is_lost_is_known_by_neighbours_all_the_same(stage: Stage) -> None:
+    async def answer_lost() -> None:
+        raise RedisTimeoutError("answer lost")
+
+    stage.meddled[TARGET].after(COLLECT, answer_lost)
+    await stage.target.neighbors.collect(ChunkId(EAST))
+    assert not stage.target.world.holds(ChunkId(EAST))
+    assert stage.source.world.neighbors(ChunkId(HALL))["E"] is None
+
+
+async def test_a_collection_that_was_not_sent_in_time_cannot_run_later(stage: Stage) -> None:
+    epoch = stage.target.journal.epoch
+
+    async def never_sent() -> None:
+        raise RedisTimeoutError("not sent yet")
+
+    stage.meddled[TARGET].before(COLLECT, never_sent)
+    await stage.target.neighbors.collect(ChunkId(EAST))
+    assert stage.target.world.holds(ChunkId(EAST))
+    late = await graph.collect(stage.redis, EAST, shard=TARGET, epoch=epoch, tick=9, trace_id="t")
+    assert late == ["fenced"]
+    await stage.tick()
+    assert await stage.redis.sismember(keys.CHUNKS, EAST)
+
+
+async def test_a_collection_under_way_while_the_world_goes_back_leaves_no_ghost(stage: Stage) -> None:
+    async def reload() -> None:
+        async with stage.target._commit_lock:
+            await stage.target.reload()
+
+    stage.meddled[TARGET].before(COLLECT, reload)
+    await stage.target.neighbors.collect(ChunkId(EAST))
+    in_redis = bool(await stage.redis.sismember(keys.CHUNKS, EAST))
+    assert stage.target.world.holds(ChunkId(EAST)) == in_redis
+
+
+async def test_who_asks_for_a_cell_while_the_chunk_is_collected_is_told_that_it_is_gone(stage: Stage) -> None:
+    await stage.stand("a", *START)
+    asking: list[asyncio.Task[object]] = []
+
+    async def ask() -> None:
+        request = ("ho-1", "a", EAST, *ARRIVAL)
+        asking.append(asyncio.create_task(stage.target.arrivals.reserve([request])))
+        await asyncio.sleep(0)
+
+    stage.meddled[TARGET].before(COLLECT, ask)
+    await stage.target.neighbors.collect(ChunkId(EAST))
+    assert await asking[0] == [("gone",)]
+
+
+async def test_a_chunk_with_a_promised_cell_is_not_collected(stage: Stage) -> None:
+    assert await stage.target.arrivals.reserve([("ho-1", "a", EAST, *ARRIVAL)]) == [("ok",)]
+    await stage.target.neighbors.collect(ChunkId(EAST))
+    assert stage.target.world.holds(ChunkId(EAST))
+    assert await stage.redis.sismember(keys.CHUNKS, EAST)
+    assert len(stage.target.arrivals) == 1
+
+
+async def test_a_refresh_of_a_chunk_that_leaves_meanwhile_is_nothing_to_do(stage: Stage) -> None:
+    real = stage.redis.hmget
+
+    async def gives_meanwhile(*words: object) -> object:
+        found = await real(*words)
+        assert await stage.target.handover.give(EAST, SOURCE) is not None
+        return found
+
+    with patch.object(stage.redis, "hmget", gives_meanwhile):
+        await stage.target.neighbors.refresh([EAST])
+    assert stage.source.world.holds(ChunkId(EAST))
+
+
+@pytest.mark.parametrize("tries", [2])
+async def test_a_neighbour_that_does_not_answer_is_told_again(stage: Stage, tries: int) -> None:
+    real, calls = stage.wires.call, []
+
+    async def unreachable(shard: int, method: str, *args: object, timeout_s: float) -> object:
+        calls.append(method)
+        if method == "refresh" and calls.count("refresh") < tries:
+            stage.wires.cut.add("refresh")
+        else:
+            stage.wires.cut.discard("refresh")
+        return await real(shard, method, *args, timeout_s=timeout_s)
+
+    with (
+        patch.object(stage.wires, "call", unreachable),
+        patch("cluster.shard.neighbors.UNLINK_PAUSE_S", 0.01),
+    ):
+        await stage.target.neighbors.collect(ChunkId(EAST))
+    assert calls.count("refresh") == tries
+    assert stage.source.world.neighbors(ChunkId(HALL))["E"] is None
+    assert CollectWanted(ChunkId(EAST)) not in stage.source.world.take().requests
+    assert SOURCE in stage.wires.runtimes

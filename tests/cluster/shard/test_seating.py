@@ -1,0 +1,103 @@
+"""Joining: an agent is seated where its record says, once, with what it owns."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from cluster.graph import CLAIM
+from streaming import keys
+from tests.cluster.shard.stage import ARRIVAL, EAST, HALL, SOURCE, START, Stage
+from tests.cluster.shard.test_commits import SlowJournal
+from world.ids import AgentId
+from world.inputs import Leave
+
+
+async def test_an_agent_whose_record_names_another_chunk_is_not_seated(stage: Stage) -> None:
+    await stage.stand("a", *START)
+    await stage.walk_east()
+    await stage.tick(times=2)
+    assert await stage.source.seating.join("a", HALL) == ("gone",)
+    assert stage.place("a") == (EAST, *ARRIVAL)
+    assert await stage.findings("a") == []
+
+
+async def test_an_agent_on_its_way_is_not_seated_where_it_came_from(stage: Stage) -> None:
+    await stage.stand("a", *START)
+    await stage.walk_east()
+    await stage.tick()
+    await stage.tick(SOURCE)  # gone, and not seated yet
+    assert await stage.source.seating.join("a", HALL) == ("gone",)
+    assert await stage.target.seating.join("a", EAST) == ("here", EAST)
+    assert await stage.findings("a") == []
+
+
+async def test_who_is_here_is_told_its_own_chunk(stage: Stage) -> None:
+    await stage.stand("a", *START)
+    await stage.redis.hset(keys.chunk(EAST), "shard", SOURCE)
+    assert await stage.source.loader.ensure(EAST)
+    assert await stage.source.seating.join("a", EAST) == ("here", HALL)
+
+
+async def test_a_leave_that_is_not_committed_yet_is_seen_by_a_join(stage: Stage) -> None:
+    await stage.stand("a", *START)
+    await stage.walk_east()
+    slow = SlowJournal(stage.source.journal)
+    with slow.patch:
+        stage.source.world.apply(Leave(AgentId("a")))
+        leaving = asyncio.create_task(stage.source.flush())
+        await slow.reached.wait()
+        joining = asyncio.create_task(stage.source.seating.join("a", HALL))
+        await asyncio.sleep(0.05)
+        slow.go.set()
+        await asyncio.gather(leaving, joining)
+    assert await stage.results() == [("cmd-1", "failed")]
+    assert await stage.findings("a") == []
+
+
+async def test_two_joins_at_once_seat_once_and_say_so_once(stage: Stage) -> None:
+    await stage.redis.hset(keys.agent("a"), "chunk", HALL)
+    answers = await asyncio.gather(*(stage.source.seating.join("a", HALL) for _ in range(5)))
+    assert sorted(answers) == [("here", HALL)] * 4 + [("seated", HALL)]
+    assert [kind for kind, _ in await stage.events()].count("agent_placed") == 1
+
+
+async def test_a_seat_that_was_claimed_elsewhere_before_the_commit_is_given_up(stage: Stage) -> None:
+    await stage.redis.hset(keys.agent("a"), "chunk", HALL)
+    await stage.source.flush()
+    slow = SlowJournal(stage.source.journal)
+    with slow.patch:
+        joining = asyncio.create_task(stage.source.seating.join("a", HALL))
+        await slow.reached.wait()
+        claimed = await stage.redis.eval(CLAIM.source, 1, keys.agent("a"), HALL, EAST, "a", "60000")
+        slow.go.set()
+        outcome = (await asyncio.gather(joining, return_exceptions=True))[0]
+    assert claimed[0] == b"ok"
+    assert isinstance(outcome, Exception)
+    assert await stage.target.seating.join("a", EAST) == ("seated", EAST)
+    place = stage.place("a")
+    assert place is not None
+    assert place[0] == EAST
+    assert await stage.findings("a") == []
+
+
+async def test_who_stands_in_the_world_cannot_be_claimed_elsewhere(stage: Stage) -> None:
+    await stage.stand("a", *START)
+    claimed = await stage.redis.eval(CLAIM.source, 1, keys.agent("a"), HALL, EAST, "a", "60000")
+    assert claimed[0] == b"here"
+    assert await stage.redis.hget(keys.agent("a"), "chunk") == HALL.encode()
+
+
+@pytest.mark.parametrize("agents", [3])
+async def test_joins_are_not_remembered_for_ever(stage: Stage, agents: int) -> None:
+    for number in range(agents):
+        await stage.redis.hset(keys.agent(f"a{number}"), "chunk", HALL)
+        await stage.source.seating.join(f"a{number}", HALL)
+    assert len(stage.source.seating.joined_at) == agents
+    for number in range(agents):
+        stage.source.world.apply(Leave(AgentId(f"a{number}")))
+    await stage.source.flush()
+    await stage.source.presence.sweep()
+    assert len(stage.source.seating.joined_at) == 0
+    assert stage.wires.runtimes[SOURCE] is stage.source
