@@ -18,14 +18,14 @@ from redis.exceptions import RedisError
 
 from api import streams_metrics as metrics
 from api.agent_socket_seats import Seat, control_channel
-from api.auth import Session, check_agent, chosen_subprotocol, require
+from api.auth import Session, check_agent, require
 from api.commands import CommandDesk, DeskReply
-from api.connections import CLOSE_GONE, CLOSE_POLICY, Connection
+from api.connections import CLOSE_GONE, CLOSE_POLICY, CLOSE_TRY_LATER, Connection
 from api.errors import ApiError
 from api.frames import BINARY, CommandAnswer, FrameError, Ping, parse_frame
 from api.ids import AGENT_ID_PATTERN, new_trace_id
 from api.ports import JoinOutcome, WorldFull, WorldUnavailable
-from api.streams import Batch, Socket, Streams, new_channel_id, pump, streams_of
+from api.streams import Batch, Socket, Streams, accepted, new_channel_id, pump, streams_of
 from streaming.cancellable import end
 from streaming.entry import notice
 from streaming.follow import Follow
@@ -67,7 +67,8 @@ async def socket(
             except HubUnavailable:
                 raise ApiError("unavailable") from None
             await streams.seats.take(seat)
-            await websocket.accept(chosen_subprotocol(websocket))
+            if not await accepted(websocket):
+                return
             clean = await _play(websocket, streams, seat, session, outcome, last_event_id)
         finally:
             control.close()
@@ -110,8 +111,15 @@ async def _play(
     )
     out = Socket(websocket, view.mailbox)
 
+    was_online = False
+
     def sent(batch: Batch) -> None:
+        nonlocal was_online
         seat.note_sent([event for event, _ in batch], view.follower.seq)
+        if was_online and not view.follower.online:
+            # Taken out of the world under a living socket (no news of it for too long): coming back puts it in again.
+            seat.connection.close(CLOSE_TRY_LATER, "left_the_world")
+        was_online = view.follower.online
 
     def look() -> None:
         if out.writer is not None:

@@ -7,7 +7,7 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Query, Request, WebSocket
 from starlette.responses import Response
 
-from api.auth import Session, check_agent, chosen_subprotocol, require
+from api.auth import Session, check_agent, require
 from api.ids import AGENT_ID_PATTERN
 from api.responses import refusals
 from api.streams import EventStream, LastEventId, Streams, new_channel_id, serve_watcher, streams_of
@@ -50,7 +50,7 @@ async def socket(
     streams = streams_of(websocket)
     view = _view(streams, agent_id, last_event_id)
     connection = streams.connections.open("owner_ws", session, view.mailbox)
-    await serve_watcher(websocket, view, connection, chosen_subprotocol(websocket))
+    await serve_watcher(websocket, view, connection)
 
 
 def _view(streams: Streams, agent_id: str, last_event_id: str | None) -> Follow:

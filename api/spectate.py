@@ -10,7 +10,7 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Query, Request, WebSocket
 from starlette.responses import Response
 
-from api.auth import Session, chosen_subprotocol, require
+from api.auth import Session, require
 from api.chunks import DEMO_CHUNK, FIRST_CHUNK_ID
 from api.errors import ApiError
 from api.ids import CHUNK_ID_PATTERN, is_chunk_id
@@ -58,7 +58,7 @@ async def socket(
     streams = streams_of(websocket)
     view = await _view(streams, chunk_id, last_event_id)
     connection = streams.connections.open("spectator_ws", session, view.mailbox)
-    await serve_watcher(websocket, view, connection, chosen_subprotocol(websocket))
+    await serve_watcher(websocket, view, connection)
 
 
 async def _view(streams: Streams, chunk_id: str, last_event_id: str | None) -> Watch:

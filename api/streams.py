@@ -22,11 +22,11 @@ from redis.exceptions import RedisError
 from sse_starlette import EventSourceResponse
 from starlette.requests import HTTPConnection
 from starlette.types import Receive, Scope, Send
-from starlette.websockets import WebSocket, WebSocketState
+from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
 from api import streams_metrics as metrics
 from api.agent_socket_seats import Seats
-from api.auth import Authenticator, RedisCalls
+from api.auth import Authenticator, RedisCalls, chosen_subprotocol
 from api.connections import (
     CLOSE_FAILED,
     CLOSE_GONE,
@@ -146,11 +146,11 @@ class EventStream(EventSourceResponse):
     notices that the client is gone.
     """
 
-    def __init__(self, view: View, connection: Connection, hello: bytes = b"") -> None:
-        super().__init__(self._blocks(), headers=SSE_HEADERS, ping=0)
+    def __init__(self, view: View, connection: Connection) -> None:
         self._view = view
         self._connection = connection
-        self._hello = hello
+        self._content = self._blocks()
+        super().__init__(self._content, headers=SSE_HEADERS, ping=0)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["method"] == "HEAD":
@@ -160,7 +160,7 @@ class EventStream(EventSourceResponse):
             gone = asyncio.create_task(self._until_gone(receive), name="sse-gone")
             try:
                 await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
-                async with aclosing(self._blocks()) as blocks:
+                async with aclosing(self._content) as blocks:
                     async for block in blocks:
                         await send({"type": "http.response.body", "body": block, "more_body": True})
                 await send({"type": "http.response.body", "body": b"", "more_body": False})
@@ -173,7 +173,7 @@ class EventStream(EventSourceResponse):
         self._view.mailbox.close(CLOSE_GONE, "gone")
 
     async def _blocks(self) -> AsyncGenerator[bytes, None]:
-        yield retry_line() + self._hello
+        yield retry_line()
         try:
             async with aclosing(self._view.events()) as events:
                 async for batch in events:
@@ -232,6 +232,15 @@ class Socket:
                 await self._websocket.close(code, reason)
 
 
+async def accepted(websocket: WebSocket) -> bool:
+    """Accept the handshake; False when the client has gone away meanwhile."""
+    try:
+        await websocket.accept(chosen_subprotocol(websocket))
+    except (WebSocketDisconnect, OSError):
+        return False
+    return True
+
+
 async def pump(socket: Socket, view: View, connection: Connection, sent: Callable[[Batch], None] | None = None) -> None:
     """Send what ``view`` has until it ends, then close the socket with the code that says why.
 
@@ -251,6 +260,8 @@ async def pump(socket: Socket, view: View, connection: Connection, sent: Callabl
         code, reason = closed.code, closed.reason
     except Overflowed:
         code, reason = CLOSE_TOO_SLOW, "too_slow"
+    except WebSocketDisconnect:
+        code, reason = CLOSE_GONE, "gone"
     except AWAY:
         code, reason = CLOSE_TRY_LATER, "unavailable"
     except Exception:  # nobody awaits this task: said here, and to the peer by the code
@@ -259,10 +270,11 @@ async def pump(socket: Socket, view: View, connection: Connection, sent: Callabl
     await socket.close(code, reason)
 
 
-async def serve_watcher(websocket: WebSocket, view: View, connection: Connection, subprotocol: str | None) -> None:
+async def serve_watcher(websocket: WebSocket, view: View, connection: Connection) -> None:
     """A read-only socket: sends what ``view`` has; whatever the peer says closes it with 1008."""
     async with connection:
-        await websocket.accept(subprotocol)
+        if not await accepted(websocket):
+            return
         socket = Socket(websocket, view.mailbox)
         sending = asyncio.create_task(pump(socket, view, connection), name="ws-send")
         try:

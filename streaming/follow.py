@@ -222,9 +222,21 @@ class Follow:
         if was_online and not follower.online:
             self._leave_chunk()
         if self.mailbox.heartbeat_due or was_online != follower.online:
+            if self.mailbox.heartbeat_due and not follower.online:
+                out += follower.take()
+                out += await self._look_again()
+                follower = self.follower
             self.mailbox.heartbeat_due = False
             follower.say(self._heartbeat())
         return out + follower.take()
+
+    async def _look_again(self) -> list[Followed]:
+        """Whether an agent that is away has come after all, should its stream not have said so."""
+        record = await read_agent(self._redis, self.agent_id)
+        if record.chunk_id is None or record.seq != self.follower.seq:
+            return []
+        self._begin(Position(record.chunk_id, BEFORE_FIRST, record.seq))
+        return [entry async for some in self._settled() for entry in some]
 
     def _heartbeat(self) -> SharedEvent:
         follower = self.follower

@@ -437,3 +437,16 @@ async def test_a_world_without_room_or_answer_is_said_before_the_handshake(
     async with running(settings, world) as gate:
         assert await gate.denied(SOCKET, await gate.token("agent", AGENT)) == (503, reason)
         assert len(gate.streams.seats) == 0
+
+
+async def test_one_that_was_taken_out_under_a_living_socket_is_sent_back_in(
+    gate: Gate, me: OpenedSession, redis: Redis, local_world: LocalWorld
+) -> None:
+    async with gate.ws(SOCKET, me.token) as ws:
+        await receive_until(ws, "chunk_delta")
+        await redis.zadd(keys.PRESENCE, {AGENT: 1})
+        await asyncio.sleep(0.05)
+        await local_world.shards.runtimes[0].presence.sweep()
+        assert await close_code(ws) == (1013, "left_the_world")
+    async with gate.ws(SOCKET, me.token) as ws:
+        await receive_until(ws, "chunk_delta")

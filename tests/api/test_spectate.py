@@ -193,7 +193,9 @@ async def test_what_a_stranger_says_stays_one_event(gate: Gate, chunk: ChunkWrit
             assert event.data["events"][0]["text"] == text
 
 
-async def test_clients_that_go_away_early_leave_nothing(gate: Gate, chunk: ChunkWriter) -> None:
+async def test_clients_that_go_away_early_leave_nothing(
+    gate: Gate, chunk: ChunkWriter, capsys: pytest.CaptureFixture[str]
+) -> None:
     token = await gate.token("spectator")
     async with gate.sse(STREAM, token) as reader:
         await reader.take(3)
@@ -217,6 +219,7 @@ async def test_clients_that_go_away_early_leave_nothing(gate: Gate, chunk: Chunk
             await asyncio.sleep(0.02)
     async with gate.sse(STREAM, token) as reader:
         assert len(await reader.take(3)) == 3
+    assert "error" not in capsys.readouterr().out
 
 
 class Stopped:

@@ -163,6 +163,20 @@ async def test_an_agent_that_is_not_in_the_world_is_awaited(redis: Redis, hub: H
     assert [kind for kind in owner.kinds[2:] if kind != "heartbeat"] == ["chunk_static", "chunk_delta"]
 
 
+async def test_a_coming_that_nobody_told_is_found_with_the_next_heartbeat(redis: Redis, hub: Hub) -> None:
+    story = await story_of(redis, seed=3)
+    await redis.hset(f"agent:{AGENT}", "here", 0)
+    owner = Owner(hub, redis)
+    following = asyncio.create_task(owner.follow(lambda: "chunk_delta" in owner.kinds))
+    while not owner.shown:
+        await asyncio.sleep(0.005)
+    await redis.hset(f"agent:{AGENT}", "here", 1)
+    owner.mailbox.beat()
+    await following
+    assert owner.kinds == ["session_ready", "chunk_static", "chunk_delta", "heartbeat"]
+    assert owner.shown[-1][0].fields()["chunk_id"] == story.wanderer.chunk_id
+
+
 async def test_leaving_the_world_is_told_at_once(redis: Redis, hub: Hub) -> None:
     story = await story_of(redis, seed=3, leaves=True)
     owner = Owner(hub, redis)
