@@ -31,7 +31,7 @@ __all__ = ["TAKE_TOKEN", "Bucket", "RateLimiter"]
 log = structlog.get_logger(__name__)
 
 #: Defines ``redis_now_us()``; ``take_token(key, burst, interval_us, now)``, which gives 0 or the milliseconds until
-#: there will be one; and its parts ``token_wait`` and ``spend_token``.
+#: there will be one; and its parts, ``token_wait`` (also gives when the bucket would be full) and ``write_bucket``.
 TAKE_TOKEN: Final = """
 local function redis_now_us()
   local time = redis.call('TIME')
@@ -39,7 +39,7 @@ local function redis_now_us()
 end
 local function write_bucket(key, full_at, now)
   if full_at <= now then redis.call('DEL', key) return end
-  redis.call('SET', key, string.format('%.0f', full_at), 'PX', string.format('%.0f', math.ceil((full_at - now) / 1000)))
+  redis.call('SET', key, full_at, 'PX', math.ceil((full_at - now) / 1000))
 end
 local function read_bucket(key, burst, interval_us, now)
   local full_at, empty = tonumber(redis.call('GET', key) or now), now + burst * interval_us
@@ -48,15 +48,12 @@ local function read_bucket(key, burst, interval_us, now)
   return math.max(full_at, now)
 end
 local function token_wait(key, burst, interval_us, now)
-  local excess = read_bucket(key, burst, interval_us, now) + interval_us - (now + burst * interval_us)
-  return math.max(0, math.ceil(excess / 1000))
-end
-local function spend_token(key, burst, interval_us, now)
-  write_bucket(key, read_bucket(key, burst, interval_us, now) + interval_us, now)
+  local full_at = read_bucket(key, burst, interval_us, now) + interval_us
+  return math.max(0, math.ceil((full_at - now - burst * interval_us) / 1000)), full_at
 end
 local function take_token(key, burst, interval_us, now)
-  local wait = token_wait(key, burst, interval_us, now)
-  if wait == 0 then spend_token(key, burst, interval_us, now) end
+  local wait, full_at = token_wait(key, burst, interval_us, now)
+  if wait == 0 then write_bucket(key, full_at, now) end
   return wait
 end
 """
@@ -67,14 +64,15 @@ TAKE: Final = Script(
     "limit_take",
     TAKE_TOKEN
     + """
-local now, empty, longest = redis_now_us(), 0, 0
+local now, empty, longest, full_at = redis_now_us(), 0, 0, {}
 for i = 1, #ARGV, 3 do
-  local wait = token_wait(ARGV[i], tonumber(ARGV[i + 1]), tonumber(ARGV[i + 2]), now)
+  local wait
+  wait, full_at[i] = token_wait(ARGV[i], tonumber(ARGV[i + 1]), tonumber(ARGV[i + 2]), now)
   if wait > 0 and empty == 0 then empty = (i + 2) / 3 end
   longest = math.max(longest, wait)
 end
 if empty == 0 then
-  for i = 1, #ARGV, 3 do spend_token(ARGV[i], tonumber(ARGV[i + 1]), tonumber(ARGV[i + 2]), now) end
+  for i = 1, #ARGV, 3 do write_bucket(ARGV[i], full_at[i], now) end
 end
 return {empty, longest}
 """,
@@ -131,7 +129,7 @@ class RateLimiter:
         if empty:
             kind = buckets[empty - 1].kind
             metrics.RATE_LIMITED.labels(kind).inc()
-            log.info("rate_limited", limit=kind, retry_after_ms=wait_ms)
+            log.debug("rate_limited", limit=kind, retry_after_ms=wait_ms)
             raise ApiError("rate_limited", retry_after_s=wait_ms / 1000)
 
     async def give_back(self, buckets: Sequence[Bucket]) -> None:
