@@ -38,7 +38,7 @@ READ = Script(
     READ_CHUNK
     + """
 local chunk = chunk_of(ARGV[1])
-if #chunk[1] == 0 or (chunk[4] == ARGV[2] and chunk[4] ~= '0-0') then return false end
+if #chunk[1] == 0 or (chunk[5] == ARGV[2] and chunk[5] ~= '0-0') then return false end
 local agents, ids = {}, chunk[2]
 for i = 2, #chunk[3], 2 do ids[#ids + 1] = cjson.decode(chunk[3][i]).record.agent_id end
 for _, id in ipairs(ids) do agents[#agents + 1] = {id, redis.call('HGETALL', 'agent:' .. id)} end

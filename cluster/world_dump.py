@@ -1,9 +1,9 @@
 """Everything in Redis that must last, at one moment: the world without connections, sessions and limits.
 
-Kept are the hashes ``world``, ``shard:``, ``chunk:`` and ``agent:``, the members and inboxes of chunks, and of each
-chunk's stream its newest entry, which with the records is the whole state.  Not kept: sessions, challenges, slots in
-flight, limits, mutes, presence, connections, locks, status, promises of cells (who was promised one asks again), the
-rest of the streams, and ``static:``, which follows from the seed.
+Kept are the hashes ``world``, ``shard:``, ``chunk:`` and ``agent:``, the members, inboxes and promised cells of chunks,
+and of each chunk's stream its newest entry, which with the records is the whole state.  Not kept: sessions,
+challenges, slots in flight, limits, mutes, presence, connections, locks, status, the rest of the streams, and
+``static:``, which follows from the seed.
 """
 
 from __future__ import annotations
@@ -23,12 +23,13 @@ from streaming.lua import Script
 SHARDS_MOST: Final = 256
 SCAN_COUNT: Final = 1_000
 
-#: Lua: ``chunk_of(id)`` gives {hash, members, inbox, id and message of the stream's last entry}.
+#: Lua: ``chunk_of(id)`` gives {hash, members, inbox, promises, id and message of the stream's last entry}.
 READ_CHUNK: Final = """
 local function chunk_of(id)
   local last = redis.call('XREVRANGE', 'stream:chunk:' .. id, '+', '-', 'COUNT', 1)[1]
   return {redis.call('HGETALL', 'chunk:' .. id), redis.call('SMEMBERS', 'members:' .. id),
-    redis.call('HGETALL', 'inbox:' .. id), last and last[1] or '0-0', last and last[2][2] or ''}
+    redis.call('HGETALL', 'inbox:' .. id), redis.call('HGETALL', 'resv:' .. id), last and last[1] or '0-0',
+    last and last[2][2] or ''}
 end
 """
 
@@ -73,6 +74,7 @@ class ChunkDump:
     fields: dict[str, str]
     members: list[str] = field(default_factory=list)
     inbox: dict[str, str] = field(default_factory=dict)
+    promised: dict[str, str] = field(default_factory=dict)
     last_id: str = "0-0"
     last: str = ""
 
@@ -154,15 +156,16 @@ def pairs(flat: Iterable[bytes]) -> dict[str, str]:
 
 def chunk_dump(raw: Any) -> ChunkDump:
     """What ``chunk_of`` gives."""
-    fields, members, inbox, last_id, last = raw
-    return ChunkDump(pairs(fields), sorted(text(m) for m in members), pairs(inbox), text(last_id), text(last))
+    fields, members, inbox, promised, last_id, last = raw
+    standing = sorted(text(member) for member in members)
+    return ChunkDump(pairs(fields), standing, pairs(inbox), pairs(promised), text(last_id), text(last))
 
 
 def checkable(dump: WorldDump) -> Dump:
     """The dump as the checker wants it."""
     chunks = {
-        id_: {"fields": chunk.fields, "members": chunk.members, "inbox": chunk.inbox, "resv": {}, "last": chunk.last}
-        for id_, chunk in dump.chunks.items()
+        id_: {"fields": c.fields, "members": c.members, "inbox": c.inbox, "resv": c.promised, "last": c.last}
+        for id_, c in dump.chunks.items()
     }
     population = {id_: str(len(chunk.members)) for id_, chunk in dump.chunks.items()}
     return Dump(dump.world, population, chunks, dump.agents)

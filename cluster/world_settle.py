@@ -30,8 +30,9 @@ from world.recovery import recover
 from world.rules import Rules
 from world.shard import ShardWorld
 
-#: More events than an agent gets between a backup and its restoring: a hundred a second for over a week.
-AGENT_SEQ_GAP: Final = 100_000_000
+#: An agent's events per tick are fewer, sustained, and so are those of one burst.
+EVENTS_PER_TICK: Final = 4
+EVENTS_BURST: Final = 1_000
 #: More chunks than are made in that time.
 CHUNK_NUMBER_GAP: Final = 1_000
 #: Ticks by which clocks may be apart.
@@ -44,12 +45,14 @@ TRACE_ID: Final = "restore"
 class Beginning:
     """What a restored world begins with.
 
-    ``tick``: above every old one.  ``epoch``: lease number above every old one.  ``ts_ms``: wall time of its entries.
+    ``tick``: above every old one.  ``epoch``: lease number above every old one.  ``seq_gap``: what every agent's event
+    number leaves out.  ``ts_ms``: wall time of its entries.
     """
 
     run_id: str
     tick: int
     epoch: int
+    seq_gap: int
     next_chunk: int
     ts_ms: int
 
@@ -63,9 +66,11 @@ def beginning(dump: WorldDump, run_id: str, *, now_ms: int, tick_hz: int, there:
     worlds = [dump] if there is None else [dump, there]
     epochs = [int(shard.get("epoch", "0")) for world in worlds for shard in world.shards.values()]
     elapsed = max(0, now_ms - int(dump.world["epoch_ms"])) * tick_hz // 1000
+    tick = max(elapsed, *(world.tick for world in worlds)) + TICK_MARGIN
     return Beginning(
         run_id=run_id,
-        tick=max(elapsed, *(world.tick for world in worlds)) + TICK_MARGIN,
+        tick=tick,
+        seq_gap=EVENTS_BURST + EVENTS_PER_TICK * (tick - dump.tick),
         epoch=max([now_ms // 1000, *(epoch + 1 for epoch in epochs)]),
         next_chunk=max(int(world.world.get("next_chunk", "1")) for world in worlds) + CHUNK_NUMBER_GAP,
         ts_ms=now_ms,
@@ -83,7 +88,7 @@ def settle(dump: WorldDump, begin: Beginning, rules: Rules) -> WorldDump:
     for chunk_id, chunk in dump.chunks.items():
         chunks[chunk_id], records = _settle_chunk(dump, chunk_id, chunk, begin, rules, seated)
         seated |= records
-    agents = {id_: _agent(fields, seated.get(id_)) for id_, fields in dump.agents.items()}
+    agents = {id_: _agent(fields, begin.seq_gap, seated.get(id_)) for id_, fields in dump.agents.items()}
     world = {name: value for name, value in dump.world.items() if name != keys.WANTED_SHARDS}
     numbers = {*range(int(world["shard_count"])), *(int(number) for number in dump.shards)}
     return WorldDump(
@@ -127,7 +132,9 @@ def _settle_chunk(
         id_: replace(agent, x=there[id_]["x"], y=there[id_]["y"]) for id_, agent in everybody.items() if id_ in there
     }
     message = f"0-0 chunk_delta {begin.ts_ms} {TRACE_ID}\n{orjson.dumps(payload).decode()}"
-    state = orjson.dumps(replace(record, tick=Tick(begin.tick)).to_json()).decode()
+    # What the delta shows belongs into the record too: a chunk that nobody has loaded yet has no nodes in it.
+    record, _ = recover(record, payload, [], Tick(begin.tick))
+    state = orjson.dumps(record.to_json()).decode()
     settled = ChunkDump(
         fields=chunk.fields | {"state": state},
         members=sorted(str(id_) for id_ in records),
@@ -153,9 +160,9 @@ def _arrival(text: str, chunk_id: str) -> AgentRecord:
     return replace(record, chunk_id=ChunkId(chunk_id), x=arrival["x"], y=arrival["y"])
 
 
-def _agent(fields: Mapping[str, str], record: AgentRecord | None) -> dict[str, str]:
+def _agent(fields: Mapping[str, str], seq_gap: int, record: AgentRecord | None) -> dict[str, str]:
     """An agent's hash; ``record`` None: it is not in the world."""
-    seq = {"seq": str(int(fields.get("seq", "0")) + AGENT_SEQ_GAP)}
+    seq = {"seq": str(int(fields.get("seq", "0")) + seq_gap)}
     if record is None:
         return {**fields, **seq, "here": "0", "busy": ""}
     return {

@@ -24,7 +24,8 @@ from store import event_log, event_log_days
 from store.engine import make_engine
 from store.event_log import LogRow
 from streaming import keys
-from streaming.cancellable import end, make_cancellable
+from streaming.cancellable import end
+from tests.cluster.lasting import empty_redis
 from tests.cluster.worlds import player, until
 from world.rules import Rules
 
@@ -60,6 +61,12 @@ async def engine(fresh_postgres_url: str) -> AsyncIterator[AsyncEngine]:
     engine = make_engine(fresh_postgres_url)
     yield engine
     await engine.dispose()
+
+
+@pytest.fixture
+async def redis(valkey_url: str) -> AsyncIterator[Redis]:
+    async with empty_redis(valkey_url) as client:
+        yield client
 
 
 @pytest.fixture
@@ -254,7 +261,6 @@ async def test_days_are_made_ahead_and_dropped_in_time(world: Redis, engine: Asy
 async def test_run_goes_on_while_the_world_plays(redis: Redis, engine: AsyncEngine) -> None:
     """Joins, results, chat and leaves of a real world, archived beside it."""
     left: list[str] = []
-    make_cancellable(redis.connection_pool)
     async with LocalWorld(redis, shards=2, rules=Rules(demo=False), config=QUICK) as world:
         running = asyncio.create_task(Archiver(redis, engine, has_left=left.append).run())
         agent = await player(world, "a")
