@@ -33,6 +33,16 @@ def gateway_options(settings: Settings, gateway: int) -> dict[str, Any]:
     return _detached(settings, gateway_name(gateway)) | {"num_cpus": settings.gateway_cpus}
 
 
+def archiver_name(archiver: int) -> str:
+    """Name of the actor of an archiver."""
+    return f"archiver-{archiver}"
+
+
+def archiver_options(settings: Settings, archiver: int) -> dict[str, Any]:
+    """Options of the actor of an archiver."""
+    return _detached(settings, archiver_name(archiver)) | {"num_cpus": 0}
+
+
 def coordinator_options(settings: Settings) -> dict[str, Any]:
     """Options of the coordinator's actor."""
     return _detached(settings, COORDINATOR) | {"num_cpus": 0}

@@ -24,7 +24,8 @@ from api.logs import configure_logging
 from api.settings import Settings
 from cluster import graph
 from cluster.actor_metrics import actor_sources, cluster_families
-from cluster.actor_options import gateway_options, shard_options
+from cluster.actor_options import archiver_name, archiver_options, gateway_options, shard_options
+from cluster.archiver_actor import ChunkArchiver
 from cluster.configs import rules_of
 from cluster.demo_world import seat_demo_actors
 from cluster.gateway_actor import Gateway
@@ -111,6 +112,7 @@ class Coordinator:
         for shard in sorted(owners.union(range(info.shard_count))):
             await self._ensure(shard_name(shard), ChunkShard, shard_options(self._settings, shard), shard)
         await self._reconcile_gateways()
+        await self._ensure(archiver_name(0), ChunkArchiver, archiver_options(self._settings, 0), 0)
         await self._retire(info.shard_count, owners)
 
     async def _reconcile_gateways(self) -> None:
@@ -233,11 +235,11 @@ class Coordinator:
         return await self._metrics.page()
 
     async def drain(self) -> None:
-        """Stop gateways, then shards, each after its last work; they may be killed afterwards."""
+        """Stop gateways, then shards, then the archiver, each after its last work; they may be killed afterwards."""
         self._draining = True
         await self._metrics.end_all()
         names = sorted(self._handles)
-        for kind, budget_s in (("gateway-", self._settings.drain_s + 2.0), ("shard-", 5.0)):
+        for kind, budget_s in (("gateway-", self._settings.drain_s + 2.0), ("shard-", 5.0), ("archiver-", 5.0)):
             stops = [self._actors.call(name, "stop", timeout_s=budget_s) for name in names if name.startswith(kind)]
             for outcome in await asyncio.gather(*stops, return_exceptions=True):
                 if isinstance(outcome, BaseException):

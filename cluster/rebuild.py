@@ -9,25 +9,33 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import structlog
 from redis.asyncio import Redis
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from api.settings import Settings
+from cluster.configs import rules_of
 from cluster.fsck import Finding, check
+from cluster.pg_session import patient_engine
 from cluster.world_dump import ChunkDump, WorldDump, checkable, read_world
-from cluster.world_load import write_world
+from cluster.world_load import WorldThere, write_world
 from cluster.world_run import begin_run, new_run_id
 from cluster.world_settle import beginning, settle
 from store import event_log, runs, snapshots
 from store.runs import RunRecord
 from store.snapshots import AgentState, ChunkState
 from streaming import keys
+from streaming.connect import connect
 from world.ids import DIRECTIONS, HALL, OPPOSITE
 from world.rules import Rules
 
 log = structlog.get_logger(__name__)
+
+
+#: A transaction that writes a whole world takes its time.
+LOAD_TIMEOUT_S: Final = 120.0
 
 
 class NothingToRebuild(Exception):
@@ -49,16 +57,39 @@ class Rebuilt:
     from_run: str
     counts: Mapping[str, int]
 
+    def __str__(self) -> str:
+        return (
+            f"The world came back from the database's last snapshots: {self.counts['chunks']} chunks, "
+            f"{self.counts['agents']} agents. What happened after them is lost; all sessions have ended."
+        )
+
 
 async def world_is_lost(redis: Redis) -> bool:
     """Whether Redis holds no world.  Raises ``RedisError``."""
     return not await redis.hexists(keys.WORLD, "seed")
 
 
-async def rebuild(redis: Redis, engine: AsyncEngine, rules: Rules) -> Rebuilt:
+async def bring_back(settings: Settings) -> Rebuilt | None:
+    """What ``chunkcrawl up`` does when it finds no world: the last one, if there was one; None: begin a new one.
+
+    Raises as ``rebuild``.
+    """
+    redis = connect(settings.redis_url, socket_timeout_s=LOAD_TIMEOUT_S)
+    engine = patient_engine(settings.database_url)
+    try:
+        return await rebuild(redis, engine, rules_of(settings), over=False) if await world_is_lost(redis) else None
+    except (NothingToRebuild, WorldThere):
+        return None
+    finally:
+        await redis.aclose()
+        await engine.dispose()
+
+
+async def rebuild(redis: Redis, engine: AsyncEngine, rules: Rules, *, over: bool) -> Rebuilt:
     """Write the world of the last snapshots into Redis, which is emptied first.
 
     Raises:
+        WorldThere: Redis holds a world, and not ``over``.
         NothingToRebuild: there is none; nothing has changed.
         NotWhole: what would come of them is not a whole world; nothing has changed.
         RedisError, SQLAlchemyError, OSError: one of the two is away; it may be tried again.
@@ -76,8 +107,8 @@ async def rebuild(redis: Redis, engine: AsyncEngine, rules: Rules) -> Rebuilt:
     settled = settle(dump, begin, rules)
     if found := check(checkable(settled)):
         raise NotWhole(found)
+    await write_world(redis, settled, over=over)
     await begin_run(engine, begin.run_id, settled.world)
-    await write_world(redis, settled)
     log.warning("world_rebuilt", run_id=begin.run_id, from_run=run.run_id, **settled.counts())
     return Rebuilt(begin.run_id, run.run_id, settled.counts())
 

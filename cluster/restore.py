@@ -8,7 +8,7 @@ The order, and what a failure at each point leaves:
 3. the world is written into Redis in one transaction that empties it - the commit point;
 4. the old schema is dropped.
 
-See docs/decisions/0041-backup-and-restore.md.
+See docs/decisions/0043-backup-and-restore.md.
 """
 
 from __future__ import annotations

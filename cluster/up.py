@@ -125,10 +125,13 @@ class Up:
 
     async def _start(self, stack: contextlib.AsyncExitStack) -> None:
         from cluster import deploy
+        from cluster.rebuild import bring_back
         from migrations.run import upgrade
 
         settings = self._settings
         await upgrade(settings.database_url)
+        if (rebuilt := await bring_back(settings)) is not None:
+            self._console.print(str(rebuilt))
         self._console.print(f"Starting Ray, shards ({settings.shards}) and gateways ({settings.gateways}) ...")
         try:
             deployment = await deploy.start(settings)

@@ -12,7 +12,7 @@ from typing import Any
 import structlog
 from redis.asyncio import Redis
 from redis.asyncio.client import Pipeline
-from redis.exceptions import RedisError
+from redis.exceptions import RedisError, WatchError
 
 from cluster.archive_stream import STATS
 from cluster.world_dump import WorldDump
@@ -25,14 +25,38 @@ ANSWER_LOST_TRIES = 20
 ANSWER_LOST_PAUSE_S = 0.5
 
 
-async def write_world(redis: Redis, dump: WorldDump) -> None:
+class WorldThere(Exception):
+    """Somebody has made a world meanwhile; nothing was written."""
+
+
+async def write_world(redis: Redis, dump: WorldDump, *, over: bool = True) -> None:
     """Replace everything in Redis by ``dump`` (see ``cluster.world_settle``), all or nothing.
 
+    ``over`` False: only where there is no world.
+
     Raises:
+        WorldThere: there is one, and not ``over``.
         RedisError, OSError: it was not done, or Redis did not come back to say so.
     """
-    pipe = redis.pipeline(transaction=True)
-    pipe.flushdb()
+    async with redis.pipeline(transaction=True) as pipe:
+        if not over:
+            await pipe.watch(keys.WORLD)
+            if await pipe.hexists(keys.WORLD, "seed"):
+                raise WorldThere
+            pipe.multi()  # type: ignore[no-untyped-call]
+        pipe.flushdb()
+        _put(pipe, dump)
+        try:
+            await pipe.execute()
+        except WatchError:
+            raise WorldThere from None
+        except (RedisError, OSError) as error:
+            if not await _has_run(redis, dump.world[RUN]):
+                raise
+            log.warning("answer_lost", error=repr(error))
+
+
+def _put(pipe: Pipeline, dump: WorldDump) -> None:
     _put_world(pipe, dump)
     for chunk_id, chunk in dump.chunks.items():
         pipe.hset(keys.chunk(chunk_id), mapping=_words(chunk.fields))
@@ -43,12 +67,6 @@ async def write_world(redis: Redis, dump: WorldDump) -> None:
         pipe.xadd(keys.chunk_stream(chunk_id), {"m": chunk.last}, id=chunk.last_id)
     for agent_id, fields in dump.agents.items():
         pipe.hset(keys.agent(agent_id), mapping=_words(fields))
-    try:
-        await pipe.execute()
-    except (RedisError, OSError) as error:
-        if not await _has_run(redis, dump.world[RUN]):
-            raise
-        log.warning("answer_lost", error=repr(error))
 
 
 def _put_world(pipe: Pipeline, dump: WorldDump) -> None:
