@@ -25,7 +25,8 @@ from api.errors import ApiError
 from api.frames import BINARY, CommandAnswer, FrameError, Ping, parse_frame
 from api.ids import AGENT_ID_PATTERN, new_trace_id
 from api.ports import JoinOutcome, WorldFull, WorldUnavailable
-from api.streams import Batch, Socket, Streams, accepted, new_channel_id, pump, streams_of
+from api.streams import Batch, Streams, new_channel_id, streams_of
+from api.streams_socket import Socket, accepted, pump
 from streaming.cancellable import end
 from streaming.entry import notice
 from streaming.follow import Follow

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import defaultdict
+from contextlib import suppress
 from types import TracebackType
 from typing import Final, Literal, Protocol
 
@@ -168,6 +169,9 @@ class Connections:
         """Cut off what is left and stop."""
         for connection in list(self._slot_of):
             connection.cut_off()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(TICK_S):
+                await self._empty.wait()
         if self._control is not None:
             self._control.close()
         await end(*self._tasks)

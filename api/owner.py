@@ -10,7 +10,9 @@ from starlette.responses import Response
 from api.auth import Session, check_agent, require
 from api.ids import AGENT_ID_PATTERN
 from api.responses import refusals
-from api.streams import EventStream, LastEventId, Streams, new_channel_id, serve_watcher, streams_of
+from api.streams import LastEventId, Streams, new_channel_id, streams_of
+from api.streams_socket import serve_watcher
+from api.streams_sse import EventStream
 from streaming.follow import Follow
 from streaming.mailbox import FOLLOWER_CAPACITY, Mailbox
 

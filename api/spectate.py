@@ -15,7 +15,9 @@ from api.chunks import DEMO_CHUNK, FIRST_CHUNK_ID
 from api.errors import ApiError
 from api.ids import CHUNK_ID_PATTERN, is_chunk_id
 from api.responses import refusals
-from api.streams import EventStream, LastEventId, Streams, new_channel_id, serve_watcher, streams_of
+from api.streams import LastEventId, Streams, new_channel_id, streams_of
+from api.streams_socket import serve_watcher
+from api.streams_sse import EventStream
 from streaming.mailbox import WATCHER_CAPACITY, Mailbox
 from streaming.watch import Watch
 

@@ -7,14 +7,14 @@ reader that falls behind is closed (``streaming.mailbox.Overflowed``) and replay
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterator
-from typing import Any, Final
 
 from redis.asyncio import Redis
 
 from streaming import keys
 from streaming.agent_record import AgentRecord, read_agent
+from streaming.arrival import read_arrival
 from streaming.cursor import Position
-from streaming.entry import BEFORE_FIRST, BadEntry, PrivateEvent, SharedEvent, StreamId, from_stream, notice
+from streaming.entry import BEFORE_FIRST, PrivateEvent, SharedEvent, StreamId, notice
 from streaming.follower import Followed, Follower, Move, effective_moves
 from streaming.hub import Hub, Subscription
 from streaming.mailbox import Mailbox
@@ -22,10 +22,6 @@ from streaming.replay import Unreplayable, replay
 from streaming.sequence import Resync
 from streaming.snapshot import Snapshots
 from streaming.watch import now_ms, resync_required
-
-#: Shards' clocks may differ: how many ticks before the transition's a chunk's delta may already show the agent.
-ARRIVAL_SLACK_TICKS: Final = 10
-ARRIVAL_DELTAS: Final = 256
 
 
 class Follow:
@@ -260,7 +256,7 @@ class Follow:
         yield self.follower.take()
         while (chunk_id := self.follower.arriving_at) is not None and not self.follower.arrival_read:
             await self._enter_chunk(chunk_id)
-            static, deltas = await self._read_arrival(chunk_id)
+            static, deltas = await read_arrival(self._redis, chunk_id, self.follower.arrival_tick)
             self.follower.arrived(static, deltas)
             yield self.follower.take()
         if not self.follower.online:
@@ -293,33 +289,3 @@ class Follow:
             self.follower.say(resync_required(chunk_id, reason))
         if snapshot is not None:
             self.follower.present(snapshot.static, snapshot.latest)
-
-    async def _read_arrival(self, chunk_id: str) -> tuple[SharedEvent | None, list[SharedEvent]]:
-        """The chunk's static, and its deltas since about the agent's arrival, oldest first."""
-        stream, tick = keys.chunk_stream(chunk_id), self.follower.arrival_tick
-        pipe = self._redis.pipeline(transaction=True)
-        pipe.get(keys.chunk_static(chunk_id))
-        pipe.xrevrange(stream, "+", "-", count=1)
-        if tick is not None:
-            pipe.xrange(stream, f"{max(0, tick - ARRIVAL_SLACK_TICKS)}-0", "+", count=ARRIVAL_DELTAS)
-        static, newest, *since = await pipe.execute()
-        if static is None:
-            return None, []
-        deltas = _shared(stream, since[0] if since else [])
-        for delta in _shared(stream, newest):
-            if not deltas or deltas[-1].id < delta.id:
-                # A clock far behind, or more deltas than were read: the newest shows where the agent is now.
-                deltas.append(delta)
-        return SharedEvent("chunk_static", static, now_ms()), deltas
-
-
-def _shared(stream: str, answer: list[Any]) -> list[SharedEvent]:
-    found = []
-    for id_, fields in answer:
-        try:
-            entry = from_stream(stream, id_, fields[b"m"])
-        except (BadEntry, KeyError):
-            continue
-        if isinstance(entry, SharedEvent):
-            found.append(entry)
-    return found

@@ -24,7 +24,7 @@ from streaming.connect import connect
 from tests.api.gates import DEADLINE_S, Gate, close_code, receive, receive_until, running
 from tests.api.relay import relay_to
 from tests.api.support import FakeWorld, answer_to, frame_text
-from tests.streaming.writer import AgentWriter
+from tests.streaming.writer import AgentWriter, cut_pubsub
 
 AGENT = "ada"
 SOCKET = f"/v1/agent/ws?agent_id={AGENT}"
@@ -259,7 +259,7 @@ class TestTakeover:
         async with gate.ws(SOCKET, me.token) as old:
             await receive_until(old, "chunk_delta")
             await redis.set(keys.connection(AGENT), "ch_somebody-newer")
-            await redis.execute_command("CLIENT", "KILL", "TYPE", "pubsub")
+            await cut_pubsub(redis)
             assert await close_code(old) == (4001, "taken_over")
         await gate.idle()
         assert await redis.get(keys.connection(AGENT)) == b"ch_somebody-newer"

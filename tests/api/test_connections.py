@@ -41,15 +41,23 @@ def session(jti: str = "jti_1", key_id: str | None = "key_1") -> Session:
     return Session(jti, "spectator", "acc_1", None, key_id, "", 2_000_000_000)
 
 
+async def read_on(mailbox: Mailbox) -> None:
+    while True:
+        await mailbox.take()
+        mailbox.heartbeat_due = False
+
+
 async def served(connection: Connection) -> Closed:
     """Serve a connection until it is closed; returns why."""
     async with connection:
-        try:
-            while True:
-                await connection.mailbox.take()
-                connection.mailbox.heartbeat_due = False
-        except Closed as closed:
-            return closed
+        with pytest.raises(Closed) as closed:
+            await read_on(connection.mailbox)
+    return closed.value
+
+
+def why_closed(connection: Connection) -> str | None:
+    closed = connection.mailbox.closed
+    return None if closed is None else f"{closed.code} {closed.reason}"
 
 
 async def stuck(connection: Connection) -> None:
@@ -123,14 +131,13 @@ async def test_two_untaken_heartbeats_close(registry: Connections) -> None:
     await settle()
     connection.beat()
     connection.beat()
-    assert connection.mailbox.closed is None
+    assert why_closed(connection) is None
     connection.mailbox.heartbeat_due = False  # it was taken after all
     for _ in range(2):
         connection.beat()
-    assert connection.mailbox.closed is None
+    assert why_closed(connection) is None
     connection.beat()
-    assert connection.mailbox.closed is not None
-    assert connection.mailbox.closed.code == CLOSE_TOO_SLOW
+    assert why_closed(connection) == f"{CLOSE_TOO_SLOW} too_slow"
     connection.cut_off()
     await task
 

@@ -14,7 +14,9 @@ from starlette.websockets import WebSocket
 
 from api.auth import Session
 from api.connections import Connection, Connections
-from api.streams import Batch, EventStream, Socket, pump
+from api.streams import Batch
+from api.streams_socket import Socket, pump
+from api.streams_sse import EventStream
 from streaming.entry import notice
 from streaming.hub import Hub, HubUnavailable
 from streaming.mailbox import Closed, Mailbox, Overflowed

@@ -207,7 +207,7 @@ class Clients:
         clients, number = self, len(self.counts)
         self.counts.append(0)
 
-        class Listener(WSListener):  # type: ignore[misc]
+        class Listener(WSListener):
             def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
                 if frame.msg_type == WSMsgType.PING:
                     transport.send_pong(frame.get_payload_as_bytes())

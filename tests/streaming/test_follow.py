@@ -18,6 +18,7 @@ from streaming.hub import Hub
 from streaming.mailbox import FOLLOWER_CAPACITY, Mailbox, Overflowed
 from streaming.snapshot import Snapshots
 from tests.streaming.wanderer import AGENT, Commit, Story, agent_ids, check_arrivals, check_order
+from tests.streaming.writer import cut_pubsub
 
 DEADLINE_S = 10.0
 
@@ -228,7 +229,7 @@ async def test_a_lost_agent_stream_is_a_resync(redis: Redis, hub: Hub) -> None:
     while not agent_ids(owner.shown):
         await asyncio.sleep(0.005)
     await redis.delete(f"stream:agent:{AGENT}")
-    await redis.execute_command("CLIENT", "KILL", "TYPE", "pubsub")
+    await cut_pubsub(redis)
     await following
     assert owner.kinds[owner.kinds.index("resync_required") :][:3] == ["resync_required", "chunk_static", "chunk_delta"]
 
@@ -337,7 +338,7 @@ async def test_an_owner_who_drops_two_hundred_times_gets_what_a_steady_one_gets(
         await hub.connected.wait()
         await story.step()
         if rng.random() < 0.01:
-            await redis.execute_command("CLIENT", "KILL", "TYPE", "pubsub")
+            await cut_pubsub(redis)
         await asyncio.sleep(rng.random() * 0.004)
     await flightily
     await story.until(lambda commit: commit.events[-1:] != [] and commit.events[-1][0] == "command_ack")

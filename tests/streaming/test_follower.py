@@ -188,11 +188,10 @@ def test_challenges_of_other_channels_are_kept_from_an_agent_and_counted() -> No
 def test_a_hole_in_the_chunk_is_noticed() -> None:
     follower = following()
     follower.chunk_event(shared("chunk-0", 9, 8))
-    assert follower.lost
-    assert follower.take() == []
+    assert (follower.lost, follower.take()) == (True, [])
     follower.present(static("chunk-0"), shared("chunk-0", 9, 8))
-    assert not follower.lost
-    assert said(follower.take()) == [("chunk_static", None), ("chunk_delta", "chunk-0:9:0:0")]
+    shown = said(follower.take())
+    assert (follower.lost, shown) == (False, [("chunk_static", None), ("chunk_delta", "chunk-0:9:0:0")])
 
 
 def test_who_stands_there_is_not_who_is_talked_about() -> None:

@@ -12,7 +12,7 @@ from redis.asyncio import Redis
 from streaming.entry import SharedEvent
 from streaming.hub import Hub, HubUnavailable
 from streaming.sequence import Item, Resync
-from tests.streaming.writer import ChunkWriter
+from tests.streaming.writer import ChunkWriter, cut_pubsub
 
 DEADLINE_S = 10.0
 
@@ -46,11 +46,6 @@ async def eventually(condition: Callable[[], bool]) -> None:
     async with asyncio.timeout(DEADLINE_S):
         while not condition():
             await asyncio.sleep(0.01)
-
-
-async def drop_pubsub(redis: Redis) -> None:
-    """Cut every Pub/Sub connection at the server."""
-    await redis.execute_command("CLIENT", "KILL", "TYPE", "pubsub")
 
 
 async def test_entries_arrive_in_order_and_are_the_same_objects_for_all(redis: Redis, hub: Hub) -> None:
@@ -119,7 +114,7 @@ async def test_reconnecting_fills_what_was_missed_though_nothing_new_comes(redis
     await hub.subscribe(empty.key, reader.put).ready()
     await chunk.tick()
     await reader.seen((1, 0))
-    await drop_pubsub(redis)
+    await cut_pubsub(redis)
     await chunk.tick()
     await chunk.tick()
     await empty.tick(100)  # a stream that had no entry when the connection was lost
@@ -135,7 +130,7 @@ async def test_a_history_that_went_back_is_a_resync(redis: Redis, hub: Hub) -> N
         await chunk.tick()
     await reader.seen((5, 0))
     await redis.delete(chunk.key)  # the server came back with less than it had said
-    await drop_pubsub(redis)
+    await cut_pubsub(redis)
     again = ChunkWriter(redis)
     again.last = (3, 0)
     await again.tick(5, agents=("somebody-else",))
@@ -151,7 +146,7 @@ async def test_cut_again_and_again_nothing_is_lost_or_doubled(redis: Redis, hub:
     for _ in range(400):
         await chunk.tick(heard=rng.random() > 0.1)
         if rng.random() < 0.02:
-            await drop_pubsub(redis)
+            await cut_pubsub(redis)
         if rng.random() < 0.1:
             await asyncio.sleep(0.01)
     await chunk.tick()
@@ -218,7 +213,7 @@ async def test_control_messages_are_raw_and_a_loss_is_told(redis: Redis, hub: Hu
     await redis.publish("ctl:sessions", "jti jti_1")
     await eventually(lambda: b"jti jti_1" in heard)
     heard.clear()
-    await drop_pubsub(redis)
+    await cut_pubsub(redis)
     await eventually(lambda: heard == [None])
 
 

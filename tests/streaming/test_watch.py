@@ -14,7 +14,7 @@ from streaming.hub import Hub
 from streaming.mailbox import Closed, Mailbox
 from streaming.snapshot import Snapshots
 from streaming.watch import Shown, Watch
-from tests.streaming.writer import ChunkWriter, delta_payload
+from tests.streaming.writer import ChunkWriter, cut_pubsub, delta_payload
 
 DEADLINE_S = 20.0
 
@@ -264,7 +264,7 @@ async def test_two_hundred_random_drops_end_with_the_ids_of_one_who_never_droppe
         seq = chunk.last[1] + 1 if rng.random() < 0.2 else 0
         await chunk.tick(chunk.last[0] if seq else None, seq=seq, heard=rng.random() > 0.02)
         if rng.random() < 0.01:
-            await redis.execute_command("CLIENT", "KILL", "TYPE", "pubsub")
+            await cut_pubsub(redis)
         await asyncio.sleep(rng.random() * 0.004)
     await chunk.add((chunk.last[0] + 1, 0), "chunk_closed", {"chunk_id": "chunk-0"})
     await asyncio.gather(steadily, flightily)

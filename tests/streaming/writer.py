@@ -45,6 +45,11 @@ def agent_event(agent_id: str, n: int, kind: str, **payload: Any) -> Entry:
     )
 
 
+async def cut_pubsub(redis: Redis) -> None:
+    """Cut every Pub/Sub connection at the server."""
+    await redis.execute_command("CLIENT", "KILL", "TYPE", "pubsub")  # type: ignore[no-untyped-call]
+
+
 class Writer:
     """One chunk's or agent's stream, written entry by entry."""
 

@@ -1,0 +1,113 @@
+"""Reads from the streams what the hub's live messages lack."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any, Final
+
+import structlog
+from redis.asyncio import Redis
+from redis.exceptions import RedisError, ResponseError
+
+from streaming.channel import Channel
+from streaming.entry import BadEntry, from_stream, parse_stream_id
+from streaming.sequence import Resync
+
+log = structlog.get_logger(__name__)
+
+#: Entries read at once while a hole is filled, and streams asked in one pipeline.
+FILL_PAGE: Final = 256
+FILL_STREAMS: Final = 64
+AGAIN_AFTER_S: Final = 0.05
+
+
+class Filler:
+    """Channels whose stream is to be read: on their first subscription its head, later what is missing."""
+
+    def __init__(self, redis: Redis) -> None:
+        self._redis = redis
+        self._due: dict[bytes, Channel] = {}
+        self._due_now = asyncio.Event()
+        self.resyncs = 0
+        self.bad_entries = 0
+
+    def want(self, channel: Channel) -> None:
+        """Have the channel's stream read soon."""
+        channel.filling = True
+        self._due[channel.name] = channel
+        self._due_now.set()
+
+    def forget(self, channel: Channel) -> None:
+        self._due.pop(channel.name, None)
+
+    def clear(self) -> None:
+        self._due.clear()
+
+    async def run(self) -> None:
+        """Fill for ever; what fails for want of Redis is tried again."""
+        while True:
+            await self._due_now.wait()
+            self._due_now.clear()
+            while self._due:
+                some = [self._due.pop(name) for name in list(self._due)[:FILL_STREAMS]]
+                try:
+                    await self._fill_some(some)
+                except (RedisError, OSError, TimeoutError) as error:
+                    # The reading connection failed, the Pub/Sub one may live on: ask again.
+                    log.warning("hub_fill_failed", error=repr(error))
+                    for channel in some:
+                        self._due.setdefault(channel.name, channel)
+                    await asyncio.sleep(AGAIN_AFTER_S)
+
+    async def _fill_some(self, channels: list[Channel]) -> None:
+        pipe = self._redis.pipeline(transaction=False)
+        fresh, asked = [], []
+        for channel in channels:
+            sequence = channel.sequence
+            assert sequence is not None
+            asked.append(sequence)
+            # Of a stream never read before only the head matters: nobody has a place in it yet.
+            fresh.append(not channel.started)
+            since = "-" if sequence.last is None else f"{sequence.last[0]}-{sequence.last[1]}"
+            if not fresh[-1]:
+                pipe.xrange(channel.key, since, "+", count=FILL_PAGE)
+            pipe.xrevrange(channel.key, "+", "-", count=1)
+        answers = iter(await pipe.execute(raise_on_error=False))
+        for channel, is_fresh, sequence in zip(channels, fresh, asked, strict=True):
+            page = [] if is_fresh else next(answers)
+            newest = next(answers)
+            for answer in (page, newest):
+                if isinstance(answer, ResponseError):
+                    log.error("hub_stream_unreadable", key=channel.key, error=str(answer))
+                elif isinstance(answer, Exception):
+                    raise answer
+            # A subscriber who left and came back meanwhile has made it a new sequence, which asks for itself.
+            current = channel.sequence is sequence and channel.sinks
+            if current and isinstance(page, list) and isinstance(newest, list):
+                self._filled(channel, page, newest, fresh=is_fresh)
+
+    def _filled(self, channel: Channel, page: list[Any], newest: list[Any], *, fresh: bool) -> None:
+        sequence = channel.sequence
+        assert sequence is not None
+        channel.filling = False
+        channel.started = True
+        head = parse_stream_id(newest[0][0]) if newest else None
+        if fresh:
+            items = sequence.started(head)
+        else:
+            entries = []
+            for id_, fields in page:
+                try:
+                    entries.append(from_stream(channel.key, id_, fields[b"m"]))
+                except (BadEntry, KeyError) as error:
+                    self.bad_entries += 1
+                    log.error("hub_bad_entry", error=repr(error))
+            items = sequence.filled(entries, head)
+        for item in items:
+            self.resyncs += isinstance(item, Resync)
+            for sink in channel.sinks:
+                sink(item)
+        if channel.unacked == 0 and channel.sinks:
+            channel.in_force.set()
+        if not sequence.ready:
+            self.want(channel)
