@@ -43,6 +43,7 @@ LAZY = {
     "unmute": Lazy("cluster.moderation_cli:app", "Let an agent talk again, and forget its strikes."),
     "strikes": Lazy("cluster.moderation_cli:app", "Show an agent's violations and mute."),
     "doctor": Lazy("cluster.doctor_cli:app", "Check a deployment, with a remedy for each finding."),
+    "fsck": Lazy("cluster.fsck_cli:app", "Check that the world in Redis is whole."),
     "show-chunk": Lazy("cluster.world_tools:app", "Draw a chunk's terrain from its seed."),
     "replay": Lazy("cluster.world_tools:app", "Run a recording of a shard again."),
 }
