@@ -450,3 +450,33 @@ async def test_one_that_was_taken_out_under_a_living_socket_is_sent_back_in(
         assert await close_code(ws) == (1013, "left_the_world")
     async with gate.ws(SOCKET, me.token) as ws:
         await receive_until(ws, "chunk_delta")
+
+
+@pytest.mark.slow
+async def test_five_seconds_without_redis_lose_nothing(gate: Gate, me: OpenedSession, redis: Redis) -> None:
+    owner_token, spectator_token = await gate.token("owner_spectator", AGENT), await gate.token("spectator")
+    async with gate.ws(SOCKET, me.token) as ws:
+        cmd = await free_cell(ws, steps=4)
+        async with (
+            gate.sse(f"/v1/owner/stream?agent_id={AGENT}", owner_token) as owner,
+            gate.sse("/v1/spectate/stream?chunk_id=chunk-0", spectator_token) as spectator,
+        ):
+            await owner.until("chunk_delta")
+            await spectator.until("chunk_delta")
+            await accepted(ws, me, cmd)
+            await redis.execute_command("CLIENT", "PAUSE", 5_000, "ALL")  # type: ignore[no-untyped-call]
+            results = [m for m in await receive_until(ws, "command_result") if m["type"] == "command_result"]
+            assert [m["payload"]["status"] for m in results] == ["completed"]
+            events = await owner.until("command_result")
+            assert [event.kind for event in events].count("command_ack") == 1
+            x, y = cmd["x"], cmd["y"]
+            ticks = []
+            while True:
+                (event,) = await spectator.take(1)
+                if event.kind == "chunk_delta":
+                    ticks.append(event.data["tick"])
+                    if {"x": x, "y": y} == {k: v for k, v in event.data["agents"][0].items() if k in "xy"}:
+                        break
+            assert ticks == sorted(set(ticks))
+        await say(ws, "ping")
+        assert own_events(await receive_until(ws, "heartbeat")) == []
