@@ -18,7 +18,7 @@ from cluster.world_dump import WorldDump
 from cluster.world_settle import Beginning, settle
 from streaming.cancellable import end, make_cancellable
 from streaming.connect import connect
-from tests.cluster.worlds import Player, player
+from tests.cluster.worlds import Player, player, until
 from world.rules import Rules
 
 RULES = Rules(demo=False)
@@ -60,6 +60,16 @@ async def playing(world: LocalWorld, count: int) -> AsyncIterator[list[Player]]:
                 task.result()
     finally:
         await end(*tasks)
+
+
+async def heard(agent: Player) -> bool:
+    """Have the agent say something, behind the command it may still be running; whether it was done."""
+
+    async def accepted() -> bool:
+        return (await agent.submit({"type": "say", "text": "here I am again"})).accepted
+
+    await until(accepted, f"{agent.agent_id} may talk")
+    return bool((await agent.result())["status"] == "completed")
 
 
 def essence(dump: WorldDump) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from streaming import keys
 from streaming.agent_record import read_agent
 from streaming.journal import Fenced
 from streaming.replay import Unreplayable, replay
-from tests.cluster.lasting import QUICK, RULES, empty_redis, essence, playing
+from tests.cluster.lasting import QUICK, RULES, empty_redis, essence, heard, playing
 from tests.cluster.worlds import player, whole
 
 
@@ -97,10 +97,7 @@ async def test_a_world_written_back_goes_on_with_everybody_in_place(redis: Redis
         record = orjson.loads(again.agents["agent-0"]["rec"])
         if record["running"] is None:
             assert (chunk_id, x, y) == (record["chunk_id"], record["x"], record["y"])
-        else:
-            await walker.result(record["running"]["server_cmd_id"])
-        assert (await walker.submit({"type": "say", "text": "back again"})).accepted
-        await walker.result()
+        assert await heard(walker)
         assert await whole(redis, names) == []
 
 
