@@ -7,13 +7,18 @@ Both write whole frames at once, in the order of the calls, so they may be mixed
 
 from __future__ import annotations
 
+import socket
 import struct
+from asyncio import BaseTransport
 
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.frames import Frame
 from websockets.http11 import Request
 
 EXTENSION = "chunkcrawl.frames"
+
+CLOSE_TOO_SLOW = 4002
+TCP_USER_TIMEOUT = getattr(socket, "TCP_USER_TIMEOUT", None)
 
 FINAL_TEXT = 0x81
 SHORT_MOST = 125
@@ -83,6 +88,24 @@ class FrameProtocol(WebSocketsSansIOProtocol):
             extensions = self.scope["extensions"]
             if extensions is not None:
                 extensions[EXTENSION] = FrameWriter(self)  # type: ignore[assignment]
+
+    def connection_made(self, transport: BaseTransport) -> None:
+        super().connection_made(transport)
+        # The listening socket sets it for event streams, whose peers can't be pinged; these can, and may read slowly.
+        peer = transport.get_extra_info("socket")
+        if peer is not None and peer.family in (socket.AF_INET, socket.AF_INET6) and TCP_USER_TIMEOUT is not None:
+            peer.setsockopt(socket.IPPROTO_TCP, TCP_USER_TIMEOUT, 0)
+
+    def keepalive_timeout(self) -> None:
+        """A peer that does not answer pings is dead or does not read: 4002, where uvicorn has 1011."""
+        self.pong_timer = None
+        self.pending_ping_payload = None
+        if self.close_sent or self.transport.is_closing():
+            return
+        self.conn.fail(CLOSE_TOO_SLOW, "too_slow")
+        self.transport.write(b"".join(self.conn.data_to_send()))
+        self.close_sent = True
+        self.transport.close()
 
     def send_keepalive_ping(self) -> None:
         super().send_keepalive_ping()

@@ -15,7 +15,8 @@ import uvicorn
 from api.app import create_app
 from api.services import Services
 from api.settings import Settings
-from api.streams_mount import mount
+from api.streams import Streams
+from api.streams_listening import find_dead_peers
 from cluster.frame_protocol import FrameProtocol
 from cluster.listening import shared_socket
 from cluster.peers import ClusterClient, ShardClient
@@ -49,7 +50,7 @@ class GatewayServer:
         )
         self.services = Services.build(settings, self._router)
         app = create_app(self.services)
-        self._streams = mount(app, self.services)
+        self._streams: Streams = app.state.streams
         self._server = uvicorn.Server(
             uvicorn.Config(
                 app,
@@ -80,6 +81,7 @@ class GatewayServer:
             OSError: the port is taken by somebody who does not share it.
         """
         listening = shared_socket(self._settings.host, self._settings.port)
+        find_dead_peers(listening, self._settings.dead_after_s, self._settings.heartbeat_s)
         try:
             await self._server.serve(sockets=[listening])
         finally:

@@ -6,6 +6,8 @@ from redis.asyncio import BlockingConnectionPool, Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
+from streaming.cancellable import make_cancellable
+
 SOCKET_TIMEOUT_S = 5.0
 CONNECT_TIMEOUT_S = 2.0
 POOL_SIZE = 16
@@ -33,4 +35,5 @@ def connect(url: str, *, socket_timeout_s: float | None = SOCKET_TIMEOUT_S, pool
         retry=Retry(NoBackoff(), 0),
         health_check_interval=0,
     )
+    make_cancellable(pool)
     return Redis.from_pool(pool)  # which closes the pool with the client

@@ -1,0 +1,103 @@
+"""Frames past the ASGI calls: their bytes, their order, and what a peer sees that does not answer pings."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+import uvicorn
+from hypothesis import given
+from hypothesis import strategies as st
+from websockets.asyncio.client import connect
+from websockets.frames import Frame, Opcode
+
+from cluster.frame_protocol import CLOSE_TOO_SLOW, EXTENSION, FrameProtocol, FrameWriter, text_frame
+from cluster.listening import shared_socket
+
+
+@given(st.sampled_from([0, 1, 125, 126, 127, 65_535, 65_536, 70_000]))
+def test_a_frame_is_what_the_websockets_library_would_write(length: int) -> None:
+    payload = b"x" * length
+    assert text_frame(payload) == Frame(Opcode.TEXT, payload).serialize(mask=False)
+
+
+class App:
+    """Accepts, says what it is told to, and keeps the writer."""
+
+    def __init__(self) -> None:
+        self.writer: FrameWriter | None = None
+        self.accepted = asyncio.Event()
+        self.done = asyncio.Event()
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        assert scope["type"] == "websocket"
+        await receive()
+        self.writer = scope["extensions"][EXTENSION]
+        assert not self.writer.open
+        assert not self.writer.write(b"too early")
+        await send({"type": "websocket.accept"})
+        assert self.writer.write(b"first")
+        await send({"type": "websocket.send", "text": "second"})
+        assert self.writer.write("third \u00e9".encode())
+        self.accepted.set()
+        while (await receive())["type"] != "websocket.disconnect":
+            pass
+        self.done.set()
+
+
+@pytest.fixture
+async def served() -> AsyncIterator[tuple[App, str]]:
+    """An app under uvicorn with pings ten times a second."""
+    app = App()
+    listening = shared_socket("127.0.0.1", 0)
+    config = uvicorn.Config(
+        app, ws=FrameProtocol, ws_ping_interval=0.1, ws_ping_timeout=0.3, lifespan="off", log_config=None
+    )
+    server = uvicorn.Server(config)
+    serving = asyncio.create_task(server.serve(sockets=[listening]))
+    while not server.started:
+        await asyncio.sleep(0.01)
+    yield app, f"ws://127.0.0.1:{listening.getsockname()[1]}"
+    server.should_exit = True
+    await serving
+
+
+async def test_frames_of_both_doors_keep_their_order(served: tuple[App, str]) -> None:
+    app, url = served
+    async with connect(url) as client:
+        assert [await client.recv() for _ in range(3)] == ["first", "second", "third \u00e9"]
+    await asyncio.wait_for(app.done.wait(), 5)
+    assert app.writer is not None
+    assert not app.writer.write(b"too late")
+
+
+async def test_answered_pings_are_counted(served: tuple[App, str]) -> None:
+    app, url = served
+    async with connect(url):
+        await app.accepted.wait()
+        writer = app.writer
+        assert writer is not None
+        while writer.pongs < 3:
+            await asyncio.sleep(0.02)
+        assert writer.pings >= writer.pongs
+
+
+async def test_a_peer_that_answers_no_ping_is_closed(served: tuple[App, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    app, url = served
+    async with connect(url) as client:
+        monkeypatch.setattr(client.protocol, "recv_frame", _without_pongs(client.protocol))
+        await asyncio.wait_for(client.wait_closed(), 5)
+        assert client.close_code == CLOSE_TOO_SLOW
+    await asyncio.wait_for(app.done.wait(), 5)
+
+
+def _without_pongs(protocol: Any) -> Any:
+    real = protocol.recv_frame
+
+    def recv_frame(frame: Frame) -> None:
+        if frame.opcode is not Opcode.PING:
+            real(frame)
+
+    return recv_frame
