@@ -208,19 +208,19 @@ def check_sums(directory: Path) -> None:
     if directory.name.endswith(PARTIAL):
         raise BackupError(f"{directory} is a backup that broke off")
     try:
-        lines = (directory / SUMS).read_text("ascii").splitlines()
-    except (OSError, ValueError) as error:
+        written = (directory / SUMS).read_bytes()
+    except OSError as error:
         raise BackupError(f"{directory} is no backup: {SUMS} can't be read ({error})") from None
-    wanted = {name: digest for digest, _, name in (line.partition("  ") for line in lines)}
-    if set(wanted) != set(FILES) or len(lines) != len(FILES):
-        raise BackupError(f"{SUMS} does not name the files of a backup")
-    for name, digest in wanted.items():
+    lines = []
+    for name in FILES:
         try:
-            found = sha256(directory / name)
+            lines.append(f"{sha256(directory / name)}  {name}\n".encode())
         except OSError as error:
             raise BackupError(f"{name} can't be read: {error}") from None
-        if found != digest:
-            raise BackupError(f"{name} is not what was written: its SHA-256 is {found}, not {digest}")
+        if lines[-1] not in written:
+            raise BackupError(f"{name} is not what was written, or {SUMS} is not: the two differ")
+    if written != b"".join(lines):
+        raise BackupError(f"{SUMS} is not what was written")
 
 
 def read_manifest(directory: Path) -> Manifest:

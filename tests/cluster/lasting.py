@@ -7,6 +7,7 @@ import random
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import orjson
@@ -23,6 +24,7 @@ from world.rules import Rules
 
 RULES = Rules(demo=False)
 QUICK = ShardConfig(tick_hz=25.0)
+KEEP = timedelta(days=3)
 DOORS = ((25, 49), (49, 25), (25, 0), (0, 25))
 
 

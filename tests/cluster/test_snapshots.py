@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from datetime import timedelta
 
 import orjson
 import pytest
@@ -26,10 +25,8 @@ from store.engine import make_engine
 from store.runs import RunRecord
 from store.snapshots import AgentState, ChunkState
 from streaming import keys
-from tests.cluster.lasting import QUICK, RULES, empty_redis, essence, heard, playing
+from tests.cluster.lasting import KEEP, QUICK, RULES, empty_redis, essence, heard, playing
 from tests.cluster.worlds import player, until, whole
-
-KEEP = timedelta(days=3)
 
 
 @pytest.fixture
