@@ -82,6 +82,7 @@ class Scene:
         self.deployment = deployment
         self.redis: Any = redis
         self.rng = rng
+        self.seed = deployment.settings.world_seed
         self.ledger = Ledger()
         self.log: list[str] = []
         self.base = f"http://127.0.0.1:{deployment.settings.port}"
@@ -96,19 +97,19 @@ class Scene:
         async with Api(self.base) as api:
             account = await api.signup("chaos@example.com", "password-of-chaos")
             key = (await api.create_key(account.account_id, auth=account.account_token)).api_key
-            reading = asyncio.create_task(self._read_streams())
+            reading = asyncio.create_task(self.read_streams())
             players = [asyncio.create_task(self._player(api, key, number)) for number in range(count)]
             end = time.monotonic() + duration_s
             while time.monotonic() + hit_every_s < end:
                 await asyncio.sleep(hit_every_s)
                 await self._hit()
             await asyncio.sleep(max(0.0, end - time.monotonic()))
-            await until(self._ready, "the world is ready again", SETTLE_S)
+            await until(self.ready, "the world is ready again", SETTLE_S)
             for player in players:
                 player.cancel()
             outcomes = await asyncio.gather(*players, return_exceptions=True)
             self.log += [repr(one) for one in outcomes if not isinstance(one, asyncio.CancelledError)]
-            await until(self._settled, "every accepted command has its result", SETTLE_S)
+            await until(self.settled, "every accepted command has its result", SETTLE_S)
             reading.cancel()
             await asyncio.gather(reading, return_exceptions=True)
 
@@ -124,17 +125,19 @@ class Scene:
                 self._say(f"chaos-{number} starts again: {error!r}")
                 await asyncio.sleep(rng.uniform(0.5, 1.5))
 
-    async def _settled(self) -> bool:
+    async def settled(self) -> bool:
+        """Every accepted command has its one result."""
         return not self.ledger.unsettled and bool(self.ledger.accepted)
 
-    async def _ready(self) -> bool:
+    async def ready(self) -> bool:
+        """Some gateway says that the world can serve."""
         async with httpx.AsyncClient(timeout=3) as http:
             try:
                 return (await http.get(f"{self.base}/readyz")).status_code == 200
             except httpx.HTTPError:
                 return False
 
-    async def _read_streams(self) -> None:
+    async def read_streams(self) -> None:
         """Follow every agent's stream from its beginning, over lost connections."""
         while True:
             with contextlib.suppress(RedisError, OSError, TimeoutError):
@@ -169,24 +172,33 @@ class Scene:
         except (ShardUnavailable, ProcessLookupError) as error:
             self._say(f"missed: {error!r}")
 
-    async def _kill_actor(self, name: str) -> None:
+    async def owner(self, chunk_id: str) -> int:
+        """The shard that owns a chunk."""
+        return int(await self.redis.hget(keys.chunk(chunk_id), "shard"))
+
+    async def kill_actor(self, name: str) -> None:
+        """SIGKILL for an actor's process."""
         described = await self.actors.call(name, "describe", timeout_s=CALL_S)
         os.kill(described["pid"], signal.SIGKILL)
         self._say(f"killed {name}")
 
     async def _kill_shard(self) -> None:
-        await self._kill_actor(f"shard-{self.rng.randrange(self.deployment.settings.shards)}")
+        await self.kill_actor(f"shard-{self.rng.randrange(self.deployment.settings.shards)}")
 
     async def _kill_gateway(self) -> None:
-        await self._kill_actor(f"gateway-{self.rng.randrange(self.deployment.settings.gateways)}")
+        await self.kill_actor(f"gateway-{self.rng.randrange(self.deployment.settings.gateways)}")
 
     async def _kill_coordinator(self) -> None:
-        await self._kill_actor(COORDINATOR)
+        await self.kill_actor(COORDINATOR)
 
     async def _freeze_valkey(self) -> None:
+        await self.freeze_valkey(FREEZE_S)
+
+    async def freeze_valkey(self, seconds: float) -> None:
+        """Let Valkey stand still."""
         pid = self._valkey().pid
         os.kill(pid, signal.SIGSTOP)
-        await asyncio.sleep(FREEZE_S)
+        await asyncio.sleep(seconds)
         os.kill(pid, signal.SIGCONT)
 
     async def _kill_valkey(self) -> None:
