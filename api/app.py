@@ -9,7 +9,7 @@ from importlib.metadata import PackageNotFoundError, version
 from fastapi import FastAPI
 from fastapi.middleware.cors import CORSMiddleware
 
-from api import accounts, chunks, dev, health, session_routes
+from api import accounts, chunks, dev, health, session_routes, watch_page
 from api.handlers import add_handlers
 from api.middleware import TRACE_HEADER, RequestGuard
 from api.services import Services
@@ -36,7 +36,7 @@ def create_app(services: Services) -> FastAPI:
     )
     app.state.services = services
     add_handlers(app)
-    for router in (health.router, accounts.router, session_routes.router, dev.router):
+    for router in (health.router, accounts.router, session_routes.router, dev.router, watch_page.router):
         app.include_router(router)
     for router in (chunks.router, dev.aliased):
         app.include_router(router)

@@ -1,0 +1,157 @@
+// The page: what comes from the streams goes to the map and the panels, what people do goes to the streams.
+
+import { byId } from "./dom.js";
+import { attachHands } from "./map/hands.js";
+import { Stage } from "./map/stage.js";
+import { Sessions } from "./net/sessions.js";
+import { routeOf, toAgent, toChunk } from "./route.js";
+import { AccessDialog } from "./ui/access_dialog.js";
+import { AgentList } from "./ui/agent_list.js";
+import { Announcer, toast } from "./ui/announcer.js";
+import { ChosenCard } from "./ui/chosen_card.js";
+import { ConnectionLine } from "./ui/connection.js";
+import { attachHelp, attachKeys, attachTabs, attachTheme, attachZoom, showTab } from "./ui/controls.js";
+import { Doors } from "./ui/doors.js";
+import { FollowPanel } from "./ui/follow_panel.js";
+import { NewsList } from "./ui/news_list.js";
+import { WorldList } from "./ui/world_list.js";
+import { News } from "./state/news.js";
+import { View } from "./view.js";
+
+const sessions = new Sessions();
+const news = new News();
+const ownAgents = new Set();
+let view = null;
+
+const parts = {
+  sessions,
+  news,
+  announcer: new Announcer(),
+  line: new ConnectionLine(),
+  newsList: new NewsList(news),
+  access: new AccessDialog(sessions, accessOpened, reopen),
+  world: new WorldList(sessions, toChunk, () => parts.doors.update(view.mirror, agentsIn)),
+  doors: new Doors(byId("doors"), goThrough),
+  agentList: new AgentList(chooseFromList, follow, canFollow),
+  followPanel: new FollowPanel(follow, stopFollowing),
+  chosenCard: new ChosenCard(follow, () => choose(null), canFollow),
+  stage: null,
+  agentsIn,
+  reopen,
+};
+parts.stage = new Stage(byId("stage"), byId("canvas"), byId("bubbles"), () => parts.doors.place(parts.stage.camera));
+
+const settle = attachHands(byId("canvas"), parts.stage, choose);
+attachZoom(parts.stage, settle);
+attachTheme(() => parts.stage.restyle());
+attachTabs();
+attachHelp();
+attachKeys(goThrough, letGo);
+attachMotion();
+
+window.addEventListener("hashchange", reopen);
+window.addEventListener("online", () => view?.retryNow());
+document.addEventListener("visibilitychange", () => document.hidden || view?.retryNow());
+window.addEventListener("pagehide", () => view?.close());
+window.addEventListener("pageshow", (event) => event.persisted && reopen());
+byId("follow-id").addEventListener("focus", suggest);
+document.querySelector(".skip").addEventListener("click", (event) => {
+  event.preventDefault();
+  byId("stage").focus();
+});
+
+start();
+
+async function start() {
+  try {
+    await sessions.restore();
+  } catch {
+    // The server is away for the moment; the stream will say so.
+  }
+  await accessChanged();
+  reopen();
+  parts.world.poll();
+}
+
+/** Look at what the address says. */
+function reopen() {
+  view?.close();
+  view = new View(routeOf(location.hash), parts);
+  view.open();
+}
+
+async function accessOpened() {
+  await accessChanged();
+  toast("Access granted.");
+  if (sessions.kind === "token" && sessions.agentId) toAgent(sessions.agentId);
+  else if (sessions.kind === "token" && view.agentId) toChunk("demo");
+  else reopen();
+}
+
+async function accessChanged() {
+  ownAgents.clear();
+  try {
+    for (const name of await sessions.ownAgents()) ownAgents.add(name);
+  } catch {
+    // Suggestions only.
+  }
+  suggest();
+}
+
+function suggest() {
+  const here = sessions.followsAnyone && view ? [...view.mirror.agents.keys()] : [];
+  parts.followPanel.suggest(ownAgents.size ? [...ownAgents] : here, ownAgents.size > 0);
+}
+
+function agentsIn(chunkId) {
+  return parts.world.agentsIn(chunkId);
+}
+
+function goThrough(side) {
+  const there = view.mirror.neighbors[side];
+  if (!there) return;
+  if (view.agentId) toast(`No longer following ${view.agentId}.`);
+  parts.stage.leaving = side;
+  toChunk(there);
+}
+
+function canFollow(agentId) {
+  return agentId !== view?.agentId && (sessions.followsAnyone || ownAgents.has(agentId));
+}
+
+function follow(agentId) {
+  toAgent(agentId);
+  showTab("follow");
+}
+
+function stopFollowing() {
+  toChunk(view.mirror.chunkId ?? "demo");
+  showTab("agents");
+}
+
+/** Choose an agent, or none; the followed one is chosen when no other is. */
+function choose(agentId) {
+  view.choose(agentId);
+}
+
+function chooseFromList(agentId) {
+  choose(parts.stage.chosen === agentId ? null : agentId);
+  if (parts.stage.chosen === agentId) parts.stage.approach();
+  settle();
+}
+
+function letGo() {
+  if (parts.stage.chosen && parts.stage.chosen !== view.agentId) choose(null);
+  else if (view.agentId) stopFollowing();
+}
+
+/** Who wants less motion gets none. */
+function attachMotion() {
+  const less = matchMedia("(prefers-reduced-motion: reduce)");
+  const apply = () => {
+    parts.stage.smooth = !less.matches;
+    parts.stage.invalidate();
+  };
+  less.addEventListener("change", apply);
+  apply();
+}

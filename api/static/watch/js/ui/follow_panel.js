@@ -1,0 +1,114 @@
+// The owner's view of one agent: where it is, what it carries, and every command.
+
+import { byId, el, reconcile, setText } from "../dom.js";
+import { agentSign } from "../map/palette.js";
+import { paintToken } from "./agent_list.js";
+import { ACTIVITIES, commandReason, commandText } from "./words.js";
+
+const STATE_WORDS = { challenged: "challenged", running: "running", refused: "refused", completed: "done", failed: "failed" };
+
+export class FollowPanel {
+  #input = byId("follow-id");
+
+  /** @param {(agentId: string) => void} follow  @param {() => void} stop */
+  constructor(follow, stop) {
+    byId("follow-form").addEventListener("submit", (event) => {
+      event.preventDefault();
+      const wanted = this.#input.value.trim();
+      if (/^[A-Za-z0-9_.-]{1,128}$/.test(wanted)) follow(wanted);
+      else this.problem("An agent's name has letters, digits, dots, dashes and underscores.");
+    });
+    this.#input.addEventListener("input", () => this.problem(""));
+    byId("unfollow").addEventListener("click", stop);
+  }
+
+  /** @param {string} text  "" for none. */
+  problem(text) {
+    const place = byId("follow-problem");
+    place.hidden = !text;
+    setText(place, text);
+    this.#input.setAttribute("aria-invalid", String(Boolean(text)));
+  }
+
+  /** Names to choose from. */
+  suggest(names, own) {
+    byId("known-agents").replaceChildren(...names.map((name) => el("option", { value: name })));
+    if (own && names.length && !this.#input.value) this.#input.value = names[0];
+  }
+
+  /** @param {string | null} agentId  Who is followed from now on. */
+  begin(agentId) {
+    byId("follow-form").hidden = agentId !== null;
+    byId("followed").hidden = agentId === null;
+    setText(byId("follow-title"), agentId === null ? "Follow an agent" : "Following");
+    document.body.classList.toggle("following", agentId !== null);
+    this.problem("");
+    if (agentId === null) return;
+    paintToken(byId("followed-token"), agentId);
+    setText(byId("followed-token"), agentSign(agentId));
+    setText(byId("followed-name"), agentId);
+    setText(byId("followed-place"), "");
+    setText(byId("stat-gold"), "–");
+    byId("commands").replaceChildren();
+    byId("commands").classList.add("empty");
+    byId("commands").dataset.note = "No command yet.";
+  }
+
+  /** Where it is. @param {import("../state/mirror.js").Mirror} mirror */
+  place(agentId, mirror, online) {
+    const me = mirror.agents.get(agentId);
+    setText(byId("followed-place"), online ? `in ${mirror.chunkId ?? "…"}` : "not in the world now");
+    setText(byId("stat-activity"), me ? (ACTIVITIES[me.activity] ?? me.activity) : "–");
+    setText(byId("stat-cell"), me ? `${me.x}, ${me.y}` : "–");
+    if (me && me.name !== agentId) setText(byId("followed-name"), me.name);
+  }
+
+  gold(amount) {
+    const place = byId("stat-gold");
+    const before = place.textContent;
+    setText(place, amount.toLocaleString("en"));
+    if (before !== "–" && before !== place.textContent) {
+      place.classList.remove("more");
+      // Reading a size makes the browser notice that it was gone.
+      void place.offsetWidth;
+      place.classList.add("more");
+    }
+  }
+
+  /** @param {import("../state/commands.js").CommandLog} log */
+  commands(log) {
+    const list = byId("commands");
+    const commands = log.newestFirst;
+    list.classList.toggle("empty", commands.length === 0);
+    reconcile(list, commands, ({ id }) => id, makeCommand, fillCommand);
+  }
+}
+
+function makeCommand() {
+  return el("li", { class: "command" }, el("span", { class: "command-what" }), el("span", { class: "command-state" }), el("span", { class: "command-more" }));
+}
+
+function fillCommand(node, command) {
+  const [what, state, more] = node.children;
+  node.dataset.state = command.state;
+  node.dataset.type = command.what?.type ?? "";
+  setText(what, command.state === "challenged" ? "A new command" : commandText(command.what));
+  setText(state, STATE_WORDS[command.state]);
+  setText(more, detailsOf(command));
+}
+
+function detailsOf({ state, reason, blocker, blockedAt, startedTick, endedTick, difficulty }) {
+  const parts = [];
+  if (reason) parts.push(commandReason(reason));
+  if (reason === "blocked" && blocker?.id) parts[parts.length - 1] = `blocked by ${blocker.id}`;
+  if (blockedAt) parts.push(`at ${blockedAt.x}, ${blockedAt.y}`);
+  if (startedTick !== null && endedTick !== null) {
+    const ticks = Math.max(0, endedTick - startedTick);
+    parts.push(ticks === 1 ? "1 tick" : `${ticks} ticks`);
+  } else if (state === "running") {
+    parts.push(`since tick ${startedTick}`);
+  } else if (state === "challenged" && difficulty !== null) {
+    parts.push(`proof of ${difficulty} zeroes`);
+  }
+  return parts.join(" · ");
+}

@@ -1,0 +1,246 @@
+// One look at the world: a chunk as a spectator sees it, or an agent as its owner does. It ends when another begins.
+
+import { byId, setText } from "./dom.js";
+import { AccessNeeded } from "./net/sessions.js";
+import { EventStream } from "./net/stream.js";
+import { toAgent, toChunk } from "./route.js";
+import { CommandLog } from "./state/commands.js";
+import { Mirror } from "./state/mirror.js";
+import { summaryOf } from "./ui/agent_list.js";
+import { drawCurtain, openCurtain } from "./ui/curtain.js";
+import { counted, reasonText } from "./ui/words.js";
+
+/** What is older than this is news, but nothing that happens now. */
+const FRESH_MS = 5_000;
+
+export class View {
+  mirror;
+  agentId;
+  #parts;
+  #stream;
+  #commands = new CommandLog();
+  #online = true;
+  #jump = true;
+  #terrain = "";
+  #arrived = false;
+  /** The server's clock minus this page's, in milliseconds. */
+  #clockAhead = 0;
+
+  /** @param {{chunkId: string | null, agentId: string | null}} route  @param {object} parts  See main.js. */
+  constructor({ chunkId, agentId }, parts) {
+    this.agentId = agentId;
+    this.mirror = new Mirror(agentId);
+    this.#parts = parts;
+    const path = agentId === null ? `v1/spectate/stream?chunk_id=${chunkId}` : `v1/owner/stream?agent_id=${agentId}`;
+    this.#stream = new EventStream(path, agentId, parts.sessions, {
+      event: (type, data) => this.#event(type, data),
+      phase: (phase, waitMs) => this.#phase(phase, waitMs),
+      refused: (error) => this.#refused(error),
+    });
+  }
+
+  open() {
+    const { followPanel, chosenCard, stage } = this.#parts;
+    followPanel.begin(this.agentId);
+    stage.chosen = this.agentId;
+    stage.setTarget(null);
+    chosenCard.show(null, this.mirror);
+    openCurtain();
+    this.#stream.run();
+  }
+
+  close() {
+    this.#stream.close();
+  }
+
+  retryNow() {
+    this.#stream.retryNow();
+  }
+
+  /** @param {string | null} agentId */
+  choose(agentId) {
+    const { stage, chosenCard, agentList } = this.#parts;
+    stage.chosen = agentId ?? this.agentId;
+    stage.tracking = true;
+    chosenCard.show(agentId === this.agentId ? null : agentId, this.mirror);
+    agentList.update(this.mirror, stage.chosen);
+    this.#showTarget();
+    stage.invalidate();
+  }
+
+  #phase(phase, waitMs) {
+    const { line, announcer } = this.#parts;
+    // The short while of another try would only flicker.
+    if (phase === "connecting" && line.phase === "waiting") return;
+    if (phase === "waiting" && line.phase === "live") announcer.say("Connection lost. Trying again.");
+    if (phase === "live" && this.#stream.connections > 1) announcer.say("Connected again.");
+    line.show(phase, waitMs);
+  }
+
+  #event(type, data) {
+    const was = this.mirror.chunkId;
+    const happened = this.mirror.feed(type, data);
+    if (this.mirror.chunkId !== was) this.#jump = true;
+    switch (type) {
+      case "session_ready":
+        return this.#ready(data);
+      case "chunk_static":
+        return this.#static();
+      case "chunk_delta":
+        return this.#delta(data, happened);
+      case "resync_required":
+        return this.#resync(data);
+      case "chunk_transition":
+        return this.#transition(data);
+      case "chunk_closed":
+        return this.#closed(data);
+      case "agent_private_delta":
+        return this.#private(data);
+      default:
+        return this.#command(type, data);
+    }
+  }
+
+  #ready(data) {
+    this.#clockAhead = data.server_ts_ms - Date.now();
+    if (this.agentId === null) return;
+    this.#online = data.agent_online !== false;
+    this.#parts.followPanel.place(this.agentId, this.mirror, this.#online);
+    if (this.#online) return;
+    drawCurtain(`${this.agentId} is not in the world`, "It will be shown here as soon as it plays.", [
+      ["Watch chunk-0", () => toChunk("chunk-0")],
+    ]);
+  }
+
+  #static() {
+    const { mirror } = this;
+    const { stage, world, doors } = this.#parts;
+    openCurtain();
+    this.#online = true;
+    const terrain = `${mirror.chunkId} ${mirror.grid.map((row) => row.join("")).join()}`;
+    if (terrain !== this.#terrain) {
+      this.#terrain = terrain;
+      this.#arrived = false;
+      stage.setTerrain(mirror.grid);
+    }
+    world.current = mirror.chunkId;
+    setText(byId("chunk-name"), mirror.chunkId);
+    document.title = `${this.agentId ?? mirror.chunkId} · Chunkcrawl`;
+    doors.update(mirror, this.#parts.agentsIn);
+    doors.place(stage.camera);
+  }
+
+  #delta(data, happened) {
+    const { mirror } = this;
+    if (data.chunk_id !== mirror.chunkId || data.tick !== mirror.tick) return;
+    const { stage, line, agentList, chosenCard, followPanel, doors, agentsIn } = this.#parts;
+    stage.update(mirror, this.#jump);
+    this.#jump = false;
+    line.tick(mirror.tick);
+    for (const event of happened) this.#tell(event, data.server_ts_ms);
+    if (happened.some(({ dir }) => dir)) {
+      doors.update(mirror, agentsIn);
+      doors.place(stage.camera);
+    }
+    agentList.update(mirror, stage.chosen);
+    chosenCard.update(mirror);
+    setText(byId("chunk-facts"), factsOf(mirror));
+    setText(byId("summary"), summaryOf(mirror));
+    if (this.agentId !== null) followPanel.place(this.agentId, mirror, this.#online);
+    if (!this.#arrived) {
+      this.#arrived = true;
+      this.#parts.announcer.say(summaryOf(mirror));
+    }
+  }
+
+  #tell(event, at) {
+    const { news, newsList, stage, announcer } = this.#parts;
+    news.tell(event, at);
+    newsList.update();
+    if (Date.now() + this.#clockAhead - at > FRESH_MS) return;
+    const agent = (id) => this.mirror.agents.get(id);
+    if (event.type === "chat") {
+      const [who, text] = [agent(event.from)?.name ?? String(event.from), String(event.text)];
+      stage.say(event.from, who, text);
+      announcer.say(`${who} says: ${text}`);
+    } else if (event.type === "blocked" && event.at) {
+      stage.mark("blocked", event.at, agent(event.agent_id));
+    } else if (event.type === "resource_harvest" && this.mirror.nodes.has(event.node_id)) {
+      stage.mark("gold", this.mirror.nodes.get(event.node_id));
+    } else if (event.type === "agent_joined" && agent(event.agent_id)) {
+      stage.mark("joined", agent(event.agent_id));
+    }
+  }
+
+  #resync(data) {
+    this.#jump = true;
+    this.#note("line", "", "Caught up with the present; what was missed is no longer kept", data.server_ts_ms);
+  }
+
+  #transition(data) {
+    this.#note("crossed", data.agent_id, `went from ${data.from_chunk_id} to ${data.to_chunk_id}`, data.server_ts_ms);
+    this.#parts.announcer.say(`${data.agent_id} went to ${data.to_chunk_id}.`);
+    this.#parts.stage.setTarget(null);
+  }
+
+  /** @returns {boolean} A spectator's stream is over. */
+  #closed(data) {
+    if (this.agentId !== null) return false;
+    this.#parts.line.show("stopped");
+    this.#parts.stage.update(this.mirror, true);
+    const back = Object.values(this.mirror.neighbors).find(Boolean) ?? "chunk-0";
+    drawCurtain(`${data.chunk_id} is gone`, "Nobody was in it for a while, so the world has removed it. Who goes there again finds a new chunk.", [
+      [`Watch ${back}`, () => toChunk(back)],
+    ]);
+    this.#parts.announcer.say(`${data.chunk_id} was removed.`);
+    return true;
+  }
+
+  #private(data) {
+    if (data.agent_id === this.agentId && Number.isFinite(data.inventory?.gold)) {
+      this.#parts.followPanel.gold(data.inventory.gold);
+    }
+  }
+
+  #command(type, data) {
+    if (!this.#commands.feed(type, data)) return;
+    this.#parts.followPanel.commands(this.#commands);
+    this.#showTarget();
+  }
+
+  #showTarget() {
+    const { stage } = this.#parts;
+    const what = stage.chosen === this.agentId ? this.#commands.running?.what : null;
+    stage.setTarget(what?.type === "move_to" ? { x: what.x, y: what.y } : null);
+  }
+
+  #note(kind, who, text, at) {
+    this.#parts.news.add(kind, who, text, at);
+    this.#parts.newsList.update();
+  }
+
+  #refused(error) {
+    const { line, access, sessions, followPanel } = this.#parts;
+    line.show("stopped");
+    const reason = error instanceof AccessNeeded ? error.why : error.reason;
+    const choices = [];
+    if (error instanceof AccessNeeded || error.status === 401) {
+      choices.push(["Give a token or key", () => access.open(reason)]);
+      if (sessions.agentId && sessions.agentId !== this.agentId) {
+        choices.push([`Follow ${sessions.agentId}`, () => toAgent(sessions.agentId)]);
+      }
+      drawCurtain("Access needed", reason ? reasonText(reason) : "This world wants to know who watches.", choices);
+      access.open(reason);
+      return;
+    }
+    if (this.agentId !== null) followPanel.problem(reasonText(reason));
+    drawCurtain("Nothing to see", reasonText(reason), [
+      ["Watch chunk-0", () => toChunk("chunk-0")],
+      ["Try again", this.#parts.reopen],
+    ]);
+  }
+}
+
+function factsOf(mirror) {
+  return [counted(mirror.agents.size, "agent"), counted(mirror.npcs.size, "creature"), `${mirror.gold} gold`].join(" · ");
+}
