@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
 import shutil
-import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -17,23 +15,13 @@ from api.settings import Settings
 from cluster import graph
 from cluster.actor_options import coordinator_options
 from cluster.coordinator import Coordinator
+from cluster.ray_start import join_ray, leave_ray
 from streaming.connect import connect
 
 log = structlog.get_logger(__name__)
 
-OBJECT_STORE_BYTES = 80 * 1024 * 1024
 READY_TIMEOUT_S = 120.0
 STOP_TIMEOUT_S = 30.0
-
-#: For a cluster of our own.  No usage reports; no task events, which cost the GCS some 3 kB a call.
-RAY_ENVIRONMENT = {
-    "RAY_USAGE_STATS_ENABLED": "0",
-    "RAY_task_events_report_interval_ms": "0",
-    "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0",
-    "RAY_DEDUP_LOGS": "0",
-    "RAY_worker_niceness": "0",  # workers are the game here, not batch jobs beside something more important
-    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
-}
 
 
 class Deployment:
@@ -66,9 +54,7 @@ class Deployment:
     def _end(self) -> None:
         if not self.own_cluster:
             _kill_actors(self.settings)
-        ray.shutdown()
-        if self._temp_dir is not None:
-            shutil.rmtree(self._temp_dir, ignore_errors=True)
+        leave_ray(self._temp_dir)
 
 
 async def start(settings: Settings) -> Deployment:
@@ -81,7 +67,8 @@ async def start(settings: Settings) -> Deployment:
         TimeoutError: not every actor was up within ``READY_TIMEOUT_S``.
     """
     # In this very thread, though it blocks: Ray's processes get a signal when the thread that started them ends.
-    temp_dir = _join_ray(settings)
+    address = None if settings.ray_address == "local" else settings.ray_address
+    temp_dir = join_ray(address, settings.ray_namespace)
     try:
         redis = connect(settings.redis_url)
         await graph.init_world(redis, seed=settings.world_seed, shard_count=settings.shards)
@@ -104,25 +91,6 @@ def keep_ray_logs(temp_dir: Path, log_dir: str) -> None:
     if log_dir:
         with contextlib.suppress(OSError, shutil.Error):
             shutil.copytree(temp_dir / "session_latest" / "logs", Path(log_dir) / "ray", dirs_exist_ok=True)
-
-
-def _join_ray(settings: Settings) -> Path | None:
-    """Start a cluster of our own (returns its temp directory) or join a running one (returns None)."""
-    common: dict[str, Any] = {"namespace": settings.ray_namespace, "log_to_driver": False, "logging_level": "ERROR"}
-    if settings.ray_address != "local":
-        ray.init(address=settings.ray_address, **common)
-        return None
-    for name, value in RAY_ENVIRONMENT.items():
-        os.environ.setdefault(name, value)
-    temp_dir = Path(tempfile.mkdtemp(prefix="ccray-"))  # short: socket paths have a limit of 107 characters
-    ray.init(
-        address="local",
-        include_dashboard=False,
-        object_store_memory=OBJECT_STORE_BYTES,
-        _temp_dir=str(temp_dir),
-        **common,
-    )
-    return temp_dir
 
 
 def _kill_actors(settings: Settings) -> None:

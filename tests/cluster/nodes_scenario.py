@@ -22,6 +22,7 @@ from ray.cluster_utils import Cluster
 from api.settings import Settings
 from cluster import deploy
 from cluster.ray_clients import NamedActors, RayShardClient
+from cluster.ray_start import RAY_ENVIRONMENT
 from cluster.router import Router
 from streaming.batch import RedisBatch
 from streaming.connect import connect
@@ -123,7 +124,7 @@ async def scenario(cluster: Any, settings: Settings) -> dict[str, Any]:
 
 def main() -> None:
     nodes, redis_url, database_url = int(sys.argv[1]), sys.argv[2], sys.argv[3]
-    os.environ.update(deploy.RAY_ENVIRONMENT)
+    os.environ.update(RAY_ENVIRONMENT)
     cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 2, "_system_config": HEALTH})
     for _ in range(nodes - 1):
         cluster.add_node(num_cpus=2)

@@ -1,0 +1,98 @@
+"""The report as tables for a terminal."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+__all__ = ["print_report"]
+
+_TIMES = {
+    "rtt": "round trip, request to ack",
+    "challenge": "  request to challenge",
+    "decision": "  answer to ack",
+    "tick_gap": "tick gap",
+    "join": "join",
+    "resume": "resume",
+}
+_RATES = {
+    "acks_per_s": "accepted commands / s",
+    "results_per_s": "results / s",
+    "deliveries_per_s": "deliveries / s",
+    "mbytes_per_s": "received MB / s",
+}
+_PARTS = ("p50", "p90", "p99", "max")
+
+
+def print_report(console: Console, report: dict[str, Any]) -> None:
+    """Print it."""
+    figures, asked = report["figures"], report["asked"]
+    title = (
+        f"{asked['scenario']}: {asked['agents']} agents, {asked['spectators']} spectators, {asked['tasks']} generators"
+    )
+    console.print(Text(f"\n{title}, {figures['measured_s']:g} s measured", style="bold"))
+    if report["interrupted"]:
+        console.print(Text("Interrupted: this is what there was until then.", style="yellow"))
+    console.print(_times(figures))
+    console.print(_counts(report))
+    _print_verdict(console, report)
+    for limit in report["limits"]:
+        console.print(limit_line(limit))
+
+
+def limit_line(limit: dict[str, Any]) -> Text:
+    """A limit and how it went."""
+    value = "nothing was measured" if limit["value"] is None else f"is {limit['value']:g}"
+    word, style = ("BROKEN", "bold red") if limit["broken"] else ("kept  ", "green")
+    return Text.assemble((word, style), f" fail if {limit['fail_if']}: {value}")
+
+
+def _times(figures: dict[str, Any]) -> Table:
+    table = Table("milliseconds", box=None, header_style="dim")
+    for part in _PARTS:
+        table.add_column(part, justify="right")
+    for name, words in _TIMES.items():
+        values = [figures[f"{name}_{part}_ms"] for part in _PARTS]
+        if values[0] is not None:
+            table.add_row(words, *(f"{value:,.1f}" for value in values))
+    return table
+
+
+def _counts(report: dict[str, Any]) -> Table:
+    figures = report["figures"]
+    table = Table.grid(padding=(0, 2))
+    for name, words in _RATES.items():
+        if figures[name] is not None:
+            table.add_row(words, f"{figures[name]:,.1f}")
+    for words, group in (("refused", "refused"), ("failed", "failed"), ("closed by the server", "closed")):
+        if report[group]:
+            table.add_row(words, in_words(report[group]))
+    for name in ("given_up", "timeouts", "resyncs", "silences", "unusable", "results_missing", "results_twice"):
+        if figures[name]:
+            table.add_row(Text(name.replace("_", " "), style="yellow"), f"{figures[name]:,.0f}")
+    for group in ("join_failed", "reconnect_failed", "errors"):
+        if report[group]:
+            table.add_row(Text(group.replace("_", " "), style="yellow"), in_words(report[group]))
+    if report["server"]:
+        table.add_row("counted here / there", ", ".join(compared(one) for one in report["server"]))
+    return table
+
+
+def compared(one: dict[str, Any]) -> str:
+    """One count, ours and the server's."""
+    return f"{one['name']} {one['ours']:,.0f} / {one['servers']:,.0f}"
+
+
+def in_words(counts: dict[str, int]) -> str:
+    """``blocked 12, depleted 3``."""
+    return ", ".join(f"{name} {count:,}" for name, count in counts.items())
+
+
+def _print_verdict(console: Console, report: dict[str, Any]) -> None:
+    trusted = not report["figures"]["generators_bottleneck"]
+    console.print(Text(report["verdict"], style="" if trusted else "yellow"))
+    for failure in report["generator_failures"]:
+        console.print(Text(f"A generator failed: {failure}", style="bold red"))
