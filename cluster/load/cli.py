@@ -32,7 +32,7 @@ __all__ = ["app"]
 AGENTS_MOST = 100_000
 TASKS_MOST = 1_024
 
-app = typer.Typer(rich_markup_mode="markdown", pretty_exceptions_enable=False)
+app = typer.Typer(add_completion=False, rich_markup_mode="markdown", pretty_exceptions_enable=False)
 
 
 def _tasks(text: str) -> int | None:
