@@ -33,14 +33,12 @@ async def refuse_unless_free(redis: Redis, engine: AsyncEngine, *, force: bool) 
     if force:
         return runs
     refuse_if_running(runs)
-    there = [
-        name
-        for name, is_there in (("database", await has_rows(engine)), ("Redis", await redis.dbsize() > 0))
-        if is_there
-    ]
+    there = ["the database"] if await has_rows(engine) else []
+    if await redis.dbsize():
+        there.append("Redis")
     if there:
         raise RestoreRefused(
-            f"the {' and the '.join(there)} of this system hold something. Restore into an empty system, "
+            f"this system is not empty: there is something in {' and in '.join(there)}. Restore into an empty system, "
             "or give up what is there with --force."
         )
     return False

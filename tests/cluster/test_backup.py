@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gzip
 import os
+import shutil
 import signal
 import subprocess
 from collections.abc import AsyncIterator
@@ -223,11 +224,26 @@ async def test_without_a_fitting_pg_dump_it_says_what_to_install(
 # -- checking --
 
 
+@pytest.fixture(scope="module")
+def made_backup(valkey_url: str, postgres_url: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A backup of a world without anybody, made once."""
+    directory = tmp_path_factory.mktemp("made") / "b"
+
+    async def make() -> None:
+        async with empty_redis(valkey_url) as redis:
+            await init_world(redis, seed=1, shard_count=2)
+            engine = make_engine(postgres_url)
+            await new_account(engine)
+            await engine.dispose()
+            await make_backup(redis, postgres_url, directory)
+
+    asyncio.run(make())
+    return directory
+
+
 @pytest.fixture
-async def whole_backup(redis: Redis, engine: AsyncEngine, fresh_postgres_url: str, tmp_path: Path) -> Path:
-    await new_account(engine)
-    await make_backup(redis, fresh_postgres_url, tmp_path / "b")
-    return tmp_path / "b"
+def whole_backup(made_backup: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(made_backup, tmp_path / "b"))
 
 
 @pytest.mark.parametrize("where", [0.0, 0.5, 0.999])
