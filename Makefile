@@ -41,7 +41,7 @@ test: $(STAMP) ## all tests but the long ones; starts what it needs
 	$(BIN)/pytest -m "$(NOT_LONG)" $(ARGS)
 
 bench: $(STAMP) ## measure; prints figures (tests/bench)
-	@for script in tests/bench/bench_*.py; do echo "== $$script"; $(BIN)/python "$$script"; done
+	@for script in tests/bench/bench_*.py; do echo "== $$script"; PYTHONPATH=. $(BIN)/python "$$script"; done
 
 chaos: $(STAMP) ## kill, freeze and cut off processes while agents play; minutes
 	$(BIN)/pytest -m "slow or chaos" $(ARGS)
