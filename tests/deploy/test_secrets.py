@@ -111,7 +111,7 @@ async def connect_in_many_ways(world: EmbeddedWorld, run: Run, token: str) -> No
     good = {"Authorization": f"Bearer {token}"}
     async with websockets.connect(f"{base}/v1/agent/ws?agent_id=secret-agent", additional_headers=good) as socket:
         run.secrets["handshake key"] = socket.request.headers["Sec-WebSocket-Key"] if socket.request else "-" * SHOWN
-        await socket.send(json.dumps({"type": "command_req", "payload": {"client_cmd_id": PASSWORD, "cmd": PASSWORD}}))
+        await socket.send(json.dumps({"type": "command_req", "payload": {"client_cmd_id": "c-1", "cmd": PASSWORD}}))
         await socket.send(PASSWORD)
         with suppress(TimeoutError):
             async with asyncio.timeout(1):
