@@ -17,7 +17,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from api.settings import Settings, SettingsError
 from cluster.backup import Backup, make_backup, verify_backup
-from cluster.backup_files import BackupError, Manifest
+from cluster.backup_files import BackupError, Manifest, read_manifest
 from cluster.children import ServiceError
 from cluster.configs import rules_of
 from cluster.operator_services import open_services
@@ -98,6 +98,10 @@ def restore(
         _say(console, json, {"text": str(rebuilt), "run_id": rebuilt.run_id, **rebuilt.counts})
         return
     chosen = directory
+    try:
+        read_manifest(chosen)  # before a server is started for nothing
+    except BackupError as error:
+        raise _failed(error) from None
 
     async def work(settings: Settings, redis: Redis) -> Restored:
         return await restore_backup(redis, settings.database_url, chosen, rules_of(settings), force=force)

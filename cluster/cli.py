@@ -47,6 +47,9 @@ LAZY = {
     "strikes": Lazy("cluster.moderation_cli:app", "Show an agent's violations and mute."),
     "doctor": Lazy("cluster.doctor_cli:app", "Check a deployment, with a remedy for each finding."),
     "fsck": Lazy("cluster.fsck_cli:app", "Check that the world in Redis is whole."),
+    "history": Lazy("cluster.history_cli:app", "Show what an agent did or what happened in a chunk."),
+    "backup": Lazy("cluster.backup_cli:app", "Write a backup while the game runs, or check one."),
+    "restore": Lazy("cluster.backup_cli:app", "Restore a backup, or rebuild a lost Redis from the database."),
     "show-chunk": Lazy("cluster.world_tools:app", "Draw a chunk's terrain from its seed."),
     "replay": Lazy("cluster.world_tools:app", "Run a recording of a shard again."),
 }

@@ -31,6 +31,7 @@ from cluster.running import RestoreRefused
 from cluster.snapshots import Snapshotter
 from cluster.table_digests import digests
 from cluster.world_dump import WorldDump, read_world
+from cluster.world_settle import settle
 from migrations.run import current, head, upgrade
 from store.sessions import put_many
 from streaming import keys
@@ -171,7 +172,7 @@ async def test_facts_that_waited_and_facts_of_the_future(
     await say(0, 3)
     await archiver.drain()
     await say(3, 6)
-    real = backup_module.read_world
+    real = read_world
 
     async def read_and_go_on(redis: Redis) -> WorldDump | None:
         dump = await real(redis)
@@ -390,7 +391,7 @@ async def test_a_world_that_would_not_be_whole_changes_nothing(
     redis: Redis, source: AsyncEngine, backup: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = await state_of(redis, source)
-    real = restore.settle
+    real = settle
 
     def breaks(*words: Any) -> WorldDump:
         settled = real(*words)

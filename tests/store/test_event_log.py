@@ -26,7 +26,7 @@ async def engine(fresh_postgres_url: str) -> AsyncIterator[AsyncEngine]:
 
 
 def row(at: datetime, number: int = 0, **other: Any) -> LogRow:
-    values = {
+    values: dict[str, Any] = {
         "entry_id": f"{int(at.timestamp() * 1000)}-{number}",
         "run_id": "run_1",
         "tick": 7,
