@@ -147,7 +147,7 @@ def main() -> None:
         found = asyncio.run(scenario(cluster, settings))
     finally:
         ray.shutdown()
-        cluster.shutdown()
+        cluster.shutdown()  # type: ignore[no-untyped-call]
     print(orjson.dumps(found).decode())
 
 

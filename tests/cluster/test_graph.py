@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 import pytest
 from redis.asyncio import Redis
@@ -11,11 +12,11 @@ from cluster import graph
 from cluster.graph import CLAIM, ChunkGone
 from streaming import keys
 from streaming.journal import Journal
-from world.ids import shard_of
+from world.ids import ChunkId, shard_of
 
 
 @pytest.fixture
-async def world(redis: Redis) -> Redis:
+async def world(redis: Redis) -> Any:
     await graph.init_world(redis, seed=7, shard_count=2)
     return redis
 
@@ -30,35 +31,35 @@ async def collect(redis: Redis, chunk_id: str) -> list[str]:
     return await graph.collect(redis, chunk_id, shard=shard, epoch=journal.epoch, tick=9, trace_id="t")
 
 
-async def test_the_world_is_made_once(world: Redis) -> None:
+async def test_the_world_is_made_once(world: Any) -> None:
     again = await graph.init_world(world, seed=8, shard_count=5)
     assert (again.seed, again.shard_count) == (7, 2)
     assert await owner(world, "chunk-0") == shard_of("chunk-0", 2)
 
 
-async def test_fifty_that_arrive_together_make_one_chunk_a_side(world: Redis) -> None:
+async def test_fifty_that_arrive_together_make_one_chunk_a_side(world: Any) -> None:
     asked = [graph.ensure_neighbor(world, "chunk-0", "E" if n % 2 else "N") for n in range(50)]
     made = await asyncio.gather(*asked)
     assert len(set(made)) == 2
     links = await graph.read_links(world)
     assert set(links) == {"chunk-0", *made}
-    assert links["chunk-0"] == {"N": made[0], "E": made[1]}
+    assert links[ChunkId("chunk-0")] == {"N": made[0], "E": made[1]}
     assert links[made[0]] == {"S": "chunk-0"}
     assert links[made[1]] == {"W": "chunk-0"}
     assert [key async for key in world.scan_iter("lock:*")] == []
 
 
-async def test_a_neighbor_of_a_chunk_that_is_gone_is_refused(world: Redis) -> None:
+async def test_a_neighbor_of_a_chunk_that_is_gone_is_refused(world: Any) -> None:
     with pytest.raises(ChunkGone):
         await graph.ensure_neighbor(world, "chunk-99", "E")
 
 
-async def test_a_lock_of_somebody_who_died_holds_nobody_for_ever(world: Redis) -> None:
+async def test_a_lock_of_somebody_who_died_holds_nobody_for_ever(world: Any) -> None:
     await world.set(keys.neighbor_lock("chunk-0", "E"), "dead", px=200)
     assert await asyncio.wait_for(graph.ensure_neighbor(world, "chunk-0", "E"), 5) == "chunk-1"
 
 
-async def test_collection_unlinks_and_says_closed_and_the_next_one_gets_a_new_number(world: Redis) -> None:
+async def test_collection_unlinks_and_says_closed_and_the_next_one_gets_a_new_number(world: Any) -> None:
     made = await graph.ensure_neighbor(world, "chunk-0", "E")
     assert await collect(world, made) == ["collected", "chunk-0", "E"]
     assert await graph.read_links(world) == {"chunk-0": {}}
@@ -68,7 +69,7 @@ async def test_collection_unlinks_and_says_closed_and_the_next_one_gets_a_new_nu
     assert await graph.ensure_neighbor(world, "chunk-0", "E") not in (made, "chunk-0")
 
 
-async def test_collection_gives_way_to_whoever_holds_or_enters_the_chunk(world: Redis) -> None:
+async def test_collection_gives_way_to_whoever_holds_or_enters_the_chunk(world: Any) -> None:
     made = await graph.ensure_neighbor(world, "chunk-0", "E")
     assert await collect(world, "chunk-0") == ["pinned"]
     await world.sadd(keys.members(made), "a")
@@ -86,7 +87,7 @@ async def test_collection_gives_way_to_whoever_holds_or_enters_the_chunk(world: 
     assert (await collect(world, made))[0] == "collected"
 
 
-async def test_only_the_owner_with_the_lease_collects(world: Redis) -> None:
+async def test_only_the_owner_with_the_lease_collects(world: Any) -> None:
     made = await graph.ensure_neighbor(world, "chunk-0", "E")
     shard = await owner(world, made)
     old, _ = await Journal.acquire(world, shard)
@@ -95,7 +96,7 @@ async def test_only_the_owner_with_the_lease_collects(world: Redis) -> None:
     assert refused == ["fenced"]
 
 
-async def test_of_two_claims_for_an_agent_one_wins(world: Redis) -> None:
+async def test_of_two_claims_for_an_agent_one_wins(world: Any) -> None:
     made = await graph.ensure_neighbor(world, "chunk-0", "E")
     claims = [
         world.eval(CLAIM.source, 1, keys.agent("a"), "", chunk_id, "a", "60000") for chunk_id in ("chunk-0", made)
@@ -105,6 +106,6 @@ async def test_of_two_claims_for_an_agent_one_wins(world: Redis) -> None:
     assert await world.zscore(keys.PRESENCE, "a") is not None
 
 
-async def test_a_claim_on_a_chunk_that_is_gone_is_refused(world: Redis) -> None:
+async def test_a_claim_on_a_chunk_that_is_gone_is_refused(world: Any) -> None:
     assert await world.eval(CLAIM.source, 1, keys.agent("a"), "", "chunk-9", "a", "60000") == [b"gone"]
     assert not await world.exists(keys.agent("a"))
