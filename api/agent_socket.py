@@ -3,7 +3,7 @@
     frames in ─► CommandDesk                agent's stream, chunk's stream ─► Follow ─► frames out
 
 What an agent is told about its commands comes through its stream; this socket itself says only ``error`` and
-``heartbeat``.  See docs/decisions/0022-agent-socket.md.
+``heartbeat``.  See docs/decisions/0025-agent-socket.md.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Which socket an agent plays on, that it is present, and how far it has got: ``conn:``, ``presence``, ``agentpos:``.
 
 An agent has one seat over all gateways, taken by its newest socket.  Whatever a socket does at its end it does by its
-own channel id: the late end of a replaced one touches nothing (pitfall B01).  See docs/decisions/0022-agent-socket.md.
+own channel id: the late end of a replaced one touches nothing (pitfall B01).  See docs/decisions/0025-agent-socket.md.
 """
 
 from __future__ import annotations

@@ -27,7 +27,7 @@ log = structlog.get_logger(__name__)
 
 Kind = Literal["agent_ws", "owner_sse", "owner_ws", "spectator_sse", "spectator_ws"]
 
-#: WebSocket close codes; ``docs/protocol.md`` and ``docs/decisions/0021-connections.md``.
+#: WebSocket close codes; ``docs/protocol.md`` and ``docs/decisions/0024-connections.md``.
 CLOSE_NORMAL: Final = 1000
 CLOSE_GONE: Final = 1001
 CLOSE_FAILED: Final = 1011

@@ -32,8 +32,13 @@ def test_a_reason_stands_beside_its_status() -> None:
 
 @pytest.mark.parametrize(
     ("schema", "field"),
-    [("Error", "reason"), ("CommandAck", "reason"), ("CommandAck", "code"), ("CommandResult", "reason")]
-    + [("ResyncRequired", "reason")],
+    [
+        ("Error", "reason"),
+        ("CommandAck", "reason"),
+        ("CommandAck", "code"),
+        ("CommandResult", "reason"),
+        ("ResyncRequired", "reason"),
+    ],
 )
 def test_codes_in_messages(schema: str, field: str) -> None:
     assert set(SCHEMAS[schema]["properties"][field]["enum"]) <= NAMED
