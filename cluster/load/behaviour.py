@@ -60,7 +60,8 @@ def crowd(mirror: Mirror, rng: random.Random) -> Action:
 
 def cross(mirror: Mirror, rng: random.Random) -> Action:
     """Out of the chunk, on any side."""
-    cells = _exits(_terrain(mirror))
+    taken = _taken(mirror)
+    cells = [cell for cell in _exits(_terrain(mirror)) if cell not in taken]
     return Move(*rng.choice(cells)) if cells else stroll(mirror, rng)
 
 

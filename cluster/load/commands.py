@@ -66,8 +66,11 @@ class Commands:
         shown: Whether the present connection has shown the state of the chunk.
     """
 
-    def __init__(self, crew: Crew, agent_id: str, behaviour: Behaviour, rng: random.Random) -> None:
-        self._crew, self._behaviour, self._rng = crew, behaviour, rng
+    def __init__(
+        self, crew: Crew, agent_id: str, behaviour: Behaviour, rng: random.Random, *, timed: bool = True
+    ) -> None:
+        """``timed`` is False for an agent that is slow itself: its times say nothing about the server."""
+        self._crew, self._behaviour, self._rng, self._timed = crew, behaviour, rng, timed
         self.protocol = AgentProtocol(agent_id, id_prefix=f"{crew.plan.run_id}-{rng.getrandbits(32):08x}")
         self.pending: dict[str, Pending] = {}
         self.shown = False
@@ -108,7 +111,7 @@ class Commands:
         """Give up commands that nobody answers; call it about once a second."""
         for client_cmd_id, pending in list(self.pending.items()):
             if not pending.accepted and now - pending.sent_at > ANSWER_TIMEOUT_S and self._line is not None:
-                self._crew.measures.counts["timeouts"] += 1
+                self._crew.measures.counts["timeouts"] += self._timed
                 self.protocol.forget(client_cmd_id)
                 del self.pending[client_cmd_id]
                 self._later(RETRY_S)
@@ -119,7 +122,8 @@ class Commands:
         counts = self._crew.measures.counts
         counts["deliveries"] += 1
         counts["agent_deliveries"] += 1
-        self._watch.note(raw, now, self._crew.measures)
+        if self._timed:
+            self._watch.note(raw, now, self._crew.measures)
         self._unparsed += 1
         if not self._wants_state and self._unparsed < PARSE_EVERY:
             return
@@ -230,7 +234,7 @@ class Commands:
 
     def _challenged(self, challenge: Challenge, now: float) -> None:
         pending = self.pending.get(challenge.client_cmd_id)
-        if pending is not None and pending.line is self._line:
+        if pending is not None and pending.line is self._line and self._timed:
             self._crew.measures.times["challenge"].record(now - pending.sent_at)
             self._crew.measures.count_as("difficulty", challenge.difficulty)
 
@@ -241,7 +245,7 @@ class Commands:
             return
         pending.accepted = True
         # An ack that came only after a reconnect says how long that took, not how fast the server is.
-        if pending.line is self._line:
+        if pending.line is self._line and self._timed:
             measures.times["rtt"].record(now - pending.sent_at)
             measures.times["decision"].record(now - pending.answered_at)
         if pending.harvest and self._rng.random() < INTERRUPT_SHARE:

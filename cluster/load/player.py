@@ -38,10 +38,11 @@ class Player:
         plan = crew.plan
         self._crew, self._rng = crew, rng
         self._agent_id = f"load-{plan.run_id}-{number}"
-        self.commands = Commands(crew, self._agent_id, BEHAVIOURS[plan.scenario], rng)
         self._sessions = SessionKeeper.of_role(crew.api, "agent", self._agent_id, api_key=crew.api_key, rng=rng)
         self._cuts = plan.scenario == "reconnect"
         self._slow = Slowness(rng) if plan.scenario == "slow-reader" and number % SLOW_EVERY == 0 else None
+        behaviour = BEHAVIOURS[plan.scenario]
+        self.commands = Commands(crew, self._agent_id, behaviour, rng, timed=self._slow is None)
         self._session: Session | None = None
         self._line: Line | None = None
         self._began_at = 0.0

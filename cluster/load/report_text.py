@@ -67,6 +67,8 @@ def _counts(report: dict[str, Any]) -> Table:
     for name, words in _RATES.items():
         if figures[name] is not None:
             table.add_row(words, f"{figures[name]:,.1f}")
+    if figures["cuts"]:
+        table.add_row("lines cut / resumed", f"{figures['cuts']:,.0f} / {figures['resumes']:,.0f}")
     for words, group in (("refused", "refused"), ("failed", "failed"), ("closed by the server", "closed")):
         if report[group]:
             table.add_row(words, in_words(report[group]))

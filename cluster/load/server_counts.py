@@ -21,6 +21,7 @@ _SOURCES: Final[dict[str, tuple[tuple[str, dict[str, str]], ...]]] = {
         ("commands_decided_total", {"accepted": "false"}),
         ("commands_refused_total", {}),
         ("commands_undecided_total", {}),
+        ("challenge_answer_invalid_total", {}),
     ),
     "agents": (("agent_connections", {}),),
     "spectators": (("spectator_connections", {}),),

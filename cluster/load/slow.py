@@ -1,7 +1,7 @@
-"""Readers that do not keep up: seconds without reading, then a short moment of it.
+"""Readers that do not keep up: up to a minute without reading, then a short moment of it.
 
-What the server must do about them: resync a spectator, close an agent (4002) and replay when it is back, and keep
-everybody else on time.
+A short pause is for the server to bridge; in a long one it finds the reader dead, or resyncs a spectator, or closes an
+agent (4002) and replays when it is back. In any case everybody else has to be served on time.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import Protocol
 
 __all__ = ["Pausable", "Slowness"]
 
-PAUSED_S = 8.0
+PAUSED_S = (5.0, 60.0)
 READING_S = 1.0
 
 
@@ -36,11 +36,11 @@ class Slowness:
         """Stop or go on reading when it is time; while not ``going``, everything is read."""
         if connection is not self._connection:
             self._connection, self.paused = connection, False
-            self._turn_at = now + self._rng.random() * PAUSED_S
+            self._turn_at = now + self._rng.random() * PAUSED_S[0]
         if self.paused and not going:
             self._turn_at = now
         if now < self._turn_at or (not self.paused and not going):
             return
         self.paused = not self.paused
-        self._turn_at = now + (PAUSED_S if self.paused else READING_S)
+        self._turn_at = now + (self._rng.uniform(*PAUSED_S) if self.paused else READING_S)
         connection.pause(self.paused)
