@@ -9,10 +9,14 @@ shows everywhere, also where a CI server forbids them in what it keeps.
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Mapping, Sequence
 from html import escape
 
 import pygal
+
+# pygal puts a finder for its map plugins into every later import; of the old kind, which Python 3.11 warns of each time.
+sys.meta_path[:] = [finder for finder in sys.meta_path if type(finder).__module__ != "pygal"]
 
 __all__ = ["COLOURS", "HALF", "WIDE", "plot"]
 

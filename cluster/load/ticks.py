@@ -13,7 +13,7 @@ from cluster.load.measures import Measures
 
 __all__ = ["TickWatch"]
 
-_TICK = re.compile(rb'"tick":\s*(-?\d{1,18})')
+_TICK = re.compile(rb'"tick":\s*(-?\d{1,18})(?!\d)')
 _MOVING = b'"moving"'
 
 
