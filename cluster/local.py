@@ -25,6 +25,7 @@ from cluster.shard.handover import load_all
 from cluster.shard.runtime import ShardRuntime
 from cluster.shard_metrics import shard_report
 from streaming.batch import RedisBatch
+from streaming.cancellable import end
 from world.rules import Rules
 
 
@@ -122,6 +123,4 @@ class LocalWorld:
     async def kill_shard(self, shard: int) -> None:
         """End a shard at once, wherever it is, without a last commit."""
         self.shards.runtimes.pop(shard, None)
-        task = self._tasks.pop(shard)
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
+        await end(self._tasks.pop(shard))

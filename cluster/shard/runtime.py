@@ -31,6 +31,7 @@ from cluster.shard.presence import Presence
 from cluster.shard.recording import Recording
 from cluster.shard.seating import Seating
 from cluster.shard.stats import ShardStats
+from streaming.cancellable import end
 from streaming.encode import encode_output
 from streaming.journal import Batch, CommitRefused, Journal
 from world.ids import AgentId, ServerCmdId
@@ -133,9 +134,7 @@ class ShardRuntime:
             for task in done:
                 task.result()
         finally:
-            for task in (*loops, *self.errands):
-                task.cancel()
-            await asyncio.gather(*loops, *self.errands, return_exceptions=True)
+            await end(*loops, *self.errands)
             if self.recording is not None:
                 self.recording.close()
 
