@@ -56,7 +56,7 @@ def free_port() -> int:
 
 @pytest.fixture(scope="module")
 def front(world: EmbeddedWorld, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Front]:
-    """Caddy with deploy/Caddyfile, the names in it set as compose sets them, but for this machine."""
+    """Caddy with deploy/Caddyfile, the names in it set as compose sets them, but for this machine alone."""
     gateway = urlsplit(world.base)
     site, metrics, home = free_port(), free_port(), tmp_path_factory.mktemp("caddy")
     environment = os.environ | {
@@ -67,8 +67,12 @@ def front(world: EmbeddedWorld, tmp_path_factory: pytest.TempPathFactory) -> Ite
         "XDG_DATA_HOME": str(home),
         "XDG_CONFIG_HOME": str(home),
     }
+    config = home / "Caddyfile"
+    own = (ROOT / "deploy" / "Caddyfile").read_text()
+    assert own.count("admin off\n") == 1
+    config.write_text(own.replace("admin off\n", "admin off\n\tdefault_bind 127.0.0.1\n"))
     caddy = os.environ.get("CADDY", str(Path(sys.executable).with_name("caddy")))
-    argv = [caddy, "run", "--config", str(ROOT / "deploy" / "Caddyfile"), "--adapter", "caddyfile"]
+    argv = [caddy, "run", "--config", str(config), "--adapter", "caddyfile"]
     with (home / "log").open("wb") as log:
         process = subprocess.Popen(argv, env=environment, stdout=log, stderr=log)
     found = Front(f"http://127.0.0.1:{site}", f"http://127.0.0.1:{metrics}")
