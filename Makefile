@@ -14,7 +14,7 @@ NOT_LONG := not slow and not chaos and not bench
 PYTHON ?= $(shell for name in python3.11 python3.12 python3.13 python3 python; do \
 	"$$name" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null && echo "$$name" && break; done)
 
-.PHONY: help run check format test-unit test bench chaos image lock docs-settings clean
+.PHONY: help run check format test-unit test bench chaos rehearsal image lock docs-settings clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | while IFS=$$'\t' read -r name what; do printf '  make %-14s %s\n' "$$name" "$$what"; done
@@ -45,6 +45,9 @@ bench: $(STAMP) ## measure; prints figures (tests/bench)
 
 chaos: $(STAMP) ## kill, freeze and cut off processes while agents play; minutes
 	$(BIN)/pytest -m "slow or chaos" $(ARGS)
+
+rehearsal: $(STAMP) ## back a playing system up, lose it, restore it elsewhere, compare, play on; two minutes
+	$(BIN)/pytest -s -m slow tests/rehearsal $(ARGS)
 
 image: $(STAMP) ## build the container image, its tags and its SBOM (deploy/build-image says how)
 	@BIN=$(BIN) deploy/build-image

@@ -11,7 +11,6 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-import structlog
 from redis.asyncio import Redis
 from sqlalchemy.ext.asyncio import AsyncEngine
 
@@ -30,9 +29,6 @@ from streaming import keys
 from streaming.connect import connect
 from world.ids import DIRECTIONS, HALL, OPPOSITE
 from world.rules import Rules
-
-log = structlog.get_logger(__name__)
-
 
 #: A transaction that writes a whole world takes its time.
 LOAD_TIMEOUT_S: Final = 120.0
@@ -109,7 +105,6 @@ async def rebuild(redis: Redis, engine: AsyncEngine, rules: Rules, *, over: bool
         raise NotWhole(found)
     await write_world(redis, settled, over=over)
     await begin_run(engine, begin.run_id, settled.world)
-    log.warning("world_rebuilt", run_id=begin.run_id, from_run=run.run_id, **settled.counts())
     return Rebuilt(begin.run_id, run.run_id, settled.counts())
 
 
