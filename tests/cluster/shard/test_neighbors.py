@@ -88,6 +88,29 @@ async def test_a_collection_under_way_while_the_world_goes_back_leaves_no_ghost(
     assert stage.target.world.holds(ChunkId(EAST)) == in_redis
 
 
+@pytest.mark.parametrize("when", ["before the script", "after the script"])
+async def test_a_collector_killed_leaves_a_whole_graph_and_a_way_to_the_east(stage: Stage, when: str) -> None:
+    async def dies() -> None:
+        raise asyncio.CancelledError
+
+    hook = stage.meddled[TARGET].before if when == "before the script" else stage.meddled[TARGET].after
+    hook(COLLECT, dies)
+    with pytest.raises(asyncio.CancelledError):
+        await stage.target.neighbors.collect(ChunkId(EAST))
+    await stage.begin(TARGET)
+    assert await stage.findings() == []
+    assert stage.target.world.holds(ChunkId(EAST)) == (when == "before the script")
+    await stage.stand("a", *START)  # the source still believes in its neighbour
+    await stage.walk_east()
+    await stage.tick(times=20)
+    place = stage.place("a")
+    assert place is not None
+    assert place[1:] == ARRIVAL
+    assert (place[0] == EAST) == (when == "before the script")
+    assert await stage.results() == [("cmd-1", "completed")]
+    assert await stage.findings("a") == []
+
+
 async def test_who_asks_for_a_cell_while_the_chunk_is_collected_is_told_that_it_is_gone(stage: Stage) -> None:
     await stage.stand("a", *START)
     asking: list[asyncio.Task[object]] = []
