@@ -114,11 +114,14 @@ class EventStream(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         try:
             self._parser.feed_data(data)
-        except (httptools.HttpParserError, ProtocolViolation) as error:
+        except httptools.HttpParserError as error:
+            # The parser wraps what our own callbacks raise.
+            cause = error.__context__ if isinstance(error, httptools.HttpParserCallbackError) else error
+            if isinstance(cause, Exception) and not isinstance(cause, ProtocolViolation | httptools.HttpParserError):
+                self._crew.fail(cause)
+                return
             self._crew.measures.counts["unusable"] += 1
-            self._fail(ProtocolViolation(f"{type(error).__name__}: {error}"))
-        except Exception as error:
-            self._crew.fail(error)
+            self._fail(ProtocolViolation(f"{type(cause).__name__}: {cause}"))
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._fail(ServerUnreachable(f"closed: {exc}" if exc else "closed without an answer"))

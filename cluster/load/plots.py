@@ -15,7 +15,7 @@ from html import escape
 
 import pygal
 
-# pygal puts a finder for its map plugins into every later import; of the old kind, which Python 3.11 warns of each time.
+# pygal puts a finder for its map plugins before all later imports; of a kind that Python 3.11 warns of each time.
 sys.meta_path[:] = [finder for finder in sys.meta_path if type(finder).__module__ != "pygal"]
 
 __all__ = ["COLOURS", "HALF", "WIDE", "plot"]
@@ -80,11 +80,11 @@ def _on_top(series: Mapping[str, Sequence[float | None]]) -> dict[str, list[floa
     """Each as the sum of itself and all that follow, so that what is drawn later covers what lies under it."""
     summed: dict[str, list[float | None]] = {}
     below: list[float] | None = None
-    for name, values in reversed(series.items()):
+    for name, values in reversed(list(series.items())):
         own = [value or 0.0 for value in values]
         below = own if below is None else [low + value for low, value in zip(below, own, strict=True)]
         summed[name] = list(below)
-    return dict(reversed(summed.items()))
+    return dict(reversed(list(summed.items())))
 
 
 def _times(seconds: Sequence[int], most: int) -> list[int]:

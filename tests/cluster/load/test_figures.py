@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from cluster.load.figures import FAILURES, FIGURES, REFUSALS, figures_of
+from cluster.load.measures import Sample
 from cluster.load.switchboard import Orders
 from cluster.load.tally import Tally
 from tests.cluster.load.makers import sample
@@ -12,10 +14,10 @@ from tests.cluster.load.makers import sample
 ROOT = Path(__file__).parents[3]
 
 
-def tallied(*samples: object, orders: Orders | None = None) -> Tally:
+def tallied(*samples: Sample, orders: Orders | None = None) -> Tally:
     tally = Tally(2)
     for one in samples:
-        tally.add(one, orders or Orders(0))  # type: ignore[arg-type]
+        tally.add(one, orders or Orders(0))
     return tally
 
 
@@ -31,7 +33,14 @@ def test_the_contracts_reasons_are_all_there() -> None:
 
 
 def test_rates_and_shares() -> None:
-    counts = {"acks": 30, "results": 20, "refusals": 10, "refused__busy": 10, "failed__blocked": 5, "deliveries": 400}
+    counts: dict[str, Any] = {
+        "acks": 30,
+        "results": 20,
+        "refusals": 10,
+        "refused__busy": 10,
+        "failed__blocked": 5,
+        "deliveries": 400,
+    }
     found = figures_of(tallied(sample(0, 0, **counts), sample(1, 0, **counts)), generators_failed=1)
     assert found["acks_per_s"] == 60.0
     assert found["deliveries_per_s"] == 800.0

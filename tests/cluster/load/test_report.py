@@ -23,7 +23,13 @@ def tally(*, lag_s: float = 0.001, cpu_s: float = 0.2) -> Tally:
     made = Tally(2)
     for second in range(10):
         for task in range(2):
-            counts = {"acks": 5, "results": 5, "refusals": 1, "refused__busy": 1, "agent_deliveries": 25}
+            counts: dict[str, Any] = {
+                "acks": 5,
+                "results": 5,
+                "refusals": 1,
+                "refused__busy": 1,
+                "agent_deliveries": 25,
+            }
             one = sample(task, second, rtt_s=(0.01, 0.02), cpu_s=cpu_s, agents=5, **counts)
             one.measures.times["lag"].record(lag_s)
             made.add(one, Orders(2, 8))

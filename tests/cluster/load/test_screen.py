@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from typing import Any
 
 from rich.console import Console
 
@@ -18,7 +19,7 @@ def shown(orders: Orders, *, terminal: bool, seconds: int = 1) -> str:
     tally = Tally(1)
     with Screen(console, plan()) as screen:
         for second in range(seconds):
-            counts = {"acks": 7, "refused__busy": 2}
+            counts: dict[str, Any] = {"acks": 7, "refused__busy": 2}
             tally.add(sample(0, second, agents=3, running=4, rtt_s=(0.02,), **counts), orders)
             screen.show(tally, orders)
     return out.getvalue()
