@@ -105,7 +105,7 @@ async def ready(deployment: Deployment) -> bool:
 
 async def test_everything_is_up_and_says_so(deployment: Deployment) -> None:
     described = await deployment.describe()
-    assert set(described["actors"]) == {"gateway-0", "gateway-1", "shard-0", "shard-1"}
+    assert set(described["actors"]) == {"archiver-0", "gateway-0", "gateway-1", "shard-0", "shard-1"}
     assert all("error" not in actor for actor in described["actors"].values())
     assert await ready(deployment)
 
