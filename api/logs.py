@@ -28,8 +28,11 @@ SECRET_FIELDS: Final = frozenset(
     {"password", "token", "session_token", "account_token", "api_key", "cmd_secret", "secret", "authorization", "sig"}
 )
 
-#: Below warning these talk about single frames and headers, so no setting takes them below it.
-TALKERS: Final = ("uvicorn", "uvicorn.error", "uvicorn.access", "websockets", "asyncio")
+#: Below warning these print single frames, headers, statements and whole URLs, so no setting takes them below it.
+TALKATIVE: Final = (
+    *("uvicorn", "uvicorn.error", "uvicorn.access", "websockets", "asyncio", "httpx", "httpcore"),
+    *("sqlalchemy", "redis", "sse_starlette"),
+)
 
 
 class LogSettings(Protocol):
@@ -97,8 +100,9 @@ def _configure_library_logging(handler: logging.Handler, table: LevelTable, *, i
     general = table.of("")
     root.setLevel(max(general, LEVELS["warning"]) if is_prod else general)
     for name in table.modules:
-        logging.getLogger(name).setLevel(table.of(name))
-    for name in TALKERS:
+        least = LEVELS["warning"] if name.partition(".")[0] in TALKATIVE else 0
+        logging.getLogger(name).setLevel(max(table.of(name), least))
+    for name in TALKATIVE:
         logger = logging.getLogger(name)
         logger.handlers, logger.propagate = [], name != "uvicorn.access"
         logger.setLevel(max(table.of(name), LEVELS["warning"]))

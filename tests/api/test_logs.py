@@ -110,10 +110,11 @@ def test_a_module_may_have_a_level_of_its_own() -> None:
     }
 
 
-def test_libraries_have_levels_too_but_those_that_print_frames_stay_quiet() -> None:
-    out = configured(is_prod=False, log_level="warning", log_levels="somebody=debug,websockets=debug,uvicorn=debug")
+def test_libraries_have_levels_too_but_those_that_print_what_they_see_stay_quiet() -> None:
+    asked = ("websockets", "uvicorn", "httpx", "sqlalchemy.engine", "redis", "httpcore.http11", "sse_starlette.sse")
+    out = configured(is_prod=False, log_level="debug", log_levels=",".join(f"{n}=debug" for n in (*asked, "somebody")))
     logging.getLogger("somebody.elses").debug("heard")
-    for name in ("websockets.server", "uvicorn.error"):
+    for name in (*asked, "websockets.server", "uvicorn.error", "sqlalchemy.engine.Engine"):
         logging.getLogger(name).info("> Authorization: Bearer sess_1")
     assert "heard" in out.getvalue()
     assert "sess_1" not in out.getvalue()
