@@ -50,6 +50,7 @@ attachKeys(goThrough, letGo);
 attachMotion();
 
 window.addEventListener("hashchange", reopen);
+byId("retry-now").addEventListener("click", () => view.retryNow());
 window.addEventListener("online", () => view?.retryNow());
 document.addEventListener("visibilitychange", () => document.hidden || view?.retryNow());
 window.addEventListener("pagehide", () => view?.close());

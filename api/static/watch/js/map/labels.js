@@ -4,7 +4,8 @@ const NAME_MAX_CHARS = 22;
 const LEAST_SCALE = 8;
 
 /**
- * @param {{text: string, x: number, y: number, radius: number, first: boolean}[]} wanted  In a stable order.
+ * @param {{text: string, x: number, y: number, radius: number, first: boolean}[]} wanted  In a stable order; with no
+ *   text it is only in the way.
  */
 export function drawLabels(ctx, wanted, scale, colours) {
   const size = Math.max(10.5, Math.min(13, scale * 0.75));
@@ -15,8 +16,9 @@ export function drawLabels(ctx, wanted, scale, colours) {
   ctx.lineWidth = 3.5;
   // What stands somewhere is in the way of other names, too.
   const taken = wanted.map(({ x, y, radius }) => box(x, y, radius * 0.8, radius * 0.8));
-  const shown = wanted.filter(({ first }) => first);
-  if (scale >= LEAST_SCALE) shown.push(...wanted.filter(({ first }) => !first));
+  const named = wanted.filter(({ text }) => text);
+  const shown = named.filter(({ first }) => first);
+  if (scale >= LEAST_SCALE) shown.push(...named.filter(({ first }) => !first));
   for (const { text, x, y, radius, first } of shown) {
     const name = shortened(text);
     const half = ctx.measureText(name).width / 2 + 2;

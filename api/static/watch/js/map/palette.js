@@ -5,8 +5,8 @@
 
 const AGENT_COLOURS = [
   { fill: "#56b4e9", ink: "#06202e" },
-  { fill: "#009e73", ink: "#ffffff" },
-  { fill: "#d55e00", ink: "#ffffff" },
+  { fill: "#009e73", ink: "#00150f" },
+  { fill: "#d55e00", ink: "#1a0800" },
   { fill: "#cc79a7", ink: "#2c0a1c" },
   { fill: "#0072b2", ink: "#ffffff" },
   { fill: "#7fd1c0", ink: "#06281f" },

@@ -250,6 +250,7 @@ export class Stage {
       const text = this.#bubbles.speaks(id) ? "" : body.thing.name;
       wanted.push({ text, ...this.camera.at(body.x, body.y), radius, first });
     }
+    for (const node of this.#nodes) wanted.push({ text: "", ...this.camera.at(node.x, node.y), radius, first: false });
     return wanted;
   }
 

@@ -3,7 +3,7 @@
 import { byId, el, reconcile, setText } from "../dom.js";
 import { agentSign } from "../map/palette.js";
 import { paintToken } from "./agent_list.js";
-import { ACTIVITIES, commandReason, commandText } from "./words.js";
+import { ACTIVITIES, commandReason, commandText, counted } from "./words.js";
 
 const STATE_WORDS = { challenged: "challenged", running: "running", refused: "refused", completed: "done", failed: "failed" };
 
@@ -68,10 +68,10 @@ export class FollowPanel {
     const before = place.textContent;
     setText(place, amount.toLocaleString("en"));
     if (before !== "–" && before !== place.textContent) {
-      place.classList.remove("more");
+      place.classList.remove("gained");
       // Reading a size makes the browser notice that it was gone.
       void place.offsetWidth;
-      place.classList.add("more");
+      place.classList.add("gained");
     }
   }
 
@@ -103,8 +103,8 @@ function detailsOf({ state, reason, blocker, blockedAt, startedTick, endedTick, 
   if (reason === "blocked" && blocker?.id) parts[parts.length - 1] = `blocked by ${blocker.id}`;
   if (blockedAt) parts.push(`at ${blockedAt.x}, ${blockedAt.y}`);
   if (startedTick !== null && endedTick !== null) {
-    const ticks = Math.max(0, endedTick - startedTick);
-    parts.push(ticks === 1 ? "1 tick" : `${ticks} ticks`);
+    const ticks = endedTick - startedTick;
+    if (ticks > 0) parts.push(counted(ticks, "tick"));
   } else if (state === "running") {
     parts.push(`since tick ${startedTick}`);
   } else if (state === "challenged" && difficulty !== null) {

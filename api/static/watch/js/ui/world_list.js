@@ -124,7 +124,12 @@ export class WorldList {
     );
     if (agents > 0) {
       const [bx, by] = [x + ROOM / 2 - 1, y - ROOM / 2 + 1];
-      cell.append(svg("circle", { cx: bx, cy: by, r: 8, class: "atlas-badge" }), svg("text", { x: bx, y: by + 3.6, class: "atlas-agents" }, agents > 99 ? "99" : String(agents)));
+      const count = agents > 99 ? "99+" : String(agents);
+      const half = 5 + 3 * count.length;
+      cell.append(
+        svg("rect", { x: bx - half, y: by - 8, width: 2 * half, height: 16, rx: 8, class: "atlas-badge" }),
+        svg("text", { x: bx, y: by + 3.6, class: "atlas-agents" }, count),
+      );
     }
     cell.addEventListener("click", () => this.#go(id));
     return cell;

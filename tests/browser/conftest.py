@@ -1,0 +1,44 @@
+"""A browser for each module, new pages for each test, and where their pictures are."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+import pytest_asyncio
+from playwright.async_api import Playwright, async_playwright
+
+from tests.browser.chromium import OpenPage, Screen, browsing, taken
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    if taken:
+        terminalreporter.section("screenshots")
+        for path in dict.fromkeys(taken):
+            terminalreporter.write_line(str(path))
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def playwright() -> AsyncIterator[Playwright]:
+    async with async_playwright() as running:
+        yield running
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def open_page(playwright: Playwright, tmp_path: Path) -> AsyncIterator[OpenPage]:
+    """Opens pages in browsers of their own; afterwards nothing may have gone wrong in any of them."""
+    screens: list[Screen] = []
+    async with AsyncExitStack() as stack:
+
+        async def opened(**options: Any) -> Screen:
+            context = await stack.enter_async_context(
+                browsing(playwright, tmp_path / f"browser-{len(screens)}", **options)
+            )
+            screens.append(Screen(context.pages[0] if context.pages else await context.new_page()))
+            return screens[-1]
+
+        yield opened
+    assert [fault for screen in screens for fault in screen.faults] == []
