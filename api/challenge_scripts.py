@@ -194,7 +194,11 @@ GIVE_UP: Final = Script(
     + """
 local id, server_id, client_id, now_ms, trace, retry = unpack(ARGV, 1, 6)
 if decided_before(id, server_id) then return {'decided', 0, {}} end
-if redis.call('DEL', 'chal:' .. server_id) == 0 then return {'decided', 0, {}} end
+local key = 'chal:' .. server_id
+if redis.call('HGET', key, 'state') == 'REFUSED' then return {'decided', 0, {}} end
+-- Marked, not removed: the shard's commit looks here, so that a command given up is never accepted after all.
+redis.call('HSET', key, 'state', 'REFUSED')
+redis.call('PEXPIRE', key, 600000)
 free_slot(id, server_id)
 append_refusal(id, now_ms, trace, server_id, client_id, 'busy', '', retry)
 return {'refused', 0, {}}

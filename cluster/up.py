@@ -65,6 +65,8 @@ class Up:
         self._task: asyncio.Task[None] | None = None
         self._demo: Demo | None = None
         self._descendants: list[psutil.Process] = []
+        # Whoever calls us may have children of its own (a test session its servers): those are not ours to end.
+        self._not_ours = frozenset(psutil.Process().children(recursive=True))
 
     def run(self) -> int:
         handlers_before = {number: signal.getsignal(number) for number in SIGNALS}
@@ -85,7 +87,8 @@ class Up:
         finally:
             self._services.stop()
             # The second part: of a start that was cut short, where a thread may have gone on starting Ray.
-            end_strays([*self._descendants, *psutil.Process().children(recursive=True)])
+            ours = {*self._descendants, *psutil.Process().children(recursive=True)} - self._not_ours
+            end_strays(list(ours))
             for number, handler in handlers_before.items():
                 signal.signal(number, handler)
         self._console.print("Stopped.")

@@ -56,7 +56,10 @@ async def test_past_its_deadline_nothing_is_submitted(
     assert world.submitted == []
     ((kind, ack),) = await agent_messages(redis, "a-1")
     assert (kind, ack["reason"], ack["server_cmd_id"]) == ("command_ack", "busy", "cmd_1")
-    assert not await redis.exists(keys.inflight("a-1"), keys.challenge("cmd_1"))
+    assert not await redis.exists(keys.inflight("a-1"))
+    # What the shard's commit looks at, should a decision be under way after all.
+    assert await redis.hget(keys.challenge("cmd_1"), "state") == b"REFUSED"
+    assert await redis.ttl(keys.challenge("cmd_1")) > 0
 
 
 async def test_giving_up_frees_only_its_own_slot(ingress: Ingress, clock: FakeClock, redis: Redis) -> None:
