@@ -71,14 +71,12 @@ def _ask_ready(base_url: str) -> tuple[bool, str]:
 
 def where_to_look(settings: Settings, base_url: str) -> str:
     """What is printed when the world runs."""
-    lines = ["", "[bold green]Chunkcrawl runs.[/]", f"  API    {base_url}"]
-    if settings.is_prod:
-        lines.append("  Watch  with a session of role spectator: see README.md")
-    else:
+    lines = ["", "[bold green]Chunkcrawl runs.[/]", f"  API    {base_url}", f"  Watch  {base_url}/watch"]
+    if not settings.is_prod:
         stream = f"{base_url}/v1/spectate/stream?chunk_id=demo"
         lines += [
+            f"         curl -N -H 'Authorization: Bearer {DEV_TOKEN}' '{stream}'",
             f"  Docs   {base_url}/docs",
-            f"  Watch  curl -N -H 'Authorization: Bearer {DEV_TOKEN}' '{stream}'",
             f"  Play   chunkcrawl play --base {base_url}",
         ]
     return "\n".join([*lines, "  Stop   Ctrl-C"])

@@ -165,6 +165,7 @@ async def test_the_owner_sees_commands_inventory_and_every_chunk(play: Play, ope
         await me.harvest(node)
         await expect(page.locator("#stat-gold")).to_have_text(str(node.remaining))
         await expect(commands.first).to_have_attribute("data-type", "harvest")
+        await expect(commands.first.locator(".command-more")).to_contain_text(f"{node.remaining} gold")
         await screen.shot("watch-owner-dark")
 
         # along into the next chunk, without a new stream
@@ -188,6 +189,8 @@ async def test_an_agent_that_is_away_is_waited_for(play: Play, open_page: OpenPa
     async with play.agent("latecomer"):
         await expect(page.locator("#curtain")).to_be_hidden()
         await expect(page.locator(row("latecomer"))).to_be_attached()
+    await expect(page.locator("#curtain")).to_contain_text("latecomer is not in the world")
+    await expect(page.locator("#followed-place")).to_have_text("not in the world now")
 
 
 @pytest.mark.slow

@@ -82,4 +82,4 @@ def test_prod_is_told_no_development_token() -> None:
     prod = load_settings(environment="prod", secret_pepper="s" * 32)
     text = front_door.where_to_look(prod, "http://127.0.0.1:8000")
     assert front_door.DEV_TOKEN not in text
-    assert "http://127.0.0.1:8000" in text
+    assert "http://127.0.0.1:8000/watch" in text

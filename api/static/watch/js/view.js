@@ -96,6 +96,8 @@ export class View {
         return this.#closed(data);
       case "agent_private_delta":
         return this.#private(data);
+      case "heartbeat":
+        return this.#heartbeat(data);
       default:
         return this.#command(type, data);
     }
@@ -103,10 +105,17 @@ export class View {
 
   #ready(data) {
     this.#clockAhead = data.server_ts_ms - Date.now();
-    if (this.agentId === null) return;
-    this.#online = data.agent_online !== false;
-    this.#parts.followPanel.place(this.agentId, this.mirror, this.#online);
-    if (this.#online) return;
+    if (this.agentId !== null) this.#presence(data.agent_online !== false);
+  }
+
+  /** Whether the followed agent is in the world. */
+  #presence(online) {
+    this.#online = online;
+    this.#parts.followPanel.place(this.agentId, this.mirror, online);
+    if (online) {
+      openCurtain();
+      return;
+    }
     drawCurtain(`${this.agentId} is not in the world`, "It will be shown here as soon as it plays.", [
       ["Watch chunk-0", () => toChunk("chunk-0")],
     ]);
@@ -194,6 +203,11 @@ export class View {
     ]);
     this.#parts.announcer.say(`${data.chunk_id} was removed.`);
     return true;
+  }
+
+  /** An owner's says at once when the agent has come or gone. */
+  #heartbeat({ agent_online: online }) {
+    if (this.agentId !== null && typeof online === "boolean" && online !== this.#online) this.#presence(online);
   }
 
   #private(data) {

@@ -10,6 +10,7 @@ export const KEPT_MAX = 60;
  * @property {string} reason  "" or a stable code.
  * @property {object | null} blocker
  * @property {{x: number, y: number} | null} blockedAt
+ * @property {number | null} harvested  Units that a harvest brought.
  * @property {number | null} difficulty  Leading zeroes that were asked for.
  * @property {number | null} startedTick
  * @property {number | null} endedTick
@@ -65,6 +66,7 @@ export class CommandLog {
     command.endedTick = data.ended_tick ?? null;
     command.blocker = data.blocker ?? null;
     command.blockedAt = data.blocked_at ?? null;
+    command.harvested = data.harvested ?? null;
     return true;
   }
 
@@ -72,7 +74,7 @@ export class CommandLog {
     let command = this.#commands.get(id);
     if (!command) {
       command = { id, state: "challenged", what: null, reason: "", blocker: null, blockedAt: null };
-      Object.assign(command, { difficulty: null, startedTick: null, endedTick: null });
+      Object.assign(command, { harvested: null, difficulty: null, startedTick: null, endedTick: null });
       this.#commands.set(id, command);
       if (this.#commands.size > KEPT_MAX) this.#commands.delete(this.#commands.keys().next().value);
     }

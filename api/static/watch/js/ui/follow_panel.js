@@ -97,10 +97,11 @@ function fillCommand(node, command) {
   setText(more, detailsOf(command));
 }
 
-function detailsOf({ state, reason, blocker, blockedAt, startedTick, endedTick, difficulty }) {
+function detailsOf({ state, reason, blocker, blockedAt, harvested, startedTick, endedTick, difficulty }) {
   const parts = [];
   if (reason) parts.push(commandReason(reason));
   if (reason === "blocked" && blocker?.id) parts[parts.length - 1] = `blocked by ${blocker.id}`;
+  if (harvested) parts.unshift(`${harvested} gold`);
   if (blockedAt) parts.push(`at ${blockedAt.x}, ${blockedAt.y}`);
   if (startedTick !== null && endedTick !== null) {
     const ticks = endedTick - startedTick;
