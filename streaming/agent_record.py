@@ -60,6 +60,7 @@ def _missed(
     last_seen = events[0] if events and events[0].id[0] == since else None
     missed = [event for event in events if isinstance(event, PrivateEvent) and event.id[0] > since]
     numbers = [event.id[0] for event in missed]
-    if since > seq or numbers != list(range(since + 1, seq + 1)):
+    # The count first: ``since`` comes from the client, and may be any number of events ago.
+    if len(numbers) != seq - since or numbers != list(range(since + 1, seq + 1)):
         return None, None
     return missed, last_seen if isinstance(last_seen, PrivateEvent) else None
