@@ -9,6 +9,7 @@ from typing import Final
 
 import structlog
 from redis.asyncio import Redis
+from redis.exceptions import ConnectionError as RedisConnectionError
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
@@ -68,5 +69,8 @@ class Readiness:
         return []
 
     async def _ask_redis(self) -> list[str]:
-        await self._redis.ping()
+        try:
+            await self._redis.ping()
+        except RedisConnectionError:
+            await self._redis.ping()  # the first may have got a pooled connection from before a restart
         return []
