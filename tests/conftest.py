@@ -20,6 +20,9 @@ from redis.asyncio import Redis
 from cluster.embedded_postgres import EmbeddedPostgres
 from cluster.embedded_valkey import EmbeddedValkey
 
+#: ``world``: one running world for all tests that want to use one from outside, started by the first.
+pytest_plugins = ["client.testing"]
+
 SERVER_FIXTURES = frozenset({"postgres_server", "valkey_url"})
 PASSWORD = "for-tests"
 
