@@ -216,13 +216,17 @@ async def test_commands_are_put_together_from_their_events(page: Page) -> None:
         ["command_ack", {"server_cmd_id": "b", "accepted": False, "reason": "busy"}],
         ["command_result", {"server_cmd_id": "c", "status": "completed", "ended_tick": 11}],
         ["command_ack", {"server_cmd_id": 5, "accepted": True}],
+        ["command_ack", {"server_cmd_id": "", "client_cmd_id": "x", "accepted": False, "reason": "rate_limited"}],
+        ["command_ack", {"server_cmd_id": "", "client_cmd_id": "y", "accepted": False, "reason": "invalid_cmd"}],
         ["command_ack", {"server_cmd_id": "d", "accepted": True, "echo": {"type": "harvest", "node_id": "n"}}],
     ]
     found = await run(page, "state/commands.js", LOG, events)
-    assert found["changed"] == [True, True, True, False, True, True, True, False, True]
+    assert found["changed"] == [True, True, True, False, True, True, True, False, True, True, True]
     states = {command["id"]: (command["state"], command["reason"]) for command in found["commands"]}
     assert states == {
         "d": ("running", ""),
+        "request y": ("refused", "invalid_cmd"),
+        "request x": ("refused", "rate_limited"),
         "c": ("completed", ""),
         "b": ("refused", "busy"),
         "a": ("failed", "blocked"),

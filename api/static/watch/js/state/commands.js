@@ -23,8 +23,8 @@ export class CommandLog {
 
   /** @returns {boolean} Whether anything changed. */
   feed(type, data) {
-    const id = data.server_cmd_id;
-    if (typeof id !== "string") return false;
+    const id = idOf(data);
+    if (id === null) return false;
     if (type === "command_challenge") return this.#challenge(id, data);
     if (type === "command_ack") return this.#ack(id, data);
     if (type === "command_result") return this.#result(id, data);
@@ -81,4 +81,10 @@ export class CommandLog {
     command.at = data.server_ts_ms ?? 0;
     return command;
   }
+}
+
+/** A request that was refused before its challenge has no id of the server's (docs/protocol.md, "In messages"). */
+function idOf({ server_cmd_id: id, client_cmd_id: clientId }) {
+  if (typeof id !== "string") return null;
+  return id || (typeof clientId === "string" ? `request ${clientId}` : null);
 }

@@ -7,6 +7,9 @@ import { ACTIVITIES, commandReason, commandText, counted } from "./words.js";
 
 const STATE_WORDS = { challenged: "challenged", running: "running", refused: "refused", completed: "done", failed: "failed" };
 
+/** What is not told of a command before, or without, its acceptance. */
+const WITHOUT_WORDS = { challenged: "A new command", refused: "A command" };
+
 export class FollowPanel {
   #input = byId("follow-id");
 
@@ -92,7 +95,7 @@ function fillCommand(node, command) {
   const [what, state, more] = node.children;
   node.dataset.state = command.state;
   node.dataset.type = command.what?.type ?? "";
-  setText(what, command.state === "challenged" ? "A new command" : commandText(command.what));
+  setText(what, WITHOUT_WORDS[command.state] ?? commandText(command.what));
   setText(state, STATE_WORDS[command.state]);
   setText(more, detailsOf(command));
 }
