@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import secrets
 from contextlib import AsyncExitStack, aclosing
 
 import pytest
@@ -28,6 +29,9 @@ from client.errors import (
 from client.messages import ChunkDelta, ChunkTransition, CommandAck, CommandResult, PrivateDelta
 from client.paths import is_boundary
 from tests.client.bad_line import BadLine
+
+RUN = secrets.token_hex(3)
+"""Part of names, since an agent belongs to the account that first played it, and the world may be an older one."""
 
 pytestmark = [pytest.mark.ray, pytest.mark.timeout(240)]
 
@@ -72,6 +76,7 @@ async def test_harvest_needs_a_node_beside_one(world: EmbeddedWorld) -> None:
             await me.command({"type": "move_to", "x": 1.5, "y": 2})
 
 
+@pytest.mark.slow
 async def test_gold_ends_up_in_the_inventory_and_a_move_interrupts(world: EmbeddedWorld) -> None:
     async with world.agent() as me:
         found = me.mirror.nearest_gold()
@@ -113,6 +118,7 @@ async def test_somebody_in_the_way_is_named(world: EmbeddedWorld) -> None:
         walking.cancel()
 
 
+@pytest.mark.slow
 async def test_leaving_in_the_north_and_coming_back(world: EmbeddedWorld) -> None:
     async with world.agent() as me:
         home = me.chunk_id
@@ -130,12 +136,13 @@ async def test_leaving_in_the_north_and_coming_back(world: EmbeddedWorld) -> Non
         assert me.mirror.neighbors["N"] == away
 
 
+@pytest.mark.slow
 async def test_lost_lines_lose_and_double_nothing(world: EmbeddedWorld) -> None:
     """Cut at random moments of thirty commands; every one ends once, and the agent is where it was sent."""
     rng = random.Random(5)
     async with BadLine(world.base).running() as line:
         key = world.key
-        async with Agent.connect(line.base, agent_id="test-bad-line", api_key=key, rng=QuickJitter()) as me:
+        async with Agent.connect(line.base, agent_id=f"test-bad-line-{RUN}", api_key=key, rng=QuickJitter()) as me:
             events = me.events(limit=10_000)
             for _ in range(30):
                 target = free_neighbour(me, rng.randint(1, 4))
@@ -160,7 +167,7 @@ class QuickJitter(random.Random):
 
 
 async def test_the_newer_connection_takes_over(world: EmbeddedWorld) -> None:
-    name = "test-takeover"
+    name = f"test-takeover-{RUN}"
     async with world.agent(name) as older:
         async with world.agent(name) as newer:
             with pytest.raises(TakenOver):
@@ -182,13 +189,14 @@ async def test_a_revoked_key_ends_its_agents(world: EmbeddedWorld) -> None:
 
 
 async def test_somebody_elses_agent_is_not_for_us(world: EmbeddedWorld) -> None:
-    async with world.agent("test-mine"):
+    async with world.agent(f"test-mine-{RUN}"):
         pass
     with pytest.raises(Forbidden, match="agent_not_owned"):
-        async with world.agent("test-mine", api_key=world.new_key()):
+        async with world.agent(f"test-mine-{RUN}", api_key=world.new_key()):
             pass
 
 
+@pytest.mark.slow
 async def test_a_spectator_sees_each_tick_once_over_lost_lines(world: EmbeddedWorld) -> None:
     async with BadLine(world.base).running() as line, world.agent() as me:
         watcher = Watcher.chunk(line.base, "chunk-0", api_key=world.key, rng=QuickJitter())
@@ -223,6 +231,7 @@ async def test_a_spectator_sees_each_tick_once_over_lost_lines(world: EmbeddedWo
     assert set(walked) <= set(places)
 
 
+@pytest.mark.slow
 async def test_an_owner_follows_commands_and_chunks(world: EmbeddedWorld) -> None:
     async with BadLine(world.base).running() as line, world.agent() as me:
         watcher = Watcher.owner(line.base, me.agent_id, api_key=world.key, rng=QuickJitter())
@@ -269,12 +278,13 @@ async def test_private_events_are_ones_own(world: EmbeddedWorld) -> None:
     assert ours.isdisjoint({event.server_cmd_id for event in seen if isinstance(event, CommandAck)})
 
 
+@pytest.mark.slow
 async def test_twenty_bots_play_at_once(world: EmbeddedWorld) -> None:
     async with AsyncExitStack() as stack:
         api = await stack.enter_async_context(Api(world.base))
         agents = [
             await stack.enter_async_context(
-                Agent.connect(world.base, agent_id=f"test-bot-{number}", api_key=world.key, api=api)
+                Agent.connect(world.base, agent_id=f"test-bot-{RUN}-{number}", api_key=world.key, api=api)
             )
             for number in range(20)
         ]

@@ -81,7 +81,7 @@ def test_watching_prints_the_stream(world: EmbeddedWorld, tmp_path: Path) -> Non
 def test_a_bot_plays_and_its_owner_watches(world: EmbeddedWorld, tmp_path: Path) -> None:
     name = f"cli-{secrets.token_hex(4)}"
     playing = subprocess.Popen(
-        [sys.executable, "-m", "client.cli", "play", name, "--bot", "wander", "--seconds", "12", "--json"],
+        [sys.executable, "-m", "client.cli", "play", name, "--bot", "wander", "--seconds", "7", "--json"],
         env=environment(world, tmp_path),
         stdout=subprocess.PIPE,
         text=True,
@@ -89,7 +89,7 @@ def test_a_bot_plays_and_its_owner_watches(world: EmbeddedWorld, tmp_path: Path)
     )
     assert playing.stdout is not None
     assert json.loads(playing.stdout.readline())
-    owner = run(world, tmp_path, "watch", "--owner", name, "--json", "--seconds", "6")
+    owner = run(world, tmp_path, "watch", "--owner", name, "--json", "--seconds", "3")
     events = [json.loads(line) for line in playing.stdout]
     assert playing.wait(30) == 0
     assert owner.returncode == 0, owner.stderr
@@ -105,6 +105,7 @@ def test_the_example_scenario_runs(world: EmbeddedWorld, tmp_path: Path) -> None
     assert done.stdout.splitlines()[-1] == "ok    leaving in the north"
 
 
+@pytest.mark.slow
 def test_demo_agents_play_again_and_again_and_leave_within_two_seconds(world: EmbeddedWorld, tmp_path: Path) -> None:
     """The second run finds the account of the first, to whom the agents belong."""
     kept = tmp_path / "demo.json"
@@ -145,15 +146,19 @@ async def test_a_model_plays_over_mcp_from_a_process(world: EmbeddedWorld, tmp_p
     async with asyncio.timeout(60), mcp.Client(mcp.stdio_client(server)) as host:
         seen = (await host.call_tool("observe", {})).content[0].text
         assert seen.startswith(f"You are {name} at ")
-        gold = re.search(r"Gold (\S+): stand at (\d+),(\d+)", seen)
-        assert gold
-        x, y = int(gold[2]), int(gold[3])
-        walked = (await host.call_tool("move_to", {"x": x, "y": y})).content[0].text
-        assert walked.startswith(f"You are at {x},{y}")
-        told = (await host.call_tool("move_to", {"x": 50, "y": 0})).content[0].text
-        assert told.startswith("out_of_bounds: ")
+        assert re.search(r"Gold (\S+): stand at (\d+),(\d+)", seen)
+        place = re.search(r" at (\d+),(\d+)", seen)
+        assert place
+        x, y = int(place[1]), int(place[2])
+        # Somebody may stand beside it, hardly on all sides.
+        steps = ((x + 1, y), (x, y + 1), (x - 1, y), (x, y - 1))
+        told = [(await host.call_tool("move_to", {"x": x, "y": y})).content[0].text for x, y in steps]
+        assert any(text.startswith(f"You are at {x},{y}") for text, (x, y) in zip(told, steps, strict=True))
+        refused = (await host.call_tool("move_to", {"x": 50, "y": 0})).content[0].text
+        assert refused.startswith("out_of_bounds: ")
 
 
+@pytest.mark.slow
 def test_the_stub_model_finds_gold(world: EmbeddedWorld, tmp_path: Path) -> None:
     script = [sys.executable, "examples/model_agent.py", "--base", world.base, "--turns", "4"]
     arguments = ["--agent", f"thinker-{secrets.token_hex(4)}"]
