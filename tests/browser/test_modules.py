@@ -473,3 +473,100 @@ async def test_a_closed_stream_is_silent(page: Page) -> None:
     before = await seen(page)
     await page.clock.run_for(60_000)
     assert (await seen(page))["phases"] == before["phases"]
+
+
+# sessions
+
+SESSIONS = """
+const asked = [];
+window.answers = given;
+window.fetch = async (url, { method, headers, body }) => {
+  const path = new URL(url).pathname, known = window.answers[`${method} ${path}`] ?? { status: 404 };
+  asked.push([`${method} ${path}`, headers.authorization ?? null, body ? JSON.parse(body) : null]);
+  if (known.away) throw new TypeError("away");
+  const text = JSON.stringify(known.body ?? { detail: known.detail ?? "not_found" });
+  return new Response(text, { status: known.status ?? 200 });
+};
+window.sessions = new m.Sessions();
+window.asked = asked;
+window.tried = async (work) => {
+  try { return { is: await work(window.sessions) }; } catch (error) { return { error: error.why ?? error.reason }; }
+};
+"""
+DEV, OWNER, REFRESH = "POST /v1/dev/spectator-session", "POST /v1/dev/owner-session", "POST /v1/sessions/refresh"
+FORBIDDEN = {"status": 403, "detail": "dev_routes_disabled"}
+NOW_S = 1_800_000_000
+NOTHING = {"is": None}
+
+
+async def with_sessions(page: Page, answers: dict[str, Any]) -> None:
+    await page.clock.install(time=NOW_S)
+    await page.goto(f"{ORIGIN}/")
+    await page.evaluate("sessionStorage.clear()")
+    await run(page, "net/sessions.js", SESSIONS, answers)
+
+
+async def tried(page: Page, work: str) -> Any:
+    return await page.evaluate(f"window.tried(async (sessions) => {work})")
+
+
+def opened(token: str, life_s: int = 900) -> dict[str, Any]:
+    return {"status": 201, "body": {"session_token": token, "expires_at": NOW_S + life_s}}
+
+
+async def test_a_development_session_is_opened_once_and_refreshed_in_time(page: Page) -> None:
+    later = {"body": {"expires_at": NOW_S + 1800, "role": "spectator", "agent_id": None}}
+    await with_sessions(page, {DEV: opened("sess_a"), OWNER: opened("sess_b"), REFRESH: later})
+    both = "(await Promise.all([sessions.get(), sessions.get(), sessions.get('ada')])).map(({ token }) => token)"
+    assert await tried(page, both) == {"is": ["sess_a", "sess_a", "sess_b"]}
+    asked = await page.evaluate("window.asked")
+    assert sorted(asked) == [[OWNER, None, {"agent_id": "ada"}], [DEV, None, None]]
+    await page.clock.run_for(301_000)
+    refreshed = (await page.evaluate("window.asked"))[2:]
+    assert sorted(refreshed) == [[REFRESH, "Bearer sess_a", None], [REFRESH, "Bearer sess_b", None]]
+
+
+async def test_without_development_routes_a_person_is_asked(page: Page) -> None:
+    await with_sessions(page, {DEV: FORBIDDEN})
+    assert await tried(page, "await sessions.get()") == {"error": ""}
+    assert await tried(page, "await sessions.get()") == {"error": ""}
+    assert len(await page.evaluate("window.asked")) == 1
+
+
+async def test_a_key_opens_no_session_for_a_name_that_is_not_its_accounts(page: Page) -> None:
+    agents = {"body": {"agents": [{"agent_id": "ada"}], "next": None}}
+    answers = {DEV: FORBIDDEN, "POST /v1/sessions": opened("sess_k"), "GET /v1/agents": agents}
+    await with_sessions(page, answers)
+    assert await tried(page, "await sessions.use('dcw_key', true)") == NOTHING
+    assert await tried(page, "await sessions.get('adda')") == {"error": "agent_not_owned"}
+    assert await tried(page, "(await sessions.get('ada')).token") == {"is": "sess_k"}
+    bodies = [body for what, _, body in await page.evaluate("window.asked") if what == "POST /v1/sessions"]
+    assert [(body["role"], body["agent_id"]) for body in bodies] == [("spectator", None), ("owner_spectator", "ada")]
+    assert await page.evaluate("sessionStorage.length") == 0
+
+
+async def test_a_kept_token_outlives_a_server_that_is_away_and_not_its_own_end(page: Page) -> None:
+    state = {"body": {"expires_at": NOW_S + 900, "role": "owner_spectator", "agent_id": "ada"}}
+    await with_sessions(page, {REFRESH: state})
+    assert await tried(page, "await sessions.use('sess_mine', true)") == NOTHING
+    assert await tried(page, "(await sessions.get('ada')).token") == {"is": "sess_mine"}
+    assert await tried(page, "await sessions.get(null)") == {"error": "invalid_scope"}
+
+    for away in ({"away": True}, {"status": 503, "detail": "unavailable"}):
+        await page.evaluate("([away, name]) => { window.answers = { [name]: away } }", [away, REFRESH])
+        error = away.get("detail", "unreachable")
+        assert await tried(page, "await sessions.restore()") == {"error": error}
+        assert await page.evaluate("sessionStorage.length") == 1
+
+    dead = {"status": 401, "detail": "invalid_session"}
+    await page.evaluate("([dead, name]) => { window.answers = { [name]: dead } }", [dead, REFRESH])
+    assert await tried(page, "await sessions.restore()") == NOTHING
+    assert await page.evaluate("sessionStorage.length") == 0
+    assert await tried(page, "sessions.anyToken") == NOTHING
+
+
+async def test_an_agents_token_is_no_watchers(page: Page) -> None:
+    state = {"body": {"expires_at": NOW_S + 900, "role": "agent", "agent_id": "ada"}}
+    await with_sessions(page, {REFRESH: state})
+    assert await tried(page, "await sessions.use('sess_agent', true)") == {"error": "invalid_scope"}
+    assert await page.evaluate("sessionStorage.length") == 0

@@ -3,6 +3,7 @@
 import { byId } from "./dom.js";
 import { attachHands } from "./map/hands.js";
 import { Stage } from "./map/stage.js";
+import { Backoff } from "./net/backoff.js";
 import { Sessions } from "./net/sessions.js";
 import { routeOf, toAgent, toChunk } from "./route.js";
 import { AccessDialog } from "./ui/access_dialog.js";
@@ -30,7 +31,7 @@ const parts = {
   line: new ConnectionLine(),
   newsList: new NewsList(news),
   access: new AccessDialog(sessions, accessOpened, reopen),
-  world: new WorldList(sessions, toChunk, () => parts.doors.update(view.mirror, agentsIn)),
+  world: new WorldList(sessions, toChunk, () => view && parts.doors.update(view.mirror, agentsIn)),
   doors: new Doors(byId("doors"), goThrough),
   agentList: new AgentList(chooseFromList, follow, canFollow),
   followPanel: new FollowPanel(follow, stopFollowing),
@@ -50,7 +51,7 @@ attachKeys(goThrough, letGo);
 attachMotion();
 
 window.addEventListener("hashchange", reopen);
-byId("retry-now").addEventListener("click", () => view.retryNow());
+byId("retry-now").addEventListener("click", () => view?.retryNow());
 window.addEventListener("online", () => view?.retryNow());
 document.addEventListener("visibilitychange", () => document.hidden || view?.retryNow());
 window.addEventListener("pagehide", () => view?.close());
@@ -64,10 +65,16 @@ document.querySelector(".skip").addEventListener("click", (event) => {
 start();
 
 async function start() {
-  try {
-    await sessions.restore();
-  } catch {
-    // The server is away for the moment; the stream will say so.
+  const backoff = new Backoff();
+  for (;;) {
+    try {
+      await sessions.restore();
+      break;
+    } catch (error) {
+      const delayMs = backoff.next(error.retryAfterMs ?? 0);
+      parts.line.show("waiting", delayMs);
+      await new Promise((resolve) => setTimeout(resolve, delayMs));
+    }
   }
   await accessChanged();
   reopen();

@@ -73,6 +73,34 @@ export class Sessions {
    */
   async use(secret, keep) {
     this.forget();
+    await this.#adopt(secret);
+    if (keep && this.kind === "token") attempt(() => sessionStorage.setItem(KEPT, secret));
+  }
+
+  /**
+   * Take what an earlier page of this tab kept, if it still works.
+   * @throws {Refusal} The server can't say now; it stays kept.
+   */
+  async restore() {
+    const kept = attempt(() => sessionStorage.getItem(KEPT));
+    if (!kept) return;
+    try {
+      await this.#adopt(kept);
+    } catch (error) {
+      if (error instanceof Refusal && error.mayPass) throw error;
+      this.forget();
+    }
+  }
+
+  /** Forget all secrets; the development routes are tried again. */
+  forget() {
+    for (const name of [...this.#open.keys()]) this.#drop(name);
+    attempt(() => sessionStorage.removeItem(KEPT));
+    this.kind = "dev";
+    this.#secret = this.role = this.agentId = null;
+  }
+
+  async #adopt(secret) {
     if (secret.startsWith("dcw_")) {
       this.kind = "key";
       this.#secret = secret;
@@ -91,26 +119,6 @@ export class Sessions {
     this.role = state.role;
     this.agentId = state.agent_id;
     this.#keep(state.agent_id ?? "", secret, state.expires_at);
-    if (keep) attempt(() => sessionStorage.setItem(KEPT, secret));
-  }
-
-  /** What an earlier page of this tab kept, if it still works. */
-  async restore() {
-    const kept = attempt(() => sessionStorage.getItem(KEPT));
-    if (!kept) return;
-    try {
-      await this.use(kept, true);
-    } catch (error) {
-      if (error instanceof Refusal && error.mayPass) throw error;
-    }
-  }
-
-  /** Forget all secrets. */
-  forget() {
-    for (const name of [...this.#open.keys()]) this.#drop(name);
-    attempt(() => sessionStorage.removeItem(KEPT));
-    if (this.kind !== "dev") this.kind = "none";
-    this.#secret = this.role = this.agentId = null;
   }
 
   /** The agents of the key's account; empty where that is not known. */
