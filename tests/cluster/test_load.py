@@ -55,8 +55,8 @@ def agrees(report: dict[str, Any]) -> dict[str, tuple[float, float]]:
 
 def test_counts_are_the_servers_own(world: EmbeddedWorld, tmp_path: Path) -> None:
     limits = "--fail-if 'results_missing>0' --fail-if 'acks_per_s<1'"
-    words = f"--agents 24 --spectators 8 --duration 5 --ramp 1 --tasks 2 --seed 3 --think 0.5 --out {tmp_path} {limits}"
-    report = load(world, words)
+    words = "--agents 24 --spectators 8 --duration 4 --ramp 1 --scenario crowd --tasks 2 --seed 3 --think 0.5"
+    report = load(world, f"{words} --out {tmp_path} {limits}")
     assert [limit["broken"] for limit in report["limits"]] == [False, False]
     counted = agrees(report)
     assert all(ours == servers for ours, servers in counted.values()), counted
