@@ -49,7 +49,10 @@ def free_port() -> int:
 
 async def places(deployment: deploy.Deployment) -> dict[str, str]:
     """Node of each actor that answers."""
-    actors = (await deployment.describe())["actors"]
+    try:
+        actors = (await deployment.describe())["actors"]
+    except ray.exceptions.RayError:
+        return {}  # the coordinator itself was on the node that died, and is not back yet
     return {name: actor["node"] for name, actor in actors.items() if "node" in actor}
 
 
