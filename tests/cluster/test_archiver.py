@@ -273,15 +273,18 @@ async def test_run_goes_on_while_the_world_plays(redis: Redis, engine: AsyncEngi
         async def told() -> bool:
             return left == ["a"]
 
+        async def today_made() -> bool:
+            return datetime.now(UTC).date() in await event_log_days.days(engine)
+
         try:
             await until(told, "the leave in the log")
+            await until(today_made, "today's partition")
         finally:
             await end(running)
     kinds = [event.kind for event in await event_log.read(engine, agent_id="a")]
     assert kinds[0] == "join"
     assert kinds[-1] == "leave"
     assert sorted(kinds) == sorted(["join", "result", "chat", "result", "leave"])
-    assert datetime.now(UTC).date() in await event_log_days.days(engine)
 
 
 def test_metrics_have_the_figures_and_no_labels() -> None:
