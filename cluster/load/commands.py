@@ -1,7 +1,7 @@
 """The commands of one simulated agent: what it knows, what it asks for next, and what is timed and counted of it.
 
 The conversation is the SDK's ``AgentProtocol`` (30 us for a whole command, the proof of work aside) and what it knows
-the SDK's ``Mirror``. Other than the SDK it does not read every delta: ``TickWatch`` is enough for most (1 us where
+the SDK's ``Mirror``. Other than the SDK it does not read every delta: ``TickWatch`` is enough for most (2 us where
 parsing takes 25), and one is parsed when the next command is due, or every tenth time.
 """
 

@@ -1,7 +1,7 @@
 """One server-sent event stream, read by callbacks: HTTP by httptools' parser, events by their blank lines.
 
-The SDK's ``Watcher`` reads through httpx, which costs some 0.5 ms an event; a spectator here costs a fiftieth of that,
-since its events are counted and mostly not parsed.
+An event costs 23 us here, the system call among it; 115 us through the SDK's ``Watcher``, which reads through httpx and
+parses every event.
 """
 
 from __future__ import annotations

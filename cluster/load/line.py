@@ -1,6 +1,7 @@
 """One WebSocket connection of a simulated agent, on picows: callbacks from C, no task and no queue for each.
 
-Measured with the SDK's own ``Link`` (websockets) in its place, 100 agents cost three times the processor time.
+100 agents with 500 deltas and 50 commands a second take 5.0 % of a processor with it, most of that in system calls; the
+same as ``client.Agent``, which parses every delta and reads through websockets, 8.9 %.
 """
 
 from __future__ import annotations
