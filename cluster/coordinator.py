@@ -37,7 +37,6 @@ from cluster.rebalance import Progress, Rebalancer
 from cluster.shard_actor import ChunkShard
 from streaming import keys
 from streaming.connect import connect
-from world.ids import shard_of
 
 log = structlog.get_logger(__name__)
 
@@ -95,8 +94,7 @@ class Coordinator:
                 await self._meet_the_living()
                 await self._reconcile()
             await self._scale_as_wished()
-            if await self._rebalancer.run():
-                await self._rebalancer.load_given()
+            await self._rebalancer.run()
             described = await self.describe()
             self._loads = gateway_loads(described["actors"])
             status = orjson.dumps(described)
@@ -108,7 +106,7 @@ class Coordinator:
         info = await graph.read_world(self._redis)
         if info is None:
             raise RuntimeError("no world in this Redis: `chunkcrawl up` makes it")
-        owners = set((await self._rebalancer.owners()).values())
+        owners = set((await graph.chunk_owners(self._redis)).values())
         for shard in sorted(owners.union(range(info.shard_count))):
             await self._ensure(shard_name(shard), ChunkShard, shard_options(self._settings, shard), shard)
         await self._reconcile_gateways()
@@ -131,16 +129,19 @@ class Coordinator:
 
     async def _end_gateway(self, gateway: int) -> None:
         """Drain a gateway that is one too many: its clients leave spread over a window, and resume on the others."""
-        name = gateway_name(gateway)
         try:
-            with contextlib.suppress(ShardUnavailable):
-                await self._actors.call(name, "stop", timeout_s=self._settings.drain_s + STOP_TIMEOUT_S)
-            await self._metrics.ended(name)
-            ray.kill(self._handles.pop(name), no_restart=True)
-            self._actors.forget(name)
-            log.info("gateway_retired", gateway=gateway)
+            await self._end_actor(gateway_name(gateway), self._settings.drain_s + STOP_TIMEOUT_S)
         finally:
             self._leaving.pop(gateway, None)
+
+    async def _end_actor(self, name: str, timeout_s: float) -> None:
+        """Let an actor finish its work, keep what it counted, and take it away for good."""
+        with contextlib.suppress(ShardUnavailable):
+            await self._actors.call(name, "stop", timeout_s=timeout_s)
+        await self._metrics.ended(name)
+        ray.kill(self._handles.pop(name), no_restart=True)
+        self._actors.forget(name)
+        log.info("actor_retired", actor=name)
 
     async def _ensure(self, name: str, cls: type, options: dict[str, Any], number: int) -> None:
         """Have the actor: a coordinator that was restarted takes up those that its former life made."""
@@ -164,14 +165,8 @@ class Coordinator:
         """End shards beyond the count once they own nothing."""
         for name in [name for name in self._handles if name.startswith("shard-")]:
             shard = int(name.removeprefix("shard-"))
-            if shard < shard_count or shard in owners:
-                continue
-            with contextlib.suppress(ShardUnavailable):
-                await self._actors.call(name, "stop", timeout_s=STOP_TIMEOUT_S)
-            await self._metrics.ended(name)
-            ray.kill(self._handles.pop(name), no_restart=True)
-            self._actors.forget(name)
-            log.info("shard_retired", shard=shard)
+            if shard >= shard_count and shard not in owners:
+                await self._end_actor(name, STOP_TIMEOUT_S)
 
     async def _wait_for_all(self) -> None:
         async with asyncio.timeout(START_TIMEOUT_S):
@@ -208,7 +203,7 @@ class Coordinator:
         moving = self._rebalancer.progress.describe()
         info = await graph.read_world(self._redis)
         count = info.shard_count if info else 0
-        misplaced = sum(owner != shard_of(name, count) for name, owner in (await self._rebalancer.owners()).items())
+        misplaced = len(await self._rebalancer.misplaced())
         actors = dict(zip(names, found, strict=True))
         return {
             **here(),

@@ -223,9 +223,30 @@ def located(answer: list[bytes]) -> Located:
     return Located(chunk_id.decode(), here == b"1", int(owner) if owner else None, record)
 
 
+def entry_side(found: bytes | str | None) -> Direction | None:
+    """The side that a chunk's hash names as its entry; None for the hall, which has none."""
+    side = text(found) if found is not None else ""
+    return next((direction for direction in DIRECTIONS if direction == side), None)
+
+
+async def chunk_names(redis: Redis) -> list[ChunkId]:
+    """The live chunks, in a stable order."""
+    return sorted(ChunkId(text(name)) for name in await redis.smembers(keys.CHUNKS))
+
+
+async def chunk_owners(redis: Redis) -> dict[ChunkId, int]:
+    """Every live chunk's present shard."""
+    names = await chunk_names(redis)
+    pipe = redis.pipeline(transaction=False)
+    for name in names:
+        pipe.hget(keys.chunk(name), "shard")
+    found = zip(names, await pipe.execute(), strict=True)
+    return {name: int(owner) for name, owner in found if owner is not None}
+
+
 async def read_links(redis: Redis) -> dict[ChunkId, dict[Direction, ChunkId]]:
     """Every live chunk with its neighbours by side: the graph, as spawning and the checker walk it."""
-    names = sorted(ChunkId(text(name)) for name in await redis.smembers(keys.CHUNKS))
+    names = await chunk_names(redis)
     pipe = redis.pipeline(transaction=False)
     for name in names:
         pipe.hmget(keys.chunk(name), [*DIRECTIONS])

@@ -14,9 +14,7 @@ from redis.asyncio import Redis
 
 from cluster import graph
 from cluster.peers import ShardClient, ShardUnavailable, WorldReloaded
-from streaming import keys
-from streaming.connect import text
-from world.ids import shard_of
+from world.ids import ChunkId, shard_of
 
 log = structlog.get_logger(__name__)
 
@@ -52,28 +50,23 @@ class Rebalancer:
         self._shards = shards
         self.progress = Progress()
 
-    async def owners(self) -> dict[str, int]:
-        """Every live chunk's present shard."""
-        names = sorted(text(name) for name in await self._redis.smembers(keys.CHUNKS))
-        pipe = self._redis.pipeline(transaction=False)
-        for name in names:
-            pipe.hget(keys.chunk(name), "shard")
-        found = zip(names, await pipe.execute(), strict=True)
-        return {name: int(owner) for name, owner in found if owner is not None}
-
-    async def run(self) -> int:
-        """One pass over all misplaced chunks; returns how many are still misplaced."""
+    async def misplaced(self) -> dict[ChunkId, tuple[int, int]]:
+        """Chunks that are not where the hash wants them: their shard, and the one that it names."""
         info = await graph.read_world(self._redis)
         if info is None:
-            return 0
-        owners = await self.owners()
-        misplaced = {name: owner for name, owner in owners.items() if owner != shard_of(name, info.shard_count)}
-        self.progress.to_move = len(misplaced)
-        for name, owner in misplaced.items():
-            await self._give(name, owner, shard_of(name, info.shard_count))
-        return self.progress.to_move
+            return {}
+        owners = await graph.chunk_owners(self._redis)
+        wanted = {name: (owner, shard_of(name, info.shard_count)) for name, owner in owners.items()}
+        return {name: (owner, to_shard) for name, (owner, to_shard) in wanted.items() if owner != to_shard}
 
-    async def _give(self, chunk_id: str, owner: int, to_shard: int) -> None:
+    async def run(self) -> None:
+        """One pass over all misplaced chunks."""
+        misplaced = await self.misplaced()
+        self.progress.to_move = len(misplaced)
+        for name, (owner, to_shard) in misplaced.items():
+            await self._give(name, owner, to_shard)
+
+    async def _give(self, chunk_id: ChunkId, owner: int, to_shard: int) -> None:
         progress = self.progress
         try:
             pause_s = await self._shards.call(owner, "give", chunk_id, to_shard, timeout_s=GIVE_TIMEOUT_S)
@@ -87,14 +80,3 @@ class Rebalancer:
         progress.moved += 1
         progress.pauses_s.append(pause_s)
         progress.longest_pause_s = max(progress.longest_pause_s, pause_s)
-
-    async def load_given(self) -> None:
-        """Have every shard load the chunks that its hash entries name: one was given and its load call lost."""
-        by_owner: dict[int, list[str]] = {}
-        for name, owner in (await self.owners()).items():
-            by_owner.setdefault(owner, []).append(name)
-        for owner, names in sorted(by_owner.items()):
-            try:
-                await self._shards.call(owner, "load", names, timeout_s=GIVE_TIMEOUT_S)
-            except (ShardUnavailable, WorldReloaded) as error:
-                log.info("load_put_off", shard=owner, error=str(error))

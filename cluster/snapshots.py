@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
@@ -18,6 +18,7 @@ from redis.exceptions import RedisError
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from cluster.graph import chunk_names
 from cluster.world_dump import READ_CHUNK, SCAN_COUNT, chunk_dump, pairs
 from cluster.world_run import ensure_run
 from store import snapshots
@@ -90,7 +91,7 @@ class Snapshotter:
         run_id = await ensure_run(self._redis, self._engine)
         if run_id != self._run:
             await self._begin(run_id)
-        names = sorted(text(name) for name in await self._redis.smembers(keys.CHUNKS))
+        names = await chunk_names(self._redis)
         taken = 0
         for first in range(0, len(names), CHUNKS_AT_ONCE):
             taken += await self._take(run_id, names[first : first + CHUNKS_AT_ONCE])
@@ -116,7 +117,7 @@ class Snapshotter:
         await self._take_agents(names)
         self._run = run_id
 
-    async def _take(self, run_id: str, names: list[str]) -> int:
+    async def _take(self, run_id: str, names: Sequence[str]) -> int:
         pipe = self._redis.pipeline(transaction=False)
         for name in names:
             pipe.eval(READ.source, 0, name, self._known.get(name, ""))

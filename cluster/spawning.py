@@ -11,7 +11,7 @@ from cluster import graph
 from cluster.graph import ChunkGone
 from streaming import keys
 from streaming.connect import text
-from world.ids import DIRECTIONS, ChunkId, Direction
+from world.ids import ChunkId, Direction
 from world.rules import Rules
 from world.spawn import spawn_order
 from world.terrain import make_terrain
@@ -75,6 +75,5 @@ class SpawnPlan:
         number, entry = await self._redis.hmget(keys.chunk(chunk_id), ["number", "entry"])
         if number is None:
             return []
-        side = next((d for d in DIRECTIONS if d == text(entry)), None) if entry else None
-        exits = make_terrain(seed, int(number), side, Rules()).exits
-        return [d for d in DIRECTIONS if d in exits]
+        # Terrain keeps them in the order of DIRECTIONS; the rules decide about its gold alone.
+        return list(make_terrain(seed, int(number), graph.entry_side(entry), Rules()).exits)

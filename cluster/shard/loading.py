@@ -17,6 +17,7 @@ import orjson
 import structlog
 from redis.exceptions import RedisError
 
+from cluster import graph
 from cluster.peers import ShardUnavailable, WorldReloaded
 from streaming import keys
 from streaming.connect import text
@@ -46,13 +47,8 @@ class ChunkLoader:
 
     async def load_owned(self) -> None:
         """Load every chunk whose hash names this shard."""
-        names = sorted(text(name) for name in await self._rt.redis.smembers(keys.CHUNKS))
-        pipe = self._rt.redis.pipeline(transaction=False)
-        for name in names:
-            pipe.hget(keys.chunk(name), "shard")
-        owners = await pipe.execute()
-        mine = str(self._rt.shard).encode()
-        owned = [name for name, owner in zip(names, owners, strict=True) if owner == mine]
+        owners = await graph.chunk_owners(self._rt.redis)
+        owned = [name for name, owner in owners.items() if owner == self._rt.shard]
         for first in range(0, len(owned), LOAD_AT_ONCE):
             await asyncio.gather(*(self._load(name) for name in owned[first : first + LOAD_AT_ONCE]))
 
@@ -177,9 +173,8 @@ def chunk_record(fields: Mapping[bytes, bytes], seed: int, rules: Rules, tick: i
     Links and pin in the hash are the truth, whatever ``state`` holds.
     """
     sides = {d: ChunkId(fields[d.encode()].decode()) if d.encode() in fields else None for d in DIRECTIONS}
-    number, side = int(fields[b"number"]), fields[b"entry"].decode()
     if b"state" not in fields:
-        entry = next((d for d in DIRECTIONS if d == side), None)
-        return new_chunk(seed, number, entry, rules, Tick(tick), sides)
+        entry = graph.entry_side(fields[b"entry"])
+        return new_chunk(seed, int(fields[b"number"]), entry, rules, Tick(tick), sides)
     record = ChunkRecord.from_json(orjson.loads(fields[b"state"]))
     return replace(record, neighbors=sides, pinned=fields.get(b"pinned") == b"1")

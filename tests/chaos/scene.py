@@ -30,6 +30,7 @@ from client.errors import ChunkcrawlError
 from cluster import deploy
 from cluster.configs import rules_of
 from cluster.deploy import Deployment
+from cluster.graph import chunk_names, entry_side
 from cluster.peers import ShardUnavailable
 from cluster.ray_clients import COORDINATOR, NamedActors
 from cluster.services import EmbeddedServices
@@ -37,7 +38,6 @@ from migrations.run import upgrade
 from streaming import keys
 from streaming.connect import connect, text
 from tests.cluster.worlds import until, whole
-from world.ids import DIRECTIONS
 from world.terrain import make_terrain
 
 CALL_S = 15.0
@@ -230,8 +230,7 @@ class Scene:
         made = there = 0
         for chunk in await self._chunks():
             fields = await self.redis.hgetall(keys.chunk(chunk))
-            entry = next((d for d in DIRECTIONS if d == text(fields[b"entry"])), None)
-            terrain = make_terrain(seed, int(fields[b"number"]), entry, rules)
+            terrain = make_terrain(seed, int(fields[b"number"]), entry_side(fields[b"entry"]), rules)
             made += sum(node.max_remaining for node in terrain.nodes)
             state = orjson.loads(fields[b"state"]) if b"state" in fields else {}
             nodes = state.get("nodes") or [{"remaining": node.max_remaining} for node in terrain.nodes]
@@ -242,7 +241,7 @@ class Scene:
         return made, there
 
     async def _chunks(self) -> list[str]:
-        return sorted(text(name) for name in await self.redis.smembers(keys.CHUNKS))
+        return list(await chunk_names(self.redis))
 
 
 def free_port() -> int:
