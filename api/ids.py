@@ -6,13 +6,8 @@ import re
 import secrets
 from typing import NewType
 
-AccountId = NewType("AccountId", str)
 AgentId = NewType("AgentId", str)
-KeyId = NewType("KeyId", str)
-Jti = NewType("Jti", str)
-ChannelId = NewType("ChannelId", str)
 ServerCmdId = NewType("ServerCmdId", str)
-ClientCmdId = NewType("ClientCmdId", str)
 TraceId = NewType("TraceId", str)
 
 AGENT_ID_PATTERN = r"^[A-Za-z0-9_.\-]{1,128}$"

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
 from datetime import timedelta
 from typing import Any
 
@@ -17,19 +16,19 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from api.logs import configure_logging
 from api.settings import Settings
+from cluster.actor_life import live
 from cluster.archiver import Archiver
 from cluster.backup_age import read_age
 from cluster.ray_clients import here
 from cluster.snapshots import Snapshotter
 from store.engine import make_engine
-from streaming.cancellable import end, make_cancellable
+from streaming.cancellable import end
 from streaming.connect import connect
 
 log = structlog.get_logger(__name__)
 
 POOL_SIZE = 2
 DRAIN_S = 3.0
-EXIT_FAILED = 70
 
 
 class ChunkArchiver:
@@ -38,7 +37,6 @@ class ChunkArchiver:
     def __init__(self, number: int, settings: Settings) -> None:
         configure_logging(settings, actor=f"archiver-{number}")
         self._redis = connect(settings.redis_url)
-        make_cancellable(self._redis.connection_pool)  # ``stop`` must find nobody at work
         self._engine = make_engine(settings.database_url, pool_size=POOL_SIZE, max_overflow=POOL_SIZE)
         self._snapshots = Snapshotter(
             self._redis,
@@ -53,16 +51,10 @@ class ChunkArchiver:
             keep_days=settings.event_log_keep_days,
             has_left=self._snapshots.has_left,
         )
-        self._life = asyncio.get_running_loop().create_task(self._live())
+        self._life = live(f"archiver-{number}", self._live())
 
     async def _live(self) -> None:
-        try:
-            await asyncio.gather(self._archiver.run(), self._snapshots.run())
-        except asyncio.CancelledError:
-            raise
-        except BaseException as error:  # an archiver whose loops have ended must not look alive
-            log.error("archiver_ended", error=repr(error), exc_info=True)
-            os._exit(EXIT_FAILED)
+        await asyncio.gather(self._archiver.run(), self._snapshots.run())
 
     async def ready(self) -> bool:
         """At once: the world does not wait for PostgreSQL."""

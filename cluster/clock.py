@@ -24,10 +24,19 @@ class TickClock:
     back_to_back_most: int = 5
 
     @classmethod
-    def start(cls, *, hz: float, epoch_ms: int, wall_ms: float, monotonic: float, last_tick: int) -> TickClock:
+    def start(
+        cls,
+        *,
+        hz: float,
+        epoch_ms: int,
+        wall_ms: float,
+        monotonic: float,
+        last_tick: int,
+        back_to_back_most: int = 5,
+    ) -> TickClock:
         """A clock whose present tick is at least ``last_tick + 1``, whatever the wall clock says."""
         elapsed_s = max((wall_ms - epoch_ms) / 1000, (last_tick + 1) / hz)
-        return cls(hz=hz, origin=monotonic - elapsed_s)
+        return cls(hz, monotonic - elapsed_s, back_to_back_most)
 
     def due(self, monotonic: float) -> int:
         """The highest tick that should have begun by now."""

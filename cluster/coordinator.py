@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
 from typing import Any
 
 import orjson
@@ -23,6 +22,7 @@ from api.auth import DEV_ACCOUNT_ID
 from api.logs import configure_logging
 from api.settings import Settings
 from cluster import graph
+from cluster.actor_life import live
 from cluster.actor_metrics import actor_sources, cluster_families
 from cluster.actor_options import archiver_name, archiver_options, gateway_options, shard_options
 from cluster.archiver_actor import ChunkArchiver
@@ -45,7 +45,6 @@ START_TIMEOUT_S = 60.0
 DESCRIBE_TIMEOUT_S = 2.0
 STOP_TIMEOUT_S = 5.0
 STATUS_TTL_S = 30
-EXIT_FAILED = 70
 
 
 class Coordinator:
@@ -67,25 +66,19 @@ class Coordinator:
         self._changing = asyncio.Lock()
         self._ready = asyncio.Event()
         self._draining = False
-        self._life = asyncio.get_running_loop().create_task(self._live())
+        self._life = live(COORDINATOR, self._live())
 
     async def _live(self) -> None:
-        try:
-            await self._meet_the_living()
-            await self._reconcile()
-            await self._wait_for_all()
-            rules = rules_of(self._settings)
-            if rules.demo:
-                await seat_demo_actors(self._redis, self._shards, rules, account_id=DEV_ACCOUNT_ID)
-            self._ready.set()
-            while not self._draining:
-                await asyncio.sleep(PASS_INTERVAL_S)
-                await self._pass()
-        except asyncio.CancelledError:
-            raise
-        except BaseException as error:  # a coordinator whose loop has ended must not look alive
-            log.error("coordinator_ended", error=repr(error), exc_info=True)
-            os._exit(EXIT_FAILED)
+        await self._meet_the_living()
+        await self._reconcile()
+        await self._wait_for_all()
+        rules = rules_of(self._settings)
+        if rules.demo:
+            await seat_demo_actors(self._redis, self._shards, rules, account_id=DEV_ACCOUNT_ID)
+        self._ready.set()
+        while not self._draining:
+            await asyncio.sleep(PASS_INTERVAL_S)
+            await self._pass()
 
     async def _pass(self) -> None:
         """One comparison of what should be with what is; a lost dependency puts it off to the next."""

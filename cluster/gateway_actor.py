@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 from typing import Any
 
 import structlog
@@ -11,13 +10,12 @@ import structlog
 from api import metrics
 from api.logs import configure_logging
 from api.settings import Settings
+from cluster.actor_life import live
 from cluster.gateway import GatewayServer, wait_started
 from cluster.metrics_report import LIFE, Report, process_families
 from cluster.ray_clients import NamedActors, RayClusterClient, RayShardClient, gateway_name, here
 
 log = structlog.get_logger(__name__)
-
-EXIT_FAILED = 70
 
 
 class Gateway:
@@ -29,19 +27,12 @@ class Gateway:
         self._stopping = False
         actors = NamedActors(settings.ray_namespace)
         self._server = GatewayServer(settings, RayShardClient(actors), RayClusterClient(actors))
-        self._life = asyncio.get_running_loop().create_task(self._live())
+        self._life = live(gateway_name(number), self._live())
 
     async def _live(self) -> None:
-        try:
-            await self._server.serve()
-        except asyncio.CancelledError:
-            raise
-        except BaseException as error:
-            log.error("gateway_ended", gateway=self._number, error=repr(error), exc_info=True)
-            os._exit(EXIT_FAILED)
+        await self._server.serve()
         if not self._stopping:
-            log.error("gateway_ended", gateway=self._number, error="the server has stopped by itself")
-            os._exit(EXIT_FAILED)
+            raise RuntimeError("the server has stopped by itself")
 
     async def ready(self) -> int:
         """The gateway's number, once it takes connections."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,6 +10,7 @@ import structlog
 
 from api.logs import configure_logging
 from api.settings import Settings
+from cluster.actor_life import live
 from cluster.configs import rules_of, shard_config
 from cluster.metrics_report import Report
 from cluster.ray_clients import NamedActors, RayShardClient, here, shard_name
@@ -20,8 +20,6 @@ from cluster.shard_metrics import shard_report
 from streaming.connect import connect
 
 log = structlog.get_logger(__name__)
-
-EXIT_FAILED = 70
 
 
 class ChunkShard:
@@ -37,22 +35,16 @@ class ChunkShard:
         self._shard = shard
         self._ready = asyncio.Event()
         self._runtime: ShardRuntime
-        self._life = asyncio.get_running_loop().create_task(self._live())
+        self._life = live(shard_name(shard), self._live())
 
     async def _live(self) -> None:
-        try:
-            redis = connect(self._settings.redis_url)
-            peers = RayShardClient(NamedActors(self._settings.ray_namespace))
-            settings = self._settings
-            self._runtime = ShardRuntime(redis, self._shard, rules_of(settings), shard_config(settings), peers)
-            await self._runtime.start()
-            self._ready.set()
-            await self._runtime.run()
-        except asyncio.CancelledError:
-            raise
-        except BaseException as error:  # a shard whose loops have ended must not look alive
-            log.error("shard_ended", shard=self._shard, error=repr(error), exc_info=True)
-            os._exit(EXIT_FAILED)
+        settings = self._settings
+        peers = RayShardClient(NamedActors(settings.ray_namespace))
+        redis = connect(settings.redis_url)
+        self._runtime = ShardRuntime(redis, self._shard, rules_of(settings), shard_config(settings), peers)
+        await self._runtime.start()
+        self._ready.set()
+        await self._runtime.run()
 
     async def _up(self) -> ShardRuntime:
         await self._ready.wait()

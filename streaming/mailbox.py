@@ -143,11 +143,6 @@ class Mailbox:
             finally:
                 self._waiter = None
 
-    def take_nowait(self) -> list[Item]:
-        """What is queued now, without waiting."""
-        items, self._items = self._items, []
-        return items
-
     def _wake(self) -> None:
         waiter = self._waiter
         if waiter is not None and not waiter.done():

@@ -112,8 +112,8 @@ class ShardRuntime:
             wall_ms=seconds * 1000 + micros / 1000,
             monotonic=time.monotonic(),
             last_tick=last_tick,
+            back_to_back_most=self.config.back_to_back_most,
         )
-        self.clock.back_to_back_most = self.config.back_to_back_most
         self.tick = last_tick
         await self._load_world()
         log.info("shard_started", shard=self.shard, epoch=self.journal.epoch, tick=last_tick)

@@ -7,7 +7,6 @@ import contextlib
 import os
 import random
 import signal
-import socket
 import tempfile
 import time
 from collections import Counter
@@ -28,6 +27,7 @@ from client.bots import Bot, GoldSeeker, Wanderer
 from client.driver import drive
 from client.errors import ChunkcrawlError
 from cluster import deploy
+from cluster.children import free_port
 from cluster.configs import rules_of
 from cluster.deploy import Deployment
 from cluster.graph import chunk_names, entry_side
@@ -242,13 +242,6 @@ class Scene:
 
     async def _chunks(self) -> list[str]:
         return list(await chunk_names(self.redis))
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 @contextlib.asynccontextmanager

@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-import socket
 import sys
 import time
 from collections import Counter
@@ -21,6 +20,7 @@ from ray.cluster_utils import Cluster
 
 from api.settings import Settings
 from cluster import deploy
+from cluster.children import free_port
 from cluster.ray_clients import NamedActors, RayShardClient
 from cluster.ray_start import RAY_ENVIRONMENT
 from cluster.router import Router
@@ -38,13 +38,6 @@ HEALTH = {
     "health_check_timeout_ms": 1_000,
     "health_check_failure_threshold": 3,
 }
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 async def places(deployment: deploy.Deployment) -> dict[str, str]:

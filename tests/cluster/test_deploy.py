@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-import socket
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
@@ -18,6 +17,7 @@ from redis.asyncio import Redis
 
 from api.settings import Settings
 from cluster import deploy
+from cluster.children import free_port
 from cluster.deploy import Deployment
 from cluster.ray_clients import COORDINATOR, NamedActors, RayShardClient, gateway_name, shard_name
 from cluster.router import Router
@@ -29,13 +29,6 @@ from tests.cluster.worlds import Player, newest_delta, until, whole
 pytestmark = pytest.mark.ray
 
 CALL_S = 10.0
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,6 @@ import asyncio
 import itertools
 import json
 import os
-import socket
 import statistics
 import subprocess
 import sys
@@ -25,6 +24,7 @@ import websockets
 from client import Agent
 from client.embedded import EmbeddedWorld
 from client.errors import ChunkcrawlError
+from cluster.children import free_port
 from tests.deploy.conftest import METRICS_TOKEN
 
 pytestmark = [pytest.mark.ray, pytest.mark.slow, pytest.mark.timeout(300)]
@@ -45,13 +45,6 @@ class Front:
     @property
     def ws_base(self) -> str:
         return self.base.replace("http://", "ws://")
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 @pytest.fixture(scope="module")
