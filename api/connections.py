@@ -40,8 +40,8 @@ CLOSE_TOO_SLOW: Final = 4002
 TICK_S: Final = 1.0
 #: A connection told to close that has not ended by itself is cut off after this.
 CUT_OFF_AFTER_S: Final = 1.5
-#: Sessions are looked up again this often, for revocations whose message was lost and for those that expire.
-SWEEP_EVERY_S: Final = 4.0
+#: Sessions are not looked up more often than this, whatever the time in which a revocation has to show.
+SWEEP_LEAST_S: Final = TICK_S / 2
 
 
 class Alive(Protocol):
@@ -135,11 +135,14 @@ class Connections:
         hub: brings ``ctl:sessions``.
         alive: which sessions live.
         heartbeat_s: seconds between two heartbeats of a connection.
+        revoke_within_s: seconds in which everything of a revoked session is closed, even when the message was lost
+            and the peer has to be cut off.
     """
 
-    def __init__(self, hub: Hub, alive: Alive, heartbeat_s: float = 15.0) -> None:
+    def __init__(self, hub: Hub, alive: Alive, heartbeat_s: float = 15.0, revoke_within_s: float = 5.0) -> None:
         self._hub = hub
         self._alive = alive
+        self._sweep_every_s = max(SWEEP_LEAST_S, revoke_within_s - CUT_OFF_AFTER_S)
         #: Connections by the second in which their heartbeat is due.
         self._wheel: list[dict[Connection, None]] = [{} for _ in range(max(1, round(heartbeat_s / TICK_S)))]
         self._slot_of: dict[Connection, int] = {}
@@ -257,7 +260,7 @@ class Connections:
     async def _sweep(self) -> None:
         while True:
             try:
-                async with asyncio.timeout(SWEEP_EVERY_S):
+                async with asyncio.timeout(self._sweep_every_s):
                     await self._sweep_due.wait()
             except TimeoutError:
                 pass

@@ -49,7 +49,7 @@ class Streams:
         self.redis = redis
         self.hub = Hub(redis)
         self.snapshots: Snapshots = snapshots_of(redis)
-        self.connections = Connections(self.hub, auth, settings.heartbeat_s)
+        self.connections = Connections(self.hub, auth, settings.heartbeat_s, settings.revoke_within_s)
         self.seats = Seats(batch, settings.grace_s)
         self._collector: Collector | None = None
 

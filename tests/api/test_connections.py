@@ -169,10 +169,8 @@ async def test_every_connection_beats(registry: Connections, monkeypatch: pytest
     await asyncio.gather(*tasks)
 
 
-async def test_expired_sessions_are_swept(
-    registry: Connections, sessions: Sessions, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(module, "SWEEP_EVERY_S", 0.02)
+async def test_expired_sessions_are_swept(sessions: Sessions) -> None:
+    registry = Connections(Hub(Redis.from_url("redis://127.0.0.1:1")), sessions, revoke_within_s=1)
     kept, swept = open_one(registry, "jti_1"), open_one(registry, "jti_2")
     tasks = [asyncio.create_task(served(connection)) for connection in (kept, swept)]
     await settle()
