@@ -18,6 +18,7 @@ from pathlib import Path
 
 from cluster import children
 from cluster.children import Rung, ServiceError
+from cluster.embedded_server import EmbeddedServer
 
 HOST = "127.0.0.1"
 ROLE = DATABASE = "chunkcrawl"
@@ -45,7 +46,7 @@ SETTINGS = {
 NOT_DURABLE = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
 
 
-class EmbeddedPostgres:
+class EmbeddedPostgres(EmbeddedServer):
     """One PostgreSQL cluster whose data lies in ``directory``; the caller holds the lock on it.
 
     Args:
@@ -56,6 +57,7 @@ class EmbeddedPostgres:
     """
 
     name = "PostgreSQL"
+    stop_ladder = STOP_LADDER
 
     def __init__(self, directory: Path, password: str, *, password_is_new: bool = False, durable: bool = True) -> None:
         self._directory = directory
@@ -65,7 +67,6 @@ class EmbeddedPostgres:
         self._log = directory.with_name("postgres.log")
         self._account = _unprivileged_account()
         self._port: int | None = None
-        self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> str:
         """Make the cluster if there is none, start it and wait until it takes connections.
@@ -105,23 +106,6 @@ class EmbeddedPostgres:
                 return f"postgresql+asyncpg://{ROLE}:{self._password}@{HOST}:{port}/{DATABASE}"
             self.stop()
         raise ServiceError(f"PostgreSQL does not start; the end of {self._log}:\n{children.tail(self._log)}")
-
-    def ensure_running(self) -> bool:
-        """Start the server again, on the same port, if it has ended by itself; returns whether it had.
-
-        Raises:
-            ServiceError: It does not start again.
-        """
-        if self._process is None or self._process.poll() is None:
-            return False
-        self.start()
-        return True
-
-    def stop(self) -> None:
-        """Stop the server, its data written out; safe to call twice."""
-        if self._process is not None:
-            children.stop(self._process, STOP_LADDER)
-            self._process = None
 
     # for starting
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import importlib.util
 import signal
 import socket
-import subprocess
 import time
 from pathlib import Path
 
 from cluster import children
 from cluster.children import Rung, ServiceError
+from cluster.embedded_server import EmbeddedServer
 
 HOST = "127.0.0.1"
 START_TRIES = 3
@@ -35,7 +35,7 @@ maxmemory-policy noeviction
 """
 
 
-class EmbeddedValkey:
+class EmbeddedValkey(EmbeddedServer):
     """One Valkey server whose data lies in ``directory``; the caller holds the lock on it.
 
     Loopback TCP and not a Unix socket: the same kind of URL works for Ray workers, and no path can be too long for it.
@@ -43,6 +43,7 @@ class EmbeddedValkey:
     """
 
     name = "Valkey"
+    stop_ladder = STOP_LADDER
 
     def __init__(self, directory: Path, password: str, *, durable: bool = True) -> None:
         self._directory = directory
@@ -50,7 +51,6 @@ class EmbeddedValkey:
         self._durable = durable
         self._log = directory / "valkey.log"
         self._port: int | None = None
-        self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> str:
         """Start the server and wait until it answers.
@@ -73,23 +73,6 @@ class EmbeddedValkey:
                 return f"redis://:{self._password}@{HOST}:{port}/0"
             self.stop()
         raise ServiceError(f"Valkey does not start; the end of {self._log}:\n{children.tail(self._log)}")
-
-    def ensure_running(self) -> bool:
-        """Start the server again, on the same port, if it has ended by itself; returns whether it had.
-
-        Raises:
-            ServiceError: It does not start again.
-        """
-        if self._process is None or self._process.poll() is None:
-            return False
-        self.start()
-        return True
-
-    def stop(self) -> None:
-        """Stop the server, its append-only file written out; safe to call twice."""
-        if self._process is not None:
-            children.stop(self._process, STOP_LADDER)
-            self._process = None
 
     def _write_config(self, port: int) -> Path:
         path = self._directory / "valkey.conf"

@@ -25,6 +25,7 @@ from types import TracebackType
 
 from cluster.children import ServiceError
 from cluster.embedded_postgres import EmbeddedPostgres
+from cluster.embedded_server import EmbeddedServer
 from cluster.embedded_valkey import EmbeddedValkey
 
 __all__ = ["DEFAULT_DATA_DIR", "EmbeddedServices", "ServiceError", "ServiceUrls"]
@@ -69,7 +70,7 @@ class EmbeddedServices:
         self._redis_url = redis_url
         self._durable = durable
         self._lock_fd: int | None = None
-        self._running: list[EmbeddedPostgres | EmbeddedValkey] = []
+        self._running: list[EmbeddedServer] = []
         self._owner_pid = os.getpid()
 
     def start(self) -> ServiceUrls:
