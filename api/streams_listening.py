@@ -1,4 +1,4 @@
-"""Dead readers of event streams, as the kernel finds them.
+"""Dead and slow readers, as the kernel finds them.
 
 A socket's peer answers pings; an event stream's only acknowledges bytes.  Set on a listening socket, these options
 are inherited by every connection that it accepts, which an ASGI app itself can't reach.
@@ -10,6 +10,8 @@ import socket
 from typing import Final
 
 KEEPALIVE_PROBES: Final = 4
+#: Bytes that a connection's kernel buffer may hold unsent.  What is on its way to a distant reader comes on top.
+UNSENT_MOST_BYTES: Final = 64 * 1024
 
 
 def find_dead_peers(listening: socket.socket, dead_after_s: int, heartbeat_s: int) -> None:
@@ -30,3 +32,14 @@ def find_dead_peers(listening: socket.socket, dead_after_s: int, heartbeat_s: in
         option = getattr(socket, name, None)
         if option is not None:
             listening.setsockopt(socket.IPPROTO_TCP, option, value)
+
+
+def bound_unsent(listening: socket.socket) -> None:
+    """Let connections accepted by ``listening`` buffer no more than ``UNSENT_MOST_BYTES`` that are not on their way.
+
+    Otherwise the kernel takes megabytes for a reader that has stopped: it costs as much, reads old news for minutes
+    when it goes on, and its mailbox, which would notice, never fills.
+    """
+    option = getattr(socket, "TCP_NOTSENT_LOWAT", None)
+    if option is not None:
+        listening.setsockopt(socket.IPPROTO_TCP, option, UNSENT_MOST_BYTES)

@@ -138,7 +138,12 @@ class Event(msgspec.Struct, kw_only=True):
 
 
 class SessionReady(Event):
-    """The first event of every connection. ``resumed``: the agent had not left the world since the last one."""
+    """The first event of every connection.
+
+    Attributes:
+        resumed: The agent had not left the world since the last connection.
+        inventory: What the agent carries. None: it never was in the world, or the reader is a spectator.
+    """
 
     TYPE = "session_ready"
     role: str = ""
@@ -146,6 +151,7 @@ class SessionReady(Event):
     chunk_id: str | None = None
     agent_id: str | None = None
     resumed: bool = False
+    inventory: Inventory | None = None
 
 
 class ChunkStatic(Event):

@@ -91,6 +91,8 @@ class Mirror:
         elif isinstance(event, SessionReady | ResyncRequired):
             # What follows is the present state, whatever its tick: a world that was restored may count lower.
             self._fresh = True
+            if isinstance(event, SessionReady) and event.inventory is not None and event.agent_id == self.agent_id:
+                self.inventory_gold = event.inventory.gold
         elif isinstance(event, ChunkClosed) and event.chunk_id in (None, self.chunk_id):
             self.agents, self.npcs = {}, {}
 

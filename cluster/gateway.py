@@ -16,7 +16,7 @@ from api.app import create_app
 from api.services import Services
 from api.settings import Settings
 from api.streams import Streams
-from api.streams_listening import find_dead_peers
+from api.streams_listening import bound_unsent, find_dead_peers
 from cluster.frame_protocol import FrameProtocol
 from cluster.listening import shared_socket
 from cluster.peers import ClusterClient, ShardClient
@@ -82,6 +82,7 @@ class GatewayServer:
         """
         listening = shared_socket(self._settings.host, self._settings.port)
         find_dead_peers(listening, self._settings.dead_after_s, self._settings.heartbeat_s)
+        bound_unsent(listening)
         try:
             await self._server.serve(sockets=[listening])
         finally:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import resource
 import secrets
@@ -42,7 +43,7 @@ class Report:
 
 
 def process_families(actor: str) -> list[Family]:
-    """CPU, memory, open files and age of this process."""
+    """CPU, memory, open files, tasks and age of this process."""
     used = resource.getrusage(resource.RUSAGE_SELF)
     figures = [
         family(
@@ -58,6 +59,9 @@ def process_families(actor: str) -> list[Family]:
             [({"actor": actor}, round(_STARTED_AT, 3))],
         ),
     ]
+    with suppress(RuntimeError):  # outside its event loop
+        name, help_ = "process_asyncio_tasks", "Tasks of an actor's event loop."
+        figures.append(family(name, "gauge", help_, [({"actor": actor}, len(asyncio.all_tasks()))]))
     with suppress(OSError):  # no /proc on some systems
         pages = int(Path("/proc/self/statm").read_text().split()[1])
         name, help_ = "process_resident_memory_bytes", "Memory of an actor's process."

@@ -1,10 +1,11 @@
-"""Where an agent is and what its stream holds, read in one moment."""
+"""Where an agent is, what it carries and what its stream holds, read in one moment."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Any
 
+import orjson
 from redis.asyncio import Redis
 
 from streaming import keys
@@ -15,10 +16,10 @@ from streaming.snapshot import run_script
 READ = Script(
     "agent_record",
     """
-local record = redis.call('HMGET', KEYS[1], 'chunk', 'here', 'seq')
+local record = redis.call('HMGET', KEYS[1], 'chunk', 'here', 'seq', 'rec')
 local entries = {}
 if ARGV[1] ~= '' then entries = redis.call('XRANGE', KEYS[2], ARGV[1], '+') end
-return {record[1] or '', record[2] or '0', record[3] or '0', entries}
+return {record[1] or '', record[2] or '0', record[3] or '0', record[4] or '', entries}
 """,
 )
 
@@ -28,11 +29,13 @@ class AgentRecord:
     """``chunk_id`` is None while the agent is not in the world.  ``seq``: number of its last event.
 
     ``missed`` are its events after the number that was asked for, None if the stream can't give all of them.
-    ``last_seen`` is the event with that number itself, if it is still there.
+    ``last_seen`` is the event with that number itself, if it is still there.  ``gold`` is what the agent carries,
+    None if it never was in the world.
     """
 
     chunk_id: str | None
     seq: int
+    gold: int | None
     missed: list[PrivateEvent] | None
     last_seen: PrivateEvent | None
 
@@ -41,13 +44,14 @@ async def read_agent(redis: Redis, agent_id: str, since: int | None = None) -> A
     """The record, and the events after number ``since`` (None: none of them).  Raises ``RedisError``."""
     stream = keys.agent_stream(agent_id)
     start = "" if since is None else f"{since}-0"
-    chunk, here, seq_text, entries = await run_script(redis, READ, 2, keys.agent(agent_id), stream, start)
+    chunk, here, seq_text, rec, entries = await run_script(redis, READ, 2, keys.agent(agent_id), stream, start)
     seq = int(seq_text)
     chunk_id = chunk.decode() if here == b"1" and chunk else None
+    gold = orjson.loads(rec).get("gold") if rec else None
     if since is None:
-        return AgentRecord(chunk_id, seq, [], None)
+        return AgentRecord(chunk_id, seq, gold, [], None)
     missed, last_seen = _missed(stream, entries, since, seq)
-    return AgentRecord(chunk_id, seq, missed, last_seen)
+    return AgentRecord(chunk_id, seq, gold, missed, last_seen)
 
 
 def _missed(

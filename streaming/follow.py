@@ -28,7 +28,7 @@ class Follow:
     """One reader's view of ``agent_id``.
 
     Args:
-        hello: fields of ``session_ready``; ``chunk_id`` and ``agent_online`` are added.
+        hello: fields of ``session_ready``; ``chunk_id``, ``agent_online`` and ``inventory`` are added.
         mailbox: its queue, with policy ``overflow_close``.
         last_event_id: what the reader handed back, if anything.
         since: without that, the number of the last agent's event that the reader is known to have.  None: all.
@@ -91,8 +91,7 @@ class Follow:
         since = position.agent_seq if position is not None else self._since
         record = await read_agent(self._redis, self.agent_id, since)
         useless = (self._last_event_id is not None and position is None) or record.missed is None
-        fields = {**self._hello, "chunk_id": record.chunk_id, "agent_online": record.chunk_id is not None}
-        yield [(notice("session_ready", fields, now_ms()), None)]
+        yield [(self._ready(record), None)]
         if position is not None and not useless and not self._present_first:
             try:
                 async for followed in self._resume(position, record):
@@ -107,6 +106,15 @@ class Follow:
         start = since if since is not None and record.missed is not None else record.seq
         async for followed in self._afresh(record, start, "unknown_event_id" if useless else None):
             yield followed
+
+    def _ready(self, record: AgentRecord) -> SharedEvent:
+        fields = {
+            **self._hello,
+            "chunk_id": record.chunk_id,
+            "agent_online": record.chunk_id is not None,
+            "inventory": None if record.gold is None else {"gold": record.gold},
+        }
+        return notice("session_ready", fields, now_ms())
 
     async def _afresh(self, record: AgentRecord, since: int, reason: str | None) -> AsyncIterator[list[Followed]]:
         """The present state, then the agent's events after ``since`` that are at hand."""

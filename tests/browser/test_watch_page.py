@@ -142,6 +142,7 @@ async def test_the_owner_sees_commands_inventory_and_every_chunk(play: Play, ope
         await expect(page.locator("#followed-name")).to_have_text("digger")
         await expect(page.locator("#followed-place")).to_have_text("in chunk-0")
         await live(page)
+        await expect(page.locator("#stat-gold")).to_have_text("0")  # known before it first changes
         commands = page.locator("#commands > li")
 
         # a walk, and one that ends before somebody

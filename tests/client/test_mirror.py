@@ -124,6 +124,15 @@ def test_the_inventory_is_ones_own() -> None:
     assert mirror.inventory_gold == 3
 
 
+def test_the_inventory_is_known_from_the_start() -> None:
+    mirror = Mirror("me")
+    assert mirror.inventory_gold is None
+    mirror.feed(event("session_ready", agent_id="me", inventory=None))
+    assert mirror.inventory_gold is None
+    mirror.feed(event("session_ready", agent_id="me", inventory={"gold": 4}))
+    assert mirror.inventory_gold == 4
+
+
 def test_nearest_gold_names_the_cell_to_stand_on() -> None:
     mirror = opened(1, resource_nodes=[GOLD])
     found = mirror.nearest_gold()

@@ -109,6 +109,7 @@ async def test_a_new_owner_sees_the_present_and_then_everything(redis: Redis, hu
     ready = owner.shown[0][0].fields()
     assert ready["agent_online"] is True
     assert ready["role"] == "owner_spectator"
+    assert ready["inventory"] == {"gold": 7}
     assert agent_ids(owner.shown) == [n for n in story.visible if n > before]
     check_order(owner.shown)
     check_arrivals(owner.shown)
@@ -151,7 +152,7 @@ async def test_an_agent_that_is_not_in_the_world_is_awaited(redis: Redis, hub: H
     while not owner.shown:
         await asyncio.sleep(0.005)
     ready = owner.shown[0][0].fields()
-    assert (ready["agent_online"], ready["chunk_id"]) == (False, None)
+    assert (ready["agent_online"], ready["chunk_id"], ready["inventory"]) == (False, None, None)
     owner.mailbox.beat()
     while "heartbeat" not in owner.kinds:
         await asyncio.sleep(0.005)

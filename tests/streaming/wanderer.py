@@ -179,5 +179,5 @@ class Story:
             batch.agent_event(AGENT, kind, "t", orjson.dumps(fields))
             self.events.append(kind)
         here = commit.chunk_id is not None
-        batch.agent_record(AGENT, commit.chunk_id or "", here=here, busy="", record=b"{}")
+        batch.agent_record(AGENT, commit.chunk_id or "", here=here, busy="", record=b'{"gold":7}')
         await self._journal.commit(batch)

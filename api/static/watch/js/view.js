@@ -105,7 +105,9 @@ export class View {
 
   #ready(data) {
     this.#clockAhead = data.server_ts_ms - Date.now();
-    if (this.agentId !== null) this.#presence(data.agent_online !== false);
+    if (this.agentId === null) return;
+    this.#presence(data.agent_online !== false);
+    this.#private(data);
   }
 
   /** Whether the followed agent is in the world. */
