@@ -220,11 +220,15 @@ class Challenge(Event):
 
 
 class CommandAck(Event):
-    """The server's decision about a command, once for each."""
+    """The server's decision about a command, once for each.
+
+    Attributes:
+        client_cmd_id: None when the server does not know the challenge any more; ``server_cmd_id`` still names it.
+    """
 
     TYPE = "command_ack"
     accepted: bool
-    client_cmd_id: str = ""
+    client_cmd_id: str | None = None
     server_cmd_id: str | None = None
     started_tick: int | None = None
     reason: str | None = None

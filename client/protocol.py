@@ -258,7 +258,7 @@ class AgentProtocol:
         self._out.append(Send(encode("command_answer", answer)))
 
     def _acked(self, ack: CommandAck) -> None:
-        command = self._commands.get(ack.client_cmd_id)
+        command = self._command_of(ack)
         if command is None:
             return
         if not ack.accepted:
@@ -266,6 +266,14 @@ class AgentProtocol:
         elif command.stage is not Stage.ACCEPTED:
             command.stage = Stage.ACCEPTED
             self._out.append(Accepted(command.client_cmd_id, ack.started_tick))
+
+    def _command_of(self, ack: CommandAck) -> _Command | None:
+        if ack.client_cmd_id is not None:
+            return self._commands.get(ack.client_cmd_id)
+        for command in self._commands.values():
+            if command.challenge is not None and command.challenge.server_cmd_id == ack.server_cmd_id:
+                return command
+        return None
 
     def _ended(self, result: CommandResult) -> None:
         command = self._commands.get(result.client_cmd_id)

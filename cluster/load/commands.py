@@ -74,6 +74,7 @@ class Commands:
         self.protocol = AgentProtocol(agent_id, id_prefix=f"{crew.plan.run_id}-{rng.getrandbits(32):08x}")
         self.pending: dict[str, Pending] = {}
         self.shown = False
+        self._given_up: set[str] = set()
         self._mirror = Mirror(agent_id)
         self._watch = TickWatch()
         self._line: Line | None = None
@@ -114,6 +115,7 @@ class Commands:
                 self._crew.measures.counts["timeouts"] += self._timed
                 self.protocol.forget(client_cmd_id)
                 del self.pending[client_cmd_id]
+                self._given_up.add(client_cmd_id)
                 self._later(RETRY_S)
 
     # -- seeing -------------------------------------------------------------------------------------------------------
@@ -219,8 +221,8 @@ class Commands:
         if isinstance(event, Challenge):
             self._challenged(event, now)
         elif isinstance(event, CommandResult):
-            # A repeat of a resumed stream is not shown; this is a second result of its own.
-            if event.client_cmd_id not in settled:
+            # A repeat of a resumed stream is not shown; this is a second result of its own, or one that was given up.
+            if event.client_cmd_id not in settled | self._given_up:
                 self._crew.measures.counts["results_twice"] += 1
         elif isinstance(event, ErrorEvent):
             self._crew.measures.count_as("error", event.reason)

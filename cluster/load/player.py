@@ -148,12 +148,15 @@ class Player:
         line = self._line
         if line is None:
             return
+        heard_at = line.heard_at
         if self._slow is not None:
             self._slow.apply(line, now, going=self._crew.going)
-        elif now - line.heard_at > SILENCE_MAX_S:
+            # A server that has given up a line that was not read may have ended it without a word.
+            heard_at = now if self._slow.paused else max(heard_at, self._slow.reading_since)
+        if now - heard_at > SILENCE_MAX_S:
             self._crew.measures.counts["silences"] += 1
             line.cut()
-        elif now - line.heard_at > PING_AFTER_S and self._pinged_at < line.heard_at:
+        elif now - heard_at > PING_AFTER_S and self._pinged_at < heard_at:
             self._pinged_at = now
             line.send(encode("ping", {}))
         if self._cuts and self._counted and self._crew.going and now >= self._cut_at:

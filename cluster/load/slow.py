@@ -24,13 +24,19 @@ class Pausable(Protocol):
 
 
 class Slowness:
-    """Of one reader; ``apply`` is to be called about once a second. A new connection is read at first."""
+    """Of one reader; ``apply`` is to be called about once a second. A new connection is read at first.
+
+    Attributes:
+        paused: Whether nothing is read now.
+        reading_since: When reading went on last.
+    """
 
     def __init__(self, rng: random.Random) -> None:
         self._connection: Pausable | None = None
         self._turn_at = 0.0
         self._rng = rng
         self.paused = False
+        self.reading_since = 0.0
 
     def apply(self, connection: Pausable, now: float, *, going: bool) -> None:
         """Stop or go on reading when it is time; while not ``going``, everything is read."""
@@ -43,4 +49,6 @@ class Slowness:
             return
         self.paused = not self.paused
         self._turn_at = now + (self._rng.uniform(*PAUSED_S) if self.paused else READING_S)
+        if not self.paused:
+            self.reading_since = now
         connection.pause(self.paused)

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from client import signing
-from client.errors import Blocked, Busy, CommandFailed
+from client.errors import Blocked, Busy, ChunkcrawlError, CommandFailed
 from client.messages import ChunkDelta, CommandResult, Event
 from client.protocol import (
     Accepted,
@@ -134,6 +134,20 @@ def test_a_refusal_carries_its_reason_and_when_to_come_back() -> None:
     (end,) = settled(protocol.take())
     assert isinstance(end.outcome, Busy)
     assert end.outcome.retry_after_ms == 700
+
+
+def test_a_challenge_that_is_not_known_any_more_settles_its_command() -> None:
+    protocol = ready_protocol()
+    name = protocol.request(MOVE)
+    protocol.receive(challenge(name))
+    protocol.prove(f"s-{name}", "0")
+    gone = {"client_cmd_id": None, "accepted": False, "reason": "expired_challenge", "code": "unknown_challenge"}
+    protocol.receive(frame("command_ack", gone | {"server_cmd_id": "s-other"}))
+    assert settled(protocol.take()) == []
+    protocol.receive(frame("command_ack", gone | {"server_cmd_id": f"s-{name}"}))
+    (end,) = settled(protocol.take())
+    assert isinstance(end.outcome, ChunkcrawlError)
+    assert end.outcome.reason == "expired_challenge"
 
 
 def test_a_blocked_move_says_where_and_by_whom() -> None:

@@ -198,6 +198,17 @@ async def test_nobody_answers() -> None:
     assert await talk.asked()
 
 
+async def test_a_result_that_nobody_waits_for_any_more_is_no_second_one() -> None:
+    talk = Talk(walk)
+    talk.open()
+    await talk.asked()
+    (name,) = talk.commands.pending
+    talk.commands.sweep(time.perf_counter() + ANSWER_TIMEOUT_S + 1)
+    talk.ack(name)
+    talk.result(name)
+    assert [talk.count(name) for name in ("acks", "results", "results_twice")] == [0, 0, 0]
+
+
 async def test_what_runs_is_not_given_up() -> None:
     talk = Talk(walk)
     talk.open()

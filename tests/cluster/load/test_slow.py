@@ -37,6 +37,15 @@ def test_a_new_connection_is_read_at_first() -> None:
     assert not slow.paused
 
 
+def test_it_is_known_since_when_it_reads() -> None:
+    slow, connection = Slowness(random.Random(1)), Connection()
+    second = 0
+    while connection.told[-1:] != [False]:
+        second += 1
+        slow.apply(connection, float(second), going=True)
+    assert slow.reading_since == second
+
+
 def test_in_the_end_everything_is_read() -> None:
     slow, connection = Slowness(random.Random(1)), Connection()
     for second in range(7):
