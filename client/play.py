@@ -22,19 +22,20 @@ from client.errors import CommandFailed, CommandRefused
 from client.keyboard import DIRECTIONS, raw_keys
 from client.messages import Event
 from client.mirror import Mirror
-from client.view import chat_lines, screen
+from client.view import chat_lines, facts, screen
 from client.watcher import Watcher
 
 __all__ = ["Player", "as_json_line", "play", "show_json", "watch"]
 
 FRAMES_PER_S = 8
+FACTS_EVERY_S = 1.0
 LINES_KEPT = 50
 CHAT_MAX_CHARS = 200
 HELP = "arrows/wasd/hjkl walk   g harvest   t say   q quit"
 
 
 class Screen:
-    """The view and what it shows besides the mirror."""
+    """The view and what it shows besides the mirror. Without a terminal to draw on: lines, as things happen."""
 
     def __init__(self, mirror: Mirror, status: Callable[[], str], *, console: Console | None = None) -> None:
         self.mirror, self.status = mirror, status
@@ -43,16 +44,32 @@ class Screen:
 
     def note(self, event: Event) -> None:
         """Keep the event's lines."""
-        self.lines.extend(chat_lines(event))
+        lines = chat_lines(event)
+        self.lines.extend(lines)
+        if not self.console.is_terminal:
+            for line in lines:
+                self._print(line)
 
     async def run(self) -> None:
         """Draw until cancelled."""
-        full = self.console.is_terminal
-        with Live(console=self.console, screen=full, auto_refresh=False, transient=not full) as live:
+        if not self.console.is_terminal:
+            return await self._print_facts()
+        with Live(console=self.console, screen=True, auto_refresh=False) as live:
             while True:
                 size = (self.console.width, self.console.height)
                 live.update(screen(self.mirror, list(self.lines), self.status(), size), refresh=True)
                 await asyncio.sleep(1 / FRAMES_PER_S)
+
+    async def _print_facts(self) -> None:
+        last = ""
+        while True:
+            if self.mirror.grid and (now := facts(self.mirror)) != last:
+                last = now
+                self._print(now)
+            await asyncio.sleep(FACTS_EVERY_S)
+
+    def _print(self, line: str) -> None:
+        self.console.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
 class Player:

@@ -1,19 +1,21 @@
-"""The README's first agent: make an account, walk a little, leave the first chunk in the north."""
+"""The README's first agent: walk a little, leave the first chunk in the north."""
 
 import asyncio
+import os
 
-from client import Agent, Api
+from client import Agent, CommandFailed, CommandRefused
 
 BASE = "http://127.0.0.1:8000"
 
 
 async def main() -> None:
-    async with Api(BASE) as api:
-        account = await api.signup("me@example.org", "a long password")
-        key = await api.create_key(account.account_id, auth=account.account_token)
-    async with Agent.connect(BASE, agent_id="scout-1", api_key=key.api_key) as me:
+    key = os.environ["CHUNKCRAWL_API_KEY"]
+    async with Agent.connect(BASE, agent_id="scout-1", api_key=key) as me:
         for x, y in [(25, 30), (30, 25), (25, 49)]:  # the last one leaves chunk-0 in the north
-            await me.move_to(x, y)  # raises client.Blocked when somebody stands in the way
+            try:
+                await me.move_to(x, y)
+            except (CommandRefused, CommandFailed) as no:  # somebody stands there, or came into the way
+                print("no:", no)
             print(me.chunk_id, me.position)
 
 

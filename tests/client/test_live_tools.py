@@ -41,18 +41,24 @@ def run(
     )
 
 
-def test_the_readmes_agent_runs_as_it_stands(world: EmbeddedWorld) -> None:
-    readme = re.search(r"## Play in it\n\n```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+def test_the_readmes_agent_runs_as_it_stands(world: EmbeddedWorld, tmp_path: Path) -> None:
+    readme = re.search(r"## Play in it\n.*?```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
     example = (ROOT / "examples" / "first_agent.py").read_text()
     assert readme
     assert example.endswith(readme[1])
-    mine = example.replace("http://127.0.0.1:8000", world.base).replace("me@", f"me-{secrets.token_hex(4)}@")
-    mine = mine.replace('"scout-1"', f'"scout-{secrets.token_hex(4)}"')
-    done = subprocess.run([sys.executable, "-c", mine], capture_output=True, text=True, timeout=60, cwd=ROOT)
-    assert done.returncode == 0, done.stderr
-    lines = done.stdout.splitlines()
-    assert lines[0] == "chunk-0 (25, 30)"
-    assert re.fullmatch(r"chunk-[1-9]\d* \(25, 0\)", lines[-1])
+    mine = example.replace("http://127.0.0.1:8000", world.base).replace('"scout-1"', f'"scout-{secrets.token_hex(4)}"')
+    for _ in range(2):  # a second time it is in another chunk, and no less well
+        done = subprocess.run(
+            [sys.executable, "-c", mine],
+            env=environment(world, tmp_path),
+            capture_output=True,
+            text=True,
+            timeout=60,
+            cwd=ROOT,
+        )
+        assert done.returncode == 0, done.stderr
+        if "no:" not in done.stdout:
+            assert re.fullmatch(r"chunk-[1-9]\d* \(25, 0\)", done.stdout.splitlines()[-1])
 
 
 def test_from_signup_to_talking(world: EmbeddedWorld, tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from client.driver import drive
 from client.errors import TakenOver
 from client.mirror import Mirror
 from client.play import Player, Screen, as_json_line, play
-from tests.client.builders import delta, event
+from tests.client.builders import delta, event, static
 from tests.client.fake_server import FakeServer
 
 
@@ -98,14 +98,33 @@ async def test_playing_prints_events_as_lines_until_the_end(
     assert {"command_ack", "command_result"} <= {line["type"] for line in lines}
 
 
-async def test_the_screen_draws_without_a_terminal() -> None:
-    console = Console(file=io.StringIO(), width=80, height=30)
-    view = Screen(Mirror("me"), lambda: "fine", console=console)
+async def test_without_a_terminal_the_screen_prints_lines(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("client.play.FACTS_EVERY_S", 0.0)
+    out = io.StringIO()
+    mirror = Mirror("me")
+    view = Screen(mirror, lambda: "fine", console=Console(file=out, width=20, height=30, force_terminal=False))
+    printing = asyncio.create_task(view.run())
+    said = {"type": "chat", "from": "bob", "text": "[b]a word[/b] that is longer than a terminal is wide"}
+    for happened in (event("chunk_static", **static()), event("chunk_delta", **delta(1, events=[said]))):
+        mirror.feed(happened)
+        view.note(happened)
+    while "tick 1" not in out.getvalue():
+        await asyncio.sleep(0)
+    printing.cancel()
+    assert out.getvalue().splitlines() == [f"bob: {said['text']}", "chunk-0  tick 1  0 agents"]
+
+
+async def test_on_a_terminal_the_screen_draws() -> None:
+    out = io.StringIO()
+    mirror = Mirror("me")
+    view = Screen(mirror, lambda: "fine", console=Console(file=out, width=80, height=30, force_terminal=True))
+    mirror.feed(event("chunk_static", **static()))
     view.note(event("chunk_delta", **delta(1, events=[{"type": "chat", "from": "bob", "text": "hi"}])))
     drawing = asyncio.create_task(view.run())
-    await asyncio.sleep(0.05)
+    while "fine" not in out.getvalue():
+        await asyncio.sleep(0)
     drawing.cancel()
-    assert list(view.lines) == ["bob: hi"]
+    assert "bob: hi" in out.getvalue()
 
 
 def test_a_line_is_flat_and_stays_a_line() -> None:
