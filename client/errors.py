@@ -104,7 +104,8 @@ class ApiError(ChunkcrawlError):
     reason = "api_error"
 
     def __init__(self, status: int, reason: str, retry_after_s: float | None = None) -> None:
-        super().__init__(f"{reason} (HTTP {status})", reason=reason)
+        hint = _API_HINTS.get(reason)
+        super().__init__(f"{reason} (HTTP {status})" + (f": {hint}" if hint else ""), reason=reason)
         self.status = status
         self.retry_after_s = retry_after_s
 
@@ -136,6 +137,12 @@ class TooManyRequests(ApiError):
 class NotReady(ApiError):
     """503: the server is starting, draining or overloaded."""
 
+
+_API_HINTS = {
+    "agent_not_owned": "another account plays under this agent id; choose another id",
+    "email_already_exists": "use its account's keys, or sign up with another e-mail",
+    "invalid_api_key": "it is mistyped, revoked or of another server; `chunkcrawl key create` makes one",
+}
 
 _API_ERRORS: dict[int, type[ApiError]] = {
     400: InvalidRequest,
@@ -235,7 +242,7 @@ class OutOfBounds(CommandRefused):
 class Unreachable(CommandRefused):
     """A wall, or no path leads there."""
 
-    hint = "a wall, or no path leads there"
+    hint = "a wall, somebody on it, or no path leads there"
 
 
 class NodeNotFound(CommandRefused):

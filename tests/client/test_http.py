@@ -138,3 +138,10 @@ def test_a_session_does_not_show_its_secrets() -> None:
 )
 def test_sockets_live_beside_their_http(base: str, url: str) -> None:
     assert websocket_url(base, "/p", {"agent_id": "a b"}) == url
+
+
+@pytest.mark.parametrize("reason", ["agent_not_owned", "email_already_exists", "invalid_api_key"])
+def test_errors_of_the_first_minutes_name_the_remedy(reason: str) -> None:
+    text = str(error_of(403, {}, f'{{"detail": "{reason}"}}'.encode()))
+    assert text.startswith(f"{reason} (HTTP 403): ")
+    assert str(error_of(403, {}, b'{"detail": "invalid_scope"}')) == "invalid_scope (HTTP 403)"
