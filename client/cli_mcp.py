@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 from typing import Annotated
 
 import typer
@@ -20,18 +21,30 @@ def _host_and_port(text: str | None) -> tuple[str, int] | None:
     return host, int(port)
 
 
+def _only_here(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
 def mcp(
     agent: Annotated[str, typer.Argument(metavar="AGENT", help="Its id: letters, digits, _ . -")],
     http: Annotated[
         str | None,
         typer.Option("--http", metavar="HOST:PORT", help="Serve streamable HTTP at /mcp there, in place of stdio."),
     ] = None,
+    allow_remote: Annotated[
+        bool, typer.Option("--allow-remote", help="Listen at an address that others reach, all the same.")
+    ] = False,
     base: BaseOption = DEFAULT_BASE,
     as_json: JsonOption = False,
 ) -> None:
     """Serve the tools observe, move_to, say, harvest and wait_for_events for one agent over MCP.
 
-    Over HTTP there is no authentication: whoever reaches the port plays the agent. How to play: docs/SKILL.md.
+    Over HTTP there is no authentication, and whoever reaches the port plays the agent: the address must be this
+    machine's own, unless --allow-remote says that something in front lets in only whom it should. How to play:
+    docs/SKILL.md.
 
     Examples:
 
@@ -40,6 +53,8 @@ def mcp(
         chunkcrawl mcp scout-1 --http 127.0.0.1:8765
     """
     address = _host_and_port(http)
+    if address and not _only_here(address[0]) and not allow_remote:
+        raise typer.BadParameter("whoever reaches that address would play the agent: take 127.0.0.1, or --allow-remote")
     try:
         from client import mcp as serving
     except ModuleNotFoundError:

@@ -148,6 +148,10 @@ def test_a_refusal_is_exit_code_1_with_the_reason(base: str) -> None:
         ("session", "--role", "king"),
         ("say", "scout-1"),
         ("say", "scout-1", "hi", "--base", "ftp://x"),
+        ("mcp", "scout-1", "--http", "8765"),
+        ("mcp", "scout-1", "--http", "0.0.0.0:8765"),
+        ("mcp", "scout-1", "--http", "[::]:8765"),
+        ("mcp", "scout-1", "--http", "world.example:8765"),
         ("nonsense",),
     ],
 )

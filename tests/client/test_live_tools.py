@@ -12,10 +12,12 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from client.embedded import EmbeddedWorld
+from cluster.children import free_port
 
 pytestmark = [pytest.mark.ray, pytest.mark.timeout(240)]
 
@@ -140,6 +142,22 @@ def test_demo_agents_play_again_and_again_and_leave_within_two_seconds(world: Em
     assert kept.stat().st_mode & 0o777 == 0o600
 
 
+async def play_by_tools(host: Any, name: str) -> None:
+    """Look, walk a step and be refused one, as a model would."""
+    seen = (await host.call_tool("observe", {})).content[0].text
+    assert seen.startswith(f"You are {name} at ")
+    assert re.search(r"Gold (\S+): stand at (\d+),(\d+)", seen)
+    place = re.search(r" at (\d+),(\d+)", seen)
+    assert place
+    x, y = int(place[1]), int(place[2])
+    # Somebody may stand beside it, hardly on all sides.
+    steps = ((x + 1, y), (x, y + 1), (x - 1, y), (x, y - 1))
+    told = [(await host.call_tool("move_to", {"x": x, "y": y})).content[0].text for x, y in steps]
+    assert any(text.startswith(f"You are at {x},{y}") for text, (x, y) in zip(told, steps, strict=True))
+    refused = (await host.call_tool("move_to", {"x": 50, "y": 0})).content[0].text
+    assert refused.startswith("out_of_bounds: ")
+
+
 async def test_a_model_plays_over_mcp_from_a_process(world: EmbeddedWorld, tmp_path: Path) -> None:
     mcp = pytest.importorskip("mcp")
     name = f"mcp-{secrets.token_hex(4)}"
@@ -150,18 +168,40 @@ async def test_a_model_plays_over_mcp_from_a_process(world: EmbeddedWorld, tmp_p
         cwd=str(ROOT),
     )
     async with asyncio.timeout(60), mcp.Client(mcp.stdio_client(server)) as host:
-        seen = (await host.call_tool("observe", {})).content[0].text
-        assert seen.startswith(f"You are {name} at ")
-        assert re.search(r"Gold (\S+): stand at (\d+),(\d+)", seen)
-        place = re.search(r" at (\d+),(\d+)", seen)
-        assert place
-        x, y = int(place[1]), int(place[2])
-        # Somebody may stand beside it, hardly on all sides.
-        steps = ((x + 1, y), (x, y + 1), (x - 1, y), (x, y - 1))
-        told = [(await host.call_tool("move_to", {"x": x, "y": y})).content[0].text for x, y in steps]
-        assert any(text.startswith(f"You are at {x},{y}") for text, (x, y) in zip(told, steps, strict=True))
-        refused = (await host.call_tool("move_to", {"x": 50, "y": 0})).content[0].text
-        assert refused.startswith("out_of_bounds: ")
+        await play_by_tools(host, name)
+
+
+async def test_a_model_plays_over_mcp_by_http(world: EmbeddedWorld, tmp_path: Path) -> None:
+    mcp = pytest.importorskip("mcp")
+    name, port = f"mcp-{secrets.token_hex(4)}", free_port()
+    server = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "client.cli", "mcp", name, "--http", f"127.0.0.1:{port}"),
+        env=environment(world, tmp_path),
+        cwd=ROOT,
+    )
+    try:
+        async with asyncio.timeout(60):
+            await listening(port)
+            async with mcp.Client(f"http://127.0.0.1:{port}/mcp") as host:
+                await play_by_tools(host, name)
+            async with mcp.Client(f"http://127.0.0.1:{port}/mcp") as host:  # the agent outlives its host
+                assert (await host.call_tool("observe", {})).content[0].text.startswith(f"You are {name} at ")
+    finally:
+        server.terminate()
+        await server.wait()
+    assert server.returncode in (0, 130, 143, -signal.SIGTERM)
+
+
+async def listening(port: int) -> None:
+    """Wait until somebody takes connections there."""
+    while True:
+        try:
+            _, writer = await asyncio.open_connection("127.0.0.1", port)
+        except OSError:
+            await asyncio.sleep(0.1)
+        else:
+            writer.close()
+            return
 
 
 @pytest.mark.slow
