@@ -10,7 +10,7 @@ from typing import Any
 
 import orjson
 
-from streaming.journal import Batch
+from streaming.commit import Batch
 from world.ids import ChunkId
 from world.outputs import Output
 from world.records import AgentRecord

@@ -94,7 +94,7 @@ class Arrivals:
         for chunk_id in {request[2] for request in requests}:
             await rt.loader.ensure(chunk_id)
         answers = [self._promise(request) for request in requests]
-        await rt.flush()
+        await rt.commits.flush()
         return answers
 
     def _promise(self, request: ReserveTuple) -> ReserveAnswer:
@@ -110,7 +110,7 @@ class Arrivals:
             return ("blocked", blocker.id, blocker.x, blocker.y) if blocker is not None else ("gone",)
         ttl_s = rt.config.reservation_ttl_s
         self._keep(handoff_id, chunk_id, x, y, ttl_s)
-        rt.extra.append(lambda batch: batch.reserve(chunk_id, (x, y), handoff_id, int(ttl_s * 1000)))
+        rt.commits.extra.append(lambda batch: batch.reserve(chunk_id, (x, y), handoff_id, int(ttl_s * 1000)))
         return ("ok",)
 
     async def release(self, requests: Sequence[tuple[str, str]]) -> None:
@@ -159,7 +159,7 @@ class Arrivals:
                 self._seat_one(chunk_id, handoff.decode(), orjson.loads(arrival))
         now = time.monotonic()
         for promise in [p for p in self._promises.values() if p.look_at <= now]:
-            self._rt.errand(self._expire(promise))
+            self._rt.errands.begin(self._expire(promise))
             promise.look_at = now + LOOK_AGAIN_S
 
     def _seat_one(self, chunk_id: str, handoff_id: str, arrival: dict[str, Any]) -> None:
@@ -173,11 +173,11 @@ class Arrivals:
             log.error("arrival_not_seated", shard=rt.shard, chunk_id=chunk_id, why=seated.reason)
             return  # it stays in the inbox, and is tried again
         del self._promises[handoff_id, chunk_id]
-        rt.extra.append(lambda batch: batch.seated(chunk_id, (x, y), handoff_id))
+        rt.commits.extra.append(lambda batch: batch.seated(chunk_id, (x, y), handoff_id))
 
     async def _expire(self, promise: Promise, *, given_up: bool = False) -> None:
         """Free the cell if nobody can come to it any more: no arrival is there and the promise has been taken back."""
-        await self._rt.flush()  # a promise that Redis does not have yet must not be taken for one that has gone
+        await self._rt.commits.flush()  # a promise that Redis does not have yet must not be taken for one that has gone
         cell, key = f"{promise.x},{promise.y}", (promise.handoff_id, promise.chunk_id)
         args = (promise.chunk_id, cell, promise.handoff_id, "1" if given_up else "0")
         answer = await self._rt.redis.eval(EXPIRE.source, 0, *args)

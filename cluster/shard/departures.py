@@ -35,7 +35,7 @@ class Departures:
 
     def ask(self, requests: Iterable[ReserveWanted]) -> None:
         """Send requests to the owners of their chunks."""
-        self._rt.errand(self._route(list(requests)))
+        self._rt.errands.begin(self._route(list(requests)))
 
     def ask_again(self) -> None:
         """Start calls for targets that have requests waiting and no call under way."""
@@ -65,7 +65,7 @@ class Departures:
     def _kick(self, shard: int) -> None:
         if shard not in self._busy and self._waiting.get(shard):
             self._busy.add(shard)
-            self._rt.errand(self._drain(shard))
+            self._rt.errands.begin(self._drain(shard))
 
     async def _drain(self, shard: int) -> None:
         try:

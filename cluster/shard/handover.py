@@ -63,14 +63,14 @@ class Handover:
         """
         if to_shard == self._rt.shard:
             return None
-        return await self._rt.to_the_end(self._give(chunk_id, to_shard))
+        return await self._rt.errands.to_the_end(self._give(chunk_id, to_shard))
 
     async def _give(self, chunk_id: str, to_shard: int) -> float | None:
         rt = self._rt
         if not await rt.loader.ensure(chunk_id):
             return None
         began = time.monotonic()
-        if not await rt.between_commits(lambda: self._drop_and_give(chunk_id, to_shard)):
+        if not await rt.commits.between(lambda: self._drop_and_give(chunk_id, to_shard)):
             return None
         await rt.peers.call(to_shard, "load", [chunk_id], timeout_s=LOAD_TIMEOUT_S)
         return time.monotonic() - began
@@ -83,7 +83,7 @@ class Handover:
             return False
         rt.world.take()  # what dropping says (members, records) is the new owner's to say
         rt.arrivals.drop_chunk(chunk_id)
-        rt.last_ids.pop(chunk_id, None)
+        rt.commits.last_ids.pop(chunk_id, None)
         args = (str(rt.shard), str(rt.journal.epoch), str(to_shard), orjson.dumps(dropped.record.to_json()), chunk_id)
         with rt.loader.leaving(chunk_id):
             try:

@@ -134,12 +134,12 @@ class ChunkLoader:
         record, agents = recover(kept, delta, standing, present)
         if delta is not None and delta["tick"] <= kept.tick:
             record = replace(record, events=kept.events)  # no delta has shown them yet
-        rt.last_ids[chunk_id] = last_id
+        rt.commits.last_ids[chunk_id] = last_id
         rt.clock.advance_to(record.tick, time.monotonic())
         rt.tick = max(rt.tick, record.tick)
         rt.world.apply(Load(record, agents))
         static = orjson.dumps(rt.world.chunk_static(ChunkId(chunk_id)))
-        rt.extra.append(lambda batch: batch.chunk_static(chunk_id, static))
+        rt.commits.extra.append(lambda batch: batch.chunk_static(chunk_id, static))
 
     def _present_tick(self) -> Tick:
         """A tick below the next one to be run, and close to it: a new chunk's idle time begins here."""

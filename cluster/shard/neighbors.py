@@ -66,7 +66,7 @@ class Neighbors:
 
     def lost(self, request: ReserveWanted) -> None:
         """A neighbour that the core believes in has gone: correct the link; the core asks for a new one."""
-        self._rt.errand(self.refresh([request.from_chunk]))
+        self._rt.errands.begin(self.refresh([request.from_chunk]))
 
     # -- collecting --
 
@@ -79,13 +79,13 @@ class Neighbors:
         with rt.loader.leaving(chunk_id):
             if isinstance(rt.world.apply(Close(chunk_id)), Refusal):
                 return  # a cell of it is promised; the core asks again
-            await rt.flush()
+            await rt.commits.flush()
             outcome = await self._collect(chunk_id)
         if await rt.loader.ensure(chunk_id):
             rt.world.apply(Keep(chunk_id))
             log.info("collection_given_up", shard=rt.shard, chunk_id=chunk_id, why=outcome)
             return
-        rt.last_ids.pop(chunk_id, None)
+        rt.commits.last_ids.pop(chunk_id, None)
         for neighbor in linked:
             await self._tell_neighbor(neighbor)
 
@@ -98,7 +98,7 @@ class Neighbors:
                 rt.redis, chunk_id, shard=rt.shard, epoch=rt.journal.epoch, tick=rt.tick + 1, trace_id=trace_id
             )
         except (RedisError, OSError, TimeoutError):
-            await rt.between_commits(rt.journal.renew)
+            await rt.commits.between(rt.journal.renew)
             return "unknown"
         return answer[0]
 

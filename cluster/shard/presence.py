@@ -16,7 +16,7 @@ from redis.exceptions import RedisError
 
 from cluster.peers import ShardUnavailable, WorldReloaded
 from streaming import keys
-from streaming.journal import Batch
+from streaming.commit import Batch
 from world.genesis import demo_population
 from world.ids import AgentId
 from world.inputs import Leave, Refusal
@@ -76,7 +76,7 @@ class Presence:
         for agent_id in left:
             self._take_out(agent_id)
         if left:
-            await rt.flush()
+            await rt.commits.flush()
 
     def _take_out(self, agent_id: AgentId) -> None:
         rt = self._rt
@@ -84,7 +84,7 @@ class Presence:
             return  # it has crossed into another shard meanwhile
         rt.seating.joined_at.pop(agent_id, None)
         payload = orjson.dumps({"agent_id": agent_id, "tick": rt.tick})
-        rt.extra.append(lambda batch: removed_event(batch, agent_id, rt.tick, payload))
+        rt.commits.extra.append(lambda batch: removed_event(batch, agent_id, rt.tick, payload))
 
 
 def removed_event(batch: Batch, agent_id: str, tick: int, payload: bytes) -> None:

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import orjson
 
 from streaming import keys
+from streaming.commit import Batch
 from streaming.connect import text
-from streaming.journal import Batch
 from world.ids import AgentId, ChunkId
 from world.inputs import Join, Joined
 from world.records import AgentRecord
@@ -41,11 +41,11 @@ class Seating:
             return ("gone",)
         await rt.arrivals.seat()
         self.joined_at[agent_id] = time.monotonic()
-        await rt.flush()  # an agent that has just left: its record is in Redis now
+        await rt.commits.flush()  # an agent that has just left: its record is in Redis now
         bound, found = await rt.redis.hmget(keys.agent(agent_id), ["chunk", "rec"])
         present = rt.world.agent(AgentId(agent_id))
         if present is not None:
-            await rt.flush()
+            await rt.commits.flush()
             return ("here", present.chunk_id)
         if bound is None or text(bound) != chunk_id:
             return ("gone",)  # it has crossed, or another gateway has claimed a seat for it
@@ -54,9 +54,9 @@ class Seating:
         seated = rt.world.apply(Join(record, ChunkId(chunk_id), near))
         if not isinstance(seated, Joined):
             return ("full",) if seated.reason == "chunk_full" else ("gone",)
-        rt.extra.append(lambda batch: batch.only_if_bound(agent_id, chunk_id))
-        rt.extra.append(lambda batch: placed_event(batch, agent_id, chunk_id, seated, rt.tick))
-        await rt.flush()
+        rt.commits.extra.append(lambda batch: batch.only_if_bound(agent_id, chunk_id))
+        rt.commits.extra.append(lambda batch: placed_event(batch, agent_id, chunk_id, seated, rt.tick))
+        await rt.commits.flush()
         return ("seated", chunk_id)
 
     def forget_all_but(self, agent_ids: Container[AgentId]) -> None:

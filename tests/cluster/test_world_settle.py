@@ -153,9 +153,9 @@ async def test_a_shard_of_the_old_world_that_still_runs_is_fenced(redis: Redis) 
         before = await dumped(redis)
 
         runtime = world.shards.runtimes[0]
-        runtime.extra.append(lambda batch: batch.chunk_state("chunk-0", b"{}"))
+        runtime.commits.extra.append(lambda batch: batch.chunk_state("chunk-0", b"{}"))
         with pytest.raises(ShardUnavailable):
-            await runtime.flush()
+            await runtime.commits.flush()
         await asyncio.wait([life], timeout=10)
         assert isinstance(life.exception(), Fenced)
         assert (await dumped(redis)).chunks == before.chunks

@@ -10,7 +10,8 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import ResponseError
 
 from streaming import keys
-from streaming.journal import COMMIT, Batch, CommitRefused, Fenced, Journal
+from streaming.commit import COMMIT, Batch
+from streaming.journal import CommitRefused, Fenced, Journal
 
 
 async def acquired(redis: Any, shard: int = 0) -> Journal:

@@ -11,9 +11,10 @@ import orjson
 from redis.asyncio import Redis
 
 from streaming import keys
+from streaming.commit import Batch
 from streaming.entry import INTERNAL_KINDS, Event, StreamId, chunk_of, format_stream_id
 from streaming.follower import Followed, shows
-from streaming.journal import Batch, Journal
+from streaming.journal import Journal
 from tests.streaming.writer import delta_payload
 
 AGENT = "ada"

@@ -118,7 +118,7 @@ class Stage:
 
     async def settle(self) -> None:
         """Wait until nothing runs beside the ticks."""
-        while errands := [task for runtime in self.wires.runtimes.values() for task in runtime.errands]:
+        while errands := [task for runtime in self.wires.runtimes.values() for task in runtime.errands.tasks]:
             await asyncio.wait(errands)
 
     async def stand(self, agent_id: str, x: int, y: int) -> None:

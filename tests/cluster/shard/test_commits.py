@@ -43,7 +43,7 @@ async def test_a_caller_that_gives_up_waiting_takes_nothing_with_it(stage: Stage
         caller.cancel()
         await asyncio.gather(caller, return_exceptions=True)
         slow.go.set()
-        await stage.source.flush()
+        await stage.source.commits.flush()
     assert [kind for kind, _ in await stage.events()] == ["agent_private_delta", "agent_placed", "command_ack"]
 
 
@@ -53,7 +53,7 @@ async def test_what_was_decided_before_a_reload_is_not_answered_as_decided(stage
 
     async def seat_while_the_world_goes_back() -> None:
         await real()
-        async with stage.source._commit_lock:
+        async with stage.source.commits.lock:
             await stage.source.reload()
 
     commands: list[Any] = [("a", "cmd-1", "c", WALK, "t", 0), ("nobody", "cmd-2", "c", WALK, "t", 0)]
@@ -77,7 +77,7 @@ async def test_a_reload_waits_for_redis_and_is_whole_when_it_ends(stage: Stage) 
         await real()
 
     with patch.object(stage.source.loader, "load_owned", fails_twice):
-        async with stage.source._commit_lock:
+        async with stage.source.commits.lock:
             await stage.source.reload()
     assert len(tries) == 3
     assert stage.place("a") == (HALL, *START)
@@ -86,7 +86,7 @@ async def test_a_reload_waits_for_redis_and_is_whole_when_it_ends(stage: Stage) 
 async def test_an_output_that_cannot_be_written_ends_the_life(stage: Stage) -> None:
     await stage.stand("a", *START)
     running = asyncio.create_task(stage.source.run())
-    with patch("cluster.shard.runtime.encode_output", side_effect=KeyError("chunk-9")):
+    with patch("cluster.shard.commits.encode_output", side_effect=KeyError("chunk-9")):
         with pytest.raises(ShardUnavailable):
             await stage.submit("a", "cmd-1", WALK)
         with pytest.raises(KeyError):
@@ -98,7 +98,7 @@ async def test_an_output_that_cannot_be_written_ends_the_life(stage: Stage) -> N
 
 async def test_statics_of_a_chunk_that_went_in_the_same_turn_are_left_out(stage: Stage) -> None:
     stage.source.world._state.out.statics.append("chunk-9")  # type: ignore[arg-type]
-    await stage.source.flush()
+    await stage.source.commits.flush()
     assert not await stage.redis.exists(keys.chunk_static("chunk-9"))
 
 
@@ -172,7 +172,7 @@ async def test_a_shard_whose_lease_was_taken_ends_even_when_it_only_reloads(stag
     running = asyncio.create_task(stage.source.run())
     await Journal.acquire(stage.redis, SOURCE)
     with pytest.raises(ShardUnavailable):
-        async with stage.source._commit_lock:
+        async with stage.source.commits.lock:
             await stage.source.reload()
     with pytest.raises(Fenced):
         await running
@@ -204,4 +204,4 @@ async def test_a_life_that_is_cut_off_ends_though_its_loops_wait_for_a_commit(st
             task.cancel()
         await asyncio.wait_for(asyncio.gather(*sweeping, return_exceptions=True), 5)
     with pytest.raises(ShardUnavailable):
-        await stage.source.flush()
+        await stage.source.commits.flush()

@@ -79,7 +79,7 @@ async def test_a_collection_that_was_not_sent_in_time_cannot_run_later(stage: St
 
 async def test_a_collection_under_way_while_the_world_goes_back_leaves_no_ghost(stage: Stage) -> None:
     async def reload() -> None:
-        async with stage.target._commit_lock:
+        async with stage.target.commits.lock:
             await stage.target.reload()
 
     stage.meddled[TARGET].before(COLLECT, reload)

@@ -46,7 +46,7 @@ async def test_a_leave_that_is_not_committed_yet_is_seen_by_a_join(stage: Stage)
     slow = SlowJournal(stage.source.journal)
     with slow.patch:
         stage.source.world.apply(Leave(AgentId("a")))
-        leaving = asyncio.create_task(stage.source.flush())
+        leaving = asyncio.create_task(stage.source.commits.flush())
         await slow.reached.wait()
         joining = asyncio.create_task(stage.source.seating.join("a", HALL))
         await asyncio.sleep(0.05)
@@ -65,7 +65,7 @@ async def test_two_joins_at_once_seat_once_and_say_so_once(stage: Stage) -> None
 
 async def test_a_seat_that_was_claimed_elsewhere_before_the_commit_is_given_up(stage: Stage) -> None:
     await stage.redis.hset(keys.agent("a"), "chunk", HALL)
-    await stage.source.flush()
+    await stage.source.commits.flush()
     slow = SlowJournal(stage.source.journal)
     with slow.patch:
         joining = asyncio.create_task(stage.source.seating.join("a", HALL))
@@ -97,7 +97,7 @@ async def test_joins_are_not_remembered_for_ever(stage: Stage, agents: int) -> N
     assert len(stage.source.seating.joined_at) == agents
     for number in range(agents):
         stage.source.world.apply(Leave(AgentId(f"a{number}")))
-    await stage.source.flush()
+    await stage.source.commits.flush()
     await stage.source.presence.sweep()
     assert len(stage.source.seating.joined_at) == 0
     assert stage.wires.runtimes[SOURCE] is stage.source
