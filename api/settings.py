@@ -68,7 +68,9 @@ class Settings(BaseSettings):
     )
     data_dir: str = Field(".data", min_length=1, description="Where the servers that are started keep their data.")
     ray_address: str = Field(
-        "local", description="Ray cluster to run in, `host:port`; `local` starts one for this run alone."
+        "local",
+        description="Ray cluster to run in, `host:port`, or `auto` for the one of this machine; "
+        "`local` starts one for this run alone.",
     )
     ray_namespace: str = Field("chunkcrawl", min_length=1, description="Ray namespace of our actors.")
     shards: int = Field(2, ge=1, le=256, description="Shard actors of a new world.")
@@ -215,6 +217,18 @@ class Settings(BaseSettings):
         if value and value.partition("://")[0] not in ("redis", "rediss", "unix"):
             raise ValueError("must begin with redis://, rediss:// or unix://")
         return value
+
+    @field_validator("ray_address")
+    @classmethod
+    def _is_a_cluster_of_ours(cls, value: str) -> str:
+        host, separator, port = value.rpartition(":")
+        if value in ("local", "auto") or (
+            host and "/" not in value and separator and port.isascii() and port.isdigit()
+        ):
+            return value
+        raise ValueError(
+            "must be local, auto or host:port; for ray://, run this on a machine of that cluster, with auto"
+        )
 
     @model_validator(mode="after")
     def _fit_together(self) -> Settings:

@@ -117,7 +117,11 @@ def up(
     ] = None,
     address: Annotated[
         str | None,
-        typer.Option(metavar="HOST:PORT", help="Ray cluster to run in.", show_default="local: one for this run"),
+        typer.Option(
+            metavar="HOST:PORT",
+            help="Ray cluster to run in; auto: the one of this machine.",
+            show_default="local: one for this run",
+        ),
     ] = None,
 ) -> None:
     """Start the world on this machine and keep it running until Ctrl-C.
