@@ -14,6 +14,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import httpx
 import orjson
@@ -209,7 +210,10 @@ class Scene:
         self.services.revive()
 
     def _valkey(self) -> psutil.Process:
-        return next(child for child in psutil.Process().children() if child.name() == "valkey-server")
+        """The scene's own server; other tests of this process may have one too."""
+        port = urlsplit(self.deployment.settings.redis_url).port
+        servers = [child for child in psutil.Process().children() if child.name() == "valkey-server"]
+        return next(one for one in servers if port in {line.laddr.port for line in one.net_connections("tcp")})
 
     def _say(self, line: str) -> None:
         self.log.append(f"{time.monotonic() - self._began:6.1f} {line}")
