@@ -7,6 +7,7 @@ are inherited by every connection that it accepts, which an ASGI app itself can'
 from __future__ import annotations
 
 import socket
+from contextlib import suppress
 from typing import Final
 
 KEEPALIVE_PROBES: Final = 4
@@ -42,4 +43,5 @@ def bound_unsent(listening: socket.socket) -> None:
     """
     option = getattr(socket, "TCP_NOTSENT_LOWAT", None)
     if option is not None:
-        listening.setsockopt(socket.IPPROTO_TCP, option, UNSENT_MOST_BYTES)
+        with suppress(OSError):  # a system that can't is left as it is
+            listening.setsockopt(socket.IPPROTO_TCP, option, UNSENT_MOST_BYTES)
