@@ -6,7 +6,7 @@ import asyncio
 import random
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import replace
+from dataclasses import asdict
 from datetime import timedelta
 from typing import Any
 
@@ -89,6 +89,7 @@ def essence(dump: WorldDump) -> dict[str, Any]:
         "seed": settled.world["seed"],
         "epoch_ms": settled.world["epoch_ms"],
         "shard_count": settled.world["shard_count"],
-        "chunks": {id_: replace(chunk, last=chunk.last) for id_, chunk in settled.chunks.items()},
-        "agents": agents,
+        # Flat, so that a failing comparison names the field.
+        **{f"{id_} {name}": value for id_, chunk in settled.chunks.items() for name, value in asdict(chunk).items()},
+        **{f"agent {id_}": fields for id_, fields in agents.items()},
     }
