@@ -22,8 +22,8 @@ from streaming import keys
 from streaming.cancellable import make_cancellable
 from streaming.connect import connect
 from tests.api.gates import DEADLINE_S, Gate, close_code, receive, receive_until, running
-from tests.api.relay import relay_to
 from tests.api.support import FakeWorld, answer_to, frame_text
+from tests.relay import relay_to
 from tests.streaming.writer import AgentWriter, cut_pubsub
 
 AGENT = "ada"

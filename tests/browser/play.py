@@ -15,7 +15,7 @@ from cluster.local import LocalWorld
 from streaming.cancellable import make_cancellable
 from streaming.connect import connect
 from tests.api.gates import Gate, running
-from tests.browser.doorway import Doorway, doorway
+from tests.relay import Relay, relay_to
 from world.rules import Rules
 
 #: Empty chunks go after 2 s, so that a test can see it.
@@ -26,7 +26,7 @@ class Play:
     """What a test has in hand.  ``base`` stays the same whatever gateway answers."""
 
     def __init__(
-        self, redis: Redis, world: LocalWorld, door: Doorway, settings: Settings, api_key: str | None = None
+        self, redis: Redis, world: LocalWorld, door: Relay, settings: Settings, api_key: str | None = None
     ) -> None:
         self.redis: Any = redis
         self.world = world
@@ -65,7 +65,7 @@ class Play:
 
     @asynccontextmanager
     async def agent(self, agent_id: str) -> AsyncIterator[Agent]:
-        """An agent that plays, past the doorway."""
+        """An agent that plays, past the relay."""
         assert self.gate is not None
         async with Agent.connect(self.gate.base, agent_id=agent_id, api_key=await self.key()) as agent:
             yield agent
@@ -77,7 +77,7 @@ async def playing(settings: Settings) -> AsyncIterator[Play]:
     redis = connect(settings.redis_url)
     make_cancellable(redis.connection_pool)
     await redis.flushall()
-    async with LocalWorld(redis, shards=1, rules=RULES) as world, doorway() as door:
+    async with LocalWorld(redis, shards=1, rules=RULES) as world, relay_to() as door:
         play = Play(redis, world, door, settings)
         await play.open_gate()
         try:

@@ -15,9 +15,9 @@ from api.settings import Settings
 from client import Agent, Blocked
 from streaming import keys
 from tests.browser.chromium import DEADLINE_MS, OpenPage, Screen, needs_chromium
-from tests.browser.doorway import doorway
 from tests.browser.looking import drawn, live, row, standing
 from tests.browser.play import Play, playing
+from tests.relay import relay_to
 
 pytestmark = [needs_chromium, pytest.mark.asyncio(loop_scope="module"), pytest.mark.services]
 
@@ -226,7 +226,7 @@ async def prod(postgres_url: str, valkey_url: str, play: Play) -> AsyncIterator[
         demo=False,
     )
     async with AsyncExitStack() as stack:
-        door = await stack.enter_async_context(doorway())
+        door = await stack.enter_async_context(relay_to())
         strict = Play(play.redis, play.world, door, settings, await play.key())
         stack.push_async_callback(strict.close)
         await strict.open_gate()
