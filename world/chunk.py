@@ -17,7 +17,7 @@ from tcod.path import AStar
 from world.actors import Actor, Body, Npc
 from world.grid import SIDE_OF, WIDTH, X_OF, Y_OF
 from world.ids import AgentId, ChunkId, Direction, HandoffId, NodeId, Tick
-from world.inputs import Occupant
+from world.inputs import Obstacle, Occupant
 from world.nodes import Node
 from world.records import ChunkRecord
 from world.terrain import Terrain
@@ -185,6 +185,25 @@ class Chunk:
         if leaves:
             walk[target] = 0
         return [y * WIDTH + x for y, x in reversed(points)] or None
+
+    def obstacle(self, start: int, target: int) -> Obstacle:
+        """What ``plan`` found no way for: the wall or body on the target, or the first body that can't be got round."""
+        if not self.floor[target]:
+            return Obstacle(X_OF[target], Y_OF[target], "wall")
+        body = self.occupants.get(target)
+        if body is not None:
+            return Obstacle(X_OF[target], Y_OF[target], "occupied", body.occupant())
+        # Going round is cheaper than passing through anybody, so whoever is met first can't be got round.
+        costs = np.frombuffer(self.ground, dtype=np.uint8).astype(np.int32)
+        costs[target] = 1
+        costs[[cell for cell in self.occupants if self.ground[cell]]] = WIDTH * WIDTH
+        points = AStar(costs.reshape(WIDTH, WIDTH), diagonal=0).get_path(
+            Y_OF[start], X_OF[start], Y_OF[target], X_OF[target]
+        )
+        met = next((cell for y, x in points if (cell := y * WIDTH + x) in self.occupants), None)
+        if met is None:
+            return Obstacle(X_OF[target], Y_OF[target], "no_way")
+        return Obstacle(X_OF[met], Y_OF[met], "no_way", self.occupants[met].occupant())
 
     def forget_planner(self) -> None:
         """Free the planner's memory (some 30 kB); it is made again when needed."""

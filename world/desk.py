@@ -11,10 +11,10 @@ from world.commands import Command, Harvest, MoveTo, parse_command
 from world.crossing import approach, want_neighbor
 from world.harvest import plan_harvest, stop_harvest
 from world.ids import ServerCmdId
-from world.inputs import Decision, Refusal, Submit
+from world.inputs import Decision, Obstacle, Refusal, Submit
 from world.movement import plan_move
 from world.running import Activity, Harvesting, Moving
-from world.state import ShardState
+from world.state import ShardState, blocker_json
 
 MOVED = Decision(accepted=False, moved=True)
 
@@ -74,7 +74,10 @@ def _refuse(
     state: ShardState, actor: Actor, request: Submit, refusal: Refusal, retry_after_ms: int | None = None
 ) -> Decision:
     decision = Decision(accepted=False, reason=refusal.reason, retry_after_ms=retry_after_ms)
-    state.private(actor, "command_ack", _ack(request, decision), request.trace_id)
+    ack = _ack(request, decision)
+    if refusal.obstacle is not None:
+        ack.update(_in_the_way(refusal.obstacle))
+    state.private(actor, "command_ack", ack, request.trace_id)
     _remember(state, actor, request.server_cmd_id, decision)
     return decision
 
@@ -92,6 +95,15 @@ def _ack(request: Submit, decision: Decision) -> dict[str, Any]:
     if decision.retry_after_ms is not None:
         payload["retry_after_ms"] = decision.retry_after_ms
     return payload
+
+
+def _in_the_way(obstacle: Obstacle) -> dict[str, Any]:
+    """The fields of an ack that name an obstacle, as a result names one met on the way."""
+    return {
+        "detail": obstacle.detail,
+        "blocked_at": {"x": obstacle.x, "y": obstacle.y},
+        "blocker": blocker_json(obstacle.by),
+    }
 
 
 def _remember(state: ShardState, actor: Actor, server_cmd_id: ServerCmdId, decision: Decision) -> None:

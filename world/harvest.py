@@ -62,7 +62,7 @@ def stop_harvest(state: ShardState, actor: Actor, reason: str) -> None:
     running = actor.running
     if isinstance(running, Harvesting):
         running.node.harvesters.pop(actor.id, None)
-        state.finish(actor, "failed", reason, harvested=running.harvested)
+        state.finish(actor, "failed", reason)
         state.inventory(actor, running.ticket.trace_id)
 
 
@@ -78,7 +78,7 @@ def _deplete(state: ShardState, chunk: Chunk, node: Node, last: Actor) -> None:
     running = last.running
     assert isinstance(running, Harvesting)
     del node.harvesters[last.id]
-    state.finish(last, "completed", "node_depleted", harvested=running.harvested)
+    state.finish(last, "completed", "node_depleted")
     state.inventory(last, running.ticket.trace_id)
     for other in list(node.harvesters.values()):
         stop_harvest(state, other, "depleted")

@@ -7,6 +7,7 @@ Inputs never raise for what they carry; what is not possible is answered with a 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 from world.ids import AgentId, ChunkId, Direction, HandoffId, ServerCmdId, Tick
 from world.records import AgentRecord, ChunkRecord
@@ -33,14 +34,39 @@ class Decision:
 
 
 @dataclass(frozen=True, slots=True)
+class Occupant:
+    """Who stands in the way: id and cell."""
+
+    id: str
+    x: int
+    y: int
+
+
+@dataclass(frozen=True, slots=True)
+class Obstacle:
+    """Why there is no way to a cell: ``detail`` says what, the cell says where, ``by`` who, if anybody.
+
+    ``wall``: the target is one.  ``occupied``: ``by`` stands on the target.  ``no_way``: ``by`` is the first on the
+    way there that can't be got round (None: there is no way even without the others, and the cell is the target).
+    """
+
+    x: int
+    y: int
+    detail: Literal["wall", "occupied", "no_way"]
+    by: Occupant | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Refusal:
     """An input that was not carried out, by a stable reason code.
 
     ``chunk_not_here``, ``agent_not_here``: another shard has it.  ``chunk_full``: no place for one more.
     ``not_empty``: a chunk with agents or reservations can't be closed.  ``already_here``: loaded before.
+    ``obstacle`` comes with ``unreachable``.
     """
 
     reason: str
+    obstacle: Obstacle | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,15 +78,6 @@ class Done:
 class Joined:
     """The cell on which the agent stands now."""
 
-    x: int
-    y: int
-
-
-@dataclass(frozen=True, slots=True)
-class Occupant:
-    """Who stands in the way: id and cell."""
-
-    id: str
     x: int
     y: int
 

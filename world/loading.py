@@ -13,7 +13,7 @@ from world.grid import SIDE_OF, STEP, cell_of, index_of
 from world.harvest import watch_regrowth
 from world.inputs import Decision, Done, Drop, Dropped, Load, Refusal
 from world.records import AgentRecord, RunningCommand
-from world.running import Activity, Harvesting, Moving, Saying, Ticket
+from world.running import Activity, Harvesting, Moving, Saying, Ticket, harvest_fields
 from world.spawn import nearest_free
 from world.state import ShardState
 from world.terrain import make_terrain
@@ -127,7 +127,8 @@ def resume(state: ShardState, actor: Actor, record: RunningCommand) -> None:
 def end_recorded(state: ShardState, actor: Actor, record: RunningCommand, reason: str) -> None:
     """Give a recorded command that does not go on its one result."""
     actor.running = _saying(record)  # a result needs no more than the ids, which every shape has
-    state.finish(actor, "failed", reason)
+    details = harvest_fields(record.node_id, record.harvested) if record.kind == "harvest" else {}
+    state.finish(actor, "failed", reason, **details)
 
 
 def _revive(actor: Actor, record: RunningCommand) -> Activity | None:

@@ -13,11 +13,9 @@ from world.inputs import Refusal, Submit
 from world.running import Moving
 from world.state import ShardState
 
-UNREACHABLE = Refusal("unreachable")
-
 
 def plan_move(state: ShardState, actor: Actor, command: MoveTo, submit: Submit) -> Moving | Refusal:
-    """Plan a walk; a wall, a taken cell or a place without a way to it is ``unreachable``.
+    """Plan a walk; a wall, a taken cell or a place without a way to it is ``unreachable``, with what is in the way.
 
     A move to the agent's own inner cell has nothing to walk and completes in the next step: the agent is
     where it was told to be.
@@ -25,7 +23,7 @@ def plan_move(state: ShardState, actor: Actor, command: MoveTo, submit: Submit) 
     target = index_of(command.x, command.y)
     path = actor.chunk.plan(actor.cell, target)
     if path is None:
-        return UNREACHABLE
+        return Refusal("unreachable", actor.chunk.obstacle(actor.cell, target))
     return Moving(
         state.ticket(submit),
         target=target,

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from world.grid import STEP_LETTER, X_OF, Y_OF
-from world.ids import ChunkId, Direction, HandoffId, ServerCmdId, Tick
+from world.ids import ChunkId, Direction, HandoffId, NodeId, ServerCmdId, Tick
 from world.inputs import Denied
 from world.nodes import Node
 from world.records import RunningCommand
@@ -115,3 +116,8 @@ class Saying:
 
 
 Activity = Moving | Harvesting | Saying
+
+
+def harvest_fields(node_id: NodeId | None, units: int) -> dict[str, Any]:
+    """What the result of a harvest says besides how it ended: where, and the units that this command took."""
+    return {"node_id": node_id, "amount": units, "harvested": units}

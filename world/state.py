@@ -16,12 +16,17 @@ from world.ids import AgentId, ChunkId, HandoffId, Tick
 from world.inputs import Occupant, Submit
 from world.outputs import Output, PrivateEvent, PrivateKind
 from world.rules import Rules
-from world.running import Activity, Ticket
+from world.running import Activity, Harvesting, Ticket, harvest_fields
 
 Status = Literal["completed", "failed"]
 
 SEATED_REMEMBERED = 4_096
 """Handoffs that stay known after their arrival, to recognise one told twice."""
+
+
+def blocker_json(by: Occupant | None) -> dict[str, Any] | None:
+    """The field ``blocker`` of acks and results."""
+    return {"id": by.id, "x": by.x, "y": by.y} if by else None
 
 
 class ShardState:
@@ -146,7 +151,9 @@ class ShardState:
         }
         if reason is not None:
             payload["reason"] = reason
-        payload.update(details)
+        if isinstance(running, Harvesting):
+            payload |= harvest_fields(running.node.id, running.harvested)
+        payload |= details
         self.private(actor, "command_result", payload, ticket.trace_id)
         self.keep(actor)
         self.fact(
@@ -161,9 +168,8 @@ class ShardState:
     def blocked(self, actor: Actor, cell: int, by: Occupant | None, **details: Any) -> None:
         """End a move that met ``by`` (None: nobody to name) at ``cell`` of the agent's chunk."""
         at = {"x": X_OF[cell], "y": Y_OF[cell]}
-        blocker = {"id": by.id, "x": by.x, "y": by.y} if by else None
         self.event(actor.chunk, "blocked", by=by.id if by else None, at=at, agent_id=actor.id)
-        self.finish(actor, "failed", "blocked", blocked_at=at, blocker=blocker, **details)
+        self.finish(actor, "failed", "blocked", blocked_at=at, blocker=blocker_json(by), **details)
 
     def inventory(self, actor: Actor, trace_id: str = "") -> None:
         """Tell an agent what it owns."""

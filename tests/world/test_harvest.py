@@ -37,6 +37,11 @@ def resource(world: TinyCluster, node: str) -> dict[str, Any]:
     return dict(view)
 
 
+def taken(result: dict[str, Any]) -> tuple[str, int]:
+    """The node that a harvest's result names, and the units that it took."""
+    return result["node_id"], result["amount"]
+
+
 def two_diggers(world: TinyCluster) -> tuple[str, str, str]:
     """A node with two agents that can dig at it."""
     for index in range(6):
@@ -68,6 +73,7 @@ def test_units_come_on_time(mine: TinyCluster) -> None:
         6,
         2,
     )
+    assert taken(result) == (node, 2)
     assert [event for event in mine.events() if event["type"].startswith("resource")] == [
         {"type": "resource_harvest", "node_id": node, "by": "a", "amount": 1},
         {"type": "resource_harvest", "node_id": node, "by": "a", "amount": 1},
@@ -183,6 +189,8 @@ def test_the_last_unit_goes_by_the_order(mine: TinyCluster) -> None:
     assert (mine.gold(a), mine.gold(b)) == (1, 1)
     assert mine.ending(a) == ("completed", "node_depleted")
     assert mine.ending(b) == ("failed", "depleted")
+    assert [taken(mine.results(name)[-1])[0] for name in (a, b)] == [node, node]
+    assert sum(taken(mine.results(name)[-1])[1] for name in (a, b)) == len(mine.events(kind="resource_harvest"))
     assert [event["by"] for event in mine.events(kind="resource_harvest")] == [b, a]
 
 
@@ -224,6 +232,7 @@ def test_a_new_command_interrupts(mine: TinyCluster, kind: str) -> None:
     assert kinds.index("command_result") < kinds.index("command_ack")
     (result,) = mine.results("a")
     assert (result["status"], result["reason"], result["harvested"]) == ("failed", "interrupted_by_new_command", 1)
+    assert taken(result) == (node, 1)
     assert mine.gold("a") == 1
     mine.run_until_idle()
     assert len(mine.results("a")) == 2
@@ -247,6 +256,7 @@ def test_leaving_while_digging(mine: TinyCluster) -> None:
     mine.run(4)
     record = mine.leave("a")
     assert mine.ending("a") == ("failed", "disconnected")
+    assert taken(mine.results("a")[-1]) == (node, 1)
     assert (record.gold, record.running) == (1, None)
     mine.run(5)
     assert mine.gold_balance()[0] == mine.gold_balance()[1]

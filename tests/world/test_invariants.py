@@ -77,3 +77,32 @@ def test_the_play_goes_everywhere() -> None:
     }
     reasons = {e.payload.get("reason") for e in private if e.kind == "command_ack"}
     assert reasons >= {None, "busy", "invalid_cmd", "unreachable", "depleted", "out_of_bounds"}
+
+
+@pytest.mark.parametrize("shards", [1, 2])
+def test_harvests_account_for_every_unit(shards: int) -> None:
+    """However a harvest ends, its result names its node and its amount; together they are what everybody saw."""
+    cluster = play_randomly(seed=11, shards=shards, ticks=250, hand_overs=shards > 1).cluster
+    acks = {e.payload["server_cmd_id"]: e.payload for e in cluster.private if e.kind == "command_ack"}
+    taken: Counter[tuple[str, str]] = Counter()
+    for event in cluster.private:
+        if event.kind != "command_result":
+            continue
+        command, result = acks[event.payload["server_cmd_id"]]["echo"], event.payload
+        assert ("amount" in result) == ("node_id" in result) == (command["type"] == "harvest")
+        if command["type"] == "harvest":
+            assert result["node_id"] == command["node_id"]
+            taken[event.agent_id, result["node_id"]] += result["amount"]
+    for shard in cluster.shards:
+        for chunk_id in shard.chunk_ids:
+            for record in shard.agents(chunk_id):
+                if record.running is not None and record.running.node_id is not None:
+                    taken[record.agent_id, record.running.node_id] += record.running.harvested
+    shown = Counter(
+        (event["by"], event["node_id"])
+        for delta in cluster.deltas
+        for event in delta.payload["events"]
+        if event["type"] == "resource_harvest"
+    )
+    assert shown == +taken
+    assert shown.total() > 20

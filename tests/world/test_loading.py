@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from tests.world.harness import HALL, QUIET, TinyCluster
 from world.genesis import new_chunk
-from world.ids import AgentId, ChunkId, ServerCmdId, Tick
+from world.ids import AgentId, ChunkId, NodeId, ServerCmdId, Tick
 from world.inputs import Done, Drop, Dropped, Load, Refusal, Submit
 from world.outputs import NeighborWanted, ReserveWanted
 from world.records import AgentRecord, ChunkRecord, RunningCommand
@@ -181,9 +181,15 @@ def test_a_walk_that_has_no_way_ends_blocked() -> None:
 
 
 def test_a_harvest_whose_node_is_gone_ends_depleted() -> None:
-    running = RunningCommand("harvest", ServerCmdId("s"), "c", "t", Tick(1), 0, node_id=None, due_tick=Tick(3))
+    """The result says what was taken before, by the record."""
+    node = NodeId("chunk-0-node-99")
+    running = RunningCommand(
+        "harvest", ServerCmdId("s"), "c", "t", Tick(1), 0, node_id=node, due_tick=Tick(3), harvested=2
+    )
     shard = load_one(AgentRecord(AgentId("a"), HALL, 20, 25, running=running))
-    assert [(e.payload["status"], e.payload["reason"]) for e in shard.take().private] == [("failed", "depleted")]
+    (result,) = [event.payload for event in shard.take().private]
+    assert (result["status"], result["reason"]) == ("failed", "depleted")
+    assert (result["node_id"], result["amount"]) == (node, 2)
 
 
 def test_two_on_one_cell_are_put_apart() -> None:

@@ -95,6 +95,57 @@ def test_enclosed_start_and_goal(world: TinyCluster) -> None:
     assert refused(world.move("outside", 20, 25)) == "unreachable"
 
 
+def in_the_way(world: TinyCluster, agent_id: str) -> tuple[str, tuple[int, int], str | None]:
+    """What an agent's last ack says about the obstacle: what, where, who."""
+    ack = world.told(agent_id, "command_ack")[-1]
+    assert ack["reason"] == "unreachable"
+    blocker = ack["blocker"]
+    assert blocker is None or (blocker["x"], blocker["y"]) == (ack["blocked_at"]["x"], ack["blocked_at"]["y"])
+    return ack["detail"], (ack["blocked_at"]["x"], ack["blocked_at"]["y"]), blocker and blocker["id"]
+
+
+@pytest.mark.parametrize(
+    ("target", "what", "who"),
+    [((13, 40), "wall", None), ((0, 22), "wall", None), ((29, 25), "occupied", "idler")],
+    ids=["wall", "boundary-wall", "taken"],
+)
+def test_an_unreachable_target_is_named(world: TinyCluster, target: tuple[int, int], what: str, who: str) -> None:
+    world.join("a", 20, 25)
+    world.join("idler", 29, 25)
+    world.move("a", *target)
+    assert in_the_way(world, "a") == (what, target, who)
+
+
+def test_whom_one_can_get_round_is_not_in_the_way(world: TinyCluster) -> None:
+    """A door is entered from the one cell before it: who stands there is named, not the one met first."""
+    world.join("a", 20, 24)
+    world.join("idler", 29, 24)
+    world.join("doorkeeper", 48, 24)
+    world.move("a", 49, 24)
+    assert in_the_way(world, "a") == ("no_way", (48, 24), "doorkeeper")
+
+
+def test_who_stands_on_the_only_way_is_named(world: TinyCluster) -> None:
+    """The corridor is shut: the first body on the way that there would be, not the cell asked for."""
+    for y in range(23, 27):
+        world.join(f"idler-{y}", 44, y)
+    world.join("a", 40, 24)
+    world.move("a", 49, 24)
+    assert in_the_way(world, "a") == ("no_way", (44, 24), "idler-24")
+    assert world.move("a", 43, 24).accepted, "looking for the obstacle changed nothing"
+    world.run(10)
+    world.leave("idler-24")
+    assert world.move("a", 46, 24).accepted
+
+
+def test_a_creature_in_the_way_is_named() -> None:
+    world = TinyCluster(rules=Rules())
+    npc = world.home[HALL].chunk_delta(HALL)["npcs"][0]
+    world.join("a", 25, 20)
+    world.move("a", npc["x"], npc["y"])
+    assert in_the_way(world, "a") == ("occupied", (npc["x"], npc["y"]), npc["id"])
+
+
 def test_obstacle_that_came_later(world: TinyCluster) -> None:
     """Never through it: the step before it is kept, the blocker is named, everyone sees it."""
     world.join("a", 20, 25)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from tests.world.harness import HALL, QUIET, TinyCluster
-from world.ids import AgentId, ChunkId, ServerCmdId, Tick
+from world.ids import AgentId, ChunkId, NodeId, ServerCmdId, Tick
 from world.inputs import Join, Joined, Leave, Refusal
 from world.records import AgentRecord, RunningCommand
 from world.rules import Rules
@@ -130,3 +130,13 @@ def test_a_command_left_behind_gets_its_result(world: TinyCluster) -> None:
     world.run()
     assert world.submit("ann", {"type": "move_to", "x": 21, "y": 25}, "old").duplicate
     assert world.move("ann", 21, 25).accepted
+
+
+def test_a_harvest_left_behind_says_what_it_took(world: TinyCluster) -> None:
+    node = NodeId("chunk-0-node-1")
+    command = RunningCommand("harvest", ServerCmdId("old"), "c", "t", Tick(3), 5, node_id=node, harvested=3)
+    world.accepted.add(ServerCmdId("old"))
+    world.shards[0].apply(Join(record(running=command, recent=(ServerCmdId("old"),)), HALL, (20, 25)))
+    world.pump()
+    (result,) = world.results("ann")
+    assert (result["reason"], result["node_id"], result["amount"]) == ("disconnected", node, 3)
