@@ -41,7 +41,9 @@ class SignupResponse(BaseModel):
 
 
 class CreateKeyRequest(BaseModel):
-    account_id: str = Field(max_length=64)
+    account_id: str | None = Field(
+        None, max_length=64, description="Whose key; the credentials say it too, so it may be left out."
+    )
     label: LabelField | None = None
     expires_in_s: int | None = Field(None, ge=1, le=KEY_LIFE_MAX_S, description="Life of the key; null: no end.")
 
@@ -56,6 +58,7 @@ class KeyInfo(BaseModel):
 
 
 class CreateKeyResponse(KeyInfo):
+    account_id: str
     api_key: str = Field(description="The key itself, shown once.")
 
 
@@ -114,7 +117,7 @@ async def create_key(
 ) -> CreateKeyResponse:
     """Make an API key; it is in the answer and nowhere else."""
     services: Services = request.app.state.services
-    if body.account_id != caller.account_id:
+    if body.account_id is not None and body.account_id != caller.account_id:
         raise ApiError("invalid_scope")
     life = body.expires_in_s
     expires_at = None if life is None else datetime.now(UTC) + timedelta(seconds=life)
@@ -135,7 +138,7 @@ async def create_key(
             continue
         except KeyLimitReached:
             raise ApiError("key_limit_reached") from None
-        return CreateKeyResponse(api_key=key.plain, **_key_info(record).model_dump())
+        return CreateKeyResponse(api_key=key.plain, account_id=caller.account_id, **_key_info(record).model_dump())
     raise ApiError("unavailable")
 
 

@@ -19,6 +19,7 @@ from starlette.websockets import WebSocket
 
 from api.errors import ApiError
 from api.logs import described
+from api.rules import broken_rule
 
 log = structlog.get_logger(__name__)
 
@@ -73,12 +74,13 @@ def _framework(_: HTTPConnection, error: HTTPException) -> Response:
 
 
 def _invalid(_: HTTPConnection, error: RequestValidationError | WebSocketRequestValidationError) -> Response:
+    found = error.errors()[:FAULTS_MAX]
     faults = [
         # A body that is no JSON is placed by its offset, a field by its name; a stranger's key is not echoed at length.
         {"loc": [part if isinstance(part, int) else str(part)[:64] for part in fault["loc"]], "type": fault["type"]}
-        for fault in error.errors()[:FAULTS_MAX]
+        for fault in found
     ]
-    return _answer(ApiError("invalid_request"), errors=faults)
+    return _answer(ApiError("invalid_request"), errors=faults, fields=[broken_rule(fault) for fault in found])
 
 
 def _database(connection: HTTPConnection, error: DBAPIError) -> Response:

@@ -23,10 +23,18 @@ class Fault(BaseModel):
     type: str = Field(description="What, as a code.")
 
 
+class BrokenRule(BaseModel):
+    """The same for people; read on as a sentence: `password` `has 8 characters at least`."""
+
+    field: str = Field(description="The field's name, with dots into what it holds; `body` for the whole.")
+    rule: str = Field(description="What holds for it.")
+
+
 class InvalidRequest(Refusal):
     """A request of the wrong shape."""
 
     errors: list[Fault]
+    fields: list[BrokenRule]
 
 
 class Limited(Refusal):

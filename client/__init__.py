@@ -14,6 +14,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from client.address import default_base
     from client.agent import Agent
     from client.errors import Blocked, ChunkcrawlError, CommandFailed, CommandRefused, TakenOver
     from client.http import Api
@@ -30,6 +31,7 @@ __all__ = [
     "Mirror",
     "TakenOver",
     "Watcher",
+    "default_base",
 ]
 
 _HOMES = {
@@ -37,6 +39,7 @@ _HOMES = {
     "Api": "client.http",
     "Mirror": "client.mirror",
     "Watcher": "client.watcher",
+    "default_base": "client.address",
 }
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import typer
 
-from client.cli_account import key_app, session, signup
+from client.cli_account import key_app, login, session, signup
 from client.cli_mcp import mcp
 from client.cli_play import play, say, watch
 from client.cli_scenario import scenario
@@ -24,7 +24,7 @@ app = typer.Typer(
     help="Play in a chunk world and watch it.",
     epilog=EXIT_CODES,
 )
-for command in (signup, session, play, say, watch, scenario, mcp):
+for command in (signup, login, session, play, say, watch, scenario, mcp):
     app.command(epilog=EXIT_CODES)(command)
 app.add_typer(key_app, name="key", epilog=EXIT_CODES)
 

@@ -1,16 +1,21 @@
-"""``signup``, ``key`` and ``session``: accounts and what opens doors."""
+"""``signup``, ``login``, ``key`` and ``session``: accounts and what opens doors."""
 
 from __future__ import annotations
 
 import os
+import shlex
 import sys
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from client.address import default_base
 from client.cli_common import DEFAULT_BASE, BaseOption, JsonOption, api_key_for, emit, fail, perform
 
-__all__ = ["key_app", "session", "signup"]
+__all__ = ["key_app", "login", "session", "signup"]
+
+if TYPE_CHECKING:
+    from client.credentials import Credentials, CredentialsFile
 
 key_app = typer.Typer(no_args_is_help=True, help="Create, list and revoke API keys.")
 
@@ -36,24 +41,72 @@ def signup(
         echo "$PASSWORD" | chunkcrawl signup --email me@example.com --password-stdin --json
     """
     from client.credentials import Credentials, CredentialsFile
+    from client.errors import Conflict
     from client.http import Account, Api
 
     password = _password(password_stdin, confirm=True)
 
-    async def work() -> Account:
+    async def work() -> Account | Conflict:
         async with Api(base) as api:
-            return await api.signup(email, password)
+            try:
+                return await api.signup(email, password)
+            except Conflict as known:
+                return known
 
     account = perform(work(), as_json=as_json)
+    if isinstance(account, Conflict):
+        again = f"log in with: chunkcrawl login --email {shlex.quote(email)}{_base_words(base)}"
+        fail(account.reason, f"{account.reason}: there is an account for {email}; {again}", as_json=as_json)
     kept = Credentials(email=account.email, account_id=account.account_id, account_token=account.account_token)
     _save(CredentialsFile(), base, kept, as_json=as_json)
     fields = {"account_id": account.account_id, "email": account.email}
     emit(fields, f"account {account.account_id} for {account.email}; next: chunkcrawl key create", as_json=as_json)
 
 
+def login(
+    email: Annotated[str, typer.Option(prompt=True, help="Of an account that is there.")],
+    base: BaseOption = DEFAULT_BASE,
+    password_stdin: PasswordStdin = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Log in on this machine: an API key of the account is made and kept in the credentials file.
+
+    For whoever has lost that file, or plays from another machine. The password is asked for, or read from
+    CHUNKCRAWL_PASSWORD or stdin; it is not kept. A kept key that still works stays.
+
+    Examples:
+
+        chunkcrawl login --email me@example.com
+
+        echo "$PASSWORD" | chunkcrawl login --email me@example.com --password-stdin --json
+    """
+    from client.credentials import Credentials, CredentialsFile
+    from client.http import Api
+
+    file = CredentialsFile()
+    before = _loaded(file, base, as_json=as_json)
+    person = (email, _password(password_stdin, confirm=False))
+
+    async def work() -> Credentials:
+        async with Api(base) as api:
+            live = {key.key_id for key in await api.list_keys(auth=person) if not key.revoked_at}
+            if before.key_id in live:
+                return before
+            key = await api.create_key(auth=person, label="chunkcrawl login")
+            token = before.account_token if before.account_id == key.account_id else ""
+            return Credentials(email, key.account_id, token, key_id=key.key_id, api_key=key.api_key)
+
+    kept = perform(work(), as_json=as_json)
+    _save(file, base, kept, as_json=as_json)
+    fields = {"account_id": kept.account_id, "email": kept.email, "key_id": kept.key_id}
+    told = f"logged in as {email}, key {kept.key_id} kept in {file.path}; next: chunkcrawl play AGENT"
+    emit(fields, told, as_json=as_json)
+
+
 @key_app.command("create")
 def key_create(
     base: BaseOption = DEFAULT_BASE,
+    password_stdin: PasswordStdin = False,
     label: Annotated[str | None, typer.Option(help="A name to tell keys apart.")] = None,
     show: Annotated[bool, typer.Option("--show", help="Print the key itself; it can't be shown later.")] = False,
     as_json: JsonOption = False,
@@ -71,10 +124,11 @@ def key_create(
 
     file = CredentialsFile()
     kept = _kept(file, base, as_json=as_json)
+    auth = _auth(kept, password_stdin)
 
     async def work() -> ApiKey:
         async with Api(base) as api:
-            return await api.create_key(kept.account_id, auth=kept.account_token, label=label)
+            return await api.create_key(kept.account_id or None, auth=auth, label=label)
 
     key = perform(work(), as_json=as_json)
     kept.key_id, kept.api_key = key.key_id, key.api_key
@@ -84,7 +138,9 @@ def key_create(
 
 
 @key_app.command("list")
-def key_list(base: BaseOption = DEFAULT_BASE, as_json: JsonOption = False) -> None:
+def key_list(
+    base: BaseOption = DEFAULT_BASE, password_stdin: PasswordStdin = False, as_json: JsonOption = False
+) -> None:
     """List the account's API keys, never the keys themselves.
 
     Example: chunkcrawl key list --json
@@ -92,11 +148,11 @@ def key_list(base: BaseOption = DEFAULT_BASE, as_json: JsonOption = False) -> No
     from client.credentials import CredentialsFile
     from client.http import Api, KeyInfo
 
-    kept = _kept(CredentialsFile(), base, as_json=as_json)
+    auth = _auth(_kept(CredentialsFile(), base, as_json=as_json), password_stdin)
 
     async def work() -> list[KeyInfo]:
         async with Api(base) as api:
-            return await api.list_keys(auth=kept.account_token)
+            return await api.list_keys(auth=auth)
 
     for key in perform(work(), as_json=as_json):
         fields: dict[str, Any] = {name: getattr(key, name) for name in key.__struct_fields__}
@@ -105,7 +161,12 @@ def key_list(base: BaseOption = DEFAULT_BASE, as_json: JsonOption = False) -> No
 
 
 @key_app.command("revoke")
-def key_revoke(key_id: str, base: BaseOption = DEFAULT_BASE, as_json: JsonOption = False) -> None:
+def key_revoke(
+    key_id: str,
+    base: BaseOption = DEFAULT_BASE,
+    password_stdin: PasswordStdin = False,
+    as_json: JsonOption = False,
+) -> None:
     """Revoke an API key; its sessions end within seconds.
 
     Example: chunkcrawl key revoke key_4f0c
@@ -115,10 +176,11 @@ def key_revoke(key_id: str, base: BaseOption = DEFAULT_BASE, as_json: JsonOption
 
     file = CredentialsFile()
     kept = _kept(file, base, as_json=as_json)
+    auth = _auth(kept, password_stdin)
 
     async def work() -> None:
         async with Api(base) as api:
-            await api.revoke_key(key_id, auth=kept.account_token)
+            await api.revoke_key(key_id, auth=auth)
 
     perform(work(), as_json=as_json)
     if kept.key_id == key_id:
@@ -170,17 +232,35 @@ def _password(from_stdin: bool, *, confirm: bool) -> str:
     return named if named is not None else typer.prompt("Password", hide_input=True, confirmation_prompt=confirm)
 
 
-def _kept(file: Any, base: str, *, as_json: bool) -> Any:
+def _loaded(file: CredentialsFile, base: str, *, as_json: bool) -> Credentials:
     try:
-        kept = file.load(base)
+        return file.load(base)
     except (OSError, ValueError) as error:
         fail("credentials_unreadable", str(error), as_json=as_json)
-    if not kept.account_token:
-        fail("no_account", f"no account for {base}: run `chunkcrawl signup`", as_json=as_json)
+
+
+def _kept(file: CredentialsFile, base: str, *, as_json: bool) -> Credentials:
+    kept = _loaded(file, base, as_json=as_json)
+    if not kept.account_token and not kept.email:
+        text = f"no account for {base} is known here: run `chunkcrawl signup`, or `chunkcrawl login` if you have one"
+        fail("no_account", text, as_json=as_json)
     return kept
 
 
-def _save(file: Any, base: str, kept: Any, *, as_json: bool) -> None:
+def _auth(kept: Credentials, password_from_stdin: bool) -> str | tuple[str, str]:
+    """The account's token, which a signup leaves; after a login the password is asked for."""
+    return kept.account_token or (kept.email, _password(password_from_stdin, confirm=False))
+
+
+def _base_words(base: str) -> str:
+    """``--base ...`` for a command that is to be typed; empty where it would be taken anyway."""
+    try:
+        return "" if base == default_base() else f" --base {shlex.quote(base)}"
+    except ValueError:
+        return f" --base {shlex.quote(base)}"
+
+
+def _save(file: CredentialsFile, base: str, kept: Credentials, *, as_json: bool) -> None:
     try:
         file.save(base, kept)
     except (OSError, ValueError) as error:

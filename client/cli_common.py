@@ -11,7 +11,11 @@ from typing import Annotated, Any, NoReturn, TypeVar
 
 import typer
 
+from client.address import checked_base, default_base
+
 __all__ = [
+    "CHECK_ADDRESS",
+    "DEFAULT_BASE",
     "EXIT_FAILED",
     "EXIT_UNREACHABLE",
     "EXIT_USAGE",
@@ -28,20 +32,31 @@ EXIT_USAGE = 2
 EXIT_UNREACHABLE = 3
 EXIT_INTERRUPTED = 130
 
-DEFAULT_BASE = "http://127.0.0.1:8000"
+DEFAULT_BASE = ""
+"""Stands for ``client.address.default_base``, which is asked when a command runs."""
+
+CHECK_ADDRESS = (
+    "is the server up (`chunkcrawl up`), and is this its address? Another one: --base URL, CHUNKCRAWL_BASE, or "
+    "CHUNKCRAWL_PORT for this machine"
+)
 _Result = TypeVar("_Result")
 
 
-def _checked_base(base: str) -> str:
-    if not base.startswith(("http://", "https://")):
-        raise typer.BadParameter("an address like http://127.0.0.1:8000 is needed")
-    return base.rstrip("/")
+def _base(given: str) -> str:
+    try:
+        return checked_base(given) if given else default_base()
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from None
 
 
 BaseOption = Annotated[
     str,
     typer.Option(
-        "--base", envvar="CHUNKCRAWL_BASE", metavar="URL", help="The server's address.", callback=_checked_base
+        "--base",
+        metavar="URL",
+        help="The server's address.",
+        show_default="CHUNKCRAWL_BASE, else this machine at CHUNKCRAWL_PORT or 8000",
+        callback=_base,
     ),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, one object per line.")]
@@ -57,7 +72,7 @@ def perform(work: Coroutine[Any, Any, _Result], *, as_json: bool) -> _Result:
     try:
         return asyncio.run(work)
     except ServerUnreachable as error:
-        fail(error.reason, str(error), as_json=as_json, code=EXIT_UNREACHABLE)
+        fail(error.reason, f"{error}; {CHECK_ADDRESS}", as_json=as_json, code=EXIT_UNREACHABLE)
     except ChunkcrawlError as error:
         fail(error.reason, str(error), as_json=as_json)
     except KeyboardInterrupt:
@@ -70,6 +85,8 @@ def perform(work: Coroutine[Any, Any, _Result], *, as_json: bool) -> _Result:
 
 def fail(reason: str, text: str, *, as_json: bool, code: int = EXIT_FAILED) -> NoReturn:
     """Say on stderr what went wrong, as text or as ``{"error": reason, "detail": text}``, and exit."""
+    # Whatever the text is made of (a server's answer, another library's error), it is one line that moves no cursor.
+    text = "".join(letter if letter.isprintable() else "?" for letter in " ".join(text.split()))
     line = json.dumps({"error": reason, "detail": text}) if as_json else f"error: {text}"
     typer.echo(line, err=True)
     raise typer.Exit(code)

@@ -13,6 +13,9 @@ from client.cli_common import DEFAULT_BASE, BaseOption, JsonOption, api_key_for,
 __all__ = ["play", "say", "watch"]
 
 AgentArgument = Annotated[str, typer.Argument(metavar="AGENT", help="Its id: letters, digits, _ . -")]
+OPEN_TIMEOUT_S = 15.0
+"""How long a server that does not answer is tried before the command ends."""
+
 SecondsOption = Annotated[float | None, typer.Option(min=0.1, metavar="S", help="Leave after so many seconds.")]
 
 
@@ -49,7 +52,7 @@ def play(
     key = api_key_for(base, as_json=as_json)
 
     async def work() -> None:
-        player = Agent.connect(base, agent_id=agent, api_key=key)
+        player = Agent.connect(base, agent_id=agent, api_key=key, open_timeout_s=OPEN_TIMEOUT_S)
         await _for(seconds, playing.play(player, bot=bot, seed=seed, as_json=as_json, keys=keys))
 
     perform(work(), as_json=as_json)
@@ -71,7 +74,7 @@ def say(
     key = api_key_for(base, as_json=as_json)
 
     async def work() -> tuple[str | None, Completed]:
-        async with Agent.connect(base, agent_id=agent, api_key=key) as me:
+        async with Agent.connect(base, agent_id=agent, api_key=key, open_timeout_s=OPEN_TIMEOUT_S) as me:
             return me.chunk_id, await me.say(text)
 
     chunk_id, completed = perform(work(), as_json=as_json)
@@ -109,9 +112,9 @@ def watch(
 
     async def work() -> None:
         if owner:
-            watcher = Watcher.owner(base, owner, api_key=key)
+            watcher = Watcher.owner(base, owner, api_key=key, open_timeout_s=OPEN_TIMEOUT_S)
         else:
-            watcher = Watcher.chunk(base, chunk or "demo", api_key=key)
+            watcher = Watcher.chunk(base, chunk or "demo", api_key=key, open_timeout_s=OPEN_TIMEOUT_S)
         await _for(seconds, playing.show_json(watcher) if as_json else playing.watch(watcher))
 
     perform(work(), as_json=as_json)

@@ -17,6 +17,7 @@ import secrets
 import signal
 from pathlib import Path
 
+from client.address import default_base
 from client.agent import Agent
 from client.backoff import Backoff
 from client.bots import Bot, GoldSeeker, Wanderer
@@ -139,7 +140,7 @@ async def _run_until_told(args: argparse.Namespace) -> None:
 def main(arguments: list[str] | None = None) -> None:
     """The command line of ``python -m client.demo``."""
     parser = argparse.ArgumentParser(prog="python -m client.demo", description=__doc__.split("\n\n")[0])
-    parser.add_argument("--base", default="http://127.0.0.1:8000", help="the server's address")
+    parser.add_argument("--base", default=default_base(), help="the server's address")
     parser.add_argument("--agents", type=int, default=6)
     parser.add_argument("--credentials", type=Path, help="file that keeps the demo's account")
     parser.add_argument("--seed", type=int, help="repeatable decisions")

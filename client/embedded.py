@@ -24,6 +24,7 @@ import httpx
 
 from client.agent import Agent
 from client.errors import ServerUnreachable
+from client.proxies import blocking_http_client, over, proxy_for
 
 __all__ = ["EmbeddedWorld"]
 
@@ -114,20 +115,22 @@ class EmbeddedWorld:
             self._directory = None
 
     def _wait_until_ready(self) -> None:
+        proxy = proxy_for(self.base)
         deadline = time.monotonic() + START_TIMEOUT_S
         last = "no answer"
-        while time.monotonic() < deadline:
-            if self._process is not None and self._process.poll() is not None:
-                raise ServerUnreachable(f"the server ended with {self._process.returncode}\n{self._end_of_log()}")
-            try:
-                answer = httpx.get(f"{self.base}/readyz", timeout=5.0)
-            except httpx.HTTPError as error:
-                last = f"{type(error).__name__} {error}"
-            else:
-                if answer.status_code == 200:
-                    return
-                last = answer.text
-            time.sleep(POLL_S)
+        with blocking_http_client(proxy, timeout=5.0) as http:
+            while time.monotonic() < deadline:
+                if self._process is not None and self._process.poll() is not None:
+                    raise ServerUnreachable(f"the server ended with {self._process.returncode}\n{self._end_of_log()}")
+                try:
+                    answer = http.get(f"{self.base}/readyz")
+                except httpx.HTTPError as error:
+                    last = f"{type(error).__name__} {error}{over(proxy)}"
+                else:
+                    if answer.status_code == 200:
+                        return
+                    last = answer.text
+                time.sleep(POLL_S)
         raise ServerUnreachable(f"not ready after {START_TIMEOUT_S:g} s: {last}\n{self._end_of_log()}")
 
     def _end_of_log(self) -> str:
@@ -143,12 +146,13 @@ class EmbeddedWorld:
         Raises:
             httpx.HTTPError: The server refuses.
         """
-        with httpx.Client(base_url=self.base, timeout=30.0) as http:
+        with blocking_http_client(proxy_for(self.base), timeout=30.0) as http:
             person = {"email": f"test-{secrets.token_hex(8)}@example.com", "password": secrets.token_urlsafe(16)}
-            account = http.post("/v1/signup", json=person).raise_for_status().json()
+            account = http.post(f"{self.base}/v1/signup", json=person).raise_for_status().json()
             headers = {"Authorization": f"Bearer {account['account_token']}"}
             body = {"account_id": account["account_id"]}
-            key: str = http.post("/v1/keys", json=body, headers=headers).raise_for_status().json()["api_key"]
+            made = http.post(f"{self.base}/v1/keys", json=body, headers=headers).raise_for_status()
+            key: str = made.json()["api_key"]
         return key
 
     @property

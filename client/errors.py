@@ -29,6 +29,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
 __all__ = [
@@ -43,6 +44,7 @@ __all__ = [
     "Conflict",
     "Depleted",
     "ExpiredChallenge",
+    "Fault",
     "Forbidden",
     "Interrupted",
     "InvalidCommand",
@@ -93,21 +95,43 @@ class ProtocolViolation(ChunkcrawlError):
 # -- HTTP -------------------------------------------------------------------------------------------------------------
 
 
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One field of a request and the rule that it breaks, for instance ``password``, ``has 8 characters at least``."""
+
+    field: str
+    rule: str
+
+    def __str__(self) -> str:
+        return f"{self.field} {self.rule}"
+
+
 class ApiError(ChunkcrawlError):
     """An HTTP answer other than 2xx.
 
     Attributes:
         status: The HTTP status.
         retry_after_s: Seconds of the ``Retry-After`` header, None without one.
+        faults: What is wrong with the request (422), field by field.
     """
 
     reason = "api_error"
 
-    def __init__(self, status: int, reason: str, retry_after_s: float | None = None) -> None:
-        hint = _API_HINTS.get(reason)
-        super().__init__(f"{reason} (HTTP {status})" + (f": {hint}" if hint else ""), reason=reason)
+    def __init__(
+        self,
+        status: int,
+        reason: str,
+        retry_after_s: float | None = None,
+        *,
+        faults: tuple[Fault, ...] = (),
+        note: str = "",
+    ) -> None:
+        """``note`` is added to the text as it is."""
+        hint = "; ".join(map(str, faults)) or _API_HINTS.get(reason)
+        super().__init__(f"{reason} (HTTP {status}){note}" + (f": {hint}" if hint else ""), reason=reason)
         self.status = status
         self.retry_after_s = retry_after_s
+        self.faults = faults
 
 
 class InvalidRequest(ApiError):
@@ -140,7 +164,7 @@ class NotReady(ApiError):
 
 _API_HINTS = {
     "agent_not_owned": "another account plays under this agent id; choose another id",
-    "email_already_exists": "use its account's keys, or sign up with another e-mail",
+    "email_already_exists": "there is an account for it; log in with `chunkcrawl login`",
     "invalid_api_key": "it is mistyped, revoked or of another server; `chunkcrawl key create` makes one",
 }
 
@@ -156,9 +180,11 @@ _API_ERRORS: dict[int, type[ApiError]] = {
 }
 
 
-def api_error(status: int, reason: str, retry_after_s: float | None = None) -> ApiError:
-    """The error type for an HTTP status, with the server's reason."""
-    return _API_ERRORS.get(status, ApiError)(status, reason, retry_after_s)
+def api_error(
+    status: int, reason: str, retry_after_s: float | None = None, *, faults: tuple[Fault, ...] = (), note: str = ""
+) -> ApiError:
+    """The error type for an HTTP status, with the server's reason; see ``ApiError`` for the rest."""
+    return _API_ERRORS.get(status, ApiError)(status, reason, retry_after_s, faults=faults, note=note)
 
 
 # -- the connection ---------------------------------------------------------------------------------------------------

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import email.utils
+import json
 import time
 from collections.abc import Mapping
 from types import TracebackType
@@ -13,8 +14,9 @@ from urllib.parse import quote
 import httpx
 import msgspec
 
-from client.errors import ApiError, ProtocolViolation, ServerUnreachable, api_error
+from client.errors import ApiError, Fault, InvalidRequest, ProtocolViolation, api_error
 from client.messages import Snapshot
+from client.proxies import Proxy, http_client, over, proxy_for, unreachable
 from client.wire import decode_snapshot
 
 __all__ = ["Account", "Api", "ApiKey", "KeyInfo", "Role", "Session", "bearer", "error_of", "websocket_url"]
@@ -25,6 +27,7 @@ TIMEOUT_S = 15.0
 DEFAULT_LIFETIME_S = 900.0
 """Of a session when the server does not say; the contract's default."""
 REASON_MAX_CHARS = 200
+FAULTS_MAX = 20
 NO_LIMIT = httpx.Limits(max_connections=None, max_keepalive_connections=20)
 """Each watcher's stream occupies a connection for as long as it lasts."""
 
@@ -43,6 +46,7 @@ class ApiKey(msgspec.Struct, frozen=True):
     key_id: str
     api_key: str
     key_prefix: str = ""
+    account_id: str = ""
 
 
 class KeyInfo(msgspec.Struct, frozen=True):
@@ -86,11 +90,21 @@ class Api:
     ``ProtocolViolation`` for one that is not of the contract's shape.
     """
 
-    def __init__(self, base: str, *, http: httpx.AsyncClient | None = None) -> None:
-        """``base`` is for instance ``http://127.0.0.1:8000``; an own ``http`` client is used and left open."""
+    def __init__(self, base: str, *, http: httpx.AsyncClient | None = None, direct: bool = False) -> None:
+        """Nothing is connected before the first request.
+
+        Args:
+            base: For instance ``http://127.0.0.1:8000``.
+            http: An HTTP client of one's own, which is used and left open.
+            direct: Use no proxy, whatever the environment says; to this machine itself none is used anyway.
+
+        Raises:
+            ServerUnreachable: The environment names a proxy that can't be used.
+        """
         self.base = base.rstrip("/")
+        self.proxy: Proxy | None = None if direct or http is not None else proxy_for(self.base)
         self._owned = http is None
-        self.http = http or httpx.AsyncClient(timeout=TIMEOUT_S, limits=NO_LIMIT)
+        self.http = http or http_client(self.proxy, timeout=TIMEOUT_S, limits=NO_LIMIT)
 
     async def __aenter__(self) -> Api:
         return self
@@ -112,10 +126,10 @@ class Api:
         return await self._post("/v1/signup", Account, {"email": email, "password": password})
 
     async def create_key(
-        self, account_id: str, *, auth: httpx.Auth | tuple[str, str] | str, label: str | None = None
+        self, account_id: str | None = None, *, auth: httpx.Auth | tuple[str, str] | str, label: str | None = None
     ) -> ApiKey:
-        """Make an API key. ``auth`` is the account token, or (e-mail, password)."""
-        body = {"account_id": account_id} | ({"label": label} if label else {})
+        """Make an API key. ``auth`` is the account token, or (e-mail, password); it says whose, too."""
+        body = ({"account_id": account_id} if account_id else {}) | ({"label": label} if label else {})
         return await self._post("/v1/keys", ApiKey, body, auth=auth)
 
     async def list_keys(self, *, auth: tuple[str, str] | str) -> list[KeyInfo]:
@@ -192,12 +206,18 @@ class Api:
     ) -> httpx.Response:
         headers = bearer(auth) if isinstance(auth, str) else {}
         login = auth if not isinstance(auth, str) else None
+        # In ASCII: half a surrogate pair can be sent so, and it is the server that refuses it by the field's name.
+        content = None if body is None else json.dumps(body).encode()
+        headers |= {} if body is None else {"Content-Type": "application/json"}
         try:
-            answer = await self.http.request(method, self.base + path, json=body, headers=headers, auth=login)
-        except httpx.HTTPError as error:
-            raise ServerUnreachable(f"{method} {self.base}{path}: {type(error).__name__} {error}".rstrip()) from error
+            answer = await self.http.request(method, self.base + path, content=content, headers=headers, auth=login)
+        except UnicodeEncodeError:
+            text = "the e-mail, password or key that was given holds characters that can't be sent"
+            raise InvalidRequest(400, "bad_request", note=f": {text}") from None
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
+            raise unreachable(f"{method} {self.base}{path}", error, self.proxy) from error
         if not answer.is_success:
-            raise error_of(answer.status_code, answer.headers, answer.content)
+            raise error_of(answer.status_code, answer.headers, answer.content, self.proxy)
         return answer
 
 
@@ -212,17 +232,33 @@ def websocket_url(base: str, path: str, query: dict[str, str]) -> str:
     return f"{'wss' if scheme == 'https' else 'ws'}://{rest}{path}?{httpx.QueryParams(query)}"
 
 
-def error_of(status: int, headers: Mapping[str, str], body: bytes) -> ApiError:
+def error_of(status: int, headers: Mapping[str, str], body: bytes, proxy: Proxy | None = None) -> ApiError:
     """The ``ApiError`` of an answer: ``{"detail": "<reason>"}``, or what a proxy put in its place."""
-    reason = f"http_{status}"
+    reason, note = f"http_{status}", over(proxy)
+    faults: tuple[Fault, ...] = ()
     try:
-        detail = msgspec.json.decode(body, type=dict[str, Any]).get("detail")
-        if isinstance(detail, str) and detail:
-            reason = detail[:REASON_MAX_CHARS]
+        answer = msgspec.json.decode(body, type=dict[str, Any])
     except ValueError:
         pass
+    else:
+        detail = answer.get("detail")
+        if isinstance(detail, str) and detail:
+            reason, note = detail[:REASON_MAX_CHARS], ""
+        faults = _faults(answer.get("fields"))
     seconds = headers.get("retry-after", "")
-    return api_error(status, reason, float(seconds) if seconds.isascii() and seconds.isdigit() else None)
+    retry_after_s = float(seconds) if seconds.isascii() and seconds.isdigit() else None
+    return api_error(status, reason, retry_after_s, faults=faults, note=note)
+
+
+def _faults(fields: Any) -> tuple[Fault, ...]:
+    """What the server says is wrong with a request, as far as it has the contract's shape."""
+    found = fields[:FAULTS_MAX] if isinstance(fields, list) else []
+    pairs = [(one.get("field"), one.get("rule")) for one in found if isinstance(one, dict)]
+    return tuple(
+        Fault(field[:REASON_MAX_CHARS], rule[:REASON_MAX_CHARS])
+        for field, rule in pairs
+        if isinstance(field, str) and isinstance(rule, str)
+    )
 
 
 def _decoded(answer: httpx.Response, answer_type: type[_Answer], path: str) -> _Answer:

@@ -19,6 +19,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus, WebSocketExce
 from client.backoff import RESTART_SPREAD_S, Backoff
 from client.errors import ApiError, ChunkcrawlError, InvalidSession, NotReady, ServerUnreachable, TakenOver
 from client.http import Session, bearer, error_of, websocket_url
+from client.proxies import proxy_for, unreachable
 from client.sessions import SessionKeeper
 from client.wire import encode
 
@@ -160,6 +161,7 @@ class Link:
         if last:
             query["last_event_id"] = last
         url = websocket_url(self._base, "/v1/agent/ws", query)
+        proxy = proxy_for(self._base)
         try:
             socket = await connect(
                 url,
@@ -169,14 +171,15 @@ class Link:
                 ping_interval=None,  # ours is the contract's ping, which the application answers, not only its socket
                 compression=None,
                 max_size=FRAME_MAX_BYTES,
+                proxy=proxy.url if proxy else None,
             )
         except InvalidStatus as refused:
             answer = refused.response
             raise self._refused(
-                session, error_of(answer.status_code, answer.headers, bytes(answer.body or b""))
+                session, error_of(answer.status_code, answer.headers, bytes(answer.body or b""), proxy)
             ) from None
         except (OSError, TimeoutError, WebSocketException) as error:
-            raise ServerUnreachable(f"{self._base}: {type(error).__name__} {error}".rstrip()) from error
+            raise unreachable(self._base, error, proxy) from error
         self._fresh_refusals = 0
         return socket
 

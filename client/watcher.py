@@ -20,11 +20,12 @@ from types import TracebackType
 import httpx
 
 from client.backoff import Backoff
-from client.errors import ApiError, ChunkcrawlError, InvalidSession, NotReady, ServerUnreachable
+from client.errors import ApiError, ChunkcrawlError, InvalidSession, NotReady
 from client.http import Api, Session, bearer, error_of
 from client.link import FRESH_REFUSALS_MAX, SILENCE_MAX_S, STOOD_AFTER_S, is_worth_retrying
 from client.messages import ChunkClosed, Event
 from client.mirror import Mirror
+from client.proxies import unreachable
 from client.repeats import Repeats
 from client.sessions import SessionKeeper
 from client.sse import HEADERS, server_sent_events
@@ -203,14 +204,15 @@ class Watcher:
             async with stream as response:
                 if response.status_code != 200:
                     await response.aread()
-                    raise self._refused(session, error_of(response.status_code, response.headers, response.content))
+                    answer = error_of(response.status_code, response.headers, response.content, self._api.proxy)
+                    raise self._refused(session, answer)
                 self.connections += 1
                 self._fresh_refusals = 0
                 async with aclosing(self._read(response)) as events:
                     async for event in events:
                         yield event
         except httpx.HTTPError as error:
-            raise ServerUnreachable(f"{self._url}: {type(error).__name__} {error}".rstrip()) from error
+            raise unreachable(self._url, error, self._api.proxy) from error
         finally:
             keeping.cancel()
             if loop.time() - began >= STOOD_AFTER_S:

@@ -32,6 +32,7 @@ class Lazy:
 #: Commands by name, in the order of the help.
 LAZY = {
     "signup": Lazy("client.cli:app", "Make an account."),
+    "login": Lazy("client.cli:app", "Log in with e-mail and password, on another machine or again."),
     "key": Lazy("client.cli:app", "Create, list and revoke API keys."),
     "session": Lazy("client.cli:app", "Open a session and print it."),
     "play": Lazy("client.cli:app", "Play in the terminal, by hand or with a bot."),

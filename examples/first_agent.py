@@ -3,14 +3,12 @@
 import asyncio
 import os
 
-from client import Agent, CommandFailed, CommandRefused
-
-BASE = "http://127.0.0.1:8000"
+from client import Agent, CommandFailed, CommandRefused, default_base
 
 
 async def main() -> None:
     key = os.environ["CHUNKCRAWL_API_KEY"]
-    async with Agent.connect(BASE, agent_id="scout-1", api_key=key) as me:
+    async with Agent.connect(default_base(), agent_id="scout-1", api_key=key) as me:
         for x, y in [(25, 30), (30, 25), (25, 49)]:  # the last one leaves chunk-0 in the north
             try:
                 await me.move_to(x, y)

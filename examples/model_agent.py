@@ -16,7 +16,7 @@ import os
 import re
 from typing import Any, Protocol
 
-from client import Agent
+from client import Agent, default_base
 from client.toolbox import Toolbox
 
 TOOLS = ("observe", "move_to", "say", "harvest", "wait_for_events")
@@ -62,7 +62,7 @@ async def turn(model: Model, tools: Toolbox, conversation: list[str]) -> None:
 async def main() -> None:
     """Let the stub play for some turns and print the conversation."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--base", default="http://127.0.0.1:8000")
+    parser.add_argument("--base", default=default_base())
     parser.add_argument("--agent", default="thinker-1")
     parser.add_argument("--turns", type=int, default=8)
     args = parser.parse_args()

@@ -9,6 +9,8 @@ from urllib.parse import urlsplit
 import httpx
 from redis.exceptions import RedisError
 
+from client.errors import ServerUnreachable
+from client.proxies import http_client, over, proxy_for
 from cluster.backup_age import read_age
 from cluster.doctor.finding import Finding, Patient, Skipped
 from streaming.connect import connect
@@ -23,13 +25,18 @@ async def gateways(patient: Patient) -> Iterator[Finding]:
     """The port answers, with a gateway of ours behind it, and that one can serve."""
     where = urlsplit(patient.base_url).netloc
     try:
-        async with httpx.AsyncClient(base_url=patient.base_url, timeout=TIMEOUT_S) as http:
-            alive = await http.get("/healthz")
-            ready = await http.get("/readyz")
+        proxy = proxy_for(patient.base_url)
+        async with http_client(proxy, timeout=TIMEOUT_S) as http:
+            alive = await http.get(f"{patient.base_url}/healthz")
+            ready = await http.get(f"{patient.base_url}/readyz")
+    except ServerUnreachable as error:
+        return iter([Finding(f"{where} can't be asked", str(error))])
     except httpx.ConnectError:
-        return iter([Finding(f"nothing listens at {where}", "start the world; or name the right address with --base")])
+        reason = f"nothing listens at {where}{over(proxy)}"
+        return iter([Finding(reason, "start the world; or name the right address with --base")])
     except httpx.HTTPError as error:
-        return iter([Finding(f"{where} does not answer in time ({type(error).__name__})", "see the gateways' logs")])
+        reason = f"{where} does not answer in time ({type(error).__name__}){over(proxy)}"
+        return iter([Finding(reason, "see the gateways' logs")])
     return iter([*judge_health(where, alive.status_code, alive.text), *judge_readiness(where, ready)])
 
 

@@ -55,7 +55,7 @@ async def generate(plan: Plan, share: Share, desk: Desk) -> None:
         ChunkcrawlError: There is no account to be had.
         GeneratorDefect: See there.
     """
-    async with Api(plan.base) as api:
+    async with Api(plan.base, direct=True) as api:
         account = await _account(api, plan, share)
         try:
             await desk.begin(share.task)

@@ -19,6 +19,7 @@ from typing import Any
 import httpx
 
 from client.errors import NotReady, ServerUnreachable
+from client.proxies import http_client, proxy_for, unreachable
 from cluster.load.fleet import Fleet
 from cluster.load.limits import Limit
 from cluster.load.plan import Plan
@@ -175,9 +176,19 @@ class Driver:
 async def _check_server(base: str) -> None:
     """Better now than after Ray has been started. A server without ``/readyz`` may still be one of the contract."""
     try:
-        async with httpx.AsyncClient(timeout=CHECK_TIMEOUT_S) as http:
+        # Generators connect directly, for a proxy would be measured too; so does this.
+        async with http_client(None, timeout=CHECK_TIMEOUT_S) as http:
             answer = await http.get(f"{base}/readyz")
     except httpx.HTTPError as error:
-        raise ServerUnreachable(f"{base}: {type(error).__name__} {error}".rstrip()) from error
+        raise ServerUnreachable(f"{unreachable(base, error)}{_unused_proxy(base)}") from error
     if answer.status_code == 503:
         raise NotReady(503, "not_ready")
+
+
+def _unused_proxy(base: str) -> str:
+    """A word about the proxy that other commands would take; empty where there is none."""
+    try:
+        proxy = proxy_for(base)
+    except ServerUnreachable as unusable:
+        return f" (directly; {unusable})"
+    return f" (directly: the proxy {proxy.shown} is not used by a load test)" if proxy else ""

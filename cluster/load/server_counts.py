@@ -9,6 +9,7 @@ import httpx
 from prometheus_client.parser import text_string_to_metric_families
 
 from client.http import bearer
+from client.proxies import http_client
 
 __all__ = ["Comparison", "ServerCounts", "compare", "parse_counts", "read_counts"]
 
@@ -44,7 +45,7 @@ async def read_counts(base: str, token: str | None) -> ServerCounts | None:
     """The server's present counts; None where there is no such page, or not for us."""
     headers = bearer(token) if token else {}
     try:
-        async with httpx.AsyncClient(timeout=TIMEOUT_S) as http:
+        async with http_client(None, timeout=TIMEOUT_S) as http:
             answer = await http.get(f"{base}/metrics", headers=headers)
             return parse_counts(answer.text) if answer.status_code == 200 else None
     except (httpx.HTTPError, ValueError):

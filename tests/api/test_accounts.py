@@ -157,7 +157,8 @@ async def test_a_key_is_shown_once_and_listed_without_itself(http: httpx.AsyncCl
     key = await keyed(http, person, label="bot \U0001f916")
     assert key["api_key"].startswith(key["key_prefix"] + "_")
     listed = await http.get("/v1/keys", headers=person.bearer)
-    assert listed.json()["keys"] == [{name: value for name, value in key.items() if name != "api_key"}]
+    once = ("api_key", "account_id")
+    assert listed.json()["keys"] == [{name: value for name, value in key.items() if name not in once}]
     assert key["api_key"] not in listed.text
     assert key["label"] == "bot \U0001f916"
 
@@ -174,6 +175,15 @@ async def test_a_key_is_made_for_oneself_only(http: httpx.AsyncClient) -> None:
     person, other = await signed_up(http), await signed_up(http)
     body = {"account_id": other.account_id}
     refused(await http.post("/v1/keys", json=body, headers=person.bearer), 403, "invalid_scope")
+
+
+async def test_the_credentials_alone_say_whose_key_it_is(http: httpx.AsyncClient) -> None:
+    person = await signed_up(http)
+    by_token = await http.post("/v1/keys", json={}, headers=person.bearer)
+    by_password = await http.post("/v1/keys", json={"account_id": None}, auth=(person.email, PASSWORD))
+    assert [answer.status_code for answer in (by_token, by_password)] == [201, 201]
+    assert {answer.json()["account_id"] for answer in (by_token, by_password)} == {person.account_id}
+    refused(await http.post("/v1/keys", json={}), 401, "invalid_session")
 
 
 @pytest.mark.parametrize(

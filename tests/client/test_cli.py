@@ -3,6 +3,7 @@ library; playing and watching against the real one is in test_live.py."""
 
 from __future__ import annotations
 
+import base64
 import json
 import subprocess
 import sys
@@ -19,6 +20,7 @@ from client.cli import app
 
 NOBODY = "http://127.0.0.1:9"
 PASSWORD = "correct horse"
+LOGIN = "Basic " + base64.b64encode(f"a@example.com:{PASSWORD}".encode()).decode()
 
 
 class Accounts(BaseHTTPRequestHandler):
@@ -34,6 +36,9 @@ class Accounts(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(data)
 
+    def logged_in(self) -> bool:
+        return self.headers["Authorization"] in ("Bearer token_1", LOGIN)
+
     def do_POST(self) -> None:
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         if self.path == "/v1/signup" and body["email"] in self.emails:
@@ -41,8 +46,12 @@ class Accounts(BaseHTTPRequestHandler):
         elif self.path == "/v1/signup" and body["password"] == PASSWORD:
             self.emails.add(body["email"])
             self.answer(201, {"account_id": "acc_1", "email": body["email"], "account_token": "token_1"})
-        elif self.path == "/v1/keys" and self.headers["Authorization"] == "Bearer token_1":
-            self.answer(201, {"key_id": "key_1", "key_prefix": "dcw_abc", "api_key": "dcw_secret"})
+        elif self.path == "/v1/signup":
+            faults = [{"field": "password", "rule": "has 8 characters at least"}]
+            self.answer(422, {"detail": "invalid_request", "fields": faults})
+        elif self.path == "/v1/keys" and self.logged_in() and body.get("account_id", "acc_1") == "acc_1":
+            key = {"key_id": "key_1", "key_prefix": "dcw_abc", "api_key": "dcw_secret", "account_id": "acc_1"}
+            self.answer(201, key)
         elif self.path == "/v1/sessions" and body["api_key"] == "dcw_secret":
             session = {"session_token": "sess_1", "session_jti": "jti_1", "cmd_secret": "s", "expires_at": 9}
             self.answer(201, session | {"role": body["role"]})
@@ -50,6 +59,8 @@ class Accounts(BaseHTTPRequestHandler):
             self.answer(401, {"detail": "invalid_credentials"})
 
     def do_GET(self) -> None:
+        if not self.logged_in():
+            return self.answer(401, {"detail": "invalid_credentials"})
         revoked_at = "2030-01-01T00:00:00Z" if "key_1" in self.revoked else None
         self.answer(200, [{"key_id": "key_1", "key_prefix": "dcw_abc", "label": "laptop", "revoked_at": revoked_at}])
 
@@ -75,8 +86,8 @@ def base() -> Iterator[str]:
 @pytest.fixture(autouse=True)
 def config(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     monkeypatch.setenv("CHUNKCRAWL_CONFIG_DIR", str(tmp_path))
-    for name in ("CHUNKCRAWL_API_KEY", "CHUNKCRAWL_BASE", "CHUNKCRAWL_PASSWORD"):
-        monkeypatch.delenv(name, raising=False)
+    for name in ("API_KEY", "BASE", "HOST", "PASSWORD", "PORT"):
+        monkeypatch.delenv(f"CHUNKCRAWL_{name}", raising=False)
     return tmp_path
 
 
@@ -127,6 +138,59 @@ def test_the_environment_names_server_and_key(base: str, monkeypatch: pytest.Mon
     assert run("session").exit_code == 1
 
 
+def test_the_environments_port_is_the_one_of_every_command(base: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CHUNKCRAWL_PORT", base.rpartition(":")[2])
+    monkeypatch.setenv("CHUNKCRAWL_API_KEY", "dcw_secret")
+    assert run("session").stdout == "sess_1\n"
+    monkeypatch.setenv("CHUNKCRAWL_PORT", "tcp://10.0.0.1:8000")  # as Kubernetes has it for a service of that name
+    wrong = run("session")
+    assert wrong.exit_code == 2
+    assert "CHUNKCRAWL_PORT" in wrong.stderr
+
+
+def login(base: str, password: str = PASSWORD) -> Result:
+    arguments = ("login", "--email", "a@example.com", "--base", base, "--password-stdin", "--json")
+    return run(*arguments, stdin=f"{password}\n")
+
+
+def test_who_lost_the_credentials_file_logs_in_again(base: str, config: Path) -> None:
+    signed_up(base)
+    (config / "credentials.json").unlink()
+    assert run("key", "create", "--base", base).exit_code == 1
+    assert login(base, "not it at all").exit_code == 1
+    assert json.loads(login(base).stdout) == {"account_id": "acc_1", "email": "a@example.com", "key_id": "key_1"}
+    text = (config / "credentials.json").read_text()
+    assert json.loads(text)[base]["api_key"] == "dcw_secret"
+    assert PASSWORD not in text
+    assert run("session", "--base", base).stdout == "sess_1\n"
+    # Keys are managed with the password from then on, for the account's token is not to be had again.
+    listed = run("key", "list", "--base", base, "--password-stdin", stdin=f"{PASSWORD}\n")
+    assert listed.stdout == "key_1  dcw_abc  live  laptop\n"
+
+
+def test_a_login_keeps_a_token_and_a_key_that_work(base: str, config: Path) -> None:
+    signed_up(base)
+    run("key", "create", "--base", base)
+    before = (config / "credentials.json").read_text()
+    assert login(base).exit_code == 0
+    assert (config / "credentials.json").read_text() == before
+
+
+def test_signing_up_again_says_how_to_log_in(base: str) -> None:
+    signed_up(base)
+    again = run("signup", "--email", "a@example.com", "--base", base, "--password-stdin", stdin=f"{PASSWORD}\n")
+    assert again.exit_code == 1
+    assert f"log in with: chunkcrawl login --email a@example.com --base {base}\n" in again.stderr
+    assert len(again.stderr.splitlines()) == 1
+
+
+def test_what_is_wrong_with_a_request_is_said_by_field_and_rule(base: str) -> None:
+    result = run("signup", "--email", "a@example.com", "--base", base, "--password-stdin", stdin="short\n")
+    assert result.exit_code == 1
+    assert "password has 8 characters at least" in result.stderr
+    assert "short" not in result.stderr
+
+
 def test_a_refusal_is_exit_code_1_with_the_reason(base: str) -> None:
     signed_up(base)
     arguments = ("signup", "--email", "a@example.com", "--base", base, "--password-stdin")
@@ -166,11 +230,24 @@ def test_without_a_key_it_says_how_to_get_one(arguments: tuple[str, ...]) -> Non
     assert "chunkcrawl key create" in result.stderr
 
 
-def test_no_server_is_exit_code_3(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    "words",
+    ["session", "say scout-1 hi", "play scout-1 --bot gold", "watch", "watch --owner scout-1", "key list", "login"],
+)
+def test_no_server_is_exit_code_3(monkeypatch: pytest.MonkeyPatch, config: Path, words: str) -> None:
+    monkeypatch.setattr("client.cli_play.OPEN_TIMEOUT_S", 0.2)
     monkeypatch.setenv("CHUNKCRAWL_API_KEY", "dcw_x")
-    result = run("session", "--base", NOBODY, "--json")
+    monkeypatch.setenv("CHUNKCRAWL_PASSWORD", PASSWORD)
+    kept = {NOBODY: {"email": "a@example.com", "account_token": "token_1"}}
+    (config / "credentials.json").write_text(json.dumps(kept))
+    more = ["--email", "a@example.com"] if words == "login" else []
+    result = run(*words.split(), *more, "--base", NOBODY, "--json")
     assert result.exit_code == 3
-    assert json.loads(result.stderr)["error"] == "server_unreachable"
+    assert len(result.stderr.splitlines()) == 1
+    told = json.loads(result.stderr)
+    assert told["error"] == "server_unreachable"
+    assert "chunkcrawl up" in told["detail"]
+    assert "--base" in told["detail"]
 
 
 def test_a_credentials_file_that_is_none_is_no_traceback(config: Path) -> None:
@@ -181,7 +258,7 @@ def test_a_credentials_file_that_is_none_is_no_traceback(config: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "command", ["signup", "key create", "key list", "key revoke", "session", "play", "say", "watch"]
+    "command", ["signup", "login", "key create", "key list", "key revoke", "session", "play", "say", "watch"]
 )
 def test_every_command_explains_itself_with_an_example(command: str) -> None:
     result = run(*command.split(), "--help")

@@ -39,11 +39,11 @@ async def test_a_key_is_made_with_the_account_token_or_with_the_password() -> No
         return httpx.Response(201, json={"key_id": "k", "key_prefix": "p", "api_key": "dcw_x"})
 
     await api(handler).create_key("acc", auth="token", label="mine")
-    await api(handler).create_key("acc", auth=("a@example.com", "pass word"))
+    await api(handler).create_key(auth=("a@example.com", "pass word"))
     assert seen[0].headers["authorization"] == "Bearer token"
     assert json.loads(seen[0].content) == {"account_id": "acc", "label": "mine"}
     assert seen[1].headers["authorization"].startswith("Basic ")
-    assert json.loads(seen[1].content) == {"account_id": "acc"}
+    assert json.loads(seen[1].content) == {}
 
 
 @pytest.mark.parametrize(
@@ -124,6 +124,29 @@ async def test_lists_come_bare_or_under_their_name() -> None:
     assert (await answering(200, {"keys": [key]}).list_keys(auth="t"))[0].key_prefix == "dcw_p"
     with pytest.raises(ProtocolViolation):
         await answering(200, {"else": 1}).list_keys(auth="t")
+
+
+def test_a_refused_request_names_field_and_rule() -> None:
+    fields = [{"field": "password", "rule": "has 8 characters at least"}, {"field": 7}, "else"]
+    error = error_of(422, {}, json.dumps({"detail": "invalid_request", "fields": fields}).encode())
+    assert [(fault.field, fault.rule) for fault in error.faults] == [("password", "has 8 characters at least")]
+    assert str(error) == "invalid_request (HTTP 422): password has 8 characters at least"
+
+
+async def test_what_is_no_unicode_is_refused_and_no_traceback() -> None:
+    broken = json.dumps({"email": "a", "password": "half \ud800"}).encode()
+    seen: list[bytes] = []
+
+    def handler(request: httpx.Request) -> httpx.Response:
+        seen.append(request.content)
+        return httpx.Response(422, json={"detail": "invalid_request"})
+
+    with pytest.raises(InvalidRequest):
+        await api(handler).signup("a", "half \ud800")
+    assert seen == [broken]
+    for auth in ("half \ud800", ("a@example.com", "half \ud800")):
+        with pytest.raises(InvalidRequest, match="can't be sent"):
+            await api(handler).create_key(auth=auth)
 
 
 def test_a_session_does_not_show_its_secrets() -> None:
