@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import importlib.util
 import random
 import urllib.request
 from collections.abc import AsyncIterator
 
 import pytest
 
-from client import proxies
 from client.agent import Agent
 from client.errors import NotReady, ServerUnreachable
 from client.http import Api, Session
@@ -131,7 +131,7 @@ def test_no_proxy_makes_exceptions(monkeypatch: pytest.MonkeyPatch) -> None:
     ],
 )
 def test_a_proxy_that_can_not_be_used_is_one_line(monkeypatch: pytest.MonkeyPatch, value: str, says: str) -> None:
-    monkeypatch.setattr(proxies.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     monkeypatch.setattr(urllib.request, "getproxies", lambda: {"all": value})
     with pytest.raises(ServerUnreachable, match=says) as caught:
         Api(FAR)
