@@ -49,7 +49,7 @@ redis.call('ZADD', 'presence', now + ARGV[3], id)
 local at = redis.call('GET', 'agentpos:' .. id)
 if not at then at = redis.call('HGET', 'agent:' .. id, 'seq') or '0' end
 redis.call('SET', 'agentpos:' .. id, at, 'EX', ARGV[5])
-redis.call('PUBLISH', 'ctl:agent:' .. id, 'takeover ' .. channel)
+redis.call('PUBLISH', CHANNELS .. 'ctl:agent:' .. id, 'takeover ' .. channel)
 return at
 """,
 )

@@ -83,7 +83,7 @@ local jti = redis.call('HGET', 'sess:' .. ARGV[1], 'jti')
 if not jti then return 0 end
 redis.call('DEL', 'sess:' .. ARGV[1], 'jti:' .. jti)
 if ARGV[2] ~= '' then redis.call('ZREM', 'keysess:' .. ARGV[2], jti) end
-redis.call('PUBLISH', '{SESSIONS_CHANNEL}', 'jti ' .. jti)
+redis.call('PUBLISH', CHANNELS .. '{SESSIONS_CHANNEL}', 'jti ' .. jti)
 return 1
 """,
 )

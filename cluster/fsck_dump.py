@@ -8,8 +8,10 @@ from typing import Any
 
 from redis.asyncio import Redis
 
+from streaming import keys
 from streaming.connect import text
 from streaming.lua import Script
+from streaming.namespace import namespace_of
 
 CHUNK_FIELDS = ("shard", "N", "E", "S", "W")
 AGENT_FIELDS = ("here", "chunk", "busy", "rec")
@@ -101,19 +103,26 @@ def _text(value: bytes) -> str:
 async def agents_in_world(redis: Redis) -> list[str]:
     """Every agent that stands in the world by its own record, whatever chunks say: for ``read_dump``."""
     found = []
-    async for page in _pages(redis.scan_iter("agent:*", count=1_000)):
+    async for page in _pages(agent_ids_of(redis)):
         pipe = redis.pipeline(transaction=False)
-        for key in page:
-            pipe.hget(key, "here")
+        for agent_id in page:
+            pipe.hget(keys.agent(agent_id), "here")
         answers = await pipe.execute(raise_on_error=False)
-        found += [key.removeprefix("agent:") for key, here in zip(page, answers, strict=True) if here == b"1"]
+        found += [agent_id for agent_id, here in zip(page, answers, strict=True) if here == b"1"]
     return found
 
 
-async def _pages(found: AsyncIterator[bytes | str], size: int = 1_000) -> AsyncIterator[list[str]]:
+async def agent_ids_of(redis: Redis) -> AsyncIterator[str]:
+    """The id of everyone who has a record."""
+    before = len(namespace_of(redis).key(keys.agent("")))
+    async for full_name in redis.scan_iter(keys.agent("*"), count=1_000):
+        yield text(full_name)[before:]
+
+
+async def _pages(found: AsyncIterator[str], size: int = 1_000) -> AsyncIterator[list[str]]:
     page: list[str] = []
-    async for key in found:
-        page.append(text(key))
+    async for agent_id in found:
+        page.append(agent_id)
         if len(page) == size:
             yield page
             page = []

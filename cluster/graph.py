@@ -104,7 +104,7 @@ local payload = '{"chunk_id":"' .. id .. '","tick":' .. string.format('%d', tick
 local m = prev .. ' chunk_closed ' .. now .. ' ' .. ARGV[5] .. '\\n' .. payload
 redis.call('XADD', stream, entry, 'm', m)
 redis.call('EXPIRE', stream, 300)
-redis.call('PUBLISH', stream, entry .. ' ' .. m)
+redis.call('PUBLISH', CHANNELS .. stream, entry .. ' ' .. m)
 return {'collected', neighbor, back}
 """,
 )

@@ -16,6 +16,7 @@ import orjson
 from redis.asyncio import Redis
 
 from cluster.fsck import Dump
+from cluster.fsck_dump import agent_ids_of
 from streaming import keys
 from streaming.connect import text
 from streaming.lua import Script
@@ -121,7 +122,7 @@ async def read_world(redis: Redis, *, facts: bool = True) -> WorldDump | None:
     ``facts``: with what waits for the archiver.  An entry that is not among them any more was in PostgreSQL before
     this returned.
     """
-    names = [text(key)[len(keys.agent("")) :] async for key in redis.scan_iter(keys.agent("*"), count=SCAN_COUNT)]
+    names = [agent_id async for agent_id in agent_ids_of(redis)]
     world, shards, chunks, agents, archived = await redis.eval(DUMP.source, 0, *names)
     if not world:
         return None

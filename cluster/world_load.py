@@ -1,7 +1,7 @@
 """Writing a settled world into Redis: one transaction that empties it first.
 
 Emptying takes everything of the old world with it: sessions, challenges, slots in flight, locks, presence, limits,
-streams.  The Redis database must be ours alone.
+streams.  In the Redis database there must be nothing but worlds of ours; those with other names stay.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from cluster.archive_stream import STATS
 from cluster.world_dump import WorldDump
 from cluster.world_run import RUN
 from streaming import keys
+from streaming.namespace import EMPTY
 
 log = structlog.get_logger(__name__)
 
@@ -44,7 +45,7 @@ async def write_world(redis: Redis, dump: WorldDump, *, over: bool = True) -> No
             if await pipe.hexists(keys.WORLD, "seed"):
                 raise WorldThere
             pipe.multi()  # type: ignore[no-untyped-call]
-        pipe.flushdb()
+        pipe.eval(EMPTY.source, 0)
         _put(pipe, dump)
         try:
             await pipe.execute()

@@ -70,7 +70,18 @@ class Subscription:
 class Channel:
     """One channel: its subscribers, and the order of its stream (None for control channels)."""
 
-    __slots__ = ("_members", "filling", "in_force", "key", "name", "sequence", "sinks", "started", "unacked")
+    __slots__ = (
+        "_members",
+        "filling",
+        "fruitless",
+        "in_force",
+        "key",
+        "name",
+        "sequence",
+        "sinks",
+        "started",
+        "unacked",
+    )
 
     def __init__(self, key: str, *, stream: bool) -> None:
         self.key = key
@@ -80,6 +91,8 @@ class Channel:
         #: The stream's head was read once: from then on somebody may have a place in it.
         self.started = False
         self.filling = False
+        #: Readings of the stream in a row that have brought nothing although something was missing.
+        self.fruitless = 0
         #: Replaced, never changed, so that a delivery can go through it while subscribers come and go.
         self.sinks: tuple[Any, ...] = ()
         self._members: dict[Subscription, None] = {}
@@ -101,4 +114,5 @@ class Channel:
         if self.sequence is not None:
             self.sequence = Sequence(self.key)
         self.started = self.filling = False
+        self.fruitless = 0
         self.in_force.clear()

@@ -56,7 +56,7 @@ while i <= n do
   if op == 'D' then -- an entry of a chunk's stream: chunk, id, minid, message
     local key = 'stream:chunk:' .. ARGV[i + 1]
     redis.call('XADD', key, 'MINID', '~', ARGV[i + 3], ARGV[i + 2], 'm', ARGV[i + 4])
-    redis.call('PUBLISH', key, ARGV[i + 2] .. ' ' .. ARGV[i + 4])
+    redis.call('PUBLISH', CHANNELS .. key, ARGV[i + 2] .. ' ' .. ARGV[i + 4])
     i = i + 5
   elseif op == 'E' then -- an event of an agent: agent, kind, trace, payload
     append_agent_event(ARGV[i + 1], ARGV[i + 2], now_ms, ARGV[i + 3], ARGV[i + 4])

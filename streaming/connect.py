@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from urllib.parse import parse_qsl, urlencode
+
 from redis.asyncio import BlockingConnectionPool, Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
 from streaming.cancellable import make_cancellable
+from streaming.namespace import put_into
 
 SOCKET_TIMEOUT_S = 5.0
 CONNECT_TIMEOUT_S = 2.0
 POOL_SIZE = 16
 POOL_WAIT_S = 5.0
+#: Names a world that shares its database number with others: ``redis://host/0?world=blue``.
+WORLD_PARAMETER = "world"
 
 
 def text(value: bytes | str) -> str:
@@ -20,14 +25,20 @@ def text(value: bytes | str) -> str:
 
 
 def connect(url: str, *, socket_timeout_s: float | None = SOCKET_TIMEOUT_S, pool_size: int = POOL_SIZE) -> Redis:
-    """A client for ``url`` that gives bytes and never repeats a command by itself.
+    """A client for the world at ``url`` that gives bytes and never repeats a command by itself.
+
+    Its keys and channels are the world's (``streaming.namespace``).
 
     A command whose answer was lost may have run, so only the caller knows whether it may be sent again (the
     journal numbers its commits for that).  At most ``pool_size`` connections; a caller waits up to
     ``POOL_WAIT_S`` for a free one and then gets ``redis.exceptions.ConnectionError``.
+
+    Raises:
+        ValueError: no URL of a Redis, or no name of a world in it.
     """
+    server, world = split_world(url)
     pool = BlockingConnectionPool.from_url(
-        url,
+        server,
         max_connections=pool_size,
         timeout=POOL_WAIT_S,
         socket_timeout=socket_timeout_s,
@@ -36,4 +47,14 @@ def connect(url: str, *, socket_timeout_s: float | None = SOCKET_TIMEOUT_S, pool
         health_check_interval=0,
     )
     make_cancellable(pool)
+    put_into(pool, world)
     return Redis.from_pool(pool)  # which closes the pool with the client
+
+
+def split_world(url: str) -> tuple[str, str]:
+    """The URL that redis-py understands, and the name of the world in it (empty: it has none)."""
+    server, _, query = url.partition("?")
+    found = parse_qsl(query, keep_blank_values=True)
+    world = next((value for name, value in found if name == WORLD_PARAMETER), "")
+    rest = urlencode([(name, value) for name, value in found if name != WORLD_PARAMETER])
+    return f"{server}?{rest}" if rest else server, world

@@ -11,7 +11,7 @@ from redis.exceptions import RedisError, ResponseError
 
 from streaming.channel import Channel
 from streaming.entry import BadEntry, from_stream, parse_stream_id
-from streaming.sequence import Resync
+from streaming.sequence import Resync, Sequence
 
 log = structlog.get_logger(__name__)
 
@@ -19,6 +19,9 @@ log = structlog.get_logger(__name__)
 FILL_PAGE: Final = 256
 FILL_STREAMS: Final = 64
 AGAIN_AFTER_S: Final = 0.05
+#: Fills in a row that found nothing new, after which held messages are taken for what they must be: no entries of the
+#: stream, since an entry is in it before its message is sent.
+FRUITLESS_MOST: Final = 6
 
 
 class Filler:
@@ -28,6 +31,7 @@ class Filler:
         self._redis = redis
         self._due: dict[bytes, Channel] = {}
         self._due_now = asyncio.Event()
+        self._paused: dict[bytes, asyncio.TimerHandle] = {}
         self.resyncs = 0
         self.bad_entries = 0
 
@@ -39,9 +43,14 @@ class Filler:
 
     def forget(self, channel: Channel) -> None:
         self._due.pop(channel.name, None)
+        if (pause := self._paused.pop(channel.name, None)) is not None:
+            pause.cancel()
 
     def clear(self) -> None:
         self._due.clear()
+        for pause in self._paused.values():
+            pause.cancel()
+        self._paused.clear()
 
     async def run(self) -> None:
         """Fill for ever; what fails for want of Redis is tried again."""
@@ -65,6 +74,8 @@ class Filler:
         for channel in channels:
             sequence = channel.sequence
             assert sequence is not None
+            if channel.fruitless >= FRUITLESS_MOST:
+                self._drop_foreign(channel, sequence)
             asked.append(sequence)
             # Of a stream never read before only the head matters: nobody has a place in it yet.
             fresh.append(not channel.started)
@@ -89,6 +100,7 @@ class Filler:
     def _filled(self, channel: Channel, page: list[Any], newest: list[Any], *, fresh: bool) -> None:
         sequence = channel.sequence
         assert sequence is not None
+        before = sequence.last
         channel.filling = False
         channel.started = True
         head = parse_stream_id(newest[0][0]) if newest else None
@@ -109,5 +121,26 @@ class Filler:
                 sink(item)
         if channel.unacked == 0 and channel.sinks:
             channel.in_force.set()
+        channel.fruitless = 0 if sequence.ready or sequence.last != before else channel.fruitless + 1
         if not sequence.ready:
-            self.want(channel)
+            if sequence.last != head:  # a page of a longer hole
+                self.want(channel)
+            else:
+                self._pause(channel)
+
+    def _pause(self, channel: Channel) -> None:
+        """Read again a stream that has not got what is held back, but not at once."""
+        channel.filling = True
+        self.forget(channel)
+        self._paused[channel.name] = asyncio.get_running_loop().call_later(AGAIN_AFTER_S, self._resume, channel)
+
+    def _resume(self, channel: Channel) -> None:
+        self._paused.pop(channel.name, None)
+        self.want(channel)
+
+    def _drop_foreign(self, channel: Channel, sequence: Sequence) -> None:
+        """Give up held messages.  Before the stream is read once more, so that none of its own can be missed."""
+        channel.fruitless = 0
+        dropped = sequence.drop_held()
+        self.bad_entries += dropped
+        log.error("hub_foreign_messages", channel=channel.key, dropped=dropped)

@@ -21,10 +21,11 @@ from redis.asyncio import Redis
 from redis.asyncio.connection import AbstractConnection
 from redis.exceptions import RedisError
 
-from streaming.cancellable import end, make_cancellable
+from streaming.cancellable import end
 from streaming.channel import Channel, ControlSink, HubUnavailable, Sink, Subscription
 from streaming.entry import BadEntry, from_message
 from streaming.filler import Filler
+from streaming.namespace import namespace_of
 
 __all__ = ["Hub", "HubUnavailable", "Subscription"]
 
@@ -44,12 +45,12 @@ class Hub:
     """See the module.  ``start`` in a running loop, ``close`` at the end.
 
     Args:
-        redis: a client for the streams; the Pub/Sub connection is made with the same settings.
+        redis: a client of ``streaming.connect`` for the streams; the Pub/Sub connection is made with the same settings.
     """
 
     def __init__(self, redis: Redis) -> None:
-        make_cancellable(redis.connection_pool)
         self._redis = redis
+        self._namespace = namespace_of(redis)
         self._channels: dict[bytes, Channel] = {}
         self._connection: AbstractConnection | None = None
         self._outbox: list[tuple[str, bytes]] = []
@@ -240,7 +241,8 @@ class Hub:
             answer = await connection.read_response(disconnect_on_error=False)
             self._heard_at = loop.time()
             if isinstance(answer, list) and len(answer) == 3:
-                kind, name, data = answer
+                kind, full_name, data = answer
+                name = self._namespace.without(full_name)
                 if kind == b"message":
                     self._message(name, data)
                 elif kind in (b"subscribe", b"unsubscribe"):

@@ -1,4 +1,8 @@
-"""Lua scripts as values, and the fragments that several scripts share."""
+"""Lua scripts as values, and the fragments that several scripts share.
+
+A script runs with the names of its world (``streaming.namespace``): its keys are the world's, and the name of a channel
+comes after ``CHANNELS``.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +25,7 @@ local function append_agent_event(id, kind, ts_ms, trace, payload)
   local entry = string.format('%d', n) .. '-0'
   redis.call('XADD', key, 'MAXLEN', '~', {AGENT_STREAM_MAXLEN}, entry, 'm', m)
   redis.call('EXPIRE', key, {AGENT_STREAM_TTL_S})
-  redis.call('PUBLISH', key, entry .. ' ' .. m)
+  redis.call('PUBLISH', CHANNELS .. key, entry .. ' ' .. m)
   return n
 end
 """

@@ -72,6 +72,11 @@ class Sequence:
         self.ready = False
         self._held = None
 
+    def drop_held(self) -> int:
+        """Forget what is held back; returns how much it was.  ``filled`` is due."""
+        held, self._held = self._held, None
+        return len(held or ())
+
     def filled(self, entries: Iterable[Entry], head: StreamId | None) -> list[Item]:
         """What the stream holds from ``last`` on, that one included if it is still there, and its last id.
 

@@ -19,6 +19,7 @@ from redis.asyncio import Redis
 
 from cluster.embedded_postgres import EmbeddedPostgres
 from cluster.embedded_valkey import EmbeddedValkey
+from streaming.connect import connect
 
 #: ``world``: one running world for all tests that want to use one from outside, started by the first.
 pytest_plugins = ["client.testing"]
@@ -130,7 +131,7 @@ def blank_postgres_url(postgres_server: str) -> Iterator[str]:
 @pytest.fixture
 async def redis(valkey_url: str) -> AsyncIterator[Redis]:
     """A client (bytes, not str) of a Valkey that holds nothing at the start of the test."""
-    client: Redis = Redis.from_url(valkey_url)
+    client = connect(valkey_url)
     await client.flushall()
     await client.script_flush()
     yield client

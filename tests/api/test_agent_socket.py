@@ -19,7 +19,6 @@ from api.sessions import OpenedSession
 from api.settings import Settings
 from cluster.local import LocalWorld
 from streaming import keys
-from streaming.cancellable import make_cancellable
 from streaming.connect import connect
 from tests.api.gates import DEADLINE_S, Gate, close_code, receive, receive_until, running
 from tests.api.support import FakeWorld, answer_to, frame_text
@@ -34,7 +33,6 @@ START = ["session_ready", "chunk_static", "chunk_delta"]
 @pytest.fixture
 async def local_world(redis: Redis, valkey_url: str) -> AsyncIterator[LocalWorld]:
     client = connect(valkey_url)
-    make_cancellable(client.connection_pool)
     async with LocalWorld(client, shards=1) as world:
         yield world
     await client.aclose()

@@ -23,6 +23,7 @@ from api.limits import Limit
 from api.ports import Decision, SubmittedCommand
 from streaming import keys
 from streaming.batch import RedisBatch
+from streaming.connect import connect
 from streaming.lua import Script
 from tests.api.support import (
     MOVE,
@@ -56,7 +57,7 @@ def desk(ingress: Ingress, session: Session) -> CommandDesk:
 @pytest.fixture
 async def other_gateway(valkey_url: str, world: FakeWorld, clock: FakeClock) -> AsyncIterator[Ingress]:
     """A second gateway on connections of its own."""
-    redis = Redis.from_url(valkey_url)
+    redis = connect(valkey_url)
     batch = RedisBatch(redis)
     ingress = Ingress(batch, world, ChallengeRules(), clock)
     yield ingress

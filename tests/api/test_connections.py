@@ -6,11 +6,11 @@ import asyncio
 from collections.abc import Iterable
 
 import pytest
-from redis.asyncio import Redis
 
 from api import connections as module
 from api.auth import Session
 from api.connections import CLOSE_POLICY, CLOSE_RESTART, CLOSE_TOO_SLOW, Connection, Connections
+from streaming.connect import connect
 from streaming.hub import Hub
 from streaming.mailbox import Closed, Mailbox
 from tests.streaming.writer import delta
@@ -33,7 +33,7 @@ def sessions() -> Sessions:
 
 @pytest.fixture
 def registry(sessions: Sessions) -> Connections:
-    hub = Hub(Redis.from_url("redis://127.0.0.1:1"))  # never started
+    hub = Hub(connect("redis://127.0.0.1:1"))  # never started
     return Connections(hub, sessions, heartbeat_s=15)
 
 
@@ -170,7 +170,7 @@ async def test_every_connection_beats(registry: Connections, monkeypatch: pytest
 
 
 async def test_expired_sessions_are_swept(sessions: Sessions) -> None:
-    registry = Connections(Hub(Redis.from_url("redis://127.0.0.1:1")), sessions, revoke_within_s=1)
+    registry = Connections(Hub(connect("redis://127.0.0.1:1")), sessions, revoke_within_s=1)
     kept, swept = open_one(registry, "jti_1"), open_one(registry, "jti_2")
     tasks = [asyncio.create_task(served(connection)) for connection in (kept, swept)]
     await settle()

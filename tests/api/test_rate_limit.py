@@ -30,7 +30,7 @@ from api.limits import Limit
 from api.rate_limit import GIVE_BACK, TAKE, Bucket, RateLimiter
 from streaming import keys
 from streaming.batch import RedisBatch
-from streaming.connect import text
+from streaming.connect import connect, text
 from streaming.lua import Script
 from tests.api.support import (
     MOVE,
@@ -53,7 +53,7 @@ SAY = {"type": "say", "text": "hello"}
 @pytest.fixture
 async def other_batch(valkey_url: str, redis: Redis) -> AsyncIterator[RedisBatch]:
     """A second gateway's connections."""
-    other = Redis.from_url(valkey_url)
+    other = connect(valkey_url)
     batch = RedisBatch(other)
     yield batch
     await batch.close()

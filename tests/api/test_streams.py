@@ -8,7 +8,6 @@ from collections.abc import AsyncGenerator
 from typing import Any
 
 import pytest
-from redis.asyncio import Redis
 from redis.exceptions import ConnectionError as RedisConnectionError
 from starlette.websockets import WebSocket
 
@@ -17,6 +16,7 @@ from api.connections import Connection, Connections
 from api.streams import Batch
 from api.streams_socket import Socket, pump
 from api.streams_sse import EventStream
+from streaming.connect import connect
 from streaming.entry import notice
 from streaming.hub import Hub, HubUnavailable
 from streaming.mailbox import Closed, Mailbox, Overflowed
@@ -49,7 +49,7 @@ class MadeUp:
 
 @pytest.fixture
 def registry() -> Connections:
-    return Connections(Hub(Redis.from_url("redis://127.0.0.1:1")), Nobody())
+    return Connections(Hub(connect("redis://127.0.0.1:1")), Nobody())
 
 
 def slot(registry: Connections, view: MadeUp) -> Connection:

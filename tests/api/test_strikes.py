@@ -29,6 +29,7 @@ from api.settings import Settings
 from api.strikes import Standing, StrikeBook, StrikeRules
 from streaming import keys
 from streaming.batch import RedisBatch
+from streaming.connect import connect
 from tests.api.support import (
     MOVE,
     FakeClock,
@@ -53,7 +54,7 @@ async def gateways(
     batch: RedisBatch, valkey_url: str, world: FakeWorld, clock: FakeClock
 ) -> AsyncIterator[list[Ingress]]:
     words, _ = parse_list("badword")
-    other = Redis.from_url(valkey_url)
+    other = connect(valkey_url)
     other_batch = RedisBatch(other)
     yield [Ingress(each, world, RULES, clock, find_banned=words.find) for each in (batch, other_batch)]
     await other_batch.close()

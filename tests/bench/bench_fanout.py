@@ -34,6 +34,8 @@ import uvloop
 from picows import WSFrame, WSListener, WSMsgType, WSTransport, ws_connect
 from redis.asyncio import Redis
 
+from streaming.connect import connect
+
 # Run as a script, this folder is on the path instead of the checkout.
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
@@ -73,7 +75,7 @@ def write_flat_out(url: str, chunks: int, ticks: int) -> None:
     """Commit ``ticks`` deltas to each of ``chunks`` streams as fast as Redis takes them."""
 
     async def run() -> None:
-        redis: Redis = Redis.from_url(url)
+        redis = connect(url)
         sha = await redis.script_load(APPEND)
         for tick in range(1, ticks + 1):
             for start in range(0, chunks, PIPELINE):
@@ -90,7 +92,7 @@ def write_flat_out(url: str, chunks: int, ticks: int) -> None:
 
 
 async def hub_part(url: str, chunks: int, readers: int, ticks: int) -> dict[str, Any]:
-    redis: Redis = Redis.from_url(url)
+    redis = connect(url)
     await redis.flushall()
     hub = Hub(redis)
     hub.start()
@@ -240,7 +242,7 @@ async def moving(redis: Redis, chunk_id: str, stop: asyncio.Event) -> None:
 
 
 async def gateway_part(url: str, idle: int, readers: int, seconds: float) -> list[dict[str, Any]]:
-    redis: Redis = Redis.from_url(url)
+    redis = connect(url)
     await redis.flushall()
     for chunk_id in ("chunk-0", "chunk-1"):
         static = {"chunk_id": chunk_id, "grid": [[0] * 50] * 50, "tiles": ["." * 50] * 50}

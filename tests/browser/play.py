@@ -12,7 +12,6 @@ from redis.asyncio import Redis
 from api.settings import Settings
 from client import Agent, Api
 from cluster.local import LocalWorld
-from streaming.cancellable import make_cancellable
 from streaming.connect import connect
 from tests.api.gates import Gate, running
 from tests.relay import Relay, relay_to
@@ -75,7 +74,6 @@ class Play:
 async def playing(settings: Settings) -> AsyncIterator[Play]:
     """A new world, one gateway open."""
     redis = connect(settings.redis_url)
-    make_cancellable(redis.connection_pool)
     await redis.flushall()
     async with LocalWorld(redis, shards=1, rules=RULES) as world, relay_to() as door:
         play = Play(redis, world, door, settings)

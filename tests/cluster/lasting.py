@@ -17,7 +17,7 @@ from cluster.local import LocalWorld
 from cluster.shard.config import ShardConfig
 from cluster.world_dump import WorldDump
 from cluster.world_settle import Beginning, settle
-from streaming.cancellable import end, make_cancellable
+from streaming.cancellable import end
 from streaming.connect import connect
 from tests.cluster.worlds import Player, player, until
 from world.rules import Rules
@@ -32,7 +32,6 @@ DOORS = ((25, 49), (49, 25), (25, 0), (0, 25))
 async def empty_redis(url: str) -> AsyncIterator[Redis]:
     """A client of an emptied server; tasks that use it end when they are cancelled."""
     client = connect(url)
-    make_cancellable(client.connection_pool)
     await client.flushall()
     yield client
     await client.aclose()

@@ -18,7 +18,6 @@ from api.settings import Settings
 from cluster.local import LocalWorld
 from cluster.shard.config import ShardConfig
 from streaming import keys
-from streaming.cancellable import make_cancellable
 from streaming.connect import connect
 from streaming.watch import resync_required
 from tests.api.gates import Gate, SseReader, running
@@ -99,7 +98,6 @@ CONFIG = ShardConfig(tick_hz=25.0)
 @pytest.fixture
 async def local_world(redis: Redis, valkey_url: str) -> AsyncIterator[LocalWorld]:
     client = connect(valkey_url)
-    make_cancellable(client.connection_pool)
     async with LocalWorld(client, shards=2, rules=RULES, config=CONFIG) as world:
         yield world
     await client.aclose()

@@ -9,6 +9,7 @@ from collections.abc import Callable
 import pytest
 from redis.asyncio import Redis
 
+from streaming.connect import connect
 from streaming.entry import SharedEvent
 from streaming.hub import Hub, HubUnavailable
 from streaming.sequence import Item, Resync
@@ -227,7 +228,7 @@ async def test_rubbish_in_a_stream_is_left_out(redis: Redis, hub: Hub) -> None:
 
 
 async def test_without_redis_readiness_says_so() -> None:
-    client: Redis = Redis.from_url("redis://127.0.0.1:1")
+    client = connect("redis://127.0.0.1:1/0")
     hub = Hub(client)
     hub.start()
     subscription = hub.subscribe("stream:chunk:chunk-0", Reader().put)

@@ -12,7 +12,7 @@ from streaming.entry import Entry, StreamId, format_stream_id, from_stream
 
 APPEND = """
 redis.call('XADD', KEYS[1], 'MINID', '=', ARGV[3], ARGV[1], 'm', ARGV[2])
-redis.call('PUBLISH', KEYS[1], ARGV[1] .. ' ' .. ARGV[2])
+redis.call('PUBLISH', CHANNELS .. KEYS[1], ARGV[1] .. ' ' .. ARGV[2])
 """
 APPEND_UNHEARD = "redis.call('XADD', KEYS[1], 'MINID', '=', ARGV[3], ARGV[1], 'm', ARGV[2])"
 

@@ -10,7 +10,6 @@ from redis.asyncio import Redis
 from api.settings import Settings
 from cluster.local import LocalWorld
 from cluster.shard.config import ShardConfig
-from streaming.cancellable import make_cancellable
 from streaming.connect import connect
 from tests.api.gates import Gate, running
 
@@ -19,7 +18,6 @@ from tests.api.gates import Gate, running
 async def local_world(redis: Redis, valkey_url: str) -> AsyncIterator[LocalWorld]:
     """Two shards, whose time goes four times as fast; ``redis`` empties the server before."""
     client = connect(valkey_url)
-    make_cancellable(client.connection_pool)
     async with LocalWorld(client, shards=2, config=ShardConfig(tick_hz=20.0)) as world:
         yield world
     await client.aclose()
