@@ -24,6 +24,7 @@ from pydantic_settings import (
 from api.client_address import parse_networks
 from api.limits import Limit
 from api.log_levels import parse_levels
+from streaming.world_url import split_world
 
 __all__ = ["DEV_ORIGIN", "DEV_SECRET", "ENV_PREFIX", "Settings", "SettingsError", "load_settings"]
 
@@ -64,7 +65,10 @@ class Settings(BaseSettings):
         description="PostgreSQL, `postgresql+asyncpg://...`; empty: one is started, see `CHUNKCRAWL_DATA_DIR`.",
     )
     redis_url: str = Field(
-        "", repr=False, description="Redis or Valkey, `redis://...`; empty: one is started, see `CHUNKCRAWL_DATA_DIR`."
+        "",
+        repr=False,
+        description="Redis or Valkey, `redis://...`, with `?world=NAME` for one of several worlds in a database; "
+        "empty: one is started, see `CHUNKCRAWL_DATA_DIR`.",
     )
     data_dir: str = Field(".data", min_length=1, description="Where the servers that are started keep their data.")
     ray_address: str = Field(
@@ -216,6 +220,7 @@ class Settings(BaseSettings):
     def _know_the_scheme(cls, value: str) -> str:
         if value and value.partition("://")[0] not in ("redis", "rediss", "unix"):
             raise ValueError("must begin with redis://, rediss:// or unix://")
+        split_world(value)
         return value
 
     @field_validator("ray_address")

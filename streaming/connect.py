@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-from urllib.parse import parse_qsl, urlencode
-
 from redis.asyncio import BlockingConnectionPool, Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
 from streaming.cancellable import make_cancellable
 from streaming.namespace import put_into
+from streaming.world_url import split_world
 
 SOCKET_TIMEOUT_S = 5.0
 CONNECT_TIMEOUT_S = 2.0
 POOL_SIZE = 16
 POOL_WAIT_S = 5.0
-#: Names a world that shares its database number with others: ``redis://host/0?world=blue``.
-WORLD_PARAMETER = "world"
 
 
 def text(value: bytes | str) -> str:
@@ -49,12 +46,3 @@ def connect(url: str, *, socket_timeout_s: float | None = SOCKET_TIMEOUT_S, pool
     make_cancellable(pool)
     put_into(pool, world)
     return Redis.from_pool(pool)  # which closes the pool with the client
-
-
-def split_world(url: str) -> tuple[str, str]:
-    """The URL that redis-py understands, and the name of the world in it (empty: it has none)."""
-    server, _, query = url.partition("?")
-    found = parse_qsl(query, keep_blank_values=True)
-    world = next((value for name, value in found if name == WORLD_PARAMETER), "")
-    rest = urlencode([(name, value) for name, value in found if name != WORLD_PARAMETER])
-    return f"{server}?{rest}" if rest else server, world

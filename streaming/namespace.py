@@ -12,7 +12,6 @@ of the connection's world, as keys are those of the selected database.  Only wha
 from __future__ import annotations
 
 import hashlib
-import re
 from typing import Any, Final
 
 from redis.asyncio import ConnectionPool, Redis
@@ -20,8 +19,6 @@ from redis.asyncio import ConnectionPool, Redis
 from streaming.lua import Script
 
 __all__ = ["EMPTY", "HOLDS_ANYTHING", "Namespace", "namespace_of", "put_into"]
-
-_NAME: Final = re.compile(r"[a-z0-9-]{1,32}")
 
 #: What the keys of worlds with names begin with, and no key of a world without one.
 NAMED: Final = "world:"
@@ -94,14 +91,9 @@ class Namespace:
     Args:
         db: the database number of the world's connections.
         name: of the world, empty for the one that has the number for itself (or shares it with worlds that have names).
-
-    Raises:
-        ValueError: no name of a world.
     """
 
     def __init__(self, db: int, name: str = "") -> None:
-        if name and not _NAME.fullmatch(name):
-            raise ValueError("the name of a world is 1..32 of a-z, 0-9 and -")
         self.prefix = f"{NAMED}{name}:" if name else ""
         self.channels = f"{db}:{self.prefix}"
         self._channels_bytes = self.channels.encode()
@@ -194,11 +186,7 @@ class _InNamespace:
 
 
 def put_into(pool: ConnectionPool, name: str = "") -> None:
-    """Let the connections of ``pool`` be in the world ``name`` of its database number.  Call before its first use.
-
-    Raises:
-        ValueError: no name of a world.
-    """
+    """Let the connections of ``pool`` be in the world ``name`` of its database number.  Call before its first use."""
     namespace = Namespace(int(pool.connection_kwargs.get("db") or 0), name)
     cls = pool.connection_class
     pool.connection_class = type(f"Namespaced{cls.__name__}", (_InNamespace, cls), {"namespace": namespace})

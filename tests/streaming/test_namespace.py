@@ -13,7 +13,7 @@ from redis.exceptions import NoScriptError
 
 from streaming import keys
 from streaming.commit import COMMIT, Batch
-from streaming.connect import connect, split_world
+from streaming.connect import connect
 from streaming.hub import Hub
 from streaming.journal import Journal
 from streaming.lua import Script
@@ -190,18 +190,6 @@ def test_every_command_of_our_scripts_is_known() -> None:
         for command in re.findall(r"redis\.call\('([A-Z]+)'", path.read_text()):
             if command not in ("PUBLISH",):
                 known.words((command, "a", "b", "c"))
-
-
-@pytest.mark.parametrize("name", ["Blue", "a b", "a:b", "a*", "x" * 33, "é"])
-def test_names_are_plain(name: str) -> None:
-    with pytest.raises(ValueError, match="name of a world"):
-        connect(f"redis://127.0.0.1:1/0?world={name}")
-
-
-def test_the_name_is_taken_out_of_the_url() -> None:
-    assert split_world("redis://:p%40@h:1/2?world=blue&db=3") == ("redis://:p%40@h:1/2?db=3", "blue")
-    assert split_world("redis://h/0") == ("redis://h/0", "")
-    assert split_world("unix:///run/redis.sock?db=1&world=a") == ("unix:///run/redis.sock?db=1", "a")
 
 
 def test_scripts_are_written_for_a_world() -> None:
