@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import Final
 
-__all__ = ["UNKNOWN", "Networks", "address_bucket", "client_address", "parse_networks"]
+__all__ = ["UNKNOWN", "Networks", "address_bucket", "client_address", "is_trusted", "parse_networks"]
 
 Address = IPv4Address | IPv6Address
 Networks = tuple[IPv4Network | IPv6Network, ...]
@@ -73,6 +73,12 @@ def address_bucket(address: str) -> str:
     if isinstance(parsed, IPv6Address):
         return str(IPv6Network((parsed, IPV6_BUCKET_BITS), strict=False))
     return UNKNOWN if parsed is None else str(parsed)
+
+
+def is_trusted(peer: str | None, trusted: Networks) -> bool:
+    """Whether the connection's other end is one of the trusted proxies."""
+    address = _parse(peer or "") if trusted else None
+    return address is not None and _is_trusted(address, trusted)
 
 
 def _hops(forwarded: Sequence[str]) -> list[str]:

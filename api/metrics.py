@@ -64,6 +64,12 @@ HTTP_REQUESTS: Final = Counter(
 HTTP_SECONDS: Final = Histogram(
     "http_request_seconds", "Time to the answer's head.", ["route"], buckets=REQUEST_S, registry=REGISTRY
 )
+CONNECTIONS_REFUSED: Final = Counter(
+    "connections_refused_total",
+    "Connections closed for a bound of the server's, by bound.",
+    ["reason"],
+    registry=REGISTRY,
+)
 SESSIONS_OPENED: Final = Counter("sessions_opened_total", "Sessions opened.", ["role"], registry=REGISTRY)
 PASSWORDS_WAITING: Final = Gauge("passwords_waiting", "Passwords that wait for a hashing thread.", registry=REGISTRY)
 SESSION_ROWS_DROPPED: Final = Counter(

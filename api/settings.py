@@ -169,6 +169,19 @@ class Settings(BaseSettings):
     limit_account_sessions: str = Field("5000+100/s", description="Sessions an account may open.")
 
     # connections
+    connections_max: int = Field(
+        0, ge=0, description="Connections of a gateway at most; 0: as many as it may open files (`ulimit -n`)."
+    )
+    address_waiting_max: int = Field(
+        256,
+        ge=1,
+        description="Connections of an address (of IPv6: of a /64) to a gateway that are neither socket nor stream; "
+        "trusted proxies may have any number.",
+    )
+    request_timeout_s: int = Field(10, ge=1, description="Seconds in which a request has to arrive whole.")
+    keep_alive_s: int = Field(
+        75, ge=1, description="Seconds an idle connection is kept; longer than what a balancer in front keeps it."
+    )
     heartbeat_s: int = Field(15, ge=1, description="Seconds between heartbeats.")
     dead_after_s: int = Field(40, ge=1, description="Seconds in which a dead connection is found.")
     replay_window_ticks: int = Field(300, ge=1, description="Ticks of a chunk that can be replayed.")

@@ -13,9 +13,14 @@ from starlette.types import Receive, Scope, Send
 
 from api import streams_metrics as metrics
 from api.connections import CLOSE_GONE, Connection
+from api.errors import ApiError
 from api.streams import AWAY, View, count_resyncs
 from streaming.cancellable import end
 from streaming.mailbox import Closed, Overflowed
+
+#: Under this name the server may offer a way to say that a connection has become an event stream, which is not closed
+#: for others' sake (``cluster.http_protocol``); it answers whether there is room for one.
+ENTER_EXTENSION: Final = "chunkcrawl.enter"
 
 #: What a client waits before it comes back; spread, so that those of a lost gateway do not come together.
 RETRY_LEAST_MS: Final = 1_000
@@ -47,6 +52,9 @@ class EventStream(EventSourceResponse):
         if scope["method"] == "HEAD":
             await super().__call__(scope, receive, send)
             return
+        enter = (scope.get("extensions") or {}).get(ENTER_EXTENSION)
+        if enter is not None and not enter():
+            raise ApiError("overloaded")
         async with self._connection:
             gone = asyncio.create_task(self._until_gone(receive), name="sse-gone")
             try:

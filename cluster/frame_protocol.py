@@ -1,24 +1,45 @@
-"""uvicorn's sans-I/O WebSocket protocol with a second door: text frames written straight to the transport.
+"""uvicorn's sans-I/O WebSocket protocol with a second door, and with bounds on what a peer may send how fast.
+
+Text frames are written straight to the transport.
 
 An ASGI ``send`` costs some 25 us (a dict, an await, a parser's state machine) for what is one write of bytes that
 are at hand. ``scope["extensions"][EXTENSION]`` holds a ``FrameWriter``; an app that finds none there uses ``send``.
 Both write whole frames at once, in the order of the calls, so they may be mixed.
+
+Frames that come in are parsed a little at a time, so that a megabyte of tiny ones does not keep the event loop from
+everybody else, and no faster than ``FRAMES_PER_S``: beyond it the peer is not read.
 """
 
 from __future__ import annotations
 
 import socket
 import struct
-from asyncio import BaseTransport
+import time
+from asyncio import BaseTransport, TimerHandle
+from typing import TYPE_CHECKING, Any, Final
 
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.frames import Frame
 from websockets.http11 import Request
 
+if TYPE_CHECKING:
+    from uvicorn._types import ASGIReceiveEvent, ASGISendEvent
+
+    from cluster.admission import Slot
+
 EXTENSION = "chunkcrawl.frames"
 
+CLOSE_TOO_BIG = 1009
 CLOSE_TOO_SLOW = 4002
 TCP_USER_TIMEOUT = getattr(socket, "TCP_USER_TIMEOUT", None)
+
+#: Frames of a peer that are parsed: so many at once, and so many a second after that.
+FRAMES_AT_ONCE: Final = 1_000
+FRAMES_PER_S: Final = 200.0
+#: Bytes that are parsed before others have their turn.
+SLICE_BYTES: Final = 2 * 1024
+#: Fragments of one message.  Empty ones would not count against its size.
+FRAGMENTS_MOST: Final = 1_024
 
 FINAL_TEXT = 0x81
 SHORT_MOST = 125
@@ -79,8 +100,97 @@ class FrameWriter:
 class FrameProtocol(WebSocketsSansIOProtocol):
     """See the module.  Pass it to uvicorn as ``ws``."""
 
-    pings = 0
-    pongs = 0
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.pings = 0
+        self.pongs = 0
+        self._slot: Slot | None = None
+        self._credit = float(FRAMES_AT_ONCE)
+        self._credit_at = 0.0
+        #: What has come and is not parsed yet; nothing more is read meanwhile.
+        self._held = bytearray()
+        self._turn: TimerHandle | None = None
+
+    def take_place(self, slot: Slot) -> None:
+        """Take the connection's place over from HTTP."""
+        self._slot = slot
+        slot.peer = self
+
+    def expire(self) -> None:
+        """See ``cluster.admission.Peer``: the app did not accept in time."""
+        self.transport.abort()
+
+    make_room = expire
+
+    # -- frames in --
+
+    def data_received(self, data: bytes) -> None:
+        if not self._held and len(data) <= SLICE_BYTES:
+            self._parse(data)
+            if self._credit > 0 or self.transport.is_closing():
+                return
+        else:
+            self._held += data
+        if not self.transport.is_closing():
+            self.transport.pause_reading()
+            self._plan_turn()
+
+    def _parse(self, data: bytes) -> None:
+        now = time.monotonic()
+        self._credit = min(float(FRAMES_AT_ONCE), self._credit + (now - self._credit_at) * FRAMES_PER_S)
+        self._credit_at = now
+        super().data_received(data)
+
+    def handle_events(self) -> None:
+        self._credit -= len(self.conn.events)
+        super().handle_events()
+
+    def _plan_turn(self) -> None:
+        if self._turn is None:
+            self._turn = self.loop.call_later(max(0.0, 1 - self._credit) / FRAMES_PER_S, self._take_turn)
+
+    def _take_turn(self) -> None:
+        self._turn = None
+        if self.transport.is_closing():
+            return
+        data = bytes(self._held[:SLICE_BYTES])
+        del self._held[:SLICE_BYTES]
+        self._parse(data)
+        if self.transport.is_closing():
+            return
+        if self._held or self._credit <= 0:
+            self._plan_turn()
+        elif not self.read_paused:
+            self.transport.resume_reading()
+
+    def handle_cont(self, event: Frame) -> None:
+        if len(self.frames) >= FRAGMENTS_MOST:
+            self._fail(CLOSE_TOO_BIG, "too_many_fragments")
+            return
+        super().handle_cont(event)
+
+    async def receive(self) -> ASGIReceiveEvent:
+        message = await self.queue.get()
+        if self.read_paused and self.queue.empty():
+            self.read_paused = False
+            if self._turn is None:
+                self.transport.resume_reading()
+        return message
+
+    # -- life --
+
+    async def send(self, message: ASGISendEvent) -> None:
+        await super().send(message)
+        if self._slot is not None and message["type"] == "websocket.accept" and not self.disconnected:
+            self._slot.enter()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if self._slot is not None:
+            self._slot.leave()
+        if self._turn is not None:
+            self._turn.cancel()
+        self._held.clear()
+        super().connection_lost(exc)
 
     def handle_connect(self, event: Request) -> None:
         super().handle_connect(event)
@@ -100,9 +210,12 @@ class FrameProtocol(WebSocketsSansIOProtocol):
         """A peer that does not answer pings is dead or does not read: 4002, where uvicorn has 1011."""
         self.pong_timer = None
         self.pending_ping_payload = None
+        self._fail(CLOSE_TOO_SLOW, "too_slow")
+
+    def _fail(self, code: int, reason: str) -> None:
         if self.close_sent or self.transport.is_closing():
             return
-        self.conn.fail(CLOSE_TOO_SLOW, "too_slow")
+        self.conn.fail(code, reason)
         self.transport.write(b"".join(self.conn.data_to_send()))
         self.close_sent = True
         self.transport.close()

@@ -6,19 +6,24 @@ No Ray in here: the actor (``cluster.gateway_actor``) hands in how shards are re
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+from functools import partial
+from typing import Any, cast
 
 import psutil
 import structlog
 import uvicorn
 
 from api.app import create_app
+from api.client_address import parse_networks
 from api.services import Services
 from api.settings import Settings
 from api.streams import Streams
 from api.streams_listening import bound_unsent, find_dead_peers
+from cluster.admission import Admission, AdmissionRules
 from cluster.frame_protocol import FrameProtocol
-from cluster.listening import shared_socket
+from cluster.http_protocol import BoundedHttpProtocol
+from cluster.listening import BACKLOG, shared_socket
+from cluster.open_files import FILES_KEPT, raise_open_files
 from cluster.peers import ClusterClient, ShardClient
 from cluster.router import Router
 from streaming.batch import RedisBatch
@@ -32,7 +37,8 @@ FRAME_MOST_BYTES = 64 * 1024
 #: A peer that does not answer a ping for this long is dead; with the ping interval this stays under 40 s.
 PONG_TIMEOUT_S = 20.0
 
-KEEP_ALIVE_S = 20
+#: For an answer to be made and read, and for a handshake to be accepted; sockets and streams are beyond it.
+ANSWER_S = 60.0
 #: Of the time to stop, what is left for the last connections and the server itself after the window.
 DRAIN_MARGIN_S = 4.0
 
@@ -51,15 +57,19 @@ class GatewayServer:
         self.services = Services.build(settings, self._router)
         app = create_app(self.services)
         self._streams: Streams = app.state.streams
+        self.admission = Admission(admission_rules(settings), parse_networks(settings.trusted_proxies))
         self._server = uvicorn.Server(
             uvicorn.Config(
                 app,
+                http=cast("type[asyncio.Protocol]", partial(BoundedHttpProtocol, admission=self.admission)),
+                # All that wait to be accepted may be accepted, and take a file each, before the first is looked at.
+                backlog=min(BACKLOG, self.admission.rules.waiting),
                 ws=FrameProtocol,
                 ws_max_size=FRAME_MOST_BYTES,
                 ws_ping_interval=settings.heartbeat_s,
                 ws_ping_timeout=min(PONG_TIMEOUT_S, settings.dead_after_s - settings.heartbeat_s),
                 ws_per_message_deflate=False,
-                timeout_keep_alive=KEEP_ALIVE_S,
+                timeout_keep_alive=settings.keep_alive_s,
                 timeout_graceful_shutdown=max(1, settings.drain_s),
                 access_log=False,
                 log_config=None,
@@ -107,6 +117,18 @@ class GatewayServer:
             "connections": len(self._streams.connections),
             "cpu": self._process.cpu_percent() / 100,
         }
+
+
+def admission_rules(settings: Settings) -> AdmissionRules:
+    """What the settings, and the files that this process may open, allow; raises that number as far as it may."""
+    files = raise_open_files()
+    room = max(files // 2, files - FILES_KEPT)
+    return AdmissionRules(
+        connections=min(settings.connections_max or room, room),
+        address_waiting=settings.address_waiting_max,
+        receive_s=settings.request_timeout_s,
+        answer_s=ANSWER_S,
+    )
 
 
 async def wait_started(server: GatewayServer, poll_s: float = 0.02) -> None:

@@ -13,7 +13,15 @@ from hypothesis import strategies as st
 from websockets.asyncio.client import connect
 from websockets.frames import Frame, Opcode
 
-from cluster.frame_protocol import CLOSE_TOO_SLOW, EXTENSION, FrameProtocol, FrameWriter, text_frame
+from cluster.frame_protocol import (
+    CLOSE_TOO_BIG,
+    CLOSE_TOO_SLOW,
+    EXTENSION,
+    FRAMES_AT_ONCE,
+    FrameProtocol,
+    FrameWriter,
+    text_frame,
+)
 from cluster.listening import shared_socket
 
 
@@ -91,6 +99,95 @@ async def test_a_peer_that_answers_no_ping_is_closed(served: tuple[App, str], mo
         await asyncio.wait_for(client.wait_closed(), 5)
         assert client.close_code == CLOSE_TOO_SLOW
     await asyncio.wait_for(app.done.wait(), 5)
+
+
+class Echo:
+    """Says every message again."""
+
+    def __init__(self) -> None:
+        self.messages = 0
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        await receive()
+        await send({"type": "websocket.accept"})
+        while (message := await receive())["type"] == "websocket.receive":
+            self.messages += 1
+            await send({"type": "websocket.send", "text": message["text"]})
+
+
+@pytest.fixture
+async def echo() -> AsyncIterator[tuple[Echo, int]]:
+    """An echo under uvicorn."""
+    app = Echo()
+    listening = shared_socket("127.0.0.1", 0)
+    config = uvicorn.Config(app, ws=FrameProtocol, ws_max_size=65_536, lifespan="off", log_config=None)
+    server = uvicorn.Server(config)
+    serving = asyncio.create_task(server.serve(sockets=[listening]))
+    while not server.started:
+        await asyncio.sleep(0.01)
+    yield app, listening.getsockname()[1]
+    server.should_exit = True
+    await serving
+
+
+async def _raw(port: int) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    """An accepted socket, of which a test writes the bytes itself."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(
+        b"GET / HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
+        b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+    )
+    assert b" 101 " in await reader.readuntil(b"\r\n\r\n")
+    return reader, writer
+
+
+def _masked(opcode: Opcode, payload: bytes = b"", *, fin: bool = True) -> bytes:
+    return Frame(opcode, payload, fin=fin).serialize(mask=True)
+
+
+@pytest.mark.parametrize("payload", [b"", b"x"])
+async def test_a_message_in_countless_fragments_ends_the_connection(echo: tuple[Echo, int], payload: bytes) -> None:
+    app, port = echo
+    reader, writer = await _raw(port)
+    writer.write(_masked(Opcode.TEXT, b"a", fin=False) + _masked(Opcode.CONT, payload, fin=False) * 64_000)
+    async with asyncio.timeout(30):
+        end = await reader.read(200)
+    assert end[:4] == bytes((0x88, len(end) - 2)) + CLOSE_TOO_BIG.to_bytes(2, "big")
+    assert app.messages == 0
+    writer.close()
+
+
+async def test_frames_beyond_the_bound_wait_and_none_is_lost(
+    echo: tuple[Echo, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Meanwhile another socket is served, and not once for all of them."""
+    monkeypatch.setattr("cluster.frame_protocol.FRAMES_AT_ONCE", 100)
+    monkeypatch.setattr("cluster.frame_protocol.FRAMES_PER_S", 2_000.0)
+    app, port = echo
+    reader, writer = await _raw(port)
+    many = 3_000
+    writer.write(_masked(Opcode.TEXT, b"m") * many)
+    served_beside = 0
+    async with connect(f"ws://127.0.0.1:{port}") as honest:
+        while app.messages - served_beside < many:
+            await honest.send("hello")
+            assert await asyncio.wait_for(honest.recv(), 5) == "hello"
+            served_beside += 1
+    assert served_beside > 10
+    assert await reader.readexactly(3 * many) == text_frame(b"m") * many
+    writer.close()
+
+
+async def test_a_peer_that_is_held_back_may_leave(echo: tuple[Echo, int]) -> None:
+    app, port = echo
+    _, writer = await _raw(port)
+    writer.write(_masked(Opcode.PING) * (FRAMES_AT_ONCE + 5_000))
+    await asyncio.sleep(0.3)
+    writer.transport.abort()
+    async with connect(f"ws://127.0.0.1:{port}") as honest:
+        await honest.send("hello")
+        assert await honest.recv() == "hello"
+    assert app.messages == 1
 
 
 def _without_pongs(protocol: Any) -> Any:
