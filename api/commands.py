@@ -22,7 +22,8 @@ from api.challenge import Caller, Challenge, Verdict, canonical_json, check_clai
 from api.challenge_store import Chat, Draft, Refused
 from api.frames import CommandAnswer, CommandReq, Frame, Ping
 from api.ingress import REDIS_FAILURES, Ingress
-from world.commands import Say, parse_command
+from world.commands import parse_command
+from world.commands.say import Say
 from world.inputs import Refusal
 
 log = structlog.get_logger(__name__)

@@ -209,6 +209,15 @@ class Agent:
         node_id = node.node_id if isinstance(node, GoldNode) else node
         return await self.command({"type": "harvest", "node_id": node_id})
 
+    async def give(self, agent_id: str, amount: int) -> Completed:
+        """Give gold to an agent of the same chunk that stands beside this one; it has it at once.
+
+        Raises:
+            AgentNotFound, TooFar, Insufficient: Refused at once, nothing was given.
+            ChunkcrawlError: See ``command``.
+        """
+        return await self.command({"type": "give", "agent_id": agent_id, "amount": amount})
+
     async def command(self, cmd: Mapping[str, Any]) -> Completed:
         """Carry out any command and wait for its end, over lost connections too.
 

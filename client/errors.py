@@ -34,6 +34,7 @@ from typing import Any, ClassVar
 
 __all__ = [
     "AgentClosed",
+    "AgentNotFound",
     "ApiError",
     "AuthFailed",
     "Blocked",
@@ -46,6 +47,7 @@ __all__ = [
     "ExpiredChallenge",
     "Fault",
     "Forbidden",
+    "Insufficient",
     "Interrupted",
     "InvalidCommand",
     "InvalidRequest",
@@ -278,9 +280,21 @@ class NodeNotFound(CommandRefused):
 
 
 class TooFar(CommandRefused):
-    """The node is further than one step away."""
+    """The node or agent is further than one step away."""
 
-    hint = "stand beside the node first"
+    hint = "stand beside it first"
+
+
+class AgentNotFound(CommandRefused):
+    """No agent of that id stands in this chunk."""
+
+    hint = "no such agent in this chunk"
+
+
+class Insufficient(CommandRefused):
+    """This agent has less gold than it wants to give."""
+
+    hint = "there is not that much gold in the inventory"
 
 
 class Depleted(CommandRefused):
@@ -300,6 +314,8 @@ _REFUSALS: dict[str, type[CommandRefused]] = {
     "node_not_found": NodeNotFound,
     "too_far": TooFar,
     "depleted": Depleted,
+    "agent_not_found": AgentNotFound,
+    "insufficient": Insufficient,
 }
 
 

@@ -140,6 +140,8 @@ class Toolbox:
                 return f"{field('agent_id')} left."
             case "resource_harvest":
                 return f"{field('by')} took {field('amount')} from {field('node_id')}."
+            case "resource_given":
+                return f"{field('from')} gave {field('amount')} gold to {field('to')}."
             case "resource_depleted":
                 return f"{field('node_id')} is empty."
             case "resource_regenerated":

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 from world.grid import X_OF, Y_OF, index_of
 from world.ids import ChunkId, ServerCmdId, Tick
 from world.inputs import Decision, Occupant
 from world.records import AgentRecord, NpcRecord
-from world.running import Activity
-
-if TYPE_CHECKING:
-    from world.chunk import Chunk
+from world.running import Running
 
 ActivityState = Literal["idle", "moving", "harvesting"]
 
@@ -19,22 +16,22 @@ ActivityState = Literal["idle", "moving", "harvesting"]
 class Actor:
     """An agent in the world.  ``view`` is its entry in deltas: replaced on change, never changed."""
 
-    __slots__ = ("cell", "chunk", "decided", "gold", "id", "kind", "name", "running", "state", "view")
+    __slots__ = ("cell", "chunk_id", "decided", "gold", "id", "kind", "name", "running", "state", "view")
 
-    def __init__(self, record: AgentRecord, chunk: Chunk, cell: int) -> None:
+    def __init__(self, record: AgentRecord, chunk_id: ChunkId, cell: int) -> None:
         self.id = record.agent_id
         self.name = record.name
         self.gold = record.gold
         self.kind = record.kind
-        self.running: Activity | None = None
+        self.running: Running | None = None
         self.state: ActivityState = "idle"
         # Of commands decided elsewhere only the ids are known.
         self.decided: dict[ServerCmdId, Decision] = {one: Decision(accepted=False) for one in record.recent}
-        self.place(chunk, cell)
+        self.place(chunk_id, cell)
 
-    def place(self, chunk: Chunk, cell: int) -> None:
+    def place(self, chunk_id: ChunkId, cell: int) -> None:
         """Stand on a cell (the chunk's books are kept by ``Chunk``)."""
-        self.chunk = chunk
+        self.chunk_id = chunk_id
         self.cell = cell
         self.show()
 
@@ -55,7 +52,7 @@ class Actor:
         place = self.cell if cell is None else cell
         return AgentRecord(
             agent_id=self.id,
-            chunk_id=chunk_id or self.chunk.id,
+            chunk_id=chunk_id or self.chunk_id,
             x=X_OF[place],
             y=Y_OF[place],
             name=self.name,

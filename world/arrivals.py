@@ -58,6 +58,6 @@ def arrive(state: ShardState, arrival: Arrive) -> Joined | Refusal:
     state.seated[arrival.handoff_id] = None
     if len(state.seated) > SEATED_REMEMBERED:
         del state.seated[next(iter(state.seated))]
-    actor = Actor(arrival.record, chunk, cell)
+    actor = Actor(arrival.record, chunk.id, cell)
     state.enter(actor)
     return Joined(X_OF[cell], Y_OF[cell])

@@ -13,10 +13,10 @@ from __future__ import annotations
 from world.actors import Actor
 from world.chunk import Chunk
 from world.grid import X_OF, Y_OF, mirrored
-from world.ids import ChunkId, Direction, handoff_name
+from world.ids import ChunkId, Direction, HandoffId, handoff_name
 from world.inputs import Denied, Done, Granted, Occupant, Refusal
 from world.outputs import Departure, NeighborWanted, ReleaseWanted, ReserveWanted
-from world.running import Handoff, Moving
+from world.running import Crossing, Handoff
 from world.state import ShardState
 
 # ----- from the walk
@@ -29,70 +29,68 @@ def want_neighbor(state: ShardState, chunk: Chunk, side: Direction) -> None:
         state.out.requests.append(NeighborWanted(chunk.id, side))
 
 
-def approach(state: ShardState, actor: Actor, running: Moving) -> None:
+def approach(state: ShardState, actor: Actor, crossing: Crossing) -> None:
     """The agent stands before its last step: ask for what that step will need."""
-    assert running.side is not None
-    neighbor = actor.chunk.neighbors[running.side]
+    neighbor = state.chunk_of(actor).neighbors[crossing.side]
     if neighbor is None:
-        want_neighbor(state, actor.chunk, running.side)
+        want_neighbor(state, state.chunk_of(actor), crossing.side)
     elif neighbor not in state.chunks:
-        _ask(state, actor, running, neighbor)
+        _ask(state, actor, crossing, neighbor)
 
 
-def cross(state: ShardState, actor: Actor, running: Moving) -> None:
+def cross(state: ShardState, actor: Actor, crossing: Crossing) -> None:
     """The last step: go, wait for an answer, or end ``failed(blocked)``."""
-    chunk, door = actor.chunk, running.path[-1]
-    assert running.side is not None
+    chunk, door = state.chunk_of(actor), crossing.door
     body = chunk.occupants.get(door)
     if body is not None and body is not actor:
-        give_up_handoff(state, running)
+        give_up_handoff(state, crossing)
         state.blocked(actor, door, body.occupant())
         return
-    neighbor = chunk.neighbors[running.side]
+    neighbor = chunk.neighbors[crossing.side]
     if neighbor is not None and neighbor in state.chunks:
-        _cross_here(state, actor, running, state.chunks[neighbor])
-    elif running.no_neighbor is not None:
-        state.blocked(actor, door, None, detail=running.no_neighbor or "no_neighbor")
-    elif neighbor is not None and running.handoff is not None and running.handoff.denied is not None:
-        _blocked_beyond(state, actor, running, neighbor, running.handoff.denied.blocker)
-    elif neighbor is not None and _may_go(state, running, neighbor):
-        _depart(state, actor, running)
+        _cross_here(state, actor, crossing, state.chunks[neighbor])
+    elif crossing.no_neighbor is not None:
+        state.blocked(actor, door, None, detail=crossing.no_neighbor or "no_neighbor")
+    elif neighbor is not None and crossing.handoff is not None and crossing.handoff.denied is not None:
+        _blocked_beyond(state, actor, crossing, neighbor, crossing.handoff.denied.blocker)
+    elif neighbor is not None and _may_go(state, crossing, neighbor):
+        _depart(state, actor, crossing)
     else:
-        _wait(state, actor, running)
+        _wait(state, actor, crossing)
 
 
-def _cross_here(state: ShardState, actor: Actor, running: Moving, target: Chunk) -> None:
+def _cross_here(state: ShardState, actor: Actor, crossing: Crossing, target: Chunk) -> None:
     """Both chunks are this shard's: one atomic change."""
-    door = running.path[-1]
+    door = crossing.door
     cell = mirrored(door)
-    handoff = handoff_name(actor.id, running.ticket.server_cmd_id)
+    handoff = handoff_name(actor.id, crossing.ticket.server_cmd_id)
     blocker = target.in_the_way(cell, handoff)
     if blocker is not None or not target.floor[cell]:
-        _blocked_beyond(state, actor, running, target.id, blocker)
+        _blocked_beyond(state, actor, crossing, target.id, blocker)
         return
     target.reserved.pop(cell, None)  # asked for while the target was another shard's
-    source = actor.chunk
+    source = state.chunk_of(actor)
     state.exit(actor)
-    actor.place(target, cell)
+    actor.place(target.id, cell)
     state.enter(actor)
-    _tell(state, actor, running, source.id, target.id)
+    _tell(state, actor, crossing, source.id, target.id)
 
 
-def _depart(state: ShardState, actor: Actor, running: Moving) -> None:
+def _depart(state: ShardState, actor: Actor, crossing: Crossing) -> None:
     """The reserved cell is another shard's: hand the agent over."""
-    handoff = running.handoff
+    handoff = crossing.handoff
     assert handoff is not None
-    source, cell = actor.chunk, handoff.cell
+    source, cell = state.chunk_of(actor), handoff.cell
     state.exit(actor)
-    _tell(state, actor, running, source.id, handoff.to_chunk)
+    _tell(state, actor, crossing, source.id, handoff.to_chunk)
     state.forget(actor)
     record = actor.to_record(state.tick, handoff.to_chunk, cell)
     state.out.departures.append(Departure(handoff.id, record, source.id, handoff.to_chunk, record.x, record.y))
 
 
-def _tell(state: ShardState, actor: Actor, running: Moving, source: ChunkId, target: ChunkId) -> None:
+def _tell(state: ShardState, actor: Actor, crossing: Crossing, source: ChunkId, target: ChunkId) -> None:
     """Transition first, then the result, as every client is used to."""
-    door = running.path[-1]
+    door = crossing.door
     cell = mirrored(door)
     payload = {
         "agent_id": actor.id,
@@ -100,41 +98,41 @@ def _tell(state: ShardState, actor: Actor, running: Moving, source: ChunkId, tar
         "to_chunk_id": target,
         "from": {"x": X_OF[door], "y": Y_OF[door]},
         "to": {"x": X_OF[cell], "y": Y_OF[cell]},
-        "direction": running.side,
+        "direction": crossing.side,
         "tick": state.tick,
     }
-    state.private(actor, "chunk_transition", payload, running.ticket.trace_id)
+    state.private(actor, "chunk_transition", payload, crossing.ticket.trace_id)
     state.finish(actor, "completed")
     state.fact("crossing", source, actor.id, to_chunk_id=target, x=X_OF[cell], y=Y_OF[cell])
 
 
 def _blocked_beyond(
-    state: ShardState, actor: Actor, running: Moving, to_chunk: ChunkId, blocker: Occupant | None
+    state: ShardState, actor: Actor, crossing: Crossing, to_chunk: ChunkId, blocker: Occupant | None
 ) -> None:
     """The arrival cell is taken: the blocker's cell is the neighbour's, the blocked one the boundary cell here."""
-    give_up_handoff(state, running)
-    state.blocked(actor, running.path[-1], blocker, blocker_chunk_id=to_chunk)
+    give_up_handoff(state, crossing)
+    state.blocked(actor, crossing.door, blocker, blocker_chunk_id=to_chunk)
 
 
 # ----- waiting and asking
 
 
-def _ask(state: ShardState, actor: Actor, running: Moving, to_chunk: ChunkId) -> None:
+def _ask(state: ShardState, actor: Actor, crossing: Crossing, to_chunk: ChunkId) -> None:
     """Ask another shard to keep the arrival cell; the same request each time."""
-    cell = mirrored(running.path[-1])
-    handoff = running.handoff
+    cell = mirrored(crossing.door)
+    handoff = crossing.handoff
     if handoff is None or handoff.to_chunk != to_chunk:
-        give_up_handoff(state, running)
-        name = handoff_name(actor.id, running.ticket.server_cmd_id)
-        running.handoff = handoff = Handoff(name, to_chunk, cell, state.tick)
+        give_up_handoff(state, crossing)
+        name = handoff_name(actor.id, crossing.ticket.server_cmd_id)
+        crossing.handoff = handoff = Handoff(name, to_chunk, cell, state.tick)
     handoff.asked_at = state.tick
     handoff.asks += 1
     handoff.granted = False
-    state.out.requests.append(ReserveWanted(handoff.id, actor.id, actor.chunk.id, to_chunk, X_OF[cell], Y_OF[cell]))
+    state.out.requests.append(ReserveWanted(handoff.id, actor.id, actor.chunk_id, to_chunk, X_OF[cell], Y_OF[cell]))
 
 
-def _may_go(state: ShardState, running: Moving, neighbor: ChunkId) -> bool:
-    handoff = running.handoff
+def _may_go(state: ShardState, crossing: Crossing, neighbor: ChunkId) -> bool:
+    handoff = crossing.handoff
     return (
         handoff is not None
         and handoff.to_chunk == neighbor
@@ -143,34 +141,33 @@ def _may_go(state: ShardState, running: Moving, neighbor: ChunkId) -> bool:
     )
 
 
-def _wait(state: ShardState, actor: Actor, running: Moving) -> None:
+def _wait(state: ShardState, actor: Actor, crossing: Crossing) -> None:
     """Stand before the boundary; ask again now and then, give up at the cap (``Rules.handoff_cap_ticks``)."""
-    assert running.side is not None
-    chunk, rules = actor.chunk, state.rules
-    if running.waiting_since is None:
-        running.waiting_since = state.tick
-    if state.tick - running.waiting_since >= rules.handoff_cap_ticks:
-        chunk.wanted.pop(running.side, None)  # unanswered: whoever comes next may ask anew
-        give_up_handoff(state, running)
-        state.blocked(actor, running.path[-1], None, detail="no_answer")
+    chunk, rules = state.chunk_of(actor), state.rules
+    if crossing.waiting_since is None:
+        crossing.waiting_since = state.tick
+    if state.tick - crossing.waiting_since >= rules.handoff_cap_ticks:
+        chunk.wanted.pop(crossing.side, None)  # unanswered: whoever comes next may ask anew
+        give_up_handoff(state, crossing)
+        state.blocked(actor, crossing.door, None, detail="no_answer")
         return
-    neighbor, handoff = chunk.neighbors[running.side], running.handoff
+    neighbor, handoff = chunk.neighbors[crossing.side], crossing.handoff
     if neighbor is None:
-        want_neighbor(state, chunk, running.side)
+        want_neighbor(state, chunk, crossing.side)
     elif (
         handoff is None
         or handoff.to_chunk != neighbor
         or handoff.granted  # too late to use
         or state.tick - handoff.asked_at >= rules.handoff_retry_ticks
     ):
-        _ask(state, actor, running, neighbor)
+        _ask(state, actor, crossing, neighbor)
 
 
-def give_up_handoff(state: ShardState, running: Moving) -> None:
+def give_up_handoff(state: ShardState, crossing: Crossing) -> None:
     """Nobody will come to the cell that was asked for."""
-    handoff = running.handoff
+    handoff = crossing.handoff
     if handoff is not None:
-        running.handoff = None
+        crossing.handoff = None
         # A first request that was denied left nothing behind; of several another may have been granted.
         if handoff.denied is None or handoff.asks > 1:
             state.out.requests.append(ReleaseWanted(handoff.id, handoff.to_chunk))
@@ -185,11 +182,11 @@ def granted(state: ShardState, answer: Granted) -> Done | Refusal:
     if actor is None:
         # Gone: if it departed with this very handoff the cell is its own, else the promise runs out by itself.
         return Refusal("agent_not_here")
-    running = actor.running
-    if isinstance(running, Moving) and running.handoff is not None and running.handoff.id == answer.handoff_id:
-        running.handoff.granted = True
-        running.handoff.until = answer.until_tick
-        running.handoff.denied = None
+    handoff = _handoff(actor, answer.handoff_id)
+    if handoff is not None:
+        handoff.granted = True
+        handoff.until = answer.until_tick
+        handoff.denied = None
     return Done()
 
 
@@ -198,8 +195,15 @@ def denied(state: ShardState, answer: Denied) -> Done | Refusal:
     actor = state.agents.get(answer.agent_id)
     if actor is None:
         return Refusal("agent_not_here")
-    running = actor.running
-    if isinstance(running, Moving) and running.handoff is not None and running.handoff.id == answer.handoff_id:
-        running.handoff.denied = answer
-        running.handoff.granted = False
+    handoff = _handoff(actor, answer.handoff_id)
+    if handoff is not None:
+        handoff.denied = answer
+        handoff.granted = False
     return Done()
+
+
+def _handoff(actor: Actor, handoff_id: HandoffId) -> Handoff | None:
+    """The agent's request that an answer is for; None when it has been given up."""
+    crossing = actor.running.crossing if actor.running is not None else None
+    handoff = crossing.handoff if crossing is not None else None
+    return handoff if handoff is not None and handoff.id == handoff_id else None

@@ -6,7 +6,6 @@ from world.chunk import Chunk
 from world.crossing import approach
 from world.ids import ChunkId, Direction
 from world.inputs import Done, Linked, NoNeighbor, Refusal, Unlinked
-from world.running import Moving
 from world.state import ShardState
 
 NOT_HERE = Refusal("chunk_not_here")
@@ -21,11 +20,11 @@ def linked(state: ShardState, news: Linked) -> Done | Refusal:
     if chunk.neighbors[news.direction] != news.neighbor_id:
         set_neighbor(state, chunk, news.direction, news.neighbor_id)
         for actor in chunk.ordered:
-            running = actor.running
-            if isinstance(running, Moving) and running.side == news.direction:
-                running.no_neighbor = None
-                if len(running.path) == 1:
-                    approach(state, actor, running)
+            crossing = actor.running.crossing if actor.running is not None else None
+            if crossing is not None and crossing.side == news.direction:
+                crossing.no_neighbor = None
+                if crossing.at_door:
+                    approach(state, actor, crossing)
     return Done()
 
 
@@ -48,9 +47,9 @@ def no_neighbor(state: ShardState, news: NoNeighbor) -> Done | Refusal:
         return NOT_HERE
     chunk.wanted.pop(news.direction, None)
     for actor in chunk.ordered:
-        running = actor.running
-        if isinstance(running, Moving) and running.side == news.direction and len(running.path) == 1:
-            running.no_neighbor = news.reason
+        crossing = actor.running.crossing if actor.running is not None else None
+        if crossing is not None and crossing.side == news.direction and crossing.at_door:
+            crossing.no_neighbor = news.reason
     return Done()
 
 

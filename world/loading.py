@@ -2,23 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Final
-
 from world.actors import Actor, Npc
 from world.chunk import Chunk
 from world.collection import remove_chunk
-from world.crossing import approach, want_neighbor
-from world.grid import SIDE_OF, STEP, cell_of, index_of
-from world.harvest import watch_regrowth
+from world.commands import rule_named
+from world.grid import cell_of
 from world.inputs import Decision, Done, Drop, Dropped, Load, Refusal
 from world.records import AgentRecord, RunningCommand
-from world.running import Activity, Harvesting, Moving, Saying, Ticket, harvest_fields
+from world.regrowth import watch_regrowth
 from world.spawn import nearest_free
 from world.state import ShardState
 from world.terrain import make_terrain
-
-CHANGE_BY_LETTER: Final[Mapping[str, int]] = {str(side): change for side, change in STEP.items()}
 
 
 def load(state: ShardState, order: Load) -> Done | Refusal:
@@ -81,7 +75,7 @@ def _seat(state: ShardState, chunk: Chunk, agent: AgentRecord) -> Actor | None:
         cell = nearest_free(chunk, (agent.x, agent.y))
     if cell is None:
         return None
-    actor = Actor(agent, chunk, cell)
+    actor = Actor(agent, chunk.id, cell)
     chunk.seat(actor)
     state.agents[actor.id] = actor
     return actor
@@ -103,67 +97,16 @@ def _sort_runners(state: ShardState) -> None:
 
 
 def resume(state: ShardState, actor: Actor, record: RunningCommand) -> None:
-    """Let a recorded command go on from where the agent stands; one that can't ends as failed at once."""
+    """Let a recorded command go on from where the agent stands; one that can't ends as failed at once.
+
+    Raises:
+        UnknownCommand: a newer version wrote the record.
+    """
+    rule = rule_named(record.kind)
     actor.decided[record.server_cmd_id] = Decision(accepted=True, started_tick=record.started_tick)
-    running = _revive(actor, record)
-    if isinstance(running, Moving):
-        state.start(actor, running, "moving")
-        if running.side is not None:
-            want_neighbor(state, actor.chunk, running.side)
-            if len(running.path) == 1:
-                approach(state, actor, running)
-    elif isinstance(running, Harvesting):
-        state.start(actor, running, "harvesting")
-        running.node.harvesters[actor.id] = actor
-    elif running is not None:
-        state.start(actor, running, "idle")
-    elif record.kind == "harvest":
-        end_recorded(state, actor, record, "depleted")
-    else:
-        actor.running = _saying(record)
-        state.blocked(actor, _target(record) or actor.cell, None, detail="no_way")
-
-
-def end_recorded(state: ShardState, actor: Actor, record: RunningCommand, reason: str) -> None:
-    """Give a recorded command that does not go on its one result."""
-    actor.running = _saying(record)  # a result needs no more than the ids, which every shape has
-    details = harvest_fields(record.node_id, record.harvested) if record.kind == "harvest" else {}
-    state.finish(actor, "failed", reason, **details)
-
-
-def _revive(actor: Actor, record: RunningCommand) -> Activity | None:
-    if record.kind == "say":
-        return _saying(record)
-    if record.kind == "harvest":
-        node = actor.chunk.nodes.get(record.node_id) if record.node_id else None
-        if node is None or node.state != "available" or record.due_tick is None:
-            return None
-        return Harvesting(Ticket.of(record), node, record.due_tick, record.harvested)
-    target = _target(record)
-    path = None if target is None else _rest_of_path(actor, record, target)
-    if target is None or path is None:
-        return None
-    return Moving(Ticket.of(record), target, SIDE_OF[target], path)
-
-
-def _saying(record: RunningCommand) -> Saying:
-    return Saying(Ticket.of(record), record.text or "")
-
-
-def _target(record: RunningCommand) -> int | None:
-    return None if record.target is None else cell_of(*record.target)
-
-
-def _rest_of_path(actor: Actor, record: RunningCommand, target: int) -> list[int] | None:
-    """What is left of the recorded path from where the agent stands now; planned anew if it is not on it."""
-    if record.origin is None:
-        return actor.chunk.plan(actor.cell, target)
-    cells = [index_of(*record.origin)]
-    for letter in record.path:
-        cells.append(cells[-1] + CHANGE_BY_LETTER.get(letter, 0))
-    if cells[-1] != target or actor.cell not in cells:
-        return actor.chunk.plan(actor.cell, target)
-    if SIDE_OF[target] is not None and len(cells) == 1:
-        return [target]
-    rest = cells[cells.index(actor.cell) + 1 :]
-    return rest[::-1]
+    running = rule.revive(state, actor, record)
+    if running is None:
+        rule.not_revived(state, actor, record)
+        return
+    state.start(actor, running, rule.SHOWN)
+    rule.begin(state, actor, running)

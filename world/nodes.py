@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from world.grid import index_of
 from world.ids import AgentId, ChunkId, NodeId, Tick, node_name
 from world.ores import NodeSpec
 from world.records import NodeRecord, NodeStatus
-
-if TYPE_CHECKING:
-    from world.actors import Actor
 
 
 class Node:
@@ -26,7 +23,8 @@ class Node:
         self.state: NodeStatus = "available"
         self.version = 0
         self.regen_at: Tick | None = None
-        self.harvesters: dict[AgentId, Actor] = {}
+        self.harvesters: dict[AgentId, None] = {}
+        """Who digs at it, in the order in which they came."""
         self.view = self._view()
 
     def set(self, remaining: int, state: NodeStatus) -> None:

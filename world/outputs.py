@@ -108,7 +108,7 @@ class Output:
     closed: list[ChunkId] = field(default_factory=list)
     requests: list[Request] = field(default_factory=list)
     archive: list[dict[str, Any]] = field(default_factory=list)
-    """Facts for the event log: ``fact`` (crossing, result, harvest, regenerated, chat, join, leave), ``tick``,
+    """Facts for the event log: ``fact`` (crossing, result, harvest, give, regenerated, chat, join, leave), ``tick``,
     ``chunk_id``, ``agent_id`` and what else belongs to them."""
 
     @property

@@ -8,11 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, cast
+from typing import Any, Final, Literal
 
 from world.ids import AgentId, ChunkId, Direction, NodeId, ServerCmdId, Tick
 
-CommandKind = Literal["move_to", "harvest", "say"]
 AgentKind = Literal["agent", "demo"]
 NodeStatus = Literal["available", "depleted", "regenerating"]
 
@@ -21,45 +20,29 @@ NodeStatus = Literal["available", "depleted", "regenerating"]
 class RunningCommand:
     """An accepted command that has no result yet."""
 
-    kind: CommandKind
+    kind: str
+    """Its ``type`` on the wire; ``world.commands`` knows the rest by it."""
     server_cmd_id: ServerCmdId
     client_cmd_id: str
     trace_id: str
     started_tick: Tick
     order: int
     """Number of its acceptance in the shard; earlier ones act first within a tick."""
-    target: tuple[int, int] | None = None
-    origin: tuple[int, int] | None = None
-    path: str = ""
-    """Steps from ``origin`` as letters N, E, S, W; the last one enters ``target``."""
-    node_id: NodeId | None = None
-    due_tick: Tick | None = None
-    """Tick from which on the next unit of a harvest is due."""
-    harvested: int = 0
-    text: str | None = None
+    details: Mapping[str, Any] = field(default_factory=dict)
+    """What its kind keeps of it (``Running.details``): plain JSON values."""
 
     def to_json(self) -> dict[str, Any]:
-        """Plain JSON values; fields at their defaults are left out."""
-        data: dict[str, Any] = {
-            "kind": self.kind,
-            "server_cmd_id": self.server_cmd_id,
-            "client_cmd_id": self.client_cmd_id,
-            "trace_id": self.trace_id,
-            "started_tick": self.started_tick,
-            "order": self.order,
-        }
-        if self.kind == "move_to":
-            data |= {"target": _pair(self.target), "origin": _pair(self.origin), "path": self.path}
-        elif self.kind == "harvest":
-            data |= {"node_id": self.node_id, "due_tick": self.due_tick, "harvested": self.harvested}
-        else:
-            data["text"] = self.text
-        return data
+        """Return plain JSON values, the details beside the rest."""
+        return {name: getattr(self, name) for name in _TICKET_FIELDS} | dict(self.details)
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> RunningCommand:
-        """The value that ``to_json`` wrote."""
-        return cls(**{**data, "target": _unpair(data.get("target")), "origin": _unpair(data.get("origin"))})
+        """Return the value that ``to_json`` wrote."""
+        details = {name: value for name, value in data.items() if name not in _TICKET_FIELDS}
+        return cls(**{name: data[name] for name in _TICKET_FIELDS}, details=details)
+
+
+_TICKET_FIELDS: Final = ("kind", "server_cmd_id", "client_cmd_id", "trace_id", "started_tick", "order")
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,11 +176,3 @@ class ChunkRecord:
                 "events": tuple(data.get("events", ())),
             }
         )
-
-
-def _pair(cell: tuple[int, int] | None) -> list[int] | None:
-    return list(cell) if cell else None
-
-
-def _unpair(cell: object) -> tuple[int, int] | None:
-    return cast("tuple[int, int]", tuple(cast("list[int]", cell))) if cell else None

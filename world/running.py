@@ -1,14 +1,16 @@
-"""What an agent is doing: an accepted command on its way to its one result."""
+"""An accepted command on its way to its one result: what all commands have in common while they run.
+
+What a single command is and does stands in its module of ``world.commands``.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
 
-from world.grid import STEP_LETTER, X_OF, Y_OF
-from world.ids import ChunkId, Direction, HandoffId, NodeId, ServerCmdId, Tick
+from world.ids import ChunkId, Direction, HandoffId, ServerCmdId, Tick
 from world.inputs import Denied
-from world.nodes import Node
 from world.records import RunningCommand
 
 
@@ -24,12 +26,12 @@ class Ticket:
 
     @classmethod
     def of(cls, record: RunningCommand) -> Ticket:
-        """The ticket of a recorded command."""
+        """Return the ticket of a recorded command."""
         return cls(record.server_cmd_id, record.client_cmd_id, record.trace_id, record.started_tick, record.order)
 
     @property
     def fields(self) -> tuple[ServerCmdId, str, str, Tick, int]:
-        """In the order in which a ``RunningCommand`` takes them."""
+        """Its values in the order in which a ``RunningCommand`` takes them."""
         return self.server_cmd_id, self.client_cmd_id, self.trace_id, self.started_tick, self.order
 
 
@@ -49,75 +51,60 @@ class Handoff:
 
 
 @dataclass(slots=True)
-class Moving:
-    """On the way to a cell."""
+class Crossing:
+    """The last step of a walk, which leaves the chunk; ``world.crossing`` carries it out."""
 
     ticket: Ticket
-    target: int
-    side: Direction | None
-    """The side on which the last step leaves the chunk; None when the target is an inner cell."""
-    path: list[int]
-    """The cells still to step on, the next one last."""
+    """Of the walk."""
+    side: Direction
+    door: int
+    """The boundary cell that the step enters."""
+    at_door: bool = False
+    """Whether that step is the next one."""
     waiting_since: Tick | None = None
     """Tick of the first step for which it stood at the boundary and could not go."""
     handoff: Handoff | None = None
     no_neighbor: str | None = None
     """Why no neighbour could be made (may be empty); None: nobody said so."""
 
+
+@dataclass(slots=True)
+class Running(ABC):
+    """A command that has been accepted and has no result yet; one subclass for each kind of command."""
+
+    KIND: ClassVar[str] = ""
+
+    ticket: Ticket
+
+    @property
+    def crossing(self) -> Crossing | None:
+        """The crossing that it ends with; None for what stays in the chunk."""
+        return None
+
+    @abstractmethod
+    def details(self, cell: int) -> dict[str, Any]:
+        """Return what is kept of it besides the ticket, as plain JSON; ``cell`` is where its agent stands."""
+
+    def result_fields(self) -> dict[str, Any]:
+        """Return what its result says besides how and when it ended."""
+        return {}
+
     def to_record(self, cell: int) -> RunningCommand:
-        """What is kept of it; ``cell`` is where the agent stands."""
-        letters = []
-        here = cell
-        for there in reversed(self.path):
-            letters.append(STEP_LETTER.get(there - here, ""))
-            here = there
-        return RunningCommand(
-            "move_to",
-            *self.ticket.fields,
-            target=(X_OF[self.target], Y_OF[self.target]),
-            origin=(X_OF[cell], Y_OF[cell]),
-            path="".join(letters),
-        )
+        """Return what is kept of it while its agent stands on ``cell``."""
+        return RunningCommand(self.KIND, *self.ticket.fields, details=self.details(cell))
 
 
 @dataclass(slots=True)
-class Harvesting:
-    """Digging at a node."""
+class Ending(Running):
+    """A recorded command that does not go on: all that is left of it is its result."""
 
-    ticket: Ticket
-    node: Node
-    due: Tick
-    """The tick from which on the next unit comes."""
-    harvested: int = 0
+    fields: dict[str, Any] = field(default_factory=dict)
 
-    def to_record(self, cell: int) -> RunningCommand:
-        """What is kept of it."""
-        del cell  # part of a walk only
-        return RunningCommand(
-            "harvest",
-            *self.ticket.fields,
-            node_id=self.node.id,
-            due_tick=self.due,
-            harvested=self.harvested,
-        )
-
-
-@dataclass(slots=True)
-class Saying:
-    """About to be heard in the next step."""
-
-    ticket: Ticket
-    text: str
-
-    def to_record(self, cell: int) -> RunningCommand:
-        """What is kept of it."""
+    def details(self, cell: int) -> dict[str, Any]:
+        """Return nothing: it ends before anything of it is kept."""
         del cell
-        return RunningCommand("say", *self.ticket.fields, text=self.text)
+        return {}
 
-
-Activity = Moving | Harvesting | Saying
-
-
-def harvest_fields(node_id: NodeId | None, units: int) -> dict[str, Any]:
-    """What the result of a harvest says besides how it ended: where, and the units that this command took."""
-    return {"node_id": node_id, "amount": units, "harvested": units}
+    def result_fields(self) -> dict[str, Any]:
+        """Return what the command's kind says of its record."""
+        return self.fields

@@ -5,13 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 
 from world.actors import Actor
-from world.crossing import give_up_handoff
+from world.commands import rule_named, rule_of
 from world.grid import X_OF, Y_OF, cell_of
-from world.harvest import stop_harvest
 from world.inputs import Join, Joined, Leave, Refusal
-from world.loading import end_recorded
 from world.records import AgentRecord
-from world.running import Harvesting, Moving
 from world.spawn import seat_for
 from world.state import ShardState
 
@@ -30,11 +27,12 @@ def join(state: ShardState, request: Join) -> Joined | Refusal:
     cell = seat_for(chunk, near) if len(chunk.members) < state.rules.spawn_chunk_capacity else None
     if cell is None:
         return Refusal("chunk_full")
-    actor = Actor(request.record, chunk, cell)
+    actor = Actor(request.record, chunk.id, cell)
     state.enter(actor)
     if request.record.running is not None:
         # It went without saying goodbye: the command it left behind still owes its result.
-        end_recorded(state, actor, request.record.running, DISCONNECTED)
+        running = request.record.running
+        rule_named(running.kind).end_recorded(state, actor, running, DISCONNECTED)
     state.inventory(actor)
     state.fact("join", chunk.id, actor.id, x=X_OF[cell], y=Y_OF[cell])
     return Joined(X_OF[cell], Y_OF[cell])
@@ -56,9 +54,5 @@ def leave(state: ShardState, request: Leave) -> AgentRecord | Refusal:
 
 def end_disconnected(state: ShardState, actor: Actor) -> None:
     """End whatever runs, and give back what it was promised."""
-    if isinstance(actor.running, Harvesting):
-        stop_harvest(state, actor, DISCONNECTED)
-        return
-    if isinstance(actor.running, Moving):
-        give_up_handoff(state, actor.running)
-    state.finish(actor, "failed", DISCONNECTED)
+    if actor.running is not None:
+        rule_of(actor.running).stop(state, actor, actor.running, DISCONNECTED)

@@ -10,10 +10,9 @@ from collections import Counter
 from collections.abc import KeysView
 from typing import Any, cast, overload
 
-from world import arrivals, collection, crossing, desk, links, loading, seating
-from world.chat import speak
+from world import admission, arrivals, collection, crossing, links, loading, seating
+from world.commands import rule_of
 from world.creatures import wander
-from world.harvest import dig, regrow
 from world.ids import AgentId, ChunkId, Direction, Tick
 from world.inputs import (
     Arrive,
@@ -40,16 +39,15 @@ from world.inputs import (
     Submit,
     Unlinked,
 )
-from world.movement import walk
 from world.outputs import ChunkDelta, Output
 from world.records import AgentRecord
+from world.regrowth import regrow
 from world.rules import Rules
-from world.running import Harvesting, Moving
 from world.state import ShardState
 from world.statics import static_payload
 
 _RULES: dict[type, Any] = {
-    Submit: desk.submit,
+    Submit: admission.submit,
     Join: seating.join,
     Leave: seating.leave,
     Load: loading.load,
@@ -121,12 +119,8 @@ class ShardWorld:
         regrow(state)
         for actor in list(state.runners.values()):
             running = actor.running
-            if isinstance(running, Moving):
-                walk(state, actor, running)
-            elif isinstance(running, Harvesting):
-                dig(state, actor, running)
-            elif running is not None:
-                speak(state, actor, running)
+            if running is not None:
+                rule_of(running).step(state, actor, running)
         wander(state)
         collection.find_idle(state)
         self._publish()

@@ -16,7 +16,7 @@ from world.ids import AgentId, ChunkId, HandoffId, Tick
 from world.inputs import Occupant, Submit
 from world.outputs import Output, PrivateEvent, PrivateKind
 from world.rules import Rules
-from world.running import Activity, Harvesting, Ticket, harvest_fields
+from world.running import Running, Ticket
 
 Status = Literal["completed", "failed"]
 
@@ -59,6 +59,10 @@ class ShardState:
     def next_tick(self) -> Tick:
         """The least number of the next step; commands accepted now start then."""
         return Tick(self.tick + 1)
+
+    def chunk_of(self, actor: Actor) -> Chunk:
+        """Return the chunk in which an agent of this shard stands."""
+        return self.chunks[actor.chunk_id]
 
     def ticket(self, submit: Submit) -> Ticket:
         """Take the next place in the order of acceptance for a command."""
@@ -126,9 +130,9 @@ class ShardState:
         if actor.state != state:
             actor.state = state
             actor.show()
-            self.show(actor.chunk)
+            self.show(self.chunk_of(actor))
 
-    def start(self, actor: Actor, running: Activity, state: ActivityState) -> None:
+    def start(self, actor: Actor, running: Running, state: ActivityState) -> None:
         """An accepted command begins; it acts in the next step, behind all accepted before it."""
         actor.running = running
         self.runners[actor.id] = actor
@@ -151,14 +155,12 @@ class ShardState:
         }
         if reason is not None:
             payload["reason"] = reason
-        if isinstance(running, Harvesting):
-            payload |= harvest_fields(running.node.id, running.harvested)
-        payload |= details
+        payload |= running.result_fields() | details
         self.private(actor, "command_result", payload, ticket.trace_id)
         self.keep(actor)
         self.fact(
             "result",
-            actor.chunk.id,
+            actor.chunk_id,
             actor.id,
             server_cmd_id=ticket.server_cmd_id,
             status=status,
@@ -168,7 +170,7 @@ class ShardState:
     def blocked(self, actor: Actor, cell: int, by: Occupant | None, **details: Any) -> None:
         """End a move that met ``by`` (None: nobody to name) at ``cell`` of the agent's chunk."""
         at = {"x": X_OF[cell], "y": Y_OF[cell]}
-        self.event(actor.chunk, "blocked", by=by.id if by else None, at=at, agent_id=actor.id)
+        self.event(self.chunk_of(actor), "blocked", by=by.id if by else None, at=at, agent_id=actor.id)
         self.finish(actor, "failed", "blocked", blocked_at=at, blocker=blocker_json(by), **details)
 
     def inventory(self, actor: Actor, trace_id: str = "") -> None:
@@ -185,7 +187,7 @@ class ShardState:
 
     def enter(self, actor: Actor) -> None:
         """Write an agent that has been placed into the books of its chunk and of the shard."""
-        chunk = actor.chunk
+        chunk = self.chunk_of(actor)
         chunk.seat(actor)
         self.agents[actor.id] = actor
         self.out.members.append((chunk.id, actor.id, True))
@@ -198,7 +200,7 @@ class ShardState:
 
     def exit(self, actor: Actor) -> None:
         """Take an agent out of the books; it keeps its place until ``enter`` or for good."""
-        chunk = actor.chunk
+        chunk = self.chunk_of(actor)
         chunk.unseat(actor)
         del self.agents[actor.id]
         self.out.members.append((chunk.id, actor.id, False))

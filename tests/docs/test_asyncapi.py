@@ -23,7 +23,9 @@ from api.ids import AGENT_ID_PATTERN, CHUNK_ID_PATTERN, CLIENT_CMD_ID_PATTERN
 from streaming.cursor import ChunkCursor, Position, position_event_id
 from streaming.entry import PRIVATE_KINDS, SHARED_KINDS
 from tests.docs.asyncapi import DOCUMENT, MESSAGES, SCHEMAS, component_name, faults, references, resolve
-from world.commands import CHAT_MAX_CHARS, NODE_ID_MAX_CHARS, parse_command
+from world.commands import DEFAULT_RULES, RULES, parse_command
+from world.commands.give import AGENT_ID_MAX_CHARS, AMOUNT_MAX
+from world.commands.harvest import NODE_ID_MAX_CHARS
 from world.inputs import Refusal
 
 CHANNELS: dict[str, Any] = DOCUMENT["channels"]
@@ -153,8 +155,12 @@ def test_constants() -> None:
         SCHEMAS["WorldEvent"]["oneOf"][1]["properties"]["text"],
         SCHEMAS["Command"]["oneOf"][2]["properties"],
     )
-    assert text["maxLength"] == CHAT_MAX_CHARS
+    assert text["maxLength"] == DEFAULT_RULES.chat_max_chars
     assert harvest["node_id"]["maxLength"] == NODE_ID_MAX_CHARS
+    give = SCHEMAS["Command"]["oneOf"][3]["properties"]
+    assert (give["agent_id"]["maxLength"], give["amount"]["maximum"]) == (AGENT_ID_MAX_CHARS, AMOUNT_MAX)
+    documented = [one["properties"]["type"]["const"] for one in SCHEMAS["Command"]["oneOf"]]
+    assert sorted(documented) == sorted(RULES)
     assert SCHEMAS["CommandAnswer"]["properties"]["proof"]["oneOf"][0]["maxLength"] == MAX_PROOF_NONCE_CHARS
 
 
@@ -184,6 +190,10 @@ COMMANDS: list[Any] = [
     {"type": "say", "text": ""},
     {"type": "harvest", "node_id": ""},
     {"type": "harvest", "node_id": "n" * 161},
+    {"type": "give", "agent_id": "bob", "amount": 1},
+    {"type": "give", "agent_id": "bob", "amount": 0},
+    {"type": "give", "agent_id": "bob", "amount": 10**9 + 1},
+    {"type": "give", "agent_id": "b" * 129, "amount": 1},
     {"type": "dance"},
     {},
     None,

@@ -57,7 +57,7 @@ def test_all_that_happens_in_a_chunk(played: TinyCluster) -> None:
     found = [fault for delta in played.deltas for fault in payload_faults("chunk_delta", delta.payload)]
     assert not found, found[:5]
     assert {event["type"] for delta in played.deltas for event in delta.payload["events"]} == {
-        *("blocked", "chat", "resource_harvest", "resource_depleted", "resource_regenerated"),
+        *("blocked", "chat", "resource_harvest", "resource_given", "resource_depleted", "resource_regenerated"),
         *("agent_joined", "agent_left", "neighbor_linked", "neighbor_unlinked"),
     }
     assert any(delta.payload["npcs"] for delta in played.deltas)

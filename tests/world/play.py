@@ -85,8 +85,17 @@ class Script:
             cluster.submit(name, dice.choice(RUBBISH))
         elif draw < 0.15:
             cluster.submit(name, {"type": "say", "text": f"hello {draw}"})
+        elif draw < 0.2:
+            cluster.submit(name, {"type": "give", "agent_id": self._beside(name), "amount": dice.randint(1, 2)})
         else:
             cluster.submit(name, self._errand(name, draw))
+
+    def _beside(self, name: str) -> str:
+        """Somebody beside an agent, or else anybody."""
+        chunk, x, y = self.cluster.place(name)
+        agents = self.cluster.home[chunk].chunk_delta(chunk)["agents"]
+        beside: list[str] = [one["id"] for one in agents if abs(one["x"] - x) + abs(one["y"] - y) == 1]
+        return self.random.choice(beside or self.names)
 
     def _errand(self, name: str, draw: float) -> dict[str, Any]:
         """To a door, to a node, digging there, or anywhere near."""

@@ -4,22 +4,18 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from tests.world.harness import HALL, QUIET
+from tests.world.harness import HALL
 from world.actors import Actor, Npc
-from world.chunk import Chunk
-from world.genesis import new_chunk
 from world.grid import index_of
 from world.ids import AgentId, ChunkId, ServerCmdId, Tick
 from world.inputs import Decision, Occupant
 from world.records import AgentRecord, NpcRecord
-from world.terrain import make_terrain
 
 RECORD = AgentRecord(AgentId("a"), HALL, 20, 25, "Ann", 5, "demo", None, (ServerCmdId("r"),), Tick(3))
 
 
 def ann() -> Actor:
-    chunk = Chunk(new_chunk(1, 0, None, QUIET), make_terrain(1, 0, None, QUIET))
-    return Actor(RECORD, chunk, index_of(20, 25))
+    return Actor(RECORD, HALL, index_of(20, 25))
 
 
 def test_kept_as_it_came() -> None:

@@ -22,7 +22,7 @@ def chunk() -> Chunk:
 
 
 def seat(chunk: Chunk, name: str, x: int, y: int) -> Actor:
-    actor = Actor(AgentRecord(AgentId(name), HALL, x, y), chunk, index_of(x, y))
+    actor = Actor(AgentRecord(AgentId(name), HALL, x, y), HALL, index_of(x, y))
     chunk.seat(actor)
     return actor
 

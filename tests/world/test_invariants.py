@@ -89,15 +89,17 @@ def test_harvests_account_for_every_unit(shards: int) -> None:
         if event.kind != "command_result":
             continue
         command, result = acks[event.payload["server_cmd_id"]]["echo"], event.payload
-        assert ("amount" in result) == ("node_id" in result) == (command["type"] == "harvest")
+        assert ("node_id" in result) == (command["type"] == "harvest")
+        assert ("amount" in result) == (command["type"] in ("harvest", "give"))
         if command["type"] == "harvest":
             assert result["node_id"] == command["node_id"]
             taken[event.agent_id, result["node_id"]] += result["amount"]
     for shard in cluster.shards:
         for chunk_id in shard.chunk_ids:
             for record in shard.agents(chunk_id):
-                if record.running is not None and record.running.node_id is not None:
-                    taken[record.agent_id, record.running.node_id] += record.running.harvested
+                if record.running is not None and record.running.kind == "harvest":
+                    details = record.running.details
+                    taken[record.agent_id, details["node_id"]] += details["harvested"]
     shown = Counter(
         (event["by"], event["node_id"])
         for delta in cluster.deltas
@@ -105,4 +107,5 @@ def test_harvests_account_for_every_unit(shards: int) -> None:
         if event["type"] == "resource_harvest"
     )
     assert shown == +taken
+    assert any(fact["fact"] == "give" for fact in cluster.facts)
     assert shown.total() > 20

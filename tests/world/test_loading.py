@@ -124,7 +124,7 @@ def test_the_order_of_acceptance_survives() -> None:
     shard = ShardWorld(QUIET, 1, 0)
     order = {"b": 5, "a": 5, "c": 2}
     for number, (name, accepted) in enumerate(order.items()):
-        running = RunningCommand("say", ServerCmdId(f"s-{name}"), "c", "", Tick(1), accepted, text="x")
+        running = RunningCommand("say", ServerCmdId(f"s-{name}"), "c", "", Tick(1), accepted, {"text": "x"})
         record = new_chunk(1, number, None if number == 0 else "W", QUIET)
         shard.apply(Load(record, [AgentRecord(AgentId(name), record.chunk_id, 25, 25, running=running)]))
     shard.step(1)
@@ -145,8 +145,8 @@ def load_one(agent: AgentRecord) -> ShardWorld:
 
 def walking(x: int, y: int, **fields: object) -> AgentRecord:
     """An agent on its recorded way from (20, 25) to (24, 25)."""
-    way = {"target": (24, 25), "origin": (20, 25), "path": "EEEE", **fields}
-    running = RunningCommand("move_to", ServerCmdId("s"), "c", "t", Tick(1), 0, **way)  # type: ignore[arg-type]
+    way = {"target": [24, 25], "origin": [20, 25], "path": "EEEE", **fields}
+    running = RunningCommand("move_to", ServerCmdId("s"), "c", "t", Tick(1), 0, way)
     return AgentRecord(AgentId("a"), HALL, x, y, running=running)
 
 
@@ -184,7 +184,7 @@ def test_a_harvest_whose_node_is_gone_ends_depleted() -> None:
     """The result says what was taken before, by the record."""
     node = NodeId("chunk-0-node-99")
     running = RunningCommand(
-        "harvest", ServerCmdId("s"), "c", "t", Tick(1), 0, node_id=node, due_tick=Tick(3), harvested=2
+        "harvest", ServerCmdId("s"), "c", "t", Tick(1), 0, {"node_id": node, "due_tick": 3, "harvested": 2}
     )
     shard = load_one(AgentRecord(AgentId("a"), HALL, 20, 25, running=running))
     (result,) = [event.payload for event in shard.take().private]
@@ -205,11 +205,14 @@ def test_two_on_one_cell_are_put_apart() -> None:
     assert all(tiles[y][x] == "." for x, y in cells)
 
 
+WAY = {"target": [49, 24], "origin": [48, 24], "path": "E"}
+
+
 def test_requests_are_made_again() -> None:
     """One who stood before the boundary asks anew, for the neighbour or for the cell."""
 
     def door(neighbor: ChunkId | None) -> ShardWorld:
-        running = RunningCommand("move_to", ServerCmdId("s"), "c", "t", Tick(1), 0, (49, 24), (48, 24), "E")
+        running = RunningCommand("move_to", ServerCmdId("s"), "c", "t", Tick(1), 0, WAY)
         shard = ShardWorld(QUIET, 1, 0)
         record = new_chunk(1, 0, None, QUIET, neighbors={"E": neighbor})
         shard.apply(Load(record, [AgentRecord(AgentId("a"), HALL, 48, 24, running=running)]))

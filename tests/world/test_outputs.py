@@ -18,6 +18,7 @@ SHARED_KINDS = {
     "agent_joined",
     "agent_left",
     "neighbor_linked",
+    "resource_given",
     "neighbor_unlinked",
 }
 
@@ -37,9 +38,14 @@ def test_shared_and_private_never_mix() -> None:
     cluster = play_randomly(seed=4, shards=2, ticks=120).cluster
     assert {event.kind for event in cluster.private} == PRIVATE_KINDS
     shared = {event["type"] for delta in cluster.deltas for event in delta.payload["events"]}
-    assert {"blocked", "chat", "agent_joined", "agent_left", "resource_harvest"} <= shared <= SHARED_KINDS
+    assert (
+        {"blocked", "chat", "agent_joined", "agent_left", "resource_harvest", "resource_given"}
+        <= shared
+        <= SHARED_KINDS
+    )
     for delta in cluster.deltas:
         assert set(delta.payload) == {"chunk_id", "tick", "agents", "npcs", "resources", "events"}
-        assert "gold" not in str(delta.payload)
+        # What was given is said to everyone; what anybody owns is not.
+        assert "gold" not in str(delta.payload).replace("'resource': 'gold'", "")
     for event in cluster.private:
         assert event.payload.get("agent_id", event.agent_id) == event.agent_id

@@ -12,12 +12,13 @@ from tests.world.harness import HALL
 from world.ids import AgentId, ChunkId, NodeId, ServerCmdId, Tick
 from world.records import AgentRecord, ChunkRecord, NodeRecord, NpcRecord, RunningCommand
 
+WAY = {"target": [3, 4], "origin": [1, 4], "path": "EE"}
 RUNNING = [
-    RunningCommand("move_to", ServerCmdId("s"), "c", "t", Tick(4), 2, target=(3, 4), origin=(1, 4), path="EE"),
     RunningCommand(
-        "harvest", ServerCmdId("s"), "c", "t", Tick(4), 2, node_id=NodeId("n"), due_tick=Tick(9), harvested=3
+        "move_to", ServerCmdId("s"), "c", "t", Tick(4), 2, {"target": [3, 4], "origin": [1, 4], "path": "EE"}
     ),
-    RunningCommand("say", ServerCmdId("s"), "c", "t", Tick(4), 2, text="h\u00e9"),
+    RunningCommand("harvest", ServerCmdId("s"), "c", "t", Tick(4), 2, {"node_id": "n", "due_tick": 9, "harvested": 3}),
+    RunningCommand("say", ServerCmdId("s"), "c", "t", Tick(4), 2, {"text": "h\u00e9"}),
 ]
 
 

@@ -114,7 +114,9 @@ def test_a_freed_cell_is_free_at_once(world: TinyCluster) -> None:
 
 def test_a_command_left_behind_gets_its_result(world: TinyCluster) -> None:
     """A record that still shows a running command (its shard died) ends it once, and the agent is idle."""
-    command = RunningCommand("move_to", ServerCmdId("old"), "c-old", "t", Tick(3), 5, target=(1, 25), origin=(0, 0))
+    command = RunningCommand(
+        "move_to", ServerCmdId("old"), "c-old", "t", Tick(3), 5, {"target": [1, 25], "origin": [0, 0]}
+    )
     world.accepted.add(ServerCmdId("old"))
     world.shards[0].apply(Join(record(running=command, recent=(ServerCmdId("old"),)), HALL, (20, 25)))
     world.pump()
@@ -134,7 +136,7 @@ def test_a_command_left_behind_gets_its_result(world: TinyCluster) -> None:
 
 def test_a_harvest_left_behind_says_what_it_took(world: TinyCluster) -> None:
     node = NodeId("chunk-0-node-1")
-    command = RunningCommand("harvest", ServerCmdId("old"), "c", "t", Tick(3), 5, node_id=node, harvested=3)
+    command = RunningCommand("harvest", ServerCmdId("old"), "c", "t", Tick(3), 5, {"node_id": node, "harvested": 3})
     world.accepted.add(ServerCmdId("old"))
     world.shards[0].apply(Join(record(running=command, recent=(ServerCmdId("old"),)), HALL, (20, 25)))
     world.pump()

@@ -53,6 +53,8 @@ function itemOf(event) {
       return { kind: "blocked", who: String(event.agent_id ?? ""), text: event.by ? `was blocked by ${event.by}` : "was blocked" };
     case "resource_harvest":
       return { kind: "gold", who: String(event.by ?? ""), text: "took gold" };
+    case "resource_given":
+      return { kind: "gold", who: String(event.from ?? ""), text: `gave ${event.amount} gold to ${event.to}` };
     case "resource_depleted":
       return { kind: "spent", who: "", text: "A gold node is spent" };
     case "resource_regenerated":

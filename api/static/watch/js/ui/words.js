@@ -24,11 +24,13 @@ export function reasonText(reason) {
 }
 
 const COMMAND_REASONS = {
+  agent_not_found: "nobody of that name here",
   auth_failed: "wrong answer",
   blocked: "blocked",
   busy: "busy",
   depleted: "nothing left",
   expired_challenge: "answered too late",
+  insufficient: "not enough gold",
   interrupted_by_new_command: "interrupted by the next one",
   invalid_cmd: "not a valid command",
   node_depleted: "node used up",
@@ -52,6 +54,8 @@ export function commandText(what) {
       return `Say “${what.text}”`;
     case "harvest":
       return "Harvest gold";
+    case "give":
+      return `Give ${what.amount} gold to ${what.agent_id}`;
     default:
       // Of what began before one looked, only the end is told.
       return what?.type ? String(what.type) : "An earlier command";

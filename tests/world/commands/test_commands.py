@@ -8,8 +8,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from world.commands import Harvest, MoveTo, Say, parse_command
+from world.commands import RULES, parse_command
+from world.commands.give import Give
+from world.commands.harvest import Harvest
+from world.commands.move_to import MoveTo
+from world.commands.say import Say
 from world.inputs import Refusal
+from world.rules import Rules
 
 anything = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
@@ -26,6 +31,8 @@ HUGE = 10**5_000
         ({"y": 3, "x": 2, "type": "move_to"}, MoveTo(2, 3)),
         ({"type": "harvest", "node_id": "chunk-1-node-0"}, Harvest("chunk-1-node-0")),  # type: ignore[arg-type]
         ({"type": "say", "text": "h\u00e9llo\n"}, Say("h\u00e9llo")),
+        ({"type": "give", "agent_id": "bob", "amount": 1}, Give("bob", 1)),  # type: ignore[arg-type]
+        ({"type": "give", "agent_id": "b" * 128, "amount": 10**9}, Give("b" * 128, 10**9)),  # type: ignore[arg-type]
     ],
 )
 def test_commands(cmd: object, command: object) -> None:
@@ -79,6 +86,18 @@ def test_commands(cmd: object, command: object) -> None:
         {"type": "say", "text": 5},
         {"type": "say", "text": ["hi"]},
         {"type": "say", "text": "hi", "to": "all"},
+        {"type": "give", "agent_id": "bob"},
+        {"type": "give", "agent_id": "bob", "amount": 0},
+        {"type": "give", "agent_id": "bob", "amount": -1},
+        {"type": "give", "agent_id": "bob", "amount": 10**9 + 1},
+        {"type": "give", "agent_id": "bob", "amount": 1.0},
+        {"type": "give", "agent_id": "bob", "amount": True},
+        {"type": "give", "agent_id": "bob", "amount": "1"},
+        {"type": "give", "agent_id": "", "amount": 1},
+        {"type": "give", "agent_id": "b" * 129, "amount": 1},
+        {"type": "give", "agent_id": "b\n", "amount": 1},
+        {"type": "give", "agent_id": 7, "amount": 1},
+        {"type": "give", "agent_id": "bob", "amount": 1, "type_": "gold"},
     ],
     ids=lambda cmd: repr(cmd)[:60] if not isinstance(cmd, dict) or cmd.get("y") != -HUGE else "a 5,000 digit number",
 )
@@ -96,7 +115,7 @@ def test_length_counts_after_normalising() -> None:
     """200 characters in code points; what is removed or composed does not count."""
     assert parse_command({"type": "say", "text": "\n" + "x" * 200 + "\x00"}) == Say("x" * 200)
     assert parse_command({"type": "say", "text": "e\u0301" * 200}) == Say("\u00e9" * 200)
-    assert parse_command({"type": "say", "text": "xx"}, chat_max_chars=1) == Refusal("invalid_cmd")
+    assert parse_command({"type": "say", "text": "xx"}, Rules(chat_max_chars=1)) == Refusal("invalid_cmd")
 
 
 @given(anything)
@@ -105,9 +124,9 @@ def test_never_raises(cmd: object) -> None:
 
 
 @given(
-    st.sampled_from(["move_to", "harvest", "say"]),
-    st.dictionaries(st.sampled_from(["x", "y", "node_id", "text"]), anything),
+    st.sampled_from(sorted(RULES)),
+    st.dictionaries(st.sampled_from(["x", "y", "node_id", "text", "agent_id", "amount"]), anything),
 )
 def test_never_raises_on_near_misses(kind: str, fields: dict[str, object]) -> None:
     command = parse_command({"type": kind, **fields})
-    assert isinstance(command, (Refusal, MoveTo, Harvest, Say))
+    assert isinstance(command, (Refusal, MoveTo, Harvest, Say, Give))

@@ -5,15 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from world.actors import ActivityState, Actor
-from world.chat import plan_say
-from world.commands import Command, Harvest, MoveTo, parse_command
-from world.crossing import approach, want_neighbor
-from world.harvest import plan_harvest, stop_harvest
+from world.actors import Actor
+from world.command import Command
+from world.commands import parse_command, rule_named, rule_of
 from world.ids import ServerCmdId
 from world.inputs import Decision, Obstacle, Refusal, Submit
-from world.movement import plan_move
-from world.running import Activity, Harvesting, Moving
+from world.running import Running
 from world.state import ShardState, blocker_json
 
 MOVED = Decision(accepted=False, moved=True)
@@ -22,7 +19,7 @@ MOVED = Decision(accepted=False, moved=True)
 def submit(state: ShardState, request: Submit) -> Decision:
     """Accept or refuse a command; the ``command_ack`` goes out unless it was decided before or the agent is elsewhere.
 
-    Accepting ends a harvest of the same agent; any other command that runs makes the new one ``busy``.
+    Accepting ends a command of the same agent that may be interrupted; any other that runs makes the new one ``busy``.
     """
     actor = state.agents.get(request.agent_id)
     if actor is None:
@@ -30,44 +27,32 @@ def submit(state: ShardState, request: Submit) -> Decision:
     before = actor.decided.get(request.server_cmd_id)
     if before is not None:
         return replace(before, duplicate=True)
-    command = parse_command(request.cmd, state.rules.chat_max_chars)
+    command = parse_command(request.cmd, state.rules)
     if isinstance(command, Refusal):
         return _refuse(state, actor, request, command)
-    if actor.running is not None and not isinstance(actor.running, Harvesting):
-        return _refuse(state, actor, request, Refusal("busy"), _busy_ms(state, actor.running))
-    running, shown = _plan(state, actor, command, request)
+    before_it = actor.running
+    if before_it is not None and not rule_of(before_it).INTERRUPTIBLE:
+        return _refuse(state, actor, request, Refusal("busy"), rule_of(before_it).busy_ms(state, before_it))
+    rule = rule_named(command.to_json()["type"])
+    running = rule.plan(state, actor, command, request)
     if isinstance(running, Refusal):
-        return _refuse(state, actor, request, running, _retry_ms(state, actor, command, running))
-    stop_harvest(state, actor, "interrupted_by_new_command")
-    _accept(state, actor, request, command, running, shown)
+        return _refuse(state, actor, request, running, rule.retry_ms(state, actor, command, running))
+    if before_it is not None:
+        rule_of(before_it).stop(state, actor, before_it, "interrupted_by_new_command")
+    _accept(state, actor, request, command, running)
     return actor.decided[request.server_cmd_id]
 
 
-def _plan(
-    state: ShardState, actor: Actor, command: Command, request: Submit
-) -> tuple[Activity | Refusal, ActivityState]:
-    if isinstance(command, MoveTo):
-        return plan_move(state, actor, command, request), "moving"
-    if isinstance(command, Harvest):
-        return plan_harvest(state, actor, command, request), "harvesting"
-    return plan_say(state, command, request), "idle"
-
-
-def _accept(
-    state: ShardState, actor: Actor, request: Submit, command: Command, running: Activity, shown: ActivityState
-) -> None:
+def _accept(state: ShardState, actor: Actor, request: Submit, command: Command, running: Running) -> None:
+    rule = rule_of(running)
     decision = Decision(accepted=True, started_tick=running.ticket.started_tick)
     ack = _ack(request, decision)
     ack["echo"] = command.to_json()
     state.private(actor, "command_ack", ack, request.trace_id)
     _remember(state, actor, request.server_cmd_id, decision)
-    state.start(actor, running, shown)
-    if isinstance(running, Harvesting):
-        running.node.harvesters[actor.id] = actor
-    elif isinstance(running, Moving) and running.side is not None:
-        want_neighbor(state, actor.chunk, running.side)
-        if len(running.path) == 1:
-            approach(state, actor, running)
+    state.start(actor, running, rule.SHOWN)
+    rule.accepted(state, actor, running)
+    rule.begin(state, actor, running)
 
 
 def _refuse(
@@ -111,17 +96,3 @@ def _remember(state: ShardState, actor: Actor, server_cmd_id: ServerCmdId, decis
     if len(actor.decided) > state.rules.recent_commands:
         del actor.decided[next(iter(actor.decided))]
     state.keep(actor)
-
-
-def _busy_ms(state: ShardState, running: Activity) -> int:
-    """When the running command will be over, if nothing comes between."""
-    ticks = len(running.path) if isinstance(running, Moving) else 1
-    return max(ticks, 1) * state.rules.tick_ms
-
-
-def _retry_ms(state: ShardState, actor: Actor, command: Command, refusal: Refusal) -> int | None:
-    """For a node that grows back: when it will be full."""
-    if refusal.reason != "depleted" or not isinstance(command, Harvest):
-        return None
-    regen_at = actor.chunk.nodes[command.node_id].regen_at
-    return None if regen_at is None else (regen_at - state.tick) * state.rules.tick_ms

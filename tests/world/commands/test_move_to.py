@@ -270,10 +270,10 @@ def test_plans_are_shortest(data: st.DataObject) -> None:
         record = world.shard_with("agent-0").agent("agent-0")  # type: ignore[arg-type]
         assert record is not None
         assert record.running is not None
-        assert len(record.running.path) == steps
+        assert len(record.running.details["path"]) == steps
         letters = {"N": 50, "E": 1, "S": -50, "W": -1}
         here = index_of(record.x, record.y)
-        for letter in record.running.path[:-1]:
+        for letter in record.running.details["path"][:-1]:
             here += letters[letter]
             assert floor.flat[here]
             assert SIDE_OF[here] is None
