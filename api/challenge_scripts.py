@@ -28,18 +28,19 @@ end
 """
 )
 
-#: Defines ``append_refusal(id, now_ms, trace, server_cmd_id, client_cmd_id, reason, code, retry_after_ms)`` and small
-#: helpers; client_cmd_id may be false, the last two ''.  Every part is of an alphabet that needs no escaping in JSON.
+#: Defines ``append_refusal(id, now_ms, trace, server_cmd_id, client_cmd_id, reason, code, retry_after_ms, more)`` and
+#: small helpers; client_cmd_id may be false, code and retry_after_ms '', more nil or further fields as JSON.  Every part
+#: is of an alphabet that needs no escaping in JSON.
 _APPEND_REFUSAL: Final = (
     APPEND_AGENT_EVENT
     + """
-local function append_refusal(id, now_ms, trace, server_cmd_id, client_cmd_id, reason, code, retry)
+local function append_refusal(id, now_ms, trace, server_cmd_id, client_cmd_id, reason, code, retry, more)
   local client = client_cmd_id and ('"' .. client_cmd_id .. '"') or 'null'
   local payload = '{"server_cmd_id":"' .. server_cmd_id .. '","client_cmd_id":' .. client
     .. ',"accepted":false,"reason":"' .. reason .. '"'
   if code ~= '' then payload = payload .. ',"code":"' .. code .. '"' end
   if retry ~= '' then payload = payload .. ',"retry_after_ms":' .. retry end
-  append_agent_event(id, 'command_ack', now_ms, trace, payload .. '}')
+  append_agent_event(id, 'command_ack', now_ms, trace, payload .. (more or '') .. '}')
 end
 local function decided_before(id, server_cmd_id)
   local record = redis.call('HGET', 'agent:' .. id, 'rec')
@@ -126,18 +127,20 @@ if holder and holder ~= server_id then return {'gone', {}} end
 local counts = count_answer(id, now_ms, false, slow)
 redis.call('PEXPIRE', key, keep_ms)
 -- The challenge is used up without a command; what nobody may hear is not kept either.
-local function refuse(outcome, reason, code, retry)
+local function refuse(outcome, reason, code, retry, more)
   redis.call('HSET', key, 'state', 'CONSUMED', 'by', token, 'outcome', outcome, 'cmd', 'null')
   free_slot(id, server_id)
-  append_refusal(id, now_ms, trace, server_id, found[4], reason, code, retry)
+  append_refusal(id, now_ms, trace, server_id, found[4], reason, code, retry, more)
   return {outcome, counts}
 end
 if chat ~= '' then
   local muted_ms = redis.call('PTTL', 'mute:' .. id)
   if muted_ms > 0 then return refuse('muted', 'rate_limited', 'muted', string.format('%d', muted_ms)) end
   if chat == 'banned' then
-    local mutes = count_strike(id, tonumber(strikes_max), tonumber(memory_ms), tonumber(mute_ms))
-    return refuse(mutes and 'struck_out' or 'struck', 'invalid_cmd', 'banned_words', '')
+    local left = count_strike(id, tonumber(strikes_max), tonumber(memory_ms), tonumber(mute_ms))
+    local more = string.format(',"strikes_left":%d', left)
+    if left == 0 then more = more .. string.format(',"muted_ms":%d', mute_ms) end
+    return refuse(left > 0 and 'struck' or 'struck_out', 'invalid_cmd', 'banned_words', '', more)
   end
   if chat_ms > 0 and not redis.call('SET', 'chat:' .. id, 1, 'PX', chat_ms, 'NX') then
     return refuse('chat', 'rate_limited', '', string.format('%d', redis.call('PTTL', 'chat:' .. id)))

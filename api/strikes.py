@@ -36,7 +36,8 @@ local function redis_now_ms()
 end
 """
 
-#: Defines ``count_strike(id, strikes_max, memory_ms, mute_ms)``: counts a violation; true when it has muted the agent.
+#: Defines ``count_strike(id, strikes_max, memory_ms, mute_ms)``: counts a violation.  Gives how many more mute the agent;
+#: 0: this one has.
 COUNT_STRIKE: Final = (
     _CLOCK
     + """
@@ -45,11 +46,14 @@ local function count_strike(id, most, memory_ms, mute_ms)
   redis.call('LPUSH', key, string.format('%d', now + memory_ms))
   redis.call('LTRIM', key, 0, most - 1)
   redis.call('PEXPIRE', key, memory_ms)
-  local oldest = redis.call('LINDEX', key, most - 1)
-  if not oldest or tonumber(oldest) <= now then return false end
+  local left = most
+  for _, forgotten_at in ipairs(redis.call('LRANGE', key, 0, -1)) do
+    if tonumber(forgotten_at) > now then left = left - 1 end
+  end
+  if left > 0 then return left end
   redis.call('DEL', key)
   redis.call('SET', 'mute:' .. id, 'strikes', 'PX', mute_ms)
-  return true
+  return 0
 end
 """
 )

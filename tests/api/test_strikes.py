@@ -105,10 +105,18 @@ async def test_a_violation_is_refused_and_never_submitted(
         "accepted": False,
         "reason": "invalid_cmd",
         "code": "banned_words",
+        "strikes_left": 2,
     }
     assert limit_metrics.MODERATION_REFUSED._value.get() == refused + 1
     assert await said(redis, gateways[0], session, "good day") == {}
     assert texts(world) == ["good day"]
+
+
+async def test_each_violation_says_how_many_more_mute(redis: Redis, gateways: list[Ingress], session: Session) -> None:
+    acks = [await said(redis, gateways[number % 2], session, BAD) for number in range(3)]
+    assert [ack["strikes_left"] for ack in acks] == [2, 1, 0]
+    assert [ack.get("muted_ms") for ack in acks] == [None, None, 600_000]
+    assert "strikes_left" not in await said(redis, gateways[0], session, BAD), "while muted nothing counts"
 
 
 async def test_the_third_violation_mutes_for_ten_minutes_over_reconnects_sessions_and_gateways(

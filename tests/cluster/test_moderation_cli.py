@@ -43,7 +43,7 @@ def invoke(redis: Any, valkey_url: str) -> Invoke:
 
 
 def strike(redis: Any) -> None:
-    redis.eval(COUNT_STRIKE + "return count_strike(ARGV[1], 3, 3600000, 600000) and 1 or 0", 0, AGENT)
+    redis.eval(COUNT_STRIKE + "return count_strike(ARGV[1], 3, 3600000, 600000)", 0, AGENT)
 
 
 def test_an_agent_that_has_done_nothing(invoke: Invoke) -> None:
