@@ -8,7 +8,7 @@ import random
 
 from client.agent import Agent
 from client.bots import Action, Bot, Harvest, Move, Rest, Say
-from client.errors import CommandFailed, CommandRefused, OutcomeUnknown
+from client.errors import CommandDropped, CommandFailed, CommandRefused, OutcomeUnknown
 
 __all__ = ["act", "drive"]
 
@@ -31,7 +31,7 @@ async def drive(agent: Agent, bot: Bot, rng: random.Random) -> None:
         action = bot.decide(agent.mirror, rng)
         try:
             await act(agent, action)
-        except (CommandRefused, CommandFailed, OutcomeUnknown) as refused:
+        except (CommandRefused, CommandFailed, CommandDropped, OutcomeUnknown) as refused:
             log.debug("agent %s: %s: %s", agent.agent_id, action, refused)
             await asyncio.sleep(rng.uniform(*AFTER_REFUSAL_S))
         else:

@@ -14,14 +14,20 @@
     ├── AgentClosed                  the agent's connection has ended and does not come back
     │   └── TakenOver                a newer connection of the same agent (close code 4001)
     ├── CommandRefused               command_ack with accepted = false
-    │   ├── AuthFailed, ExpiredChallenge, InvalidCommand
+    │   ├── AuthFailed, ExpiredChallenge
+    │   ├── InvalidCommand
+    │   │   └── BannedWords          with strikes_left: how many more mute the agent
     │   ├── Busy, RateLimited        worth another try
+    │   │   └── Muted                a RateLimited that lasts: the agent may not talk
     │   └── OutOfBounds, Unreachable, NodeNotFound, TooFar, Depleted
     ├── CommandFailed                command_result with status = failed
     │   ├── Blocked                  with blocked_at and blocker
     │   ├── Interrupted              the agent's own next command ended a harvest
     │   └── RanDry                   somebody else took the node's last unit
-    └── OutcomeUnknown               the line was lost and no answer came after it was back
+    ├── CommandDropped               not decided in time, and withdrawn: nothing has happened, nothing will
+    ├── OutcomeUnknown               it may have been carried out: the server's word about it was lost, or is late
+    │   └── StillRunning             accepted, and not over in the time that its caller gave it
+    └── ChunkGone                    the watched chunk was removed, as empty ones are
 
 ``reason`` is the code of the wire contract where there is one; codes are never renamed. Branch on the type or on
 ``reason``, never on the text.
@@ -37,9 +43,12 @@ __all__ = [
     "AgentNotFound",
     "ApiError",
     "AuthFailed",
+    "BannedWords",
     "Blocked",
     "Busy",
+    "ChunkGone",
     "ChunkcrawlError",
+    "CommandDropped",
     "CommandFailed",
     "CommandRefused",
     "Conflict",
@@ -52,6 +61,7 @@ __all__ = [
     "InvalidCommand",
     "InvalidRequest",
     "InvalidSession",
+    "Muted",
     "NodeNotFound",
     "NotFound",
     "NotReady",
@@ -61,6 +71,7 @@ __all__ = [
     "RanDry",
     "RateLimited",
     "ServerUnreachable",
+    "StillRunning",
     "TakenOver",
     "TooFar",
     "TooManyRequests",
@@ -166,6 +177,7 @@ class NotReady(ApiError):
 
 _API_HINTS = {
     "agent_not_owned": "another account plays under this agent id; choose another id",
+    "chunk_not_found": "empty chunks are removed after a minute and come back under a new id; GET /v1/chunks lists all",
     "email_already_exists": "there is an account for it; log in with `chunkcrawl login`",
     "invalid_api_key": "it is mistyped, revoked or of another server; `chunkcrawl key create` makes one",
 }
@@ -204,13 +216,47 @@ class TakenOver(AgentClosed):
     reason = "taken_over"
 
 
-class OutcomeUnknown(ChunkcrawlError):
-    """The line broke after the answer was sent, and the server never said what became of the command.
+class CommandDropped(ChunkcrawlError):
+    """A command was not decided in the time that its caller gave it, and was withdrawn: nothing has happened."""
 
-    It may or may not have been carried out, so the SDK does not repeat it.
+    reason = "command_dropped"
+
+
+class OutcomeUnknown(ChunkcrawlError):
+    """The answer was sent, and the server never said what became of the command: the line broke, or history was lost.
+
+    It may or may not have been carried out, so the SDK does not repeat it: look at the mirror first.
     """
 
     reason = "outcome_unknown"
+
+
+class StillRunning(OutcomeUnknown):
+    """The command was accepted and goes on in the world, longer than its caller wanted to wait.
+
+    Attributes:
+        client_cmd_id: Its ``CommandResult`` among the agent's events will bear this.
+    """
+
+    reason = "still_running"
+
+    def __init__(self, text: str, client_cmd_id: str) -> None:
+        super().__init__(text)
+        self.client_cmd_id = client_cmd_id
+
+
+class ChunkGone(ChunkcrawlError):
+    """The watched chunk was removed: an empty one is, after a minute. Where it was, the next visitor finds a new one.
+
+    Attributes:
+        chunk_id: The chunk; nothing will bear this id again.
+    """
+
+    reason = "chunk_gone"
+
+    def __init__(self, chunk_id: str) -> None:
+        super().__init__(f"{chunk_id} is gone: empty chunks are removed, and come back under a new id; watch another")
+        self.chunk_id = chunk_id
 
 
 # -- commands ---------------------------------------------------------------------------------------------------------
@@ -221,14 +267,17 @@ class CommandRefused(ChunkcrawlError):
 
     Attributes:
         retry_after_ms: When another try makes sense, None when the server did not say.
+        code: The check that failed, more precise than ``reason``; None when the server did not say.
     """
 
     hint: ClassVar[str] = ""
 
-    def __init__(self, reason: str, retry_after_ms: int | None = None) -> None:
+    def __init__(self, reason: str, retry_after_ms: int | None = None, code: str | None = None) -> None:
+        what = f"{reason}: {code}" if code else reason
         wait = f", try again in {retry_after_ms} ms" if retry_after_ms is not None else ""
-        super().__init__(f"refused: {reason}{wait}" + (f" ({self.hint})" if self.hint else ""), reason=reason)
+        super().__init__(f"refused: {what}{wait}" + (f" ({self.hint})" if self.hint else ""), reason=reason)
         self.retry_after_ms = retry_after_ms
+        self.code = code
 
 
 class AuthFailed(CommandRefused):
@@ -249,6 +298,39 @@ class InvalidCommand(CommandRefused):
     hint = "the command is malformed"
 
 
+class BannedWords(InvalidCommand):
+    """A message holds a word that nobody may say here. It was not said, and counts against the agent.
+
+    Attributes:
+        strikes_left: How many more mute the agent; 0: this one has. None when the server did not say.
+        muted_ms: How long it is muted then.
+    """
+
+    hint = "it holds a word that nobody may say here"
+
+    def __init__(
+        self,
+        reason: str = "invalid_cmd",
+        retry_after_ms: int | None = None,
+        code: str | None = "banned_words",
+        strikes_left: int | None = None,
+        muted_ms: int | None = None,
+    ) -> None:
+        super().__init__(reason, retry_after_ms, code)
+        self.strikes_left, self.muted_ms = strikes_left, muted_ms
+        if self.warning:
+            self.args = (f"{self.args[0]}; {self.warning}",)
+
+    @property
+    def warning(self) -> str:
+        """What it has cost, or will: one clause, empty when the server did not say."""
+        if self.strikes_left is None:
+            return ""
+        if self.strikes_left == 0:
+            return "this agent is muted now" + (f", for {self.muted_ms / 1000:g} s" if self.muted_ms else "")
+        return f"{self.strikes_left} more such message{'s mute' if self.strikes_left > 1 else ' mutes'} this agent"
+
+
 class Busy(CommandRefused):
     """Another command of this agent is in flight, on any of its connections."""
 
@@ -256,9 +338,15 @@ class Busy(CommandRefused):
 
 
 class RateLimited(CommandRefused):
-    """Too many commands, too many wrong answers, or muted."""
+    """Too many commands, or too many wrong answers."""
 
-    hint = "too fast, or muted"
+    hint = "too fast"
+
+
+class Muted(RateLimited):
+    """The agent may not talk for ``retry_after_ms``, for banned words or by an operator; all else goes on."""
+
+    hint = "this agent may not talk for now; it may do all else"
 
 
 class OutOfBounds(CommandRefused):
@@ -319,9 +407,20 @@ _REFUSALS: dict[str, type[CommandRefused]] = {
 }
 
 
-def refusal(reason: str, retry_after_ms: int | None = None) -> CommandRefused:
+def refusal(
+    reason: str,
+    retry_after_ms: int | None = None,
+    code: str | None = None,
+    *,
+    strikes_left: int | None = None,
+    muted_ms: int | None = None,
+) -> CommandRefused:
     """The error type for a ``command_ack`` that was not accepted; unknown reasons give a plain ``CommandRefused``."""
-    return _REFUSALS.get(reason, CommandRefused)(reason, retry_after_ms)
+    if code == "banned_words":
+        return BannedWords(reason, retry_after_ms, code, strikes_left, muted_ms)
+    if code == "muted":
+        return Muted(reason, retry_after_ms, code)
+    return _REFUSALS.get(reason, CommandRefused)(reason, retry_after_ms, code)
 
 
 class CommandFailed(ChunkcrawlError):

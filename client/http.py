@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import datetime as dt
 import email.utils
 import json
@@ -24,6 +25,9 @@ __all__ = ["Account", "Api", "ApiKey", "KeyInfo", "Role", "Session", "bearer", "
 Role: TypeAlias = Literal["agent", "owner_spectator", "spectator"]
 
 TIMEOUT_S = 15.0
+ANSWER_TIMEOUT_S = 30.0
+"""Of a whole request, from the connection to the answer's last byte."""
+
 DEFAULT_LIFETIME_S = 900.0
 """Of a session when the server does not say; the contract's default."""
 REASON_MAX_CHARS = 200
@@ -87,7 +91,7 @@ class Api:
     """An HTTP client for one server.
 
     Every method raises ``ServerUnreachable`` when there is no answer, an ``ApiError`` for an answer other than 2xx, and
-    ``ProtocolViolation`` for one that is not of the contract's shape.
+    ``ProtocolViolation`` for one that is not of the contract's shape. No request takes longer than 30 s.
     """
 
     def __init__(self, base: str, *, http: httpx.AsyncClient | None = None, direct: bool = False) -> None:
@@ -210,11 +214,13 @@ class Api:
         content = None if body is None else json.dumps(body).encode()
         headers |= {} if body is None else {"Content-Type": "application/json"}
         try:
-            answer = await self.http.request(method, self.base + path, content=content, headers=headers, auth=login)
+            # The library's timeouts are of each step; an answer that trickles in would reset them for ever.
+            async with asyncio.timeout(ANSWER_TIMEOUT_S):
+                answer = await self.http.request(method, self.base + path, content=content, headers=headers, auth=login)
         except UnicodeEncodeError:
             text = "the e-mail, password or key that was given holds characters that can't be sent"
             raise InvalidRequest(400, "bad_request", note=f": {text}") from None
-        except (httpx.HTTPError, httpx.InvalidURL) as error:
+        except (httpx.HTTPError, httpx.InvalidURL, TimeoutError) as error:
             raise unreachable(f"{method} {self.base}{path}", error, self.proxy) from error
         if not answer.is_success:
             raise error_of(answer.status_code, answer.headers, answer.content, self.proxy)

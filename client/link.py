@@ -7,7 +7,6 @@ it is cancelled or something final happens, and says so by raising it.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import random
 from collections.abc import Awaitable, Callable
@@ -39,6 +38,12 @@ DRAINING = "draining"
 
 OPEN_TIMEOUT_S = 10.0
 CLOSE_TIMEOUT_S = 1.0
+SEND_TIMEOUT_S = 10.0
+"""A peer that takes nothing for so long is gone, whatever it still says."""
+
+AWAY_TIMEOUT_S = 600.0
+"""Without a connection for so long, an agent or watcher gives up, unless it was told to try for ever."""
+
 PING_AFTER_S = 12.0
 SILENCE_MAX_S = 30.0
 """A client that hears nothing for so long reconnects (the contract's constant)."""
@@ -64,6 +69,8 @@ class Link:
 
     Attributes:
         connections: How many connections have been opened; more than one means that it reconnected.
+        last_problem: Why the last try failed, None before the first failure and once a connection stands.
+        away_since_s: When the last connection ended, by the loop's clock; None while there is one.
     """
 
     def __init__(
@@ -77,8 +84,10 @@ class Link:
         on_lost: Callable[[], None],
         last_event_id: Callable[[], str | None],
         rng: random.Random,
+        away_timeout_s: float | None = AWAY_TIMEOUT_S,
     ) -> None:
         self._base, self._agent_id = base, agent_id
+        self._away_timeout_s = away_timeout_s
         self._sessions = sessions
         self._on_open, self._on_frame, self._on_lost = on_open, on_frame, on_lost
         self._last_event_id = last_event_id
@@ -88,12 +97,24 @@ class Link:
         self._fresh_refusals = 0
         self.connections = 0
         self.last_problem: ChunkcrawlError | None = None
+        self.away_since_s: float | None = None
+
+    @property
+    def silent_s(self) -> float:
+        """Seconds since anything was heard on the present connection; 0 without one."""
+        return asyncio.get_running_loop().time() - self._heard_at if self._socket is not None else 0.0
 
     async def send(self, frame: str) -> None:
         """Send a text frame. On a lost connection nothing happens: the reader notices and starts anew."""
-        if self._socket is not None:
-            with contextlib.suppress(ConnectionClosed):
-                await self._socket.send(frame)
+        socket = self._socket
+        if socket is not None:
+            try:
+                async with asyncio.timeout(SEND_TIMEOUT_S):
+                    await socket.send(frame)
+            except ConnectionClosed:
+                return
+            except TimeoutError:
+                socket.transport.abort()
 
     def abort(self) -> None:
         """Cut the socket, if there is one, without a word to the peer."""
@@ -106,7 +127,10 @@ class Link:
         Raises:
             TakenOver: A newer connection plays the agent.
             ApiError: The server refuses for good: 401 to the key, 403, 404, ...
+            ServerUnreachable: No connection for ``away_timeout_s``.
         """
+        loop = asyncio.get_running_loop()
+        self.away_since_s = loop.time()
         while True:
             try:
                 lost = await self._connection(await self._sessions.current())
@@ -118,6 +142,10 @@ class Link:
                 delay_s = self._backoff.next_delay(at_least_s=hint_s or 0.0)
             else:
                 delay_s = self._backoff.next_delay(spread_s=lost.spread_s)
+            away_s = loop.time() - (self.away_since_s or loop.time())
+            if self._away_timeout_s is not None and away_s + delay_s > self._away_timeout_s:
+                why = f": {self.last_problem}" if self.last_problem else ""
+                raise ServerUnreachable(f"{self._base}: no connection for {away_s:.0f} s, given up for good{why}")
             log.info("agent %s: next connection in %.1f s", self._agent_id, delay_s)
             await asyncio.sleep(delay_s)
 
@@ -129,6 +157,7 @@ class Link:
         began = loop.time()
         self.connections += 1
         self._socket, self._heard_at = socket, began
+        self.away_since_s = self.last_problem = None
         beside = [loop.create_task(self._listen_for_silence(socket)), loop.create_task(self._sessions.keep(session))]
         try:
             self._on_open(session)
@@ -136,9 +165,9 @@ class Link:
         finally:
             for task in beside:
                 task.cancel()
-            self._socket = None
+            self._socket, self.away_since_s = None, loop.time()
             self._on_lost()
-            await socket.close()
+            await _close(socket)
             await asyncio.gather(*beside, return_exceptions=True)
         if loop.time() - began >= STOOD_AFTER_S:
             self._backoff.reset()
@@ -213,6 +242,15 @@ class Link:
             await asyncio.sleep(PING_AFTER_S / 4)
         log.info("agent %s: nothing heard for %.0f s", self._agent_id, SILENCE_MAX_S)
         # The peer may be gone without a word; closing politely would wait for its answer.
+        socket.transport.abort()
+
+
+async def _close(socket: ClientConnection) -> None:
+    """Say goodbye, for a bounded time whatever the peer does."""
+    try:
+        async with asyncio.timeout(2 * CLOSE_TIMEOUT_S):
+            await socket.close()
+    except TimeoutError:
         socket.transport.abort()
 
 

@@ -224,6 +224,8 @@ class CommandAck(Event):
 
     Attributes:
         client_cmd_id: None when the server does not know the challenge any more; ``server_cmd_id`` still names it.
+        code: The check that failed, more precise than ``reason``.
+        strikes_left: Of a message with banned words: how many more mute the agent, for ``muted_ms`` when it is 0.
     """
 
     TYPE = "command_ack"
@@ -232,7 +234,10 @@ class CommandAck(Event):
     server_cmd_id: str | None = None
     started_tick: int | None = None
     reason: str | None = None
+    code: str | None = None
     retry_after_ms: int | None = None
+    strikes_left: int | None = None
+    muted_ms: int | None = None
 
 
 class CommandResult(Event):

@@ -18,7 +18,7 @@ from rich.live import Live
 from client.agent import Agent
 from client.bots import BotName, make_bot
 from client.driver import drive
-from client.errors import CommandFailed, CommandRefused
+from client.errors import CommandDropped, CommandFailed, CommandRefused, OutcomeUnknown
 from client.keyboard import DIRECTIONS, raw_keys
 from client.messages import Event
 from client.mirror import Mirror
@@ -158,7 +158,7 @@ class Player:
                 x, y = self.agent.position
                 await self.agent.move_to(x + what[0], y + what[1])
             self.status = HELP
-        except (CommandRefused, CommandFailed) as refused:
+        except (CommandRefused, CommandFailed, CommandDropped, OutcomeUnknown) as refused:
             self.status = str(refused)
 
     async def _harvest(self) -> None:

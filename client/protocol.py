@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias
 
 from client import signing
-from client.errors import ChunkcrawlError, failure, refusal
+from client.errors import ChunkcrawlError, CommandRefused, failure, refusal
 from client.messages import Challenge, CommandAck, CommandResult, ErrorEvent, Event, SessionReady
 from client.repeats import Repeats
 from client.wire import decode_ws, encode
@@ -262,7 +262,7 @@ class AgentProtocol:
         if command is None:
             return
         if not ack.accepted:
-            self._settle(command, refusal(ack.reason or "unknown", ack.retry_after_ms))
+            self._settle(command, _refusal(ack))
         elif command.stage is not Stage.ACCEPTED:
             command.stage = Stage.ACCEPTED
             self._out.append(Accepted(command.client_cmd_id, ack.started_tick))
@@ -289,3 +289,8 @@ class AgentProtocol:
     def _settle(self, command: _Command, outcome: Completed | ChunkcrawlError | Literal["retry"]) -> None:
         del self._commands[command.client_cmd_id]
         self._out.append(Settled(command.client_cmd_id, outcome))
+
+
+def _refusal(ack: CommandAck) -> CommandRefused:
+    reason = ack.reason or "unknown"
+    return refusal(reason, ack.retry_after_ms, ack.code, strikes_left=ack.strikes_left, muted_ms=ack.muted_ms)

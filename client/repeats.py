@@ -46,6 +46,9 @@ class Repeats:
             return self._is_old_delta(event)
         if isinstance(event, SessionReady | ChunkStatic | ResyncRequired):
             self._state_is_next = True
+            if isinstance(event, ResyncRequired):
+                # Where history was lost, its numbers may be given out again, to other events.
+                self._seen.clear()
         elif event.event_id and isinstance(event, _ONCE):
             return _remember(self._seen, (event.type, event.event_id))
         return False

@@ -33,7 +33,8 @@ class FakeServer:
 
     Attributes:
         faults: What to do to the next commands: ``busy``, ``drop_after_request``, ``drop_before_ack``,
-            ``drop_before_result``, ``silent``, ``block``, ``mute``.
+            ``drop_before_result``, ``silent``, ``block``, ``mute``, ``ban``, ``lose_result``, ``lose_history``
+            (the line breaks after the ack, and when it is back the server knows nothing of what was).
         refuse_sockets: HTTP statuses with which the next handshakes are refused.
         commands: The commands that were carried out, in order.
     """
@@ -54,6 +55,8 @@ class FakeServer:
         self.log: list[str] = []
         self.sockets: list[ServerConnection] = []
         self.harvest_ends = asyncio.Event()
+        self.activity = "idle"
+        self.strikes_left = 2
         self.channels = 0
 
     # -- HTTP ---------------------------------------------------------------------------------------------------------
@@ -80,6 +83,11 @@ class FakeServer:
         self.live_tokens.add(token)
         session = {"session_token": token, "session_jti": f"jti_{self.sessions}", "role": "agent"}
         return self.dated(session | {"cmd_secret": SECRET, "expires_at": self.expiry()})
+
+    def strike(self) -> dict[str, int]:
+        """What the ack of a message with banned words says besides."""
+        self.strikes_left -= 1
+        return {"strikes_left": self.strikes_left} | ({"muted_ms": 600_000} if self.strikes_left == 0 else {})
 
     def expiry(self) -> float:
         """By a clock that is years off: only the difference to the ``Date`` header counts."""
@@ -154,14 +162,19 @@ class Speaker:
         """Ready, terrain, state, and what was missed."""
         ready = {"agent_id": "scout", "channel_id": self.channel, "role": "agent", "chunk_id": "chunk-0"}
         await self.say("session_ready", ready | {"resumed": last is not None})
+        known = int(last[2:]) if last else 0
+        if known > len(self.server.log):
+            await self.say("resync_required", {"chunk_id": "chunk-0", "reason": "unknown_event_id"})
         await self.say("chunk_static", static())
         await self.state()
-        for text in self.server.log[int(last[2:]) if last else 0 :]:
+        for text in self.server.log[known:]:
             await self.socket.send(text)
 
     async def state(self) -> None:
         """The present delta."""
-        await self.say("chunk_delta", delta(self.server.tick, ("scout", *self.server.cell)))
+        x, y = self.server.cell
+        me = {"id": "scout", "x": x, "y": y, "activity_state": self.server.activity}
+        await self.say("chunk_delta", delta(self.server.tick, agents=[me]))
 
     async def hear(self, message: dict[str, Any]) -> None:
         """A frame of the client's."""
@@ -182,6 +195,7 @@ class Speaker:
             wait_ms = 20 if fault == "busy" else 600_000
             reason = "busy" if fault == "busy" else "rate_limited"
             refused = {"client_cmd_id": name, "accepted": False, "reason": reason, "retry_after_ms": wait_ms}
+            refused |= {"code": "muted"} if fault == "mute" else {}
             await self.lasting("command_ack", refused)
         elif fault == "drop_after_request":
             self.server.faults.pop(0)
@@ -222,8 +236,17 @@ class Speaker:
         fault = self.server.faults.pop(0) if self.server.faults else None
         if fault == "drop_before_ack":
             self.socket.transport.abort()
+        if fault == "ban":
+            banned = {"accepted": False, "reason": "invalid_cmd", "code": "banned_words"}
+            await self.lasting("command_ack", names | banned | self.server.strike())
+            return
         await self.lasting("command_ack", names | {"accepted": True, "started_tick": self.server.tick + 1})
         self.server.commands.append(asked["cmd"])
+        if fault in ("lose_result", "lose_history"):
+            if fault == "lose_history":
+                self.server.log.clear()
+                self.socket.transport.abort()
+            return
         if fault == "drop_before_result":
             self.socket.transport.abort()
         if asked["cmd"]["type"] == "harvest":
@@ -233,7 +256,11 @@ class Speaker:
 
     async def harvested(self, cmd: dict[str, Any], names: dict[str, Any]) -> None:
         """A harvest goes on beside the next commands."""
+        self.server.activity = "harvesting"
+        self.server.tick += 1
+        await self.state()
         await self.server.harvest_ends.wait()
+        self.server.activity = "idle"
         await self.ended(cmd, names, None)
 
     async def ended(self, cmd: dict[str, Any], names: dict[str, Any], fault: str | None) -> None:

@@ -11,17 +11,22 @@ import pytest
 from client import Agent, link
 from client.errors import (
     AgentClosed,
+    BannedWords,
     Blocked,
     Busy,
+    CommandDropped,
     Forbidden,
+    InvalidCommand,
     InvalidSession,
+    Muted,
     OutcomeUnknown,
     RateLimited,
     ServerUnreachable,
+    StillRunning,
     TakenOver,
 )
 from client.messages import CommandResult
-from tests.client.fake_server import FakeServer
+from tests.client.fake_server import FakeServer, Speaker
 
 
 @pytest.fixture
@@ -112,6 +117,22 @@ async def test_a_mute_is_told_at_once(server: FakeServer) -> None:
         with pytest.raises(RateLimited) as caught:
             await me.say("hello")
     assert caught.value.retry_after_ms == 600_000
+    assert isinstance(caught.value, Muted)
+
+
+async def test_banned_words_are_told_with_how_many_more_mute(server: FakeServer) -> None:
+    server.faults = ["ban", "ban"]
+    async with agent(server) as me:
+        texts = []
+        for _ in range(2):
+            with pytest.raises(InvalidCommand) as caught:
+                await me.say("badword")
+            assert isinstance(caught.value, BannedWords)
+            assert (caught.value.reason, caught.value.code) == ("invalid_cmd", "banned_words")
+            texts.append(str(caught.value))
+    assert "1 more such message mutes this agent" in texts[0]
+    assert "muted now, for 600 s" in texts[1]
+    assert server.commands == []
 
 
 async def test_a_blocked_move_is_an_error_with_the_place(server: FakeServer) -> None:
@@ -250,9 +271,8 @@ async def test_silence_before_the_answer_is_asked_again_and_after_it_is_unknown(
     server: FakeServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     server.faults = ["silent"]
-    me = agent(server)
-    me._conversation._reply_timeout_s = 0.05
-    async with me:
+    monkeypatch.setattr("client.conversation.REPLY_TIMEOUT_S", 0.05)
+    async with agent(server) as me:
         await me.move_to(2, 2)
         assert len(server.commands) == 1
 
@@ -262,6 +282,94 @@ async def test_silence_before_the_answer_is_asked_again_and_after_it_is_unknown(
         monkeypatch.setattr("tests.client.fake_server.Speaker.answered", no_answer)
         with pytest.raises(OutcomeUnknown):
             await me.move_to(3, 3)
+
+
+# -- every wait has a bound
+
+
+@pytest.mark.parametrize("fault", ["lose_history", "lose_result"])
+@pytest.mark.parametrize("harvest", [False, True])
+async def test_a_command_whose_result_is_lost_ends_as_unknown(
+    server: FakeServer, monkeypatch: pytest.MonkeyPatch, fault: str, harvest: bool
+) -> None:
+    """History that is lost is told by ``resync_required`` and settles at once, else what the world shows does."""
+    monkeypatch.setattr("client.conversation.LOST_AFTER_S", 0.05)
+    monkeypatch.setattr("client.conversation.RESULT_TIMEOUT_S", 0.3 if fault == "lose_result" else 600.0)
+    server.faults = [fault]
+    async with agent(server) as me, asyncio.timeout(10):
+        with pytest.raises(OutcomeUnknown, match="result was lost"):
+            await (me.harvest("g-1") if harvest else me.move_to(2, 2))
+        await me.move_to(3, 3)
+    assert len(server.commands) == 2
+
+
+async def test_what_the_world_shows_running_is_waited_for_over_lost_history(
+    server: FakeServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("client.conversation.LOST_AFTER_S", 0.05)
+    monkeypatch.setattr("client.conversation.RESULT_TIMEOUT_S", 0.05)
+    async with agent(server) as me:
+        harvest = asyncio.create_task(me.harvest("g-1"))
+        assert await me.wait_until(lambda _: me.me is not None and me.me.activity_state == "harvesting", 5)
+        await Speaker(server, server.sockets[0], "ch_1", "jti_1").say("resync_required", {"reason": "history_lost"})
+        await asyncio.sleep(0.5)
+        assert not harvest.done()
+        server.harvest_ends.set()
+        await harvest
+
+
+async def test_a_command_is_withdrawn_when_its_time_is_up(server: FakeServer) -> None:
+    server.faults = ["silent"]
+    async with agent(server) as me, asyncio.timeout(10):
+        with pytest.raises(CommandDropped, match="nothing will happen"):
+            await me.move_to(2, 2, timeout_s=0.1)
+        with pytest.raises(StillRunning) as caught:
+            await me.harvest("g-1", timeout_s=0.5)
+        await me.move_to(3, 3)
+    assert caught.value.client_cmd_id
+    assert [cmd["type"] for cmd in server.commands] == ["harvest", "move_to"]
+
+
+async def test_a_command_does_not_wait_for_a_server_that_is_away(server: FakeServer) -> None:
+    async with agent(server) as me:
+        server.refuse_sockets = [503] * 1_000
+        server.sockets[0].transport.abort()
+        await me.wait_until(lambda _: not me.connected, 0.2)
+        with pytest.raises(ServerUnreachable, match="not sent"):
+            await me.move_to(2, 2, timeout_s=0.2)
+        assert me.away_s is not None
+        server.refuse_sockets.clear()
+        assert await me.wait_until(lambda _: me.connected, 10)
+        assert (me.away_s, me.problem, me.ended) == (None, None, None)
+    assert server.commands == []
+
+
+async def test_a_connection_that_stays_away_ends_the_agent_for_all_who_wait(server: FakeServer) -> None:
+    me = Agent.connect(server.base, agent_id="scout", api_key="dcw_good", api=server.api(), away_timeout_s=0.3)
+    async with me:
+        events = me.events()
+        server.refuse_sockets = [503] * 10_000
+        server.sockets[0].transport.abort()
+        waiting = [me.move_to(2, 2), me.say("hello"), me.wait_until(lambda _: False), _count(events)]
+        async with asyncio.timeout(10):
+            ends = await asyncio.gather(*waiting, return_exceptions=True)
+        assert [type(end) for end in ends] == [ServerUnreachable] * 4
+        assert isinstance(me.ended, ServerUnreachable)
+
+
+async def test_a_peer_that_takes_nothing_is_left(server: FakeServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(link, "SEND_TIMEOUT_S", 0.1)
+    async with agent(server) as me:
+        socket = me._link._socket
+        assert socket is not None
+
+        async def never(*_: object) -> None:
+            await asyncio.Event().wait()
+
+        monkeypatch.setattr(socket, "send", never)
+        async with asyncio.timeout(10):
+            await me.move_to(2, 2)
+        assert me.connections == 2
 
 
 async def test_a_cancelled_call_leaves_the_agent_usable(server: FakeServer) -> None:
