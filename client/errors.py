@@ -356,9 +356,42 @@ class OutOfBounds(CommandRefused):
 
 
 class Unreachable(CommandRefused):
-    """A wall, or no path leads there."""
+    """A wall, somebody stands there, or no path leads there.
+
+    Attributes:
+        detail: ``wall``, ``occupied`` (the target) or ``no_way``; None when the server did not say.
+        blocked_at: The cell ``(x, y)`` that is in the way; of ``no_way`` the first taken one that can't be got round.
+        blocker: What stands there, as the server sent it: ``{"id", "x", "y"}`` or empty.
+    """
 
     hint = "a wall, somebody on it, or no path leads there"
+
+    def __init__(
+        self,
+        reason: str = "unreachable",
+        retry_after_ms: int | None = None,
+        code: str | None = None,
+        detail: str | None = None,
+        blocked_at: tuple[int, int] | None = None,
+        blocker: dict[str, Any] | None = None,
+    ) -> None:
+        super().__init__(reason, retry_after_ms, code)
+        self.detail, self.blocked_at, self.blocker = detail, blocked_at, blocker or {}
+        if self.obstacle:
+            self.args = (f"refused: {reason} ({self.obstacle})",)
+
+    @property
+    def obstacle(self) -> str:
+        """What is in the way, as one clause; empty when the server did not say."""
+        who = self.blocker.get("id") or "somebody"
+        where = f"{self.blocked_at[0]},{self.blocked_at[1]}" if self.blocked_at else "there"
+        if self.detail == "wall":
+            return f"{where} is a wall"
+        if self.detail == "occupied":
+            return f"{who} stands on {where}"
+        if self.detail == "no_way":
+            return f"no free way leads there: {who} stands in it at {where}" if self.blocker else "no way leads there"
+        return ""
 
 
 class NodeNotFound(CommandRefused):

@@ -225,6 +225,8 @@ class CommandAck(Event):
     Attributes:
         client_cmd_id: None when the server does not know the challenge any more; ``server_cmd_id`` still names it.
         code: The check that failed, more precise than ``reason``.
+        detail: Of ``unreachable``, what is in the way: ``wall``, ``occupied`` (the target) or ``no_way``.
+        blocked_at: Of ``unreachable``, where; ``blocker`` is who stands there.
         strikes_left: Of a message with banned words: how many more mute the agent, for ``muted_ms`` when it is 0.
     """
 
@@ -236,12 +238,18 @@ class CommandAck(Event):
     reason: str | None = None
     code: str | None = None
     retry_after_ms: int | None = None
+    detail: str | None = None
+    blocked_at: Cell | None = None
+    blocker: Blocker | None = None
     strikes_left: int | None = None
     muted_ms: int | None = None
 
 
 class CommandResult(Event):
-    """How an accepted command ended, once for each: ``status`` is completed or failed."""
+    """How an accepted command ended, once for each: ``status`` is completed or failed.
+
+    ``node_id`` and ``amount`` are a harvest's: what it took, however it ended.
+    """
 
     TYPE = "command_result"
     status: str
@@ -251,6 +259,8 @@ class CommandResult(Event):
     ended_tick: int | None = None
     blocked_at: Cell | None = None
     blocker: Blocker | None = None
+    node_id: str | None = None
+    amount: int | None = None
 
 
 class Heartbeat(Event):

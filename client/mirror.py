@@ -55,7 +55,10 @@ class Mirror:
         chunk_id: The present chunk, None before the first event and between a transition and its static.
         tick: Of the newest delta, -1 before the first.
         grid: Rows, ``grid[y][x]``, 0 floor and 1 wall; empty until the terrain is known.
-        neighbors: Chunk ids by side N, E, S, W; None where no chunk is linked.
+        neighbors: Chunk ids by side N, E, S, W; None where no chunk is linked. Empty chunks are removed after a
+            minute: a side may become None, and whoever leaves by it finds a new chunk under a new id.
+        lost_neighbors: Ids by side of chunks that were there and are gone.
+        gone: Whether the present chunk itself was removed (for watchers; where an agent is, a chunk stays).
         agents: Everybody in the chunk by id, ``agent_id`` included.
         npcs: Creatures by id.
         inventory_gold: What the agent carries, None until told.
@@ -67,6 +70,8 @@ class Mirror:
         self.tick = -1
         self.grid: list[list[int]] = []
         self.neighbors: dict[str, str | None] = {}
+        self.lost_neighbors: dict[str, str] = {}
+        self.gone = False
         self.agents: dict[str, AgentView] = {}
         self.npcs: dict[str, NpcView] = {}
         self.inventory_gold: int | None = None
@@ -94,7 +99,7 @@ class Mirror:
             if isinstance(event, SessionReady) and event.inventory is not None and event.agent_id == self.agent_id:
                 self.inventory_gold = event.inventory.gold
         elif isinstance(event, ChunkClosed) and event.chunk_id in (None, self.chunk_id):
-            self.agents, self.npcs = {}, {}
+            self.agents, self.npcs, self.gone = {}, {}, True
 
     def _static(self, event: ChunkStatic) -> None:
         if event.chunk_id != self.chunk_id:
@@ -107,12 +112,13 @@ class Mirror:
 
     def _terrain(self, static: ChunkStatic) -> None:
         self.grid = static.grid or [[int(tile == "#") for tile in row] for row in static.tiles]
-        self.neighbors = dict(static.neighbors)
+        for side, chunk_id in static.neighbors.items():
+            self._link(side, chunk_id)
         self._nodes = {node.node_id: node for node in static.resource_nodes}
 
     def _enter(self, chunk_id: str) -> None:
-        self.chunk_id, self._fresh = chunk_id, True
-        self.grid, self.neighbors, self._nodes = [], {}, {}
+        self.chunk_id, self._fresh, self.gone = chunk_id, True, False
+        self.grid, self.neighbors, self.lost_neighbors, self._nodes = [], {}, {}, {}
         self.agents, self.npcs, self._node_states = {}, {}, {}
 
     def _delta(self, event: ChunkDelta) -> None:
@@ -125,9 +131,19 @@ class Mirror:
         for happened in event.events:
             side = happened.get("dir")
             if happened.get("type") == "neighbor_linked" and isinstance(side, str):
-                self.neighbors[side] = happened.get("chunk_id")
+                self._link(side, happened.get("chunk_id"))
             elif happened.get("type") == "neighbor_unlinked" and isinstance(side, str):
-                self.neighbors[side] = None
+                self._link(side, None)
+
+    def _link(self, side: str, chunk_id: str | None) -> None:
+        before, self.neighbors[side] = self.neighbors.get(side), chunk_id
+        if chunk_id is not None:
+            self.lost_neighbors.pop(side, None)
+        elif before is not None:
+            self.lost_neighbors[side] = before
+        if before is not None and before != chunk_id:
+            # Ids are never given out again, so nobody comes back to it.
+            self._statics.pop(before, None)
 
     def _transition(self, event: ChunkTransition) -> None:
         # After a reconnect the present state comes first and what was missed later; an old change of chunks must not
@@ -215,6 +231,28 @@ class Mirror:
         """The nearest reachable cell from which ``node`` can be harvested, None when there is none."""
         return self._beside(node, self.reachable())
 
+    def around(self, node: GoldNode) -> list[Point]:
+        """The cells from which ``node`` can be harvested, whoever stands on them and whether a way leads there."""
+        return [cell for cell in _cells_around(node) if is_floor(self.grid, *cell) and self._can_stand(cell)]
+
+    def who_is_at(self, x: int, y: int) -> str | None:
+        """The id of the other agent or the creature on a cell, None when there is neither."""
+        agents = (view.id for view in self.others.values() if (view.x, view.y) == (x, y))
+        return next(agents, None) or next((npc.id for npc in self.npcs.values() if (npc.x, npc.y) == (x, y)), None)
+
+    def obstacle(self, x: int, y: int) -> str:
+        """Why no way leads to a cell, as one clause; empty when one does, or nothing is known."""
+        if self.position is None or not self.grid or (x, y) in self.reachable():
+            return ""
+        if not is_floor(self.grid, x, y):
+            return f"{x},{y} is a wall" if 0 <= y < len(self.grid) and 0 <= x < len(self.grid[0]) else ""
+        if (who := self.who_is_at(x, y)) is not None:
+            return f"{who} stands on {x},{y}"
+        for cell in path(self.grid, self.position, (x, y)) or ():
+            if (who := self.who_is_at(*cell)) is not None:
+                return f"no free way leads there: {who} stands in it at {cell[0]},{cell[1]}"
+        return "no way leads there"
+
     def nearest_gold(self) -> tuple[GoldNode, Point] | None:
         """The available node with the shortest way, and the cell to stand on; None when there is none."""
         steps = self.reachable()
@@ -229,9 +267,13 @@ class Mirror:
         return node, cell
 
     def _beside(self, node: GoldNode, steps: dict[Point, int]) -> Point | None:
-        around = ((node.x, node.y), *((node.x + dx, node.y + dy) for dx, dy in STEPS))
-        cells = [cell for cell in around if cell in steps and self._can_stand(cell)]
+        cells = [cell for cell in _cells_around(node) if cell in steps and self._can_stand(cell)]
         return min(cells, key=lambda cell: (steps[cell], cell), default=None)
 
     def _can_stand(self, cell: Point) -> bool:
         return cell == self.position or not is_boundary(self.grid, *cell)
+
+
+def _cells_around(node: GoldNode) -> tuple[Point, ...]:
+    """Within one step of the node."""
+    return ((node.x, node.y), *((node.x + dx, node.y + dy) for dx, dy in STEPS))

@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias
 
 from client import signing
-from client.errors import ChunkcrawlError, CommandRefused, failure, refusal
+from client.errors import ChunkcrawlError, CommandRefused, Unreachable, failure, refusal
 from client.messages import Challenge, CommandAck, CommandResult, ErrorEvent, Event, SessionReady
 from client.repeats import Repeats
 from client.wire import decode_ws, encode
@@ -49,11 +49,15 @@ class SessionKeys:
 
 @dataclass(frozen=True, slots=True)
 class Completed:
-    """A command that reached its aim. ``reason`` is for instance ``node_depleted``, mostly None."""
+    """A command that reached its aim. ``reason`` is for instance ``node_depleted``, mostly None.
+
+    ``amount`` is what a harvest took, None for other commands.
+    """
 
     client_cmd_id: str
     reason: str | None
     ended_tick: int | None
+    amount: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -280,11 +284,9 @@ class AgentProtocol:
         if command is None:
             return
         if result.status == "completed":
-            self._settle(command, Completed(command.client_cmd_id, result.reason, result.ended_tick))
+            self._settle(command, Completed(command.client_cmd_id, result.reason, result.ended_tick, result.amount))
             return
-        at = (result.blocked_at.x, result.blocked_at.y) if result.blocked_at else None
-        blocker = {"id": result.blocker.id, "x": result.blocker.x, "y": result.blocker.y} if result.blocker else None
-        self._settle(command, failure(result.reason or "unknown", result.ended_tick, at, blocker))
+        self._settle(command, failure(result.reason or "unknown", result.ended_tick, *_obstacle(result)))
 
     def _settle(self, command: _Command, outcome: Completed | ChunkcrawlError | Literal["retry"]) -> None:
         del self._commands[command.client_cmd_id]
@@ -293,4 +295,13 @@ class AgentProtocol:
 
 def _refusal(ack: CommandAck) -> CommandRefused:
     reason = ack.reason or "unknown"
+    if reason == "unreachable":
+        return Unreachable(reason, ack.retry_after_ms, ack.code, ack.detail, *_obstacle(ack))
     return refusal(reason, ack.retry_after_ms, ack.code, strikes_left=ack.strikes_left, muted_ms=ack.muted_ms)
+
+
+def _obstacle(event: CommandAck | CommandResult) -> tuple[tuple[int, int] | None, dict[str, Any] | None]:
+    """Where something is in the way, and what."""
+    at = (event.blocked_at.x, event.blocked_at.y) if event.blocked_at else None
+    blocker = {"id": event.blocker.id, "x": event.blocker.x, "y": event.blocker.y} if event.blocker else None
+    return at, blocker

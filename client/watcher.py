@@ -20,9 +20,9 @@ from types import TracebackType
 import httpx
 
 from client.backoff import Backoff
-from client.errors import ApiError, ChunkcrawlError, InvalidSession, NotReady
+from client.errors import ApiError, ChunkcrawlError, ChunkGone, InvalidSession, NotFound, NotReady
 from client.http import Api, Session, bearer, error_of
-from client.link import FRESH_REFUSALS_MAX, SILENCE_MAX_S, STOOD_AFTER_S, is_worth_retrying
+from client.link import AWAY_TIMEOUT_S, FRESH_REFUSALS_MAX, SILENCE_MAX_S, STOOD_AFTER_S, is_worth_retrying
 from client.messages import ChunkClosed, Event
 from client.mirror import Mirror
 from client.proxies import unreachable
@@ -60,6 +60,7 @@ class Watcher:
         agent_id: str | None,
         owns_api: bool,
         open_timeout_s: float,
+        away_timeout_s: float | None,
         rng: random.Random,
     ) -> None:
         """Use ``Watcher.chunk`` or ``Watcher.owner`` instead."""
@@ -70,7 +71,8 @@ class Watcher:
         self._api, self._owns_api = api, owns_api
         self._url, self._query = api.base + path, query
         self._sessions = sessions
-        self._open_timeout_s = open_timeout_s
+        self._open_timeout_s, self._away_timeout_s = open_timeout_s, away_timeout_s
+        self._away_since_s = 0.0
         self._backoff = Backoff(rng)
         self._repeats = Repeats()
         self._fresh_refusals = 0
@@ -87,11 +89,14 @@ class Watcher:
         session: Session | None = None,
         api: Api | None = None,
         open_timeout_s: float = 15.0,
+        away_timeout_s: float | None = AWAY_TIMEOUT_S,
         rng: random.Random | None = None,
     ) -> Watcher:
-        """Watch a chunk; ``demo`` means ``chunk-0``.
+        """Watch a chunk; ``demo`` means ``chunk-0``, which is never removed.
 
-        Without ``api_key`` and ``session`` a development session is asked for, which servers in production refuse.
+        ``open_timeout_s`` and ``away_timeout_s`` (None: for ever) bound the tries before the first connection and after
+        a lost one. Without ``api_key`` and ``session`` a development session is asked for, which servers in production
+        refuse.
         """
         rng, shared = rng or random.Random(), api or Api(base)
         if api_key is None and session is None:
@@ -107,6 +112,7 @@ class Watcher:
             agent_id=None,
             owns_api=api is None,
             open_timeout_s=open_timeout_s,
+            away_timeout_s=away_timeout_s,
             rng=rng,
         )
 
@@ -120,11 +126,14 @@ class Watcher:
         session: Session | None = None,
         api: Api | None = None,
         open_timeout_s: float = 15.0,
+        away_timeout_s: float | None = AWAY_TIMEOUT_S,
         rng: random.Random | None = None,
     ) -> Watcher:
         """Follow an agent over all its chunks, its challenges, results and inventory included.
 
-        Without ``api_key`` and ``session`` a development session is asked for, which servers in production refuse.
+        ``open_timeout_s`` and ``away_timeout_s`` (None: for ever) bound the tries before the first connection and after
+        a lost one. Without ``api_key`` and ``session`` a development session is asked for, which servers in production
+        refuse.
         """
         rng, shared = rng or random.Random(), api or Api(base)
         if api_key is None and session is None:
@@ -146,6 +155,7 @@ class Watcher:
             agent_id=agent_id,
             owns_api=api is None,
             open_timeout_s=open_timeout_s,
+            away_timeout_s=away_timeout_s,
             rng=rng,
         )
 
@@ -161,17 +171,18 @@ class Watcher:
     async def events(self) -> AsyncGenerator[Event, None]:
         """Every event once, in order; the mirror is fed before each.
 
-        It ends after ``chunk_closed`` (a spectator's). There is no queue: who takes long between two events makes the
+        There is no queue: who takes long between two events makes the
         server drop old deltas and send ``resync_required`` (spectators), or resume the stream anew (owners).
 
         Raises:
-            ServerUnreachable, NotReady: There was no first connection within ``open_timeout_s``; once there was one,
-                it is tried again for ever.
+            ChunkGone: The chunk was removed, as empty ones are; the last event was ``chunk_closed``, if it arrived.
+            ServerUnreachable, NotReady: There was no first connection within ``open_timeout_s``, or none again within
+                ``away_timeout_s`` of a lost one.
             ApiError: The server refuses for good: 403, 404 ``chunk_not_found``, 401 to the key, ...
             ProtocolViolation: This is no event stream.
         """
         loop = asyncio.get_running_loop()
-        began = loop.time()
+        self._away_since_s = loop.time()
         while True:
             hint_s = 0.0
             try:
@@ -180,12 +191,15 @@ class Watcher:
                     async for event in events:
                         yield event
             except ChunkcrawlError as error:
-                late = self.connections == 0 and loop.time() - began >= self._open_timeout_s
+                if self.connections and isinstance(error, NotFound) and error.reason == "chunk_not_found":
+                    raise self._gone() from error
+                bound_s = self._away_timeout_s if self.connections else self._open_timeout_s
+                late = bound_s is not None and loop.time() - self._away_since_s >= bound_s
                 if late or not is_worth_retrying(error):
                     raise
                 hint_s = (error.retry_after_s or 0.0) if isinstance(error, ApiError) else 0.0
             if self._over:
-                return
+                raise self._gone()
             delay_s = self._backoff.next_delay(at_least_s=max(hint_s, self._retry_hint_s))
             log.info("stream %s: next connection in %.1f s", self._url, delay_s)
             await asyncio.sleep(delay_s)
@@ -199,11 +213,13 @@ class Watcher:
         timeout = httpx.Timeout(OPEN_TIMEOUT_S, read=SILENCE_MAX_S)
         loop = asyncio.get_running_loop()
         began, keeping = loop.time(), loop.create_task(self._sessions.keep(session))
+        before = self.connections
         try:
             stream = self._api.http.stream("GET", self._url, params=self._query, headers=headers, timeout=timeout)
             async with stream as response:
                 if response.status_code != 200:
-                    await response.aread()
+                    async with asyncio.timeout(OPEN_TIMEOUT_S):
+                        await response.aread()
                     answer = error_of(response.status_code, response.headers, response.content, self._api.proxy)
                     raise self._refused(session, answer)
                 self.connections += 1
@@ -211,9 +227,11 @@ class Watcher:
                 async with aclosing(self._read(response)) as events:
                     async for event in events:
                         yield event
-        except httpx.HTTPError as error:
+        except (httpx.HTTPError, TimeoutError) as error:
             raise unreachable(self._url, error, self._api.proxy) from error
         finally:
+            if self.connections > before:
+                self._away_since_s = loop.time()
             keeping.cancel()
             if loop.time() - began >= STOOD_AFTER_S:
                 self._backoff.reset()
@@ -247,6 +265,9 @@ class Watcher:
         self.mirror.feed(event)
         self._over = isinstance(event, ChunkClosed) and self.mirror.agent_id is None
         return event
+
+    def _gone(self) -> ChunkGone:
+        return ChunkGone(self.mirror.chunk_id or self._query.get("chunk_id", ""))
 
     def _refused(self, session: Session, error: ApiError) -> ApiError:
         """A 401 is the session's fault first: another one is tried before it counts."""

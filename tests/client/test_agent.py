@@ -340,7 +340,7 @@ async def test_a_command_does_not_wait_for_a_server_that_is_away(server: FakeSer
         assert me.away_s is not None
         server.refuse_sockets.clear()
         assert await me.wait_until(lambda _: me.connected, 10)
-        assert (me.away_s, me.problem, me.ended) == (None, None, None)
+        assert [me.away_s, me.problem, me.ended] == [None, None, None]
     assert server.commands == []
 
 

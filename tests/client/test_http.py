@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 
 import httpx
 import pytest
@@ -168,3 +169,15 @@ def test_errors_of_the_first_minutes_name_the_remedy(reason: str) -> None:
     text = str(error_of(403, {}, f'{{"detail": "{reason}"}}'.encode()))
     assert text.startswith(f"{reason} (HTTP 403): ")
     assert str(error_of(403, {}, b'{"detail": "invalid_scope"}')) == "invalid_scope (HTTP 403)"
+
+
+async def test_an_answer_that_trickles_in_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Trickle(httpx.AsyncByteStream):
+        async def __aiter__(self) -> AsyncIterator[bytes]:
+            while True:
+                await asyncio.sleep(0.01)
+                yield b" "
+
+    monkeypatch.setattr("client.http.ANSWER_TIMEOUT_S", 0.1)
+    with pytest.raises(ServerUnreachable, match="Timeout"):
+        await api(lambda _: httpx.Response(200, stream=Trickle())).open_session("dcw_x", "spectator")

@@ -105,7 +105,35 @@ def test_neighbours_come_and_go_with_the_deltas() -> None:
     mirror.feed(event("chunk_delta", **delta(2, events=linked)))
     assert mirror.neighbors["W"] == "chunk-7"
     mirror.feed(event("chunk_delta", **delta(3, events=[{"type": "neighbor_unlinked", "dir": "W"}])))
-    assert mirror.neighbors["W"] is None
+    assert (mirror.neighbors, mirror.lost_neighbors) == (static()["neighbors"], {"W": "chunk-7"})
+    linked = [{"type": "neighbor_linked", "dir": "W", "chunk_id": "chunk-9"}]
+    mirror.feed(event("chunk_delta", **delta(4, events=linked)))
+    assert (mirror.neighbors["W"], mirror.lost_neighbors) == ("chunk-9", {})
+
+
+def test_a_neighbour_that_went_while_nobody_looked_is_known_as_gone() -> None:
+    """The agent comes back from elsewhere; what it remembers of the neighbour must not come back with it."""
+    mirror = opened(1, neighbors={"W": "chunk-1", "N": "chunk-5"})
+    mirror.feed(transition("chunk-1", 3))
+    mirror.feed(event("chunk_static", **static("chunk-1")))
+    mirror.feed(event("chunk_delta", **delta(4, ("me", 4, 2), chunk_id="chunk-1")))
+    mirror.feed(transition("chunk-0", 8, "chunk-1"))
+    mirror.feed(event("chunk_static", **static(neighbors={"W": None, "N": "chunk-5"})))
+    mirror.feed(event("chunk_delta", **delta(9, ("me", 1, 1))))
+    assert (mirror.neighbors["W"], mirror.lost_neighbors) == (None, {"W": "chunk-1"})
+    mirror.feed(transition("chunk-1", 12))
+    assert mirror.grid == [], "ids are never given out again: old terrain under one is no terrain"
+
+
+def test_what_is_in_the_way_is_named() -> None:
+    mirror = opened(1, ("me", 1, 1), ("other", 2, 2))
+    assert mirror.obstacle(3, 3) == ""
+    assert mirror.obstacle(2, 2) == "other stands on 2,2"
+    assert mirror.obstacle(4, 4) == "4,4 is a wall"
+    assert mirror.obstacle(9, 9) == "", "no cell at all"
+    shut = opened(1, ("me", 1, 1), ("bob", 1, 2), ("eve", 2, 1))
+    assert shut.obstacle(3, 3).startswith("no free way leads there: ")
+    assert Mirror("me").obstacle(1, 1) == ""
 
 
 def test_gold_joins_what_is_fixed_with_what_changes() -> None:
@@ -161,7 +189,7 @@ def test_a_closed_chunk_is_empty() -> None:
     mirror.feed(event("chunk_closed", chunk_id="other-chunk"))
     assert mirror.agents
     mirror.feed(event("chunk_closed", chunk_id="chunk-0"))
-    assert mirror.agents == {}
+    assert (mirror.agents, mirror.gone) == ({}, True)
 
 
 def test_unknown_events_change_nothing() -> None:

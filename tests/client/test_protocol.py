@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from typing import Any
 
 import pytest
 
 from client import signing
-from client.errors import Blocked, Busy, ChunkcrawlError, CommandFailed
+from client.errors import Blocked, Busy, ChunkcrawlError, CommandFailed, Unreachable
 from client.messages import ChunkDelta, CommandResult, Event
 from client.protocol import (
     Accepted,
@@ -27,6 +28,7 @@ from tests.client.builders import delta, frame, static
 
 KEYS = SessionKeys("jti_1", "secret")
 MOVE = {"type": "move_to", "x": 3, "y": 4}
+BOB = {"id": "bob", "x": 3, "y": 4}
 
 
 def ready_protocol(channel: str = "ch_1") -> AgentProtocol:
@@ -134,6 +136,26 @@ def test_a_refusal_carries_its_reason_and_when_to_come_back() -> None:
     (end,) = settled(protocol.take())
     assert isinstance(end.outcome, Busy)
     assert end.outcome.retry_after_ms == 700
+
+
+@pytest.mark.parametrize(
+    ("fields", "text"),
+    [
+        ({"detail": "wall", "blocked_at": {"x": 3, "y": 4}, "blocker": None}, "3,4 is a wall"),
+        ({"detail": "occupied", "blocked_at": {"x": 3, "y": 4}, "blocker": BOB}, "bob stands on 3,4"),
+        ({"detail": "no_way", "blocked_at": {"x": 3, "y": 4}, "blocker": BOB}, "no free way .* bob .* at 3,4"),
+        ({"detail": "no_way"}, "no way leads there"),
+        ({}, "a wall, somebody on it, or no path"),
+    ],
+)
+def test_an_unreachable_cell_comes_with_what_is_in_the_way(fields: dict[str, Any], text: str) -> None:
+    protocol = ready_protocol()
+    name = protocol.request(MOVE)
+    protocol.receive(ack(name, accepted=False, reason="unreachable", **fields))
+    (end,) = settled(protocol.take())
+    assert isinstance(end.outcome, Unreachable)
+    assert end.outcome.detail == fields.get("detail")
+    assert re.search(text, str(end.outcome))
 
 
 def test_a_challenge_that_is_not_known_any_more_settles_its_command() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import json
 import random
 from collections.abc import AsyncIterator
@@ -11,7 +13,7 @@ import httpx
 import pytest
 
 from client import Watcher
-from client.errors import Forbidden, InvalidSession, NotFound, ProtocolViolation, ServerUnreachable
+from client.errors import ChunkGone, Forbidden, InvalidSession, NotFound, NotReady, ProtocolViolation, ServerUnreachable
 from client.http import Api
 from client.messages import ChunkDelta, Event
 from tests.client.builders import delta, static
@@ -62,7 +64,7 @@ class Script:
         self.asked.append(request.headers.get("last-event-id"))
         body = self.bodies.pop(0)
         if isinstance(body, int):
-            return httpx.Response(body, json={"detail": "no"})
+            return httpx.Response(body, json={"detail": "chunk_not_found" if body == 404 else "no"})
         return httpx.Response(200, headers={"content-type": "text/event-stream"}, stream=body)
 
     def api(self) -> Api:
@@ -76,8 +78,12 @@ class Quick(random.Random):
 
 async def watched(script: Script, **more: Any) -> tuple[Watcher, list[Event]]:
     watcher = Watcher.chunk("http://test", "chunk-0", api=script.api(), rng=Quick(), **more)
+    events: list[Event] = []
     async with watcher:
-        return watcher, [event async for event in watcher.events()]
+        with contextlib.suppress(ChunkGone):
+            async for event in watcher.events():
+                events.append(event)  # noqa: PERF401 - what came before the end is wanted too
+    return watcher, events
 
 
 async def test_a_stream_is_mirrored_until_the_chunk_closes() -> None:
@@ -86,6 +92,32 @@ async def test_a_stream_is_mirrored_until_the_chunk_closes() -> None:
     kinds = ["session_ready", "chunk_static", "chunk_delta", "chunk_delta", "chunk_closed"]
     assert [event.type for event in events] == kinds
     assert (watcher.mirror.tick, watcher.connections, watcher.last_event_id) == (2, 1, "chunk-0:2:0")
+
+
+@pytest.mark.parametrize(
+    "script",
+    [
+        Script(Body(READY, STATIC, tick(1), CLOSED)),
+        Script(Body(READY, CLOSED)),
+        Script(Body(READY, STATIC, tick(1), cut=True), 404),
+    ],
+)
+async def test_a_chunk_that_is_gone_is_told_as_that(script: Script) -> None:
+    watcher = Watcher.chunk("http://test", "chunk-0", api_key="k", api=script.api(), rng=Quick())
+    async with watcher:
+        with pytest.raises(ChunkGone, match="chunk-0 is gone.* new id") as caught:
+            async for _ in watcher.events():
+                pass
+    assert caught.value.chunk_id == "chunk-0"
+
+
+async def test_a_server_that_stays_away_is_given_up() -> None:
+    script = Script(Body(READY, STATIC, tick(1), cut=True), *[503] * 1_000)
+    watcher = Watcher.chunk("http://test", "chunk-0", api_key="k", api=script.api(), rng=Quick(), away_timeout_s=0.05)
+    async with watcher, asyncio.timeout(10):
+        with pytest.raises(NotReady):
+            async for _ in watcher.events():
+                pass
 
 
 @pytest.mark.parametrize("cut", [True, False])
@@ -200,11 +232,11 @@ async def test_an_owner_follows_over_chunks_and_closed_chunks_do_not_end_it() ->
             sse("chunk_delta", there, "chunk-1:2:0:5"),
             cut=True,
         ),
-        404,
+        403,
     )
     watcher = Watcher.owner("http://test", "a", api_key="k", api=script.api(), rng=Quick())
     async with watcher:
-        with pytest.raises(NotFound):
+        with pytest.raises(Forbidden):
             async for _ in watcher.events():
                 pass
     assert (watcher.mirror.chunk_id, watcher.mirror.position) == ("chunk-1", (4, 2))
