@@ -64,7 +64,8 @@ def mcp(
     key = api_key_for(base, as_json=as_json)
 
     async def work() -> None:
-        async with Agent.connect(base, agent_id=agent, api_key=key) as me:
+        # A model can wait for its server longer than a program should; each of its calls is bounded all the same.
+        async with Agent.connect(base, agent_id=agent, api_key=key, away_timeout_s=None) as me:
             await (serving.serve_http(me, *address) if address else serving.serve_stdio(me))
 
     perform(work(), as_json=as_json)

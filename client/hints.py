@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from client.errors import Blocked, ChunkcrawlError, CommandRefused
+from client.errors import BannedWords, Blocked, ChunkcrawlError, CommandRefused, Unreachable
 from client.mirror import Mirror
+from client.paths import Point
 
-__all__ = ["HINTS", "hint_for"]
+__all__ = ["HINTS", "code_of", "hint_for"]
 
 HINTS = {
     "busy": "Another command of this agent is still running; wait for it, then try again.",
-    "rate_limited": "Too fast: one chat message per 2 s. If it lasts, this agent is muted; do something else.",
+    "rate_limited": "Too fast; a chat message is allowed every 2 s.",
+    "muted": "This agent may not talk for now; it may walk and harvest.",
+    "banned_words": "Not said: it holds a word that nobody may say here. Say it in other words, or not at all.",
     "out_of_bounds": "x and y must be 0..49, local to the present chunk.",
-    "unreachable": "That cell is a wall or no free path leads there; choose a floor cell from observe.",
+    "unreachable": "Choose a free floor cell from observe.",
     "invalid_cmd": "The command is malformed; a text has 1..200 characters on one line.",
     "node_not_found": "There is no such node in this chunk; take a node_id from observe.",
     "too_far": "Stand on a cell beside it first.",
@@ -22,15 +25,28 @@ HINTS = {
     "expired_challenge": "The answer came too late; try once more.",
     "blocked": "Somebody stands there; you are where you were stopped. Go around, or wait a moment.",
     "interrupted_by_new_command": "Your own next command ended it; what was taken is yours.",
-    "outcome_unknown": "The connection broke; call observe to see what happened before you repeat it.",
+    "outcome_unknown": "Its result was lost; call observe to see what happened before you repeat it.",
     "taken_over": "Another client plays this agent now; this one is out.",
-    "server_unreachable": "There is no connection at the moment; it is being tried again. Wait and observe.",
 }
 
 
-def hint_for(error: ChunkcrawlError, mirror: Mirror) -> str:
-    """The remedy for an error, empty when none is known."""
-    parts = [HINTS.get(error.reason, "")]
+def code_of(error: ChunkcrawlError) -> str:
+    """The most precise code that has a remedy of its own, else the reason."""
+    code = error.code if isinstance(error, CommandRefused) else None
+    return code if code in HINTS else error.reason
+
+
+def hint_for(error: ChunkcrawlError, mirror: Mirror, target: Point | None = None) -> str:
+    """The remedy for an error, empty when none is known; ``target`` is where a move was to lead."""
+    parts = [HINTS.get(code_of(error), "")]
+    if isinstance(error, Unreachable):
+        obstacle = error.obstacle or (mirror.obstacle(*target) if target else "")
+        parts.insert(0, f"{obstacle}." if obstacle else "")
+        free = mirror.next_free(*target) if target else None
+        if free is not None and free not in (target, mirror.position):
+            parts.append(f"The nearest free one is {free[0]},{free[1]}.")
+    if isinstance(error, BannedWords) and error.warning:
+        parts.append(f"Mind: {error.warning}.")
     if error.reason in ("too_far", "node_not_found", "depleted"):
         found = mirror.nearest_gold()
         if found is not None:

@@ -22,19 +22,20 @@ AGENTS_MAX, NODES_MAX, CHAT_MAX = 12, 8, 8
 CELLS_PER_EXIT = 2
 
 
-def observe(mirror: Mirror, heard: Sequence[str] = (), *, budget_tokens: int = 600) -> str:
+def observe(mirror: Mirror, heard: Sequence[str] = (), *, budget_tokens: int = 600, notice: str = "") -> str:
     """Where the agent is and what is around it.
 
     Args:
         mirror: What is known.
         heard: What was said lately, the newest last.
         budget_tokens: The text holds at most so many tokens, reckoned at ``CHARS_PER_TOKEN``; at least 60.
+        notice: What has to be known before anything else; it is the first line.
     """
     limit = max(budget_tokens, BUDGET_MIN_TOKENS) * CHARS_PER_TOKEN
+    text = f"{notice}\n" if notice else ""
     if not mirror.ready or mirror.position is None:
-        return "You are not in the world at the moment; wait and observe again."
+        return (text + "You are not in the world at the moment; wait and observe again.")[:limit]
     parts = [_self(mirror), *_exits(mirror), *_gold(mirror), *_agents(mirror), *_heard(heard)]
-    text = ""
     for line in parts:
         if len(text) + len(line) + 1 > limit:
             break
@@ -54,21 +55,42 @@ def _exits(mirror: Mirror) -> list[str]:
     lines = []
     for side, cells in sorted(mirror.exits().items()):
         near = sorted((steps[cell], cell) for cell in cells if cell in steps)[:CELLS_PER_EXIT]
-        beyond = mirror.neighbors.get(side) or "unexplored"
-        where = " or ".join(f"{x},{y}" for _, (x, y) in near) or "not reachable now"
-        lines.append(f"Exit {side} to {beyond}: move_to {where}" + (f" ({near[0][0]} steps)" if near else ""))
+        beyond = mirror.neighbors.get(side) or _unexplored(mirror, side)
+        if near:
+            where = " or ".join(f"{x},{y}" for _, (x, y) in near)
+            lines.append(f"Exit {side} to {beyond}: move_to {where} ({near[0][0]} steps)")
+        else:
+            lines.append(f"Exit {side} to {beyond}: not reachable now, {_obstacle(mirror, cells)}")
     return lines
+
+
+def _unexplored(mirror: Mirror, side: str) -> str:
+    gone = mirror.lost_neighbors.get(side)
+    return f"unexplored ({gone} was there and is gone)" if gone else "unexplored"
+
+
+def _obstacle(mirror: Mirror, cells: Sequence[Point]) -> str:
+    """Why none of ``cells`` can be reached: who stands on them, else what is in the way to the nearest."""
+    takers = [(mirror.who_is_at(*cell), cell) for cell in cells]
+    if all(who is not None for who, _ in takers):
+        return " and ".join(f"{who} stands on {x},{y}" for who, (x, y) in takers)
+    here = mirror.position or (0, 0)
+    near = min((cell for who, cell in takers if who is None), key=lambda cell: (manhattan(here, cell), cell))
+    return mirror.obstacle(*near) or "no way leads there"
 
 
 def _gold(mirror: Mirror) -> list[str]:
     steps = mirror.reachable()
-    found = []
-    for node in mirror.gold.values():
+    found: list[tuple[int, str, str]] = []
+    shut: list[str] = []
+    for node in sorted(mirror.gold.values(), key=lambda node: node.node_id):
         cell = mirror.beside(node) if node.available else None
         if cell is not None:
             found.append((steps[cell], node.node_id, f"stand at {cell[0]},{cell[1]}, {node.remaining} left"))
+        elif node.available and (cells := mirror.around(node)) and len(shut) < NODES_MAX:
+            shut.append(f"Gold {node.node_id}: {node.remaining} left, not reachable now, {_obstacle(mirror, cells)}")
     lines = [f"Gold {node_id}: {text} ({far} steps)" for far, node_id, text in sorted(found)[:NODES_MAX]]
-    return lines or ["No gold in reach in this chunk now."]
+    return [*(lines or ["No gold in reach in this chunk now."]), *shut[: NODES_MAX - len(lines)]]
 
 
 def _agents(mirror: Mirror) -> list[str]:

@@ -1,130 +1,227 @@
 """Five tools that are enough to play: for language models, over MCP (``client.mcp``) or any other tool interface.
 
-Every tool answers with a short text and never raises for what the world refuses: the text says what happened and what
-would help.
+Every tool answers with a short text within 30 s and never raises for what the world refuses: the text says what
+happened and what would help. What is old is called so in the first line. A tool call that is cancelled leaves nothing
+behind: its command is not sent later, and a harvest that had begun is ended. Only a walk can't be stopped once the
+world has accepted it.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import Awaitable, Callable
 from types import TracebackType
 
 from client.agent import Agent
-from client.errors import ChunkcrawlError
-from client.hints import hint_for
-from client.messages import ChunkDelta, ChunkTransition, Event, WorldEvent
+from client.errors import ChunkcrawlError, CommandDropped, ServerUnreachable, StillRunning, TakenOver
+from client.hints import code_of, hint_for
+from client.messages import (
+    ChunkDelta,
+    ChunkTransition,
+    CommandResult,
+    Event,
+    ResyncRequired,
+    SessionReady,
+    WorldEvent,
+)
+from client.news import News, Weight
 from client.observe import observe
+from client.paths import Point
 from client.protocol import Completed
 
-__all__ = ["WAIT_MAX_S", "Toolbox"]
+__all__ = ["COMMAND_WAIT_S", "WAIT_MAX_S", "Toolbox"]
 
 WAIT_MAX_S = 30.0
-HARVEST_WAIT_S = 20.0
-NEWS_MAX = 100
-NEWS_SHOWN = 20
+COMMAND_WAIT_S = 30.0
+"""How long a tool waits for its command: less than the 60 s after which many hosts give a call up."""
+
+STAND_STILL_WAIT_S = 5.0
+SILENT_S = 16.0
+"""A connection is asked for a sign of life after 12 s of silence; one that is silent for longer is in trouble."""
+
+HEARD_MAX = 100
+RUNNING_MAX = 8
 TEXT_MAX_CHARS = 220
 EVENTS_LIMIT = 512
 
 
 class Toolbox:
-    """The tools of one agent, which must be connected. Use it as an async context manager."""
+    """The tools of one agent, which must be connected. Use it as an async context manager; several may share it."""
 
     def __init__(self, agent: Agent) -> None:
         self.agent = agent
-        self._heard: deque[str] = deque(maxlen=NEWS_MAX)
-        self._news: deque[str] = deque(maxlen=NEWS_MAX)
+        self._heard: deque[str] = deque(maxlen=HEARD_MAX)
+        self._news = News()
         self._new = asyncio.Event()
+        self._running: OrderedDict[str, str] = OrderedDict()
+        self._users = 0
         self._listening: asyncio.Task[None] | None = None
-        self._harvest: asyncio.Task[str] | None = None
+        self._stopping: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Toolbox:
-        self._listening = asyncio.get_running_loop().create_task(self._listen())
+        self._users += 1
+        if self._listening is None:
+            self._listening = asyncio.get_running_loop().create_task(self._listen())
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        tasks = [task for task in (self._listening, self._harvest) if task is not None]
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        self._users -= 1
+        if self._users == 0:
+            tasks = [task for task in (self._listening, self._stopping) if task is not None]
+            self._listening = self._stopping = None
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
 
     # -- tools --------------------------------------------------------------------------------------------------------
 
     async def observe(self, budget_tokens: int = 600) -> str:
-        """Where you are and what is around you, in at most ``budget_tokens`` tokens."""
-        return observe(self.agent.mirror, list(self._heard), budget_tokens=budget_tokens)
+        """Where you are and what is around you, in at most ``budget_tokens`` tokens; first, if it is old."""
+        return observe(self.agent.mirror, list(self._heard), budget_tokens=budget_tokens, notice=self._stale())
 
     async def move_to(self, x: int, y: int) -> str:
         """Walk to a cell of the present chunk; an exit cell leads into the next chunk. Waits for the arrival."""
         before = self.agent.chunk_id
-        return await self._told(self.agent.move_to(x, y), lambda: self._arrival(before))
+        walk = self.agent.move_to(x, y, timeout_s=COMMAND_WAIT_S)
+        return await self._told(f"the walk to {x},{y}", walk, lambda _: self._arrival(before), (x, y))
 
     async def say(self, text: str) -> str:
         """Say one line, 1..200 characters, to everybody in the chunk."""
-        return await self._told(self.agent.say(text), lambda: f"Said in {self.agent.chunk_id}.")
+        told = self.agent.say(text, timeout_s=COMMAND_WAIT_S)
+        return await self._told("the message", told, lambda _: f"Said in {self.agent.chunk_id}.")
 
     async def harvest(self, node_id: str) -> str:
         """Take gold from a node that you stand beside. Goes on until it is empty; any other command ends it."""
-        if self._harvest is not None and not self._harvest.done():
-            self._harvest.cancel()
-        work = self._told(self.agent.harvest(node_id), lambda: f"{node_id} is empty now. {self._gold()}")
-        self._harvest = asyncio.get_running_loop().create_task(work)
-        done, _ = await asyncio.wait({self._harvest}, timeout=HARVEST_WAIT_S)
-        if done:
-            return self._harvest.result()
-        return f"Still harvesting {node_id}; it goes on until you give another command. {self._gold()}"
+
+        def success(completed: Completed) -> str:
+            took = "" if completed.amount is None else f"You took {completed.amount}. "
+            return f"{node_id} is empty now. {took}{self._gold()}"
+
+        try:
+            digging = self.agent.harvest(node_id, timeout_s=COMMAND_WAIT_S)
+            return await self._told(f"the harvest of {node_id}", digging, success)
+        except asyncio.CancelledError:
+            self._stopping = asyncio.get_running_loop().create_task(self._stand_still())
+            raise
 
     async def wait_for_events(self, seconds: float = 5.0) -> str:
         """Wait until something happens, at most ``seconds`` (0..30), and tell what happened since the last call."""
         seconds = min(max(seconds, 0.0), WAIT_MAX_S)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds):
-                while not self._news:
+                while not self._news and self.agent.ended is None:
                     self._new.clear()
                     await self._new.wait()
-        news = list(self._news)
-        self._news.clear()
-        if not news:
-            return f"Nothing happened in {seconds:g} s."
-        left_out = [f"... {len(news) - NEWS_SHOWN} earlier ones left out"] if len(news) > NEWS_SHOWN else []
-        return "\n".join(left_out + news[-NEWS_SHOWN:])
+        stale = self._stale()
+        lines = self._news.take() or ([] if self.agent.ended else [f"Nothing happened in {seconds:g} s."])
+        return "\n".join(([stale] if stale else []) + lines)
 
-    # -- private ------------------------------------------------------------------------------------------------------
+    # -- private: commands --------------------------------------------------------------------------------------------
 
-    async def _told(self, work: Awaitable[Completed], success: Callable[[], str]) -> str:
+    async def _told(
+        self, what: str, work: Awaitable[Completed], success: Callable[[Completed], str], target: Point | None = None
+    ) -> str:
+        if self._stopping is not None:
+            # Any command ends a harvest; a late stop must not end the one that comes now.
+            self._stopping.cancel()
         try:
-            await work
+            return success(await work)
+        except StillRunning as running:
+            self._running[running.client_cmd_id] = what
+            while len(self._running) > RUNNING_MAX:
+                self._running.popitem(last=False)
+            return self._still(what)
         except ChunkcrawlError as error:
-            return f"{error.reason}: {hint_for(error, self.agent.mirror) or error}"
-        return success()
+            if self.agent.ended is not None:
+                return f"{error.reason}: {self._stale()}"
+            if isinstance(error, CommandDropped | ServerUnreachable):
+                why = self._stale() or "Another command of this agent took too long."
+                return f"{error.reason}: Waited for {COMMAND_WAIT_S:g} s. {why} Nothing was done, and nothing will be."
+            return f"{code_of(error)}: {hint_for(error, self.agent.mirror, target) or error}"
+
+    def _still(self, what: str) -> str:
+        if what.startswith("the harvest"):
+            return f"still_running: {what} goes on until you give another command. {self._gold()}"
+        return (
+            f"still_running: Waited for {COMMAND_WAIT_S:g} s; {what} goes on, and other commands are busy until it has "
+            f"ended. {self._place()} wait_for_events will tell."
+        )
+
+    async def _stand_still(self) -> None:
+        """End a harvest whose caller has gone, once the world shows it: by a move to the agent's own cell."""
+
+        def harvesting(_: object) -> bool:
+            return self.agent.me is not None and self.agent.me.activity_state == "harvesting"
+
+        with contextlib.suppress(ChunkcrawlError):
+            if await self.agent.wait_until(harvesting, STAND_STILL_WAIT_S) and self.agent.position is not None:
+                await self.agent.move_to(*self.agent.position, timeout_s=STAND_STILL_WAIT_S)
+
+    def _place(self) -> str:
+        x, y = self.agent.position or ("?", "?")
+        return f"You are at {x},{y} in {self.agent.chunk_id}."
 
     def _arrival(self, before: str | None) -> str:
-        position = self.agent.position or ("?", "?")
         moved = f" You have left {before}." if self.agent.chunk_id != before else ""
-        return f"You are at {position[0]},{position[1]} in {self.agent.chunk_id}.{moved}"
+        return f"{self._place()}{moved}"
 
     def _gold(self) -> str:
         return f"You carry {self.agent.mirror.inventory_gold or 0} gold."
 
+    def _stale(self) -> str:
+        """Why the view is not the present, and what to do; empty when it is the present."""
+        agent = self.agent
+        since = f"for {agent.away_s:.0f} s" if agent.away_s is not None else ""
+        if isinstance(agent.ended, TakenOver):
+            return (
+                f"STALE: another client plays this agent {since}; you only see the past. Stop, and say so: to play on, "
+                "that client must end and this server be started anew."
+            )
+        if agent.ended is not None:
+            return f"STALE: the connection has ended for good ({agent.ended.reason}); this server must be started anew."
+        if agent.away_s is not None:
+            return f"STALE: the world's server is away {since}; you see what was then. It is tried again: wait."
+        if agent.silent_s > SILENT_S:
+            return f"STALE: the world's server says nothing for {agent.silent_s:.0f} s; you see what was then. Wait."
+        return ""
+
+    # -- private: news ------------------------------------------------------------------------------------------------
+
     async def _listen(self) -> None:
-        with contextlib.suppress(ChunkcrawlError):
+        try:
             async for event in self.agent.events(limit=EVENTS_LIMIT):
-                for line in self._lines(event):
-                    self._news.append(line)
+                self._hear(event)
+                if self._news:
                     self._new.set()
+        except ChunkcrawlError:
+            pass  # what ended it is told by _stale
+        self._new.set()
 
-    def _lines(self, event: Event) -> list[str]:
+    def _hear(self, event: Event) -> None:
         if isinstance(event, ChunkTransition):
-            return [f"You went from {event.from_chunk_id} to {event.to_chunk_id}."]
-        if not isinstance(event, ChunkDelta):
-            return []
-        return [line for happened in event.events if (line := self._line(happened))]
+            self._news.add(f"You went from {event.from_chunk_id} to {event.to_chunk_id}.", Weight.OWN)
+        elif isinstance(event, SessionReady):
+            self._news.add("The connection to the world's server is back.", Weight.OWN)
+        elif isinstance(event, ResyncRequired):
+            self._news.add("What happened meanwhile is lost; observe.", Weight.OWN)
+        elif isinstance(event, CommandResult):
+            self._ended(event)
+        elif isinstance(event, ChunkDelta):
+            for happened in event.events:
+                self._happened(happened)
 
-    def _line(self, happened: WorldEvent) -> str | None:
+    def _ended(self, result: CommandResult) -> None:
+        what = self._running.pop(result.client_cmd_id, None)
+        if what is not None:
+            how = "has reached its end" if result.status == "completed" else f"failed: {result.reason or 'unknown'}"
+            took = "" if result.amount is None else f", and took {result.amount}"
+            self._news.add(f"{what[0].upper()}{what[1:]} {how}{took}.", Weight.OWN)
+
+    def _happened(self, happened: WorldEvent) -> None:
         def field(name: str) -> str:
             text = str(happened.get(name))[:TEXT_MAX_CHARS]
             return "".join(letter if letter.isprintable() else " " for letter in text)
@@ -133,18 +230,26 @@ class Toolbox:
             case "chat":
                 line = f"{field('from')}: {field('text')}"
                 self._heard.append(line)
-                return f"Heard {line}"
+                self._news.add(f"Heard {line}", Weight.TALK)
             case "agent_joined":
-                return f"{field('agent_id')} came."
+                self._news.add(f"{field('agent_id')} came.", Weight.THING)
             case "agent_left":
-                return f"{field('agent_id')} left."
+                self._news.add(f"{field('agent_id')} left.", Weight.THING)
             case "resource_harvest":
-                return f"{field('by')} took {field('amount')} from {field('node_id')}."
+                amount = happened.get("amount")
+                who = "You" if happened.get("by") == self.agent.agent_id else field("by")
+                self._news.took(who, field("node_id"), amount if isinstance(amount, int) else 0)
             case "resource_given":
-                return f"{field('from')} gave {field('amount')} gold to {field('to')}."
+                giver = "You" if happened.get("from") == self.agent.agent_id else field("from")
+                taker, weight = field("to"), Weight.THING
+                if happened.get("to") == self.agent.agent_id:
+                    taker, weight = "you", Weight.TALK
+                self._news.add(f"{giver} gave {field('amount')} gold to {taker}.", weight)
             case "resource_depleted":
-                return f"{field('node_id')} is empty."
+                self._news.add(f"{field('node_id')} is empty.", Weight.THING)
             case "resource_regenerated":
-                return f"{field('node_id')} has gold again."
-            case _:
-                return None
+                self._news.add(f"{field('node_id')} has gold again.", Weight.THING)
+            case "neighbor_linked":
+                self._news.add(f"A new chunk lies {field('dir')} of here: {field('chunk_id')}.", Weight.THING)
+            case "neighbor_unlinked":
+                self._news.add(f"The chunk {field('dir')} of here is gone: nobody was there.", Weight.THING)

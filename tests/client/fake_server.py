@@ -33,8 +33,9 @@ class FakeServer:
 
     Attributes:
         faults: What to do to the next commands: ``busy``, ``drop_after_request``, ``drop_before_ack``,
-            ``drop_before_result``, ``silent``, ``block``, ``mute``, ``ban``, ``lose_result``, ``lose_history``
-            (the line breaks after the ack, and when it is back the server knows nothing of what was).
+            ``drop_before_result``, ``silent``, ``block``, ``mute``, ``ban``, ``occupied``, ``unreachable``,
+            ``lose_result``, ``lose_history`` (the line breaks after the ack, and when it is back the server knows
+            nothing of what was).
         refuse_sockets: HTTP statuses with which the next handshakes are refused.
         commands: The commands that were carried out, in order.
     """
@@ -240,6 +241,11 @@ class Speaker:
             banned = {"accepted": False, "reason": "invalid_cmd", "code": "banned_words"}
             await self.lasting("command_ack", names | banned | self.server.strike())
             return
+        if fault in ("occupied", "unreachable"):
+            at = {"x": asked["cmd"]["x"], "y": asked["cmd"]["y"]}
+            why = {"detail": "occupied", "blocked_at": at, "blocker": {"id": "bob"} | at} if fault == "occupied" else {}
+            await self.lasting("command_ack", names | {"accepted": False, "reason": "unreachable"} | why)
+            return
         await self.lasting("command_ack", names | {"accepted": True, "started_tick": self.server.tick + 1})
         self.server.commands.append(asked["cmd"])
         if fault in ("lose_result", "lose_history"):
@@ -271,6 +277,8 @@ class Speaker:
             blocker = {"id": "other", "x": cmd["x"], "y": cmd["y"]}
             end |= {"status": "failed", "reason": "blocked", "blocked_at": {"x": cmd["x"], "y": cmd["y"]}}
             end |= {"blocker": blocker}
+        elif cmd["type"] == "harvest":
+            end |= {"reason": "node_depleted", "node_id": cmd["node_id"], "amount": 4}
         elif cmd["type"] == "move_to":
             self.server.cell = (cmd["x"], cmd["y"])
         await self.lasting("command_result", names | end)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from importlib.metadata import version
+from typing import Any
 
 import pytest
 
@@ -53,7 +55,23 @@ async def test_refusals_come_as_text_with_the_remedy(server: FakeServer) -> None
         assert text == f"blocked: {HINTS['blocked']} Blocked at 3,3 by other."
         assert not is_error
         text, _ = await call(host, "say", text="hello")
-        assert text == f"rate_limited: {HINTS['rate_limited']} Try again in 600000 ms."
+        assert text == f"muted: {HINTS['muted']} Try again in 600000 ms."
+
+
+async def test_banned_words_are_called_that_with_what_they_cost(server: FakeServer) -> None:
+    server.faults = ["ban", "ban"]
+    async with agent(server) as me, Toolbox(me) as tools:
+        texts = [await tools.say("badword") for _ in range(2)]
+    assert texts[0] == f"banned_words: {HINTS['banned_words']} Mind: 1 more such message mutes this agent."
+    assert texts[1].endswith("Mind: this agent is muted now, for 600 s.")
+
+
+async def test_what_is_in_the_way_is_named(server: FakeServer) -> None:
+    async with agent(server) as me, Toolbox(me) as tools:
+        server.faults = ["occupied", "unreachable"]
+        text = await tools.move_to(3, 3)
+        assert text == f"unreachable: bob stands on 3,3. {HINTS['unreachable']}"
+        assert (await tools.move_to(4, 4)).startswith("unreachable: 4,4 is a wall. "), "of a server that says nothing"
 
 
 async def test_wrong_arguments_are_refused_before_they_reach_the_world(server: FakeServer) -> None:
@@ -73,10 +91,140 @@ async def test_wrong_arguments_are_refused_before_they_reach_the_world(server: F
 async def test_a_harvest_that_lasts_is_left_running_and_the_next_command_goes_through(
     server: FakeServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("client.toolbox.HARVEST_WAIT_S", 0.2)
+    monkeypatch.setattr("client.toolbox.COMMAND_WAIT_S", 0.4)
     async with agent(server) as me, Toolbox(me) as tools:
-        assert (await tools.harvest("g-1")).startswith("Still harvesting g-1")
+        assert (await tools.harvest("g-1")).startswith("still_running: the harvest of g-1 goes on until")
         assert await tools.move_to(2, 2) == "You are at 2,2 in chunk-0."
+        server.harvest_ends.set()
+        async with asyncio.timeout(5):
+            while "The harvest of g-1 has reached its end, and took 4." not in (
+                news := await tools.wait_for_events(1.0)
+            ):
+                assert "Nothing" not in news
+
+
+async def test_harvests_side_by_side_answer_both(server: FakeServer) -> None:
+    """The second one ends the first, as in the world; neither call may be left without an answer."""
+    async with agent(server) as me, Toolbox(me) as tools:
+        first = asyncio.create_task(tools.harvest("g-1"))
+        await me.wait_until(lambda _: bool(server.commands), 5)
+        second = asyncio.create_task(tools.harvest("g-2"))
+        await me.wait_until(lambda _: len(server.commands) == 2, 5)
+        server.harvest_ends.set()
+        async with asyncio.timeout(5):
+            texts = await asyncio.gather(first, second)
+    assert [text.split(" ")[0] for text in texts] == ["g-1", "g-2"]
+
+
+async def test_a_cancelled_call_is_not_carried_out_later(server: FakeServer) -> None:
+    from client.mcp import create_server
+
+    server.faults = ["silent"]
+    async with agent(server) as me, mcp.Client(create_server(me)) as host:
+        walk = asyncio.create_task(call(host, "move_to", x=3, y=3))
+        await me.wait_until(lambda _: not server.faults, 5)
+        walk.cancel()
+        await asyncio.gather(walk, return_exceptions=True)
+        assert (await call(host, "say", text="hello"))[0] == "Said in chunk-0."
+    assert [cmd["type"] for cmd in server.commands] == ["say"]
+
+
+async def test_a_cancelled_harvest_lets_the_agent_stand_still(server: FakeServer) -> None:
+    from client.mcp import create_server
+
+    async with agent(server) as me, mcp.Client(create_server(me)) as host:
+        dig = asyncio.create_task(call(host, "harvest", node_id="g-1"))
+        await me.wait_until(lambda _: bool(server.commands), 5)
+        dig.cancel()
+        await asyncio.gather(dig, return_exceptions=True)
+        assert await me.wait_until(lambda _: len(server.commands) == 2, 5)
+    assert server.commands[1] == {"type": "move_to", "x": 1, "y": 1}
+
+
+async def test_answers_come_once_and_the_version_is_told(server: FakeServer) -> None:
+    from client.mcp import create_server
+
+    async with agent(server) as me, mcp.Client(create_server(me), mode="legacy") as host:
+        result = await host.call_tool("observe", {})
+        assert len(result.content) == 1
+        assert result.structured_content is None
+        assert [tool.output_schema for tool in (await host.list_tools()).tools] == [None] * 5
+        assert host.server_info.version == version("chunkcrawl")
+
+
+async def test_two_clients_share_the_news_and_one_that_leaves_takes_nothing_along(server: FakeServer) -> None:
+    from client.mcp import create_server
+
+    async with agent(server) as me:
+        shared = create_server(me)
+        async with mcp.Client(shared) as staying:
+            async with mcp.Client(shared) as leaving:
+                await call(leaving, "observe")
+            await Speaker(server, server.sockets[0], "ch_1", "jti_1").say("chunk_delta", said_by_bob(server, "hi"))
+            assert "Heard bob: hi" in (await call(staying, "wait_for_events", seconds=5))[0]
+
+
+async def test_talk_is_not_lost_among_the_many_lines_of_harvests(server: FakeServer) -> None:
+    async with agent(server) as me, Toolbox(me) as tools:
+        line = Speaker(server, server.sockets[0], "ch_1", "jti_1")
+        await line.say("chunk_delta", said_by_bob(server, "is anybody here?"))
+        for number in range(300):
+            server.tick += 1
+            took = {"type": "resource_harvest", "node_id": f"n-{number % 3}", "by": "eve", "amount": 1}
+            mine = {"type": "resource_harvest", "node_id": "n-9", "by": "scout", "amount": 1}
+            await line.say("chunk_delta", delta(server.tick, ("scout", 1, 1), events=[took, mine]))
+        assert await me.wait_until(lambda mirror: mirror.tick == server.tick, 10)
+        lines = (await tools.wait_for_events(5.0)).splitlines()
+    assert lines[0] == "Heard bob: is anybody here?"
+    assert sorted(lines[1:]) == ["You took 300 gold from n-9.", *(f"eve took 100 gold from n-{n}." for n in range(3))]
+
+
+# -- what is old is called so
+
+
+async def test_a_view_that_another_client_has_taken_over_says_so_first(server: FakeServer) -> None:
+    async with agent(server) as me, Toolbox(me) as tools:
+        waiting = asyncio.create_task(tools.wait_for_events(30.0))
+        await asyncio.sleep(0)
+        await server.sockets[0].close(4001)
+        async with asyncio.timeout(5):
+            texts = [await waiting, await tools.observe(), await tools.wait_for_events(30.0), await tools.say("hello")]
+        assert texts[1].splitlines()[1].startswith("You are scout at 1,1")
+    assert all(text.removeprefix("taken_over: ").startswith("STALE: another client plays this agent") for text in texts)
+    assert server.commands == []
+
+
+async def test_a_view_of_a_server_that_is_away_says_so_and_commands_name_their_bound(
+    server: FakeServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("client.toolbox.COMMAND_WAIT_S", 0.3)
+    async with agent(server) as me, Toolbox(me) as tools:
+        server.refuse_sockets = [503] * 1_000
+        server.sockets[0].transport.abort()
+        await me.wait_until(lambda _: not me.connected, 0.2)
+        away = "STALE: the world's server is away for 0 s; you see what was then."
+        assert (await tools.observe()).startswith(away)
+        assert (await tools.wait_for_events(0.1)).startswith(away)
+        text = await tools.move_to(2, 2)
+        assert text.startswith("server_unreachable: Waited for 0.3 s. STALE: the world's server is away")
+        assert text.endswith("Nothing was done, and nothing will be.")
+        server.refuse_sockets.clear()
+        assert "connection to the world's server is back" in await tools.wait_for_events(10.0)
+        assert (await tools.observe()).startswith("You are scout")
+    assert server.commands == []
+
+
+async def test_a_server_that_hangs_is_noticed(server: FakeServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("client.toolbox.SILENT_S", 0.1)
+    async with agent(server) as me, Toolbox(me) as tools:
+        await asyncio.sleep(0.2)
+        assert (await tools.observe()).startswith("STALE: the world's server says nothing for 0 s")
+
+
+def said_by_bob(server: FakeServer, text: str) -> dict[str, Any]:
+    server.tick += 1
+    said = {"type": "chat", "from": "bob", "text": text}
+    return delta(server.tick, ("scout", 1, 1), events=[said])
 
 
 async def test_news_are_told_once_and_without_control_characters(server: FakeServer) -> None:
@@ -99,4 +247,4 @@ async def test_news_are_told_once_and_without_control_characters(server: FakeSer
 async def test_a_lost_agent_is_told_as_text(server: FakeServer) -> None:
     async with agent(server) as me, Toolbox(me) as tools:
         await server.sockets[0].close(4001)
-        assert (await tools.move_to(2, 2)).startswith("taken_over: Another client plays")
+        assert (await tools.move_to(2, 2)).startswith("taken_over: STALE: another client plays")

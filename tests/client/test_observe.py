@@ -40,6 +40,31 @@ def test_it_says_where_what_and_how_to_get_there() -> None:
     assert "#@" in text
 
 
+def test_gold_and_exits_that_somebody_bars_are_told_with_who_it_is() -> None:
+    mirror = Mirror("me")
+    mirror.feed(event("chunk_static", **static(resource_nodes=GOLD)))
+    mirror.feed(event("chunk_delta", **delta(7, ("me", 1, 1), ("bob", 3, 3), ("eve", 1, 2))))
+    text = observe(mirror)
+    assert "Gold g-near: 5 left, not reachable now, bob stands on 3,3" in text
+    assert text.index("Gold g-none: stand at 3,1") < text.index("Gold g-near")
+    assert "Exit W to unexplored: not reachable now, no free way leads there: eve stands in it at 1,2" in text
+    mirror.feed(event("chunk_delta", **delta(8, ("me", 2, 2), ("bob", 3, 3), ("eve", 0, 2))))
+    assert "Exit W to unexplored: not reachable now, eve stands on 0,2" in observe(mirror)
+
+
+def test_a_neighbour_that_is_gone_is_told() -> None:
+    mirror = crowded()
+    mirror.feed(event("chunk_delta", **delta(8, ("me", 1, 1), events=[{"type": "neighbor_unlinked", "dir": "W"}])))
+    assert "Exit W to unexplored (chunk-4 was there and is gone): move_to 0,2" in observe(mirror)
+
+
+def test_a_notice_comes_before_all_else_even_out_of_the_world() -> None:
+    for mirror in (crowded(), Mirror("me")):
+        text = observe(mirror, budget_tokens=0, notice="STALE: x" * 10)
+        assert text.startswith("STALE: x")
+        assert len(text) <= BUDGET_MIN_TOKENS * CHARS_PER_TOKEN
+
+
 @given(st.integers(-5, 3000), st.integers(0, 200), st.lists(st.text(max_size=200), max_size=30))
 def test_the_budget_holds_and_the_place_is_always_told(budget: int, others: int, heard: list[str]) -> None:
     text = observe(crowded(others), heard, budget_tokens=budget)
