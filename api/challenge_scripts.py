@@ -29,8 +29,8 @@ end
 )
 
 #: Defines ``append_refusal(id, now_ms, trace, server_cmd_id, client_cmd_id, reason, code, retry_after_ms, more)`` and
-#: small helpers; client_cmd_id may be false, code and retry_after_ms '', more nil or further fields as JSON.  Every part
-#: is of an alphabet that needs no escaping in JSON.
+#: small helpers; client_cmd_id may be false, code and retry_after_ms '', more nil or further fields as JSON.  Every
+#: part is of an alphabet that needs no escaping in JSON.
 _APPEND_REFUSAL: Final = (
     APPEND_AGENT_EVENT
     + """

@@ -36,8 +36,8 @@ local function redis_now_ms()
 end
 """
 
-#: Defines ``count_strike(id, strikes_max, memory_ms, mute_ms)``: counts a violation.  Gives how many more mute the agent;
-#: 0: this one has.
+#: Defines ``count_strike(id, strikes_max, memory_ms, mute_ms)``: counts a violation.  Gives how many more mute the
+#: agent; 0: this one has.
 COUNT_STRIKE: Final = (
     _CLOCK
     + """
