@@ -71,7 +71,7 @@ CONNECTIONS_REFUSED: Final = Counter(
     registry=REGISTRY,
 )
 SESSIONS_OPENED: Final = Counter("sessions_opened_total", "Sessions opened.", ["role"], registry=REGISTRY)
-PASSWORDS_WAITING: Final = Gauge("passwords_waiting", "Passwords that wait for a hashing thread.", registry=REGISTRY)
+PASSWORDS_WAITING: Final = Gauge("passwords_waiting", "Passwords that wait to be hashed.", registry=REGISTRY)
 SESSION_ROWS_DROPPED: Final = Counter(
     "session_rows_dropped_total", "Session rows that never reached PostgreSQL.", registry=REGISTRY
 )

@@ -1,7 +1,8 @@
-"""Passwords: Argon2 in a few threads of their own, with a bounded queue before them.
+"""Passwords: Argon2 in processes of their own, with a bounded queue before them.
 
-Hashing one costs some 15 ms and 19 MiB on purpose.  It must neither stop the event loop nor be a way to fill the
-memory, so at most ``threads`` run at once; with ``queue_max`` waiting, one more is refused as ``overloaded``.
+Hashing one costs some 20 ms and 19 MiB on purpose.  Those who play must not wait for it, so it is done at the lowest
+priority, which a thread of this process can't have for itself; and it must not be a way to fill the memory, so at most
+``processes`` run at once, and with ``queue_max`` waiting, one more is refused as ``overloaded``.
 """
 
 from __future__ import annotations
@@ -14,71 +15,70 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final, TypeVar
 
-from argon2 import PasswordHasher
-from argon2.exceptions import InvalidHashError, VerificationError
-
 from api import metrics
 from api.errors import ApiError
+from api.password_process import HashingFailed, HashingProcess
 
 T = TypeVar("T")
 
 MIN_CHARS: Final = 8
 MAX_CHARS: Final = 128
 
-# The parameters that OWASP's cheat sheet gives first for Argon2id.
-MEMORY_KIB: Final = 19_456
-ITERATIONS: Final = 2
-LANES: Final = 1
-
 
 class Passwords:
-    """Hashes and checks passwords.  ``close`` ends the threads.
+    """Hashes and checks passwords.  ``close`` ends the processes; none is started before its first use.
 
     Args:
         pepper: this installation's secret; a copy of the database alone is then no use to a guesser.
-        threads: how many hash at once.
+        processes: how many hash at once.
         queue_max: how many may wait.
     """
 
-    def __init__(self, pepper: str, *, threads: int = 2, queue_max: int = 32) -> None:
+    def __init__(self, pepper: str, *, processes: int = 1, queue_max: int = 32) -> None:
         self._pepper = pepper.encode()
-        self._hasher = PasswordHasher(time_cost=ITERATIONS, memory_cost=MEMORY_KIB, parallelism=LANES)
-        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="argon2")
-        self._bound = threads + queue_max
+        #: A thread waits for each process.
+        self._threads = ThreadPoolExecutor(processes, thread_name_prefix="passwords")
+        self._idle = [HashingProcess() for _ in range(processes)]
+        self._all = tuple(self._idle)
+        self._bound = processes + queue_max
         self._under_way = 0
-        #: Checked against when there is no such account, so that its absence does not show in the time.
-        self._nobodys = self._hasher.hash("nobody's password")
 
     async def hash(self, password: str) -> str:
-        """Raises ``ApiError`` (``overloaded``) when too many wait."""
-        return await self._run(lambda: self._hasher.hash(self._seasoned(password)))
+        """Raises ``ApiError``: ``overloaded`` when too many wait, ``unavailable`` when it can't be done."""
+        seasoned = self._seasoned(password)
+        return await self._run(lambda process: process.hash(seasoned))
 
     async def matches(self, password_hash: str | None, password: str) -> bool:
         """Whether ``password`` is the one; None (no such account) takes as long as a wrong one.  Raises as ``hash``."""
-        return await self._run(lambda: self._verify(password_hash, password))
+        seasoned = self._seasoned(password)
+        return await self._run(lambda process: process.matches(password_hash, seasoned))
 
     def close(self) -> None:
-        self._pool.shutdown(wait=False, cancel_futures=True)
+        self._threads.shutdown(wait=False, cancel_futures=True)
+        for process in self._all:
+            process.close()
 
-    async def _run(self, work: Callable[[], T]) -> T:
+    async def _run(self, work: Callable[[HashingProcess], T]) -> T:
         if self._under_way >= self._bound:
             raise ApiError("overloaded")
         self._under_way += 1
         metrics.PASSWORDS_WAITING.set(self._under_way)
         try:
-            return await asyncio.get_running_loop().run_in_executor(self._pool, work)
+            return await asyncio.get_running_loop().run_in_executor(self._threads, self._with_process, work)
+        except HashingFailed:
+            raise ApiError("unavailable") from None
         finally:
             self._under_way -= 1
             metrics.PASSWORDS_WAITING.set(self._under_way)
 
-    def _verify(self, password_hash: str | None, password: str) -> bool:
+    def _with_process(self, work: Callable[[HashingProcess], T]) -> T:
+        process = self._idle.pop()  # there is one for each thread
         try:
-            self._hasher.verify(password_hash or self._nobodys, self._seasoned(password))
-        except (VerificationError, InvalidHashError):
-            return False
-        return password_hash is not None
+            return work(process)
+        finally:
+            self._idle.append(process)
 
-    def _seasoned(self, password: str) -> bytes:
+    def _seasoned(self, password: str) -> str:
         # NFC: the same password typed on another system may come decomposed.
         text = unicodedata.normalize("NFC", password).encode("utf-8", "surrogatepass")
-        return base64.b64encode(hmac.digest(self._pepper, text, "sha256"))
+        return base64.b64encode(hmac.digest(self._pepper, text, "sha256")).decode()

@@ -73,7 +73,7 @@ class Services:
             session_log=SessionLog(engine, metrics.SESSION_ROWS_DROPPED.inc),
             key_ring=KeyRing(engine),
             passwords=Passwords(
-                settings.secret_pepper, threads=settings.password_threads, queue_max=settings.password_queue_max
+                settings.secret_pepper, processes=settings.password_processes, queue_max=settings.password_queue_max
             ),
             limits=HttpLimits(batch, settings),
             words=words,

@@ -135,8 +135,10 @@ class Settings(BaseSettings):
     # accounts and sessions
     session_ttl_s: int = Field(900, ge=1, description="Life of a session, in seconds.")
     account_keys_max: int = Field(20, ge=1, description="API keys an account may have that are not revoked.")
-    password_threads: int = Field(2, ge=1, le=64, description="Threads that hash passwords.")
-    password_queue_max: int = Field(32, ge=1, description="Passwords waiting for a thread; beyond: 503.")
+    password_processes: int = Field(
+        1, ge=1, le=64, description="Processes of a gateway that hash passwords, at the lowest priority."
+    )
+    password_queue_max: int = Field(32, ge=1, description="Passwords waiting for one; beyond: 503.")
     revoke_within_s: int = Field(5, ge=1, description="Seconds until everything of a revoked key or session is closed.")
 
     # commands

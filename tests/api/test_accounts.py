@@ -84,7 +84,7 @@ async def test_of_twenty_signups_over_two_gateways_one_wins(
 
 async def test_too_many_passwords_at_once_are_refused_for_now(http: httpx.AsyncClient, services: Services) -> None:
     services.passwords.close()
-    services.passwords = type(services.passwords)("pepper", threads=1, queue_max=2)
+    services.passwords = type(services.passwords)("pepper", processes=1, queue_max=2)
     answers = await asyncio.gather(
         *(http.post("/v1/signup", json={"email": f"p{n}@x.org", "password": PASSWORD}) for n in range(12))
     )
