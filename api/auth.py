@@ -176,7 +176,8 @@ session_token = SessionToken()
 
 
 def require(*roles: Role) -> Callable[..., Awaitable[Session]]:
-    """A dependency that gives the caller's session, or refuses: ``invalid_session`` (401), ``invalid_scope`` (403).
+    """A dependency that gives the caller's session, or refuses: ``invalid_session`` (401), ``invalid_scope`` (403),
+    ``not_local`` (403, the fixed token of a foreign page).
 
     No role given: any will do.
     """
@@ -185,8 +186,11 @@ def require(*roles: Role) -> Callable[..., Awaitable[Session]]:
     async def session_of_caller(
         connection: HTTPConnection, token: Annotated[str | None, Security(session_token)]
     ) -> Session:
-        authenticator: Authenticator = connection.app.state.services.auth
+        services = connection.app.state.services
+        authenticator: Authenticator = services.auth
         session = await authenticator.authenticate(token)
+        if session.jti == DEV_TOKEN_JTI:
+            services.local_only.check(connection)  # everybody knows this token
         if session.role not in allowed:
             raise ApiError("invalid_scope")
         return session

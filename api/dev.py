@@ -42,31 +42,34 @@ class DevMoveResponse(BaseModel):
     started_tick: int | None = None
 
 
-def only_outside_prod(request: Request) -> None:
-    """Refuse (``dev_routes_disabled``, 403) in prod, before anything else is looked at."""
+def only_for_developers(request: Request) -> None:
+    """Refuse (``dev_routes_disabled``, ``not_local``) in prod and to foreign pages, before all else is looked at."""
     services: Services = request.app.state.services
     if services.settings.is_prod:
         raise ApiError("dev_routes_disabled")
+    services.local_only.check(request)
 
 
-router = APIRouter(prefix="/v1/dev", dependencies=[Depends(only_outside_prod)], tags=["dev"])
+router = APIRouter(prefix="/v1/dev", dependencies=[Depends(only_for_developers)], tags=["dev"])
 #: Those that existing pages also know under ``/api/v1``.
-aliased = APIRouter(prefix="/v1/dev", dependencies=[Depends(only_outside_prod)], tags=["dev"])
+aliased = APIRouter(prefix="/v1/dev", dependencies=[Depends(only_for_developers)], tags=["dev"])
 
 
-@router.post("/spectator-session", status_code=201, responses=refusals("dev_routes_disabled"))
+@router.post("/spectator-session", status_code=201, responses=refusals("dev_routes_disabled", "not_local"))
 async def spectator_session(request: Request) -> SessionResponse:
     """A spectator's session, without a key."""
     return await _dev_session(request, "spectator", None)
 
 
-@aliased.post("/owner-session", status_code=201, responses=refusals("dev_routes_disabled"))
+@aliased.post("/owner-session", status_code=201, responses=refusals("dev_routes_disabled", "not_local"))
 async def owner_session(request: Request, body: DevOwnerRequest | None = None) -> SessionResponse:
     """An owner's session for any agent, without a key."""
     return await _dev_session(request, "owner_spectator", DEMO_AGENT_ID if body is None else body.agent_id)
 
 
-@aliased.post("/agent/move-to", responses=refusals("dev_routes_disabled", "invalid_session", "agent_not_found"))
+@aliased.post(
+    "/agent/move-to", responses=refusals("dev_routes_disabled", "not_local", "invalid_session", "agent_not_found")
+)
 async def move_to(body: DevMoveRequest, request: Request, _: Annotated[Session, Depends(require())]) -> DevMoveResponse:
     """Move an agent that stands in the world, without a challenge."""
     services: Services = request.app.state.services

@@ -22,6 +22,7 @@ STATUS_OF_REASON: Mapping[str, int] = {
     "agent_mismatch": 403,
     "agent_not_owned": 403,
     "dev_routes_disabled": 403,
+    "not_local": 403,
     "not_found": 404,
     "chunk_not_found": 404,
     "agent_not_found": 404,

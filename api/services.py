@@ -18,6 +18,7 @@ from api.http_limits import HttpLimits
 from api.ingress import Ingress
 from api.key_ring import KeyRing
 from api.limits import Limit
+from api.local_only import LocalOnly
 from api.passwords import Passwords
 from api.ports import World
 from api.readiness import Readiness
@@ -46,6 +47,7 @@ class Services:
     key_ring: KeyRing
     passwords: Passwords
     limits: HttpLimits
+    local_only: LocalOnly
     words: WordFile
     ingress: Ingress
     readiness: Readiness
@@ -76,6 +78,7 @@ class Services:
                 settings.secret_pepper, processes=settings.password_processes, queue_max=settings.password_queue_max
             ),
             limits=HttpLimits(batch, settings),
+            local_only=LocalOnly(settings),
             words=words,
             ingress=Ingress(batch, world, challenge_rules(settings), find_banned=words.find),
             readiness=Readiness(engine, redis, world),

@@ -75,7 +75,7 @@ async def open_session(body: SessionRequest, request: Request) -> SessionRespons
     return session_opened(services, opened)
 
 
-@router.post("/v1/sessions/refresh", responses=refusals("invalid_session"), tags=["sessions"])
+@router.post("/v1/sessions/refresh", responses=refusals("invalid_session", "not_local"), tags=["sessions"])
 async def refresh_session(request: Request, session: Annotated[Session, Depends(require())]) -> SessionState:
     """Put off the end of the caller's session by its full life; never beyond the end of its API key."""
     services: Services = request.app.state.services
@@ -88,7 +88,7 @@ async def refresh_session(request: Request, session: Annotated[Session, Depends(
     )
 
 
-@router.delete("/v1/sessions", responses=refusals("invalid_session"), tags=["sessions"])
+@router.delete("/v1/sessions", responses=refusals("invalid_session", "not_local"), tags=["sessions"])
 async def revoke_session(request: Request, session: Annotated[Session, Depends(require())]) -> SessionRevoked:
     """End the caller's session; its sockets and streams are closed."""
     services: Services = request.app.state.services

@@ -59,5 +59,5 @@ async def services(settings: Settings, world: FakeWorld) -> AsyncIterator[Servic
 async def http(services: Services) -> AsyncIterator[httpx.AsyncClient]:
     """A client of the whole app, in process."""
     transport = httpx.ASGITransport(create_app(services), raise_app_exceptions=False)
-    async with httpx.AsyncClient(transport=transport, base_url="http://gateway") as client:
+    async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
         yield client

@@ -7,6 +7,7 @@ import json
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from functools import partial
 from typing import Any
 
 import httpx
@@ -22,9 +23,12 @@ from api.sessions import OpenedSession
 from api.settings import Settings
 from api.streams import Streams
 from api.streams_mount import mount
+from cluster.admission import Admission, AdmissionRules
 from cluster.frame_protocol import FrameProtocol
+from cluster.http_protocol import BoundedHttpProtocol
 
 DEADLINE_S = 10.0
+PLENTY = AdmissionRules(connections=20_000, address_waiting=2_048, receive_s=60, answer_s=60)
 
 
 class Gate:
@@ -73,10 +77,10 @@ class Gate:
             f"ws://127.0.0.1:{self.port}{path}", additional_headers=headers, compression=None, max_size=None, **options
         )
 
-    async def denied(self, path: str, token: str) -> tuple[int, str]:
+    async def denied(self, path: str, token: str, **options: Any) -> tuple[int, str]:
         """Status and reason of a refused handshake."""
         try:
-            async with self.ws(path, token):
+            async with self.ws(path, token, **options):
                 raise AssertionError("the handshake was accepted")
         except InvalidStatus as refused:
             return refused.response.status_code, json.loads(refused.response.body or b"{}")["detail"]
@@ -183,8 +187,10 @@ async def running(settings: Settings, world: World, **uvicorn_options: Any) -> A
     streams = mount(app, services)
     listening = socket.socket()
     listening.bind(("127.0.0.1", 0))
+    http: Any = partial(BoundedHttpProtocol, admission=Admission(PLENTY))
     config = uvicorn.Config(
         app,
+        http=http,
         ws=FrameProtocol,
         ws_max_size=64 * 1024,
         ws_per_message_deflate=False,

@@ -63,7 +63,7 @@ async def test_of_twenty_signups_over_two_gateways_one_wins(
     """One 201, nineteen 409 with the very body of a sequential duplicate, no 5xx; then fifty requests that work."""
     second = Services.build(settings, world)
     clients = [
-        httpx.AsyncClient(transport=httpx.ASGITransport(create_app(part)), base_url="http://gateway")
+        httpx.AsyncClient(transport=httpx.ASGITransport(create_app(part)), base_url="http://localhost")
         for part in (services, second)
     ]
     body = {"email": "race@x.org", "password": PASSWORD}

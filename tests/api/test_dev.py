@@ -35,7 +35,7 @@ async def in_prod(settings: Settings, world: FakeWorld) -> AsyncIterator[httpx.A
     )
     services = Services.build(prod, world)
     transport = httpx.ASGITransport(create_app(services))
-    async with httpx.AsyncClient(transport=transport, base_url="http://gateway") as client:
+    async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
         yield client
     await services.close()
 

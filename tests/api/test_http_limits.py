@@ -64,7 +64,7 @@ async def connect(settings: Settings, redis: Redis) -> AsyncIterator[Connect]:
 
         def make(gateway: int = 0, peer: str = PEER) -> httpx.AsyncClient:
             transport = httpx.ASGITransport(apps[gateway], raise_app_exceptions=False, client=(peer, 4711))
-            return httpx.AsyncClient(transport=transport, base_url="http://gateway")
+            return httpx.AsyncClient(transport=transport, base_url="http://localhost")
 
         yield make
 
@@ -308,7 +308,7 @@ async def without_redis(settings: Settings) -> AsyncIterator[httpx.AsyncClient]:
     services = Services.build(settings.model_copy(update={"redis_url": "redis://127.0.0.1:1"}), FakeWorld())
     services.start()
     transport = httpx.ASGITransport(create_app(services), raise_app_exceptions=False, client=(PEER, 4711))
-    async with httpx.AsyncClient(transport=transport, base_url="http://gateway") as client:
+    async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
         yield client
     await services.close()
 
