@@ -15,8 +15,9 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from starlette.exceptions import HTTPException
 from starlette.requests import HTTPConnection
 from starlette.responses import JSONResponse, Response
-from starlette.websockets import WebSocket
+from starlette.websockets import WebSocket, WebSocketState
 
+from api.connections import CLOSE_FAILED, CLOSE_TRY_LATER
 from api.errors import ApiError
 from api.logs import described
 from api.rules import broken_rule
@@ -47,8 +48,14 @@ def _both(make: Callable[[HTTPConnection, Any], Response]) -> Any:
     async def handle(connection: HTTPConnection, error: Exception) -> Response | None:
         response = make(connection, error)
         if isinstance(connection, WebSocket):
-            # Before accept: the client sees the HTTP status.
-            await connection.send_denial_response(response)
+            if connection.application_state is WebSocketState.CONNECTING:
+                # Before accept: the client sees the HTTP status.
+                await connection.send_denial_response(response)
+            elif connection.application_state is WebSocketState.CONNECTED:
+                away = response.status_code == 503
+                await connection.close(
+                    CLOSE_TRY_LATER if away else CLOSE_FAILED, "unavailable" if away else "internal_error"
+                )
             return None
         return response
 

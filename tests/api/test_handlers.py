@@ -1,11 +1,15 @@
 from __future__ import annotations
 
+from typing import Any
+
 import httpx
 import pytest
+from fastapi import FastAPI, WebSocket
 from redis.exceptions import ConnectionError as RedisConnectionError
 from sqlalchemy.exc import DataError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
+from api.handlers import add_handlers
 from api.services import Services
 from store import accounts
 from tests.api.people import bearer, refused
@@ -89,3 +93,29 @@ async def test_cors_is_for_the_development_page(http: httpx.AsyncClient) -> None
     assert (await http.options("/v1/sessions", headers=origin | asked)).status_code == 200
     answer = await http.get("/healthz", headers={"origin": "http://evil.example"})
     assert "access-control-allow-origin" not in answer.headers
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "reason"),
+    [(RedisConnectionError("secret"), 1013, "unavailable"), (DataError("", {}, Exception()), 1011, "internal_error")],
+)
+async def test_an_accepted_socket_is_told_by_its_close_code(error: Exception, code: int, reason: str) -> None:
+    app = FastAPI()
+    add_handlers(app)
+
+    @app.websocket("/ws")
+    async def fail(websocket: WebSocket) -> None:
+        await websocket.accept()
+        raise error
+
+    sent: list[Any] = []
+
+    async def receive() -> Any:
+        return {"type": "websocket.connect"}
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    await app({"type": "websocket", "path": "/ws", "query_string": b"", "headers": []}, receive, send)
+    assert [message["type"] for message in sent] == ["websocket.accept", "websocket.close"]
+    assert (sent[1]["code"], sent[1]["reason"]) == (code, reason)
