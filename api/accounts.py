@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Path, Query, Request
@@ -20,6 +20,7 @@ from store import accounts, agents, api_keys
 from store import sessions as session_rows
 from store.accounts import EmailTaken
 from store.api_keys import KeyLimitReached, KeyRecord, PrefixTaken
+from streaming.clock import utc_now
 
 router = APIRouter()
 
@@ -120,7 +121,7 @@ async def create_key(
     if body.account_id is not None and body.account_id != caller.account_id:
         raise ApiError("invalid_scope")
     life = body.expires_in_s
-    expires_at = None if life is None else datetime.now(UTC) + timedelta(seconds=life)
+    expires_at = None if life is None else utc_now() + timedelta(seconds=life)
     for _ in range(PREFIX_TRIES):
         key = new_api_key()
         try:

@@ -28,11 +28,11 @@ from api.ports import JoinOutcome, WorldFull, WorldUnavailable
 from api.streams import Batch, Streams, new_channel_id, streams_of
 from api.streams_socket import Socket, accepted, pump
 from streaming.cancellable import end
+from streaming.clock import now_ms
 from streaming.entry import notice
 from streaming.follow import Follow
 from streaming.hub import HubUnavailable
 from streaming.mailbox import FOLLOWER_CAPACITY, Mailbox
-from streaming.watch import now_ms
 
 log = structlog.get_logger(__name__)
 

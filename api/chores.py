@@ -56,7 +56,7 @@ class Chores:
 
     async def revoke_again(self) -> int:
         """End whatever sessions the keys revoked of late still have; returns the number of keys."""
-        key_ids = await api_keys.revoked_since(self._engine, datetime.now(UTC) - REVOKED_AGAIN)
+        key_ids = await api_keys.revoked_within(self._engine, REVOKED_AGAIN)
         for key_id in key_ids:
             await self._sessions.revoke_key(key_id)
         return len(key_ids)

@@ -12,13 +12,13 @@ from api.auth import DEV_ACCOUNT_ID, Role, Session, require
 from api.errors import ApiError
 from api.fields import AgentIdField
 from api.ids import trace_id_or_new
-from api.ingress import wall_ms
 from api.ports import SubmittedCommand, WorldUnavailable
 from api.responses import refusals
 from api.services import Services
 from api.session_routes import SessionResponse, session_opened
 from store import accounts
 from streaming import keys
+from streaming.clock import now_ms
 
 DEMO_AGENT_ID: Final = "demo-player"
 #: Under the reserved top-level name, so nobody can sign up with it.
@@ -82,7 +82,7 @@ async def move_to(body: DevMoveRequest, request: Request, _: Annotated[Session, 
         client_cmd_id=server_cmd_id,
         cmd={"type": "move_to", "x": body.x, "y": body.y},
         trace_id=trace_id_or_new(request.state.trace_id),
-        deadline_ms=wall_ms() + services.ingress.rules.decide_within_ms,
+        deadline_ms=now_ms() + services.ingress.rules.decide_within_ms,
     )
     try:
         decision = await services.world.submit(command)

@@ -16,21 +16,19 @@ from api.challenge import Challenge
 from api.challenge_store import ChallengeRules, ChallengeStore
 from api.logs import described
 from api.ports import SubmittedCommand, World, WorldUnavailable
+from streaming.clock import now_ms
 
 log = structlog.get_logger(__name__)
 
-#: After a command's deadline no shard accepts it; the clocks of two machines may differ by this much.
-CLOCK_MARGIN_MS: Final = 1_000
+#: After a command's deadline no shard accepts it.  It is given up a little later, for one that was accepted just before
+#: would be refused after all, which costs its shard a look back at its last commit.
+GIVE_UP_AFTER_MS: Final = 1_000
 
 GIVE_UP_TRIES: Final = 20
 PAUSE_S: Final = 0.25
 GIVEN_UP_RETRY_MS: Final = 1_000
 
 REDIS_FAILURES: Final = (RedisError, OSError, TimeoutError)
-
-
-def wall_ms() -> int:
-    return time.time_ns() // 1_000_000
 
 
 class Ingress:
@@ -40,7 +38,7 @@ class Ingress:
         redis: batched calls.
         world: where commands go.
         rules: times and limits.
-        clock: milliseconds of Unix time; a test's own.
+        clock: milliseconds of Unix time, by the clock that gateways and shards share; a test's own.
         find_banned: of what an agent wants to say, the line of the list of banned words that forbids it, or None.
     """
 
@@ -49,7 +47,7 @@ class Ingress:
         redis: RedisCalls,
         world: World,
         rules: ChallengeRules,
-        clock: Callable[[], int] = wall_ms,
+        clock: Callable[[], int] = now_ms,
         find_banned: Callable[[str], int | None] = lambda _: None,
     ) -> None:
         self.store = ChallengeStore(redis, rules)
@@ -103,7 +101,7 @@ class Ingress:
         )
         began = time.perf_counter()
         with metrics.COMMANDS_WAITING.track_inprogress():
-            while self.clock() <= deadline_ms + CLOCK_MARGIN_MS:
+            while self.clock() <= deadline_ms + GIVE_UP_AFTER_MS:
                 try:
                     decision = await self.world.submit(command)
                 except WorldUnavailable:

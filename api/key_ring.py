@@ -8,7 +8,6 @@ from __future__ import annotations
 import hmac
 import time
 from collections import OrderedDict
-from datetime import UTC, datetime
 from typing import Final
 
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -17,6 +16,7 @@ from api.errors import ApiError
 from api.tokens import api_key_prefix, sha256_hex
 from store import api_keys
 from store.api_keys import KeyProof
+from streaming.clock import utc_now
 
 CACHE_S: Final = 10.0
 CACHED_KEYS: Final = 10_000
@@ -47,7 +47,7 @@ class KeyRing:
         found = None if prefix is None else await self._find(prefix)
         if found is None or not hmac.compare_digest(sha256_hex(plain), found.key_hash):
             raise KeyRefused(None if found is None else found.account_id)
-        if found.revoked_at is not None or (found.expires_at is not None and found.expires_at <= datetime.now(UTC)):
+        if found.revoked_at is not None or (found.expires_at is not None and found.expires_at <= utc_now()):
             raise KeyRefused(found.account_id)
         return found
 

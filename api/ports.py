@@ -33,8 +33,8 @@ class JoinOutcome:
 class SubmittedCommand:
     """A command whose challenge was answered and consumed.
 
-    ``cmd`` is exactly the object that was hashed.  ``deadline_ms`` (wall clock) is when the gateway gives up on it
-    and may tell the agent ``busy``: a shard must not accept it later than that.  0: no deadline.
+    ``cmd`` is exactly the object that was hashed.  ``deadline_ms`` is when the gateway gives up on it and may tell the
+    agent ``busy``: a shard must not accept it later than that, by the clock of ``streaming.clock``.  0: no deadline.
     """
 
     agent_id: str

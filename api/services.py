@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import time
+import asyncio
 from dataclasses import dataclass
 
 from redis.asyncio import Redis
@@ -29,6 +29,8 @@ from api.word_file import WordFile
 from store.engine import make_engine
 from store.session_log import SessionLog
 from streaming.batch import RedisBatch
+from streaming.cancellable import end
+from streaming.clock import SHARED, now_ms
 from streaming.connect import connect
 
 
@@ -53,6 +55,7 @@ class Services:
     readiness: Readiness
     chores: Chores
     draining: bool = False
+    _clock: asyncio.Task[None] | None = None
 
     @classmethod
     def build(
@@ -87,6 +90,7 @@ class Services:
 
     def start(self) -> None:
         """Begin the background work; needs a running event loop."""
+        self._clock = asyncio.create_task(SHARED.keep(self.redis), name="clock")
         self.session_log.start()
         self.chores.start()
         self.words.start()
@@ -99,12 +103,14 @@ class Services:
         await self.session_log.close()
         self.passwords.close()
         await self.batch.close()
+        if self._clock is not None:
+            await end(self._clock)
         await self.redis.aclose()
         await self.engine.dispose()
 
     def now_s(self) -> int:
-        """Whole seconds of Unix time."""
-        return int(time.time())
+        """Whole seconds of Unix time, by the clock that gateways and shards share."""
+        return now_ms() // 1000
 
 
 def challenge_rules(settings: Settings) -> ChallengeRules:

@@ -18,6 +18,7 @@ from api.services import Services
 from api.sessions import OpenedSession
 from api.tokens import sha256_hex
 from store.sessions import SessionRecord
+from streaming.clock import utc_now
 
 router = APIRouter()
 
@@ -33,6 +34,7 @@ class SessionState(BaseModel):
     role: Role
     agent_id: str | None
     expires_at: int = Field(description="Unix time in seconds.")
+    expires_in_s: int = Field(description="Seconds from this answer to that moment, whatever clocks say.")
 
 
 class SessionResponse(SessionState):
@@ -84,7 +86,11 @@ async def refresh_session(request: Request, session: Annotated[Session, Depends(
         session = await services.sessions.refresh(session, token, services.now_s())
         services.session_log.put(_record(session, token))
     return SessionState(
-        session_jti=session.jti, role=session.role, agent_id=session.agent_id, expires_at=session.expires_at
+        session_jti=session.jti,
+        role=session.role,
+        agent_id=session.agent_id,
+        expires_at=session.expires_at,
+        expires_in_s=max(0, session.expires_at - services.now_s()),
     )
 
 
@@ -113,11 +119,12 @@ def session_opened(services: Services, opened: OpenedSession) -> SessionResponse
         agent_id=session.agent_id,
         cmd_secret=session.cmd_secret,
         expires_at=session.expires_at,
+        expires_in_s=max(0, session.expires_at - services.now_s()),
     )
 
 
 def _record(session: Session, token: str, *, revoked: bool = False) -> SessionRecord:
-    now = datetime.now(UTC)
+    now = utc_now()
     return SessionRecord(
         jti=session.jti,
         token_hash=sha256_hex(token),

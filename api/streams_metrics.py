@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import time
 from collections.abc import Iterable, Sequence
 from typing import Final
 
@@ -12,6 +11,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 from api.metrics import REGISTRY
+from streaming.clock import now_ms
 from streaming.entry import Event
 from streaming.hub import Hub
 
@@ -49,7 +49,7 @@ def delivered(batch: Sequence[tuple[Event, object]]) -> None:
     if next(_deliveries) % DELIVERY_SAMPLE or not batch:
         return
     first = batch[0][0]
-    late_ms = time.time() * 1000 - first.ts_ms
+    late_ms = now_ms() - first.ts_ms
     # A notice of ours (it has no stream) stands before what a new reader is shown.
     if first.key and 0 <= late_ms < REPLAY_MS:
         DELIVERY_MS.observe(late_ms)

@@ -72,6 +72,7 @@ class Session(msgspec.Struct, frozen=True):
     role: str = ""
     cmd_secret: str | None = None
     expires_at: str | int | float | None = None
+    expires_in_s: int | float | None = None
     lifetime_s: float = DEFAULT_LIFETIME_S
     """Seconds from the server's answer to ``expires_at``, by the server's own clock."""
 
@@ -82,6 +83,7 @@ class Session(msgspec.Struct, frozen=True):
 
 class _Refreshed(msgspec.Struct):
     expires_at: str | int | float | None = None
+    expires_in_s: int | float | None = None
 
 
 _Answer = TypeVar("_Answer")
@@ -162,7 +164,7 @@ class Api:
         path = "/v1/sessions/refresh"
         answer = await self._send("POST", path, {}, session.session_token)
         news = _decoded(answer, _Refreshed, path)
-        lifetime_s = _lifetime_s(news.expires_at, answer)
+        lifetime_s = _lifetime_s(news, answer)
         return msgspec.structs.replace(session, expires_at=news.expires_at, lifetime_s=lifetime_s)
 
     async def end_session(self, session: Session) -> None:
@@ -190,7 +192,7 @@ class Api:
     async def _session(self, path: str, body: dict[str, Any]) -> Session:
         answer = await self._send("POST", path, body)
         session = _decoded(answer, Session, path)
-        return msgspec.structs.replace(session, lifetime_s=_lifetime_s(session.expires_at, answer))
+        return msgspec.structs.replace(session, lifetime_s=_lifetime_s(session, answer))
 
     async def _post(
         self,
@@ -283,9 +285,11 @@ def _list_of(answer: httpx.Response, item: type[_Answer], name: str) -> list[_An
         raise ProtocolViolation(f"the list of {name}: {error}") from error
 
 
-def _lifetime_s(expires_at: str | float | None, answer: httpx.Response) -> float:
-    """How long a session lasts. The answer's ``Date`` is the server's clock, so a wrong clock here does no harm."""
-    end_s = _epoch_s(expires_at)
+def _lifetime_s(session: Session | _Refreshed, answer: httpx.Response) -> float:
+    """How long a session lasts: as the server says, or else by the answer's ``Date``, as clocks here may be wrong."""
+    if session.expires_in_s is not None:
+        return max(0.0, float(session.expires_in_s))
+    end_s = _epoch_s(session.expires_at)
     if end_s is None:
         return DEFAULT_LIFETIME_S
     try:

@@ -15,6 +15,7 @@ from rich.table import Table
 
 from cluster.operator_redis import NoWorld, open_redis
 from streaming import keys
+from streaming.clock import SKEW_MOST_S
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode="markdown", pretty_exceptions_enable=False)
 
@@ -139,7 +140,15 @@ def _table(found: dict[str, Any]) -> Table:
         table.add_column(name, justify="left" if name in ("actor", "state") else "right")
     for name, actor in found["actors"].items():
         table.add_row(name, *_row(actor))
+    if ahead := wrong_clocks(found["actors"]):
+        table.caption = f"clocks that differ from Redis': {', '.join(ahead)} (see chunkcrawl doctor)"
     return table
+
+
+def wrong_clocks(actors: dict[str, Any]) -> list[str]:
+    """Actors on machines whose clock is wrong, and by how much."""
+    skews = {name: actor.get("clock_ahead_s") or 0.0 for name, actor in actors.items()}
+    return [f"{name} {skew:+.1f} s" for name, skew in skews.items() if abs(skew) > SKEW_MOST_S]
 
 
 def _row(actor: dict[str, Any]) -> tuple[str, ...]:

@@ -11,6 +11,7 @@ from ray.actor import ActorHandle
 from ray.exceptions import ActorDiedError, RayActorError, RayError
 
 from cluster.peers import ShardUnavailable
+from streaming.clock import SHARED
 
 NAMESPACE = "chunkcrawl"
 COORDINATOR = "coordinator"
@@ -29,8 +30,13 @@ def gateway_name(gateway: int) -> str:
 
 
 def here() -> dict[str, Any]:
-    """Where this actor runs: process and Ray node."""
-    return {"pid": os.getpid(), "node": ray.get_runtime_context().get_node_id()}
+    """Where this actor runs: process and Ray node, and how far that machine's clock is ahead, where it is known."""
+    skew_s = SHARED.skew_s()
+    return {
+        "pid": os.getpid(),
+        "node": ray.get_runtime_context().get_node_id(),
+        "clock_ahead_s": None if skew_s is None else round(skew_s, 3),
+    }
 
 
 class NamedActors:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from sqlalchemy import func, or_, select, update
 from sqlalchemy.dialects.postgresql import insert
@@ -124,10 +124,10 @@ async def revoke(engine: AsyncEngine, account_id: str, key_id: str) -> datetime 
     return found
 
 
-async def revoked_since(engine: AsyncEngine, moment: datetime) -> list[str]:
-    """Ids of the keys revoked after ``moment``."""
+async def revoked_within(engine: AsyncEngine, period: timedelta) -> list[str]:
+    """Ids of the keys revoked less than ``period`` ago, by the database's clock."""
     async with engine.connect() as connection:
-        return list(await connection.scalars(select(ApiKey.key_id).where(ApiKey.revoked_at > moment)))
+        return list(await connection.scalars(select(ApiKey.key_id).where(ApiKey.revoked_at > func.now() - period)))
 
 
 async def _lock_account(connection: AsyncConnection, account_id: str) -> None:

@@ -7,8 +7,8 @@ from typing import Any, Final
 from redis.asyncio import Redis
 
 from streaming import keys
+from streaming.clock import now_ms
 from streaming.entry import BadEntry, SharedEvent, from_stream
-from streaming.watch import now_ms
 
 #: Shards' clocks may differ: how many ticks before the transition's a chunk's delta may already show the agent.
 ARRIVAL_SLACK_TICKS: Final = 10

@@ -12,6 +12,10 @@ from streaming.lua import APPEND_AGENT_EVENT, Script
 #: Upper bound of the archive stream; what the archiver has not read by then is lost to the event log (not to the game).
 ARCHIVE_MAXLEN = 200_000
 
+#: How long after its deadline a command may still be committed.  Until then it is surely known if its gateway has
+#: refused it (the mark stays for ten minutes).
+REFUSAL_KNOWN_MS = 300_000
+
 COMMIT = Script(
     "commit",
     APPEND_AGENT_EVENT
@@ -42,8 +46,10 @@ if conditions > 0 then
       end
     elseif kind == 'A' then -- an agent is bound to a chunk: agent, chunk
       ok = redis.call('HGET', 'agent:' .. ARGV[i + 1], 'chunk') == ARGV[i + 2]
-    elseif kind == 'C' then -- a command was not refused by its gateway: server_cmd_id
-      ok = redis.call('HGET', 'chal:' .. ARGV[i + 1], 'state') ~= 'REFUSED'
+    elseif kind == 'C' then -- a command was not refused by its gateway: server_cmd_id, deadline
+      ok = redis.call('HGET', 'chal:' .. ARGV[i + 1], 'state') ~= 'REFUSED' and now < ARGV[i + 2] + """
+    + str(REFUSAL_KNOWN_MS)
+    + """
     end
     if not ok then lost[#lost + 1] = ARGV[i + 1] end
     i = i + 4
@@ -165,9 +171,12 @@ class Batch:
         """On condition that the agent's record still names ``chunk_id``: nobody has claimed a seat elsewhere for it."""
         self.conditions += ("A", agent_id, chunk_id, "")
 
-    def only_if_not_refused(self, server_cmd_id: str) -> None:
-        """On condition that no gateway has told the agent that this command was refused."""
-        self.conditions += ("C", server_cmd_id, "", "")
+    def only_if_not_refused(self, server_cmd_id: str, deadline_ms: int) -> None:
+        """On condition that no gateway has told the agent that this command was refused.
+
+        A refusal is known for a while after the deadline; whoever commits later than that comes too late.
+        """
+        self.conditions += ("C", server_cmd_id, str(deadline_ms), "")
 
     def archive(self, payload: bytes) -> None:
         self.ops += ("G", payload)

@@ -13,6 +13,7 @@ from redis.asyncio import Redis
 from streaming import keys
 from streaming.agent_record import AgentRecord, read_agent
 from streaming.arrival import read_arrival
+from streaming.clock import now_ms
 from streaming.cursor import Position
 from streaming.entry import BEFORE_FIRST, PrivateEvent, SharedEvent, StreamId, notice
 from streaming.follower import Followed, Follower, Move, effective_moves
@@ -21,7 +22,7 @@ from streaming.mailbox import Mailbox
 from streaming.replay import Unreplayable, replay
 from streaming.sequence import Resync
 from streaming.snapshot import Snapshots
-from streaming.watch import now_ms, resync_required
+from streaming.watch import resync_required
 
 
 class Follow:

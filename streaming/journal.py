@@ -33,6 +33,7 @@ from redis.exceptions import (
 )
 
 from streaming import keys
+from streaming.clock import now_ms
 from streaming.commit import COMMIT, Batch
 from streaming.lua import Script
 
@@ -129,8 +130,8 @@ class Journal:
             ResponseError: the script failed halfway; what it has written is not known.
         """
         self.seq += 1
-        now_ms, conditions = int(time.time() * 1000), len(batch.conditions) // 4
-        args = [self.epoch, self.seq, batch.tick, now_ms, self._answered, conditions]
+        conditions = len(batch.conditions) // 4
+        args = [self.epoch, self.seq, batch.tick, now_ms(), self._answered, conditions]
         answer = await self._send(COMMIT, [*args, *batch.conditions, *batch.ops])
         outcome = answer[0]
         if outcome in (b"ok", b"dup"):

@@ -7,7 +7,6 @@ together are all there is to see.
 from __future__ import annotations
 
 import asyncio
-import time
 from collections import OrderedDict
 from dataclasses import dataclass
 from typing import Any, Final
@@ -17,6 +16,7 @@ from redis.asyncio import Redis
 from redis.exceptions import NoScriptError
 
 from streaming import keys
+from streaming.clock import now_ms
 from streaming.entry import BadEntry, SharedEvent, StreamId, from_stream
 from streaming.lua import Script
 
@@ -129,7 +129,7 @@ def _snapshot(chunk_id: str, static: bytes, digest: bytes, last: list[Any] | Non
         if not isinstance(entry, SharedEvent) or entry.kind != "chunk_delta":
             return None  # closed
         latest = entry
-    return Snapshot(chunk_id, SharedEvent("chunk_static", static, int(time.time() * 1000)), latest, digest)
+    return Snapshot(chunk_id, SharedEvent("chunk_static", static, now_ms()), latest, digest)
 
 
 async def run_script(redis: Redis, script: Script, key_count: int, *args: Any) -> Any:

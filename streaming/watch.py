@@ -6,12 +6,12 @@ stream, is told ``resync_required`` and shown the present state; it never misses
 
 from __future__ import annotations
 
-import time
 from collections.abc import AsyncGenerator, AsyncIterator, Iterable
 
 from redis.asyncio import Redis
 
 from streaming import keys
+from streaming.clock import now_ms
 from streaming.cursor import ChunkCursor
 from streaming.entry import BEFORE_FIRST, EventId, SharedEvent, StreamId, notice
 from streaming.hub import Hub, Subscription
@@ -33,10 +33,6 @@ def resync_required(chunk_id: str | None, reason: str) -> SharedEvent:
     url = None if chunk_id is None else snapshot_url(chunk_id)
     fields: dict[str, object] = {"chunk_id": chunk_id, "snapshot_url": url, "reason": reason}
     return notice("resync_required", fields, now_ms())
-
-
-def now_ms() -> int:
-    return int(time.time() * 1000)
 
 
 class Watch:

@@ -17,16 +17,17 @@ from cluster.doctor.finding import Finding, Patient, Skipped
 from migrations.run import current, head
 from store.engine import make_engine
 from streaming import keys
+from streaming.clock import SKEW_MOST_S
 from streaming.connect import connect
 
 TIMEOUT_S: Final = 5.0
 POSTGRES_LEAST: Final = 16
 REDIS_LEAST: Final = 7
 VALKEY_LEAST: Final = 8
-#: Challenges are judged by the gateway's clock and stored for Redis' one; half a second eats a tenth of their time.
-SKEW_MOST_S: Final = 0.5
 MEMORY_MOST_SHARE: Final = 0.8
 
+HARM: Final = "nobody plays any worse for it, but times in logs, keys and the event log do not fit together"
+CLOCK_REMEDY: Final = "run a time service (chrony, systemd-timesyncd) on every machine"
 START_REMEDY: Final = "start it, or put its URL right; `chunkcrawl up` starts one where no URL is set"
 
 
@@ -131,7 +132,7 @@ def judge_memory(info: dict[str, Any]) -> Iterator[Finding]:
 
 
 async def clocks(patient: Patient) -> Iterator[Finding]:
-    """This machine, PostgreSQL and Redis agree about the time."""
+    """This machine, PostgreSQL, Redis, and those of shards and gateways agree about the time."""
     if patient.redis_info is None or not patient.database_ok:
         raise Skipped("PostgreSQL or Redis does not answer")
     client, engine = connect(patient.settings.redis_url), make_engine(patient.settings.database_url, pool_size=1)
@@ -147,7 +148,17 @@ async def clocks(patient: Patient) -> Iterator[Finding]:
     finally:
         await client.aclose()
         await engine.dispose()
-    return iter(judge_clocks(skews))
+    return iter([*judge_clocks(skews), *judge_actors(patient.status or {})])
+
+
+def judge_actors(status: dict[str, Any]) -> list[Finding]:
+    """By what the coordinator wrote; of each node one actor is named."""
+    by_node = {
+        actor.get("node"): (name, float(actor["clock_ahead_s"]))
+        for name, actor in status.get("actors", {}).items()
+        if actor.get("clock_ahead_s") is not None
+    }
+    return judge_clocks({f"the machine of {name}": ahead for name, ahead in by_node.values()}, than="Redis'")
 
 
 async def _redis_skew_s(client: Redis) -> float:
@@ -157,13 +168,13 @@ async def _redis_skew_s(client: Redis) -> float:
     return seconds + micros / 1e6 - (began + time.time()) / 2
 
 
-def judge_clocks(skews_s: dict[str, float]) -> list[Finding]:
-    """``skews_s``: how much each is ahead of this machine."""
+def judge_clocks(skews_s: dict[str, float], than: str = "this machine's") -> list[Finding]:
+    """``skews_s``: how much each is ahead of another."""
     return [
         Finding(
-            f"the clock of {name} is {abs(skew):.1f} s {'ahead of' if skew > 0 else 'behind'} this machine's: "
-            "challenges and sessions live longer or shorter than they should",
-            "run a time service (chrony, systemd-timesyncd) on both machines",
+            f"the clock of {name} is {abs(skew):.1f} s {'ahead of' if skew > 0 else 'behind'} {than}: {HARM}",
+            CLOCK_REMEDY,
+            "warning",
         )
         for name, skew in skews_s.items()
         if abs(skew) > SKEW_MOST_S

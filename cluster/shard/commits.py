@@ -15,6 +15,7 @@ import structlog
 
 from cluster.peers import WorldReloaded
 from cluster.shard.output_log import log_output
+from streaming.clock import now_ms
 from streaming.commit import Batch
 from streaming.encode import encode_output
 from streaming.journal import CommitRefused
@@ -129,7 +130,7 @@ class Commits:
             batch,
             output,
             tick=rt.tick,
-            ts_ms=int(time.time() * 1000),
+            ts_ms=now_ms(),
             window_ticks=rt.config.replay_window_ticks,
             last_ids=self.last_ids,
             here=rt.world.agent_ids,

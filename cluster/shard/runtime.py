@@ -32,6 +32,7 @@ from cluster.shard.presence import Presence
 from cluster.shard.recording import Recording
 from cluster.shard.seating import Seating
 from cluster.shard.stats import ShardStats
+from streaming.clock import SHARED, now_ms
 from streaming.journal import Journal
 from world.ids import AgentId, ServerCmdId
 from world.inputs import Decision, Submit
@@ -97,11 +98,11 @@ class ShardRuntime:
             raise RuntimeError("no world in this Redis: `chunkcrawl up` makes it")
         self.info = info
         self.journal, last_tick = await Journal.acquire(self.redis, self.shard)
-        seconds, micros = await self.redis.time()
+        await SHARED.read(self.redis)
         self.clock = TickClock.start(
             hz=self.config.tick_hz,
             epoch_ms=info.epoch_ms,
-            wall_ms=seconds * 1000 + micros / 1000,
+            wall_ms=now_ms(),
             monotonic=time.monotonic(),
             last_tick=last_tick,
             back_to_back_most=self.config.back_to_back_most,
@@ -120,6 +121,7 @@ class ShardRuntime:
             asyncio.create_task(self._tick_loop(), name="ticks"),
             asyncio.create_task(self.presence.loop(), name="presence"),
             asyncio.create_task(self.loader.loop(), name="adoption"),
+            asyncio.create_task(SHARED.keep(self.redis), name="clock"),
         ]
         try:
             done, _ = await asyncio.wait([*loops, self._failed], return_when=asyncio.FIRST_COMPLETED)
@@ -133,10 +135,12 @@ class ShardRuntime:
     async def stop(self) -> None:
         """Commit what is pending and end ``run``."""
         self._stopping = True
-        with contextlib.suppress(WorldReloaded):  # then there is nothing left that is not in the journal
-            await self.commits.flush()
-        if not self._failed.done():
-            self._failed.set_result(None)
+        try:
+            with contextlib.suppress(WorldReloaded):  # then there is nothing left that is not in the journal
+                await self.commits.flush()
+        finally:
+            if not self._failed.done():
+                self._failed.set_result(None)
 
     # -- calls from gateways --
 
@@ -165,14 +169,14 @@ class ShardRuntime:
 
     def _decide(self, command: CommandTuple) -> Decision:
         agent_id, server_cmd_id, client_cmd_id, cmd, trace_id, deadline_ms = command
-        if deadline_ms and time.time() * 1000 > deadline_ms:
+        if deadline_ms and now_ms() > deadline_ms:
             return Decision(accepted=False, reason="busy", moved=True)  # its gateway has given it up by now
         decision: Decision = self.world.apply(
             Submit(AgentId(agent_id), ServerCmdId(server_cmd_id), client_cmd_id, cmd, trace_id)
         )
         if deadline_ms and not decision.moved and not decision.duplicate:
             # The journal may stand still from now until after the deadline.
-            self.commits.extra.append(lambda batch: batch.only_if_not_refused(server_cmd_id))
+            self.commits.extra.append(lambda batch: batch.only_if_not_refused(server_cmd_id, deadline_ms))
         return decision
 
     def check_open(self) -> None:
@@ -197,6 +201,8 @@ class ShardRuntime:
             if skipped:
                 self.stats.ticks_skipped += skipped
             await self._run_tick(number)
+        # Not before the last commit, which ends with the loops.
+        await asyncio.wait([self._failed])
 
     async def _run_tick(self, number: int) -> None:
         began = time.monotonic()

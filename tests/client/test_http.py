@@ -119,6 +119,12 @@ async def test_a_lifetime_is_reckoned_by_the_servers_clock(expires_at: object, l
     assert session.lifetime_s == lifetime_s
 
 
+async def test_what_the_server_says_of_a_lifetime_counts_before_any_date() -> None:
+    body = {"session_token": "sess_1", "session_jti": "jti_1", "role": "agent", "expires_at": 5, "expires_in_s": 600}
+    session = await answering(200, body, date="Sun, 09 Sep 2001 01:46:40 GMT").open_session("k", "agent", "a")
+    assert session.lifetime_s == 600.0
+
+
 async def test_lists_come_bare_or_under_their_name() -> None:
     key = {"key_id": "k", "key_prefix": "dcw_p", "label": None, "unknown": 1}
     assert (await answering(200, [key]).list_keys(auth="t"))[0].key_id == "k"

@@ -10,7 +10,8 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import ResponseError
 
 from streaming import keys
-from streaming.commit import COMMIT, Batch
+from streaming.clock import now_ms
+from streaming.commit import COMMIT, REFUSAL_KNOWN_MS, Batch
 from streaming.journal import CommitRefused, Fenced, Journal
 
 
@@ -170,7 +171,7 @@ async def test_a_decision_needs_a_command_that_was_not_refused(redis: Any, state
     if state is not None:
         await redis.hset(keys.challenge("cmd-1"), "state", state)
     batch = Batch(tick=1)
-    batch.only_if_not_refused("cmd-1")
+    batch.only_if_not_refused("cmd-1", now_ms())
     batch.agent_event("a", "command_ack", "t", b"{}")
     if stands:
         await journal.commit(batch)
@@ -178,6 +179,24 @@ async def test_a_decision_needs_a_command_that_was_not_refused(redis: Any, state
         with pytest.raises(CommitRefused) as refused:
             await journal.commit(batch)
         assert refused.value.lost == ["cmd-1"]
+    assert await redis.xlen(keys.agent_stream("a")) == int(stands)
+
+
+@pytest.mark.parametrize(("late_ms", "stands"), [(REFUSAL_KNOWN_MS - 30_000, True), (REFUSAL_KNOWN_MS + 30_000, False)])
+async def test_a_decision_is_not_committed_when_no_refusal_would_be_known_any_more(
+    redis: Any, late_ms: int, stands: bool
+) -> None:
+    """By Redis' clock: a shard that was cut off for longer than a refused command is remembered."""
+    journal = await acquired(redis)
+    seconds, _ = await redis.time()
+    batch = Batch(tick=1)
+    batch.only_if_not_refused("cmd-1", seconds * 1000 - late_ms)
+    batch.agent_event("a", "command_ack", "t", b"{}")
+    if stands:
+        await journal.commit(batch)
+    else:
+        with pytest.raises(CommitRefused):
+            await journal.commit(batch)
     assert await redis.xlen(keys.agent_stream("a")) == int(stands)
 
 

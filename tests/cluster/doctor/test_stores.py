@@ -8,7 +8,8 @@ from redis.asyncio import Redis
 from api.settings import load_settings
 from cluster.doctor import stores
 from cluster.doctor.finding import Patient, Skipped
-from cluster.doctor.stores import judge_clocks, judge_database, judge_durability, judge_memory
+from cluster.doctor.stores import judge_actors, judge_clocks, judge_database, judge_durability, judge_memory
+from cluster.ops_cli import wrong_clocks
 from migrations.run import head, upgrade
 
 NOWHERE = "127.0.0.1:1"
@@ -49,10 +50,24 @@ def test_databases(version: int, revision: str | None, found: int) -> None:
 
 
 def test_clocks_that_differ_are_named_with_their_direction() -> None:
-    ahead, behind = judge_clocks({"Redis": 3.0, "PostgreSQL": -2.0})
+    ahead, behind = judge_clocks({"Redis": 3.0, "PostgreSQL": -2.5})
     assert "Redis is 3.0 s ahead" in ahead.reason
-    assert "PostgreSQL is 2.0 s behind" in behind.reason
-    assert judge_clocks({"Redis": 0.4, "PostgreSQL": -0.4}) == []
+    assert "PostgreSQL is 2.5 s behind" in behind.reason
+    assert judge_clocks({"Redis": 1.4, "PostgreSQL": -1.4}) == []
+
+
+def test_a_machine_with_a_wrong_clock_is_named_once() -> None:
+    actors = {
+        "gateway-0": {"node": "a", "clock_ahead_s": 0.01},
+        "shard-0": {"node": "b", "clock_ahead_s": 12.0},
+        "shard-1": {"node": "b", "clock_ahead_s": 12.1},
+        "coordinator": {"node": "a", "clock_ahead_s": None},
+        "shard-2": {"error": "no answer"},
+    }
+    [finding] = judge_actors({"actors": actors})
+    assert "shard-1 is 12.1 s ahead of Redis'" in finding.reason
+    assert finding.remedy
+    assert wrong_clocks(actors) == ["shard-0 +12.0 s", "shard-1 +12.1 s"]
 
 
 async def test_a_database_at_head_is_in_order_and_its_clock_is_ours(
