@@ -25,7 +25,10 @@ class Errands:
 
     def begin(self, work: Coroutine[Any, Any, Any]) -> None:
         """Run ``work`` beside the ticks; an error in it is logged, and the core asks again in time."""
-        self._keep(asyncio.create_task(self._guarded(work)))
+        task = asyncio.create_task(self._guarded(work))
+        # One that is cancelled before its first step never awaits its work.
+        task.add_done_callback(lambda _: work.close())
+        self._keep(task)
 
     async def to_the_end(self, work: Coroutine[Any, Any, T]) -> T:
         """Await ``work``, which goes on when its caller gives up: half a commit must not be left behind.
