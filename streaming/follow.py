@@ -16,7 +16,7 @@ from streaming.arrival import read_arrival
 from streaming.clock import now_ms
 from streaming.cursor import Position
 from streaming.entry import BEFORE_FIRST, PrivateEvent, SharedEvent, StreamId, notice
-from streaming.follower import Followed, Follower, Move, effective_moves
+from streaming.follower import Followed, Follower, Move, effective_moves, move_of, shows
 from streaming.hub import Hub, Subscription
 from streaming.mailbox import Mailbox
 from streaming.replay import Unreplayable, replay
@@ -122,7 +122,7 @@ class Follow:
         missed = [event for event in record.missed or () if event.id[0] > since]
         self._begin(Position(record.chunk_id, BEFORE_FIRST, since))
         if record.chunk_id is not None:
-            await self._show_present(record.chunk_id, reason)
+            await self._show_present(record.chunk_id, reason, record.seq)
         elif reason is not None:
             self.follower.say(resync_required(None, reason))
         self.follower.agent_events(missed)
@@ -176,7 +176,7 @@ class Follow:
         """
         missed = record.missed or []
         chunk_id = position.chunk_id
-        if chunk_id is None or position.at == BEFORE_FIRST or effective_moves(chunk_id, missed):
+        if chunk_id is None or position.at == BEFORE_FIRST or any(move_of(event) for event in missed):
             return False
         try:
             entries = [e async for page in self._surroundings(chunk_id, position.at, None) for e in page]
@@ -185,12 +185,13 @@ class Follow:
                 entries = [e async for page in self._surroundings(chunk_id, position.at, None) for e in page]
         except Unreplayable:
             snapshot = None
-        if snapshot is None:
+        # Nothing missed: the last delta once more, under the id that the agent has seen already.
+        first = entries[0] if entries else snapshot.latest if snapshot is not None else None
+        if snapshot is None or first is None or not shows(first, self.agent_id):
             self._leave_chunk()
             return False
         self._begin(position)
-        # Nothing missed: the last delta once more, under the id that the agent has seen already.
-        self.follower.present(snapshot.static, entries[0] if entries else snapshot.latest)
+        self.follower.present(snapshot.static, first, record.seq)
         self.follower.agent_events(missed)
         for entry in entries[1:]:
             self.follower.chunk_event(entry)
@@ -290,11 +291,11 @@ class Follow:
         if key is not None:
             self.mailbox.unsubscribed(key)
 
-    async def _show_present(self, chunk_id: str, reason: str | None) -> None:
+    async def _show_present(self, chunk_id: str, reason: str | None, seq: int) -> None:
         await self._enter_chunk(chunk_id)
         head = self._around.head if self._around is not None else None
         snapshot = await self._snapshots.get(chunk_id, head)
         if reason is not None:
             self.follower.say(resync_required(chunk_id, reason))
         if snapshot is not None:
-            self.follower.present(snapshot.static, snapshot.latest)
+            self.follower.present(snapshot.static, snapshot.latest, seq)

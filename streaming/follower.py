@@ -100,6 +100,8 @@ class Follower:
         self._waiting: deque[PrivateEvent] = deque()
         #: The delta that was shown as the present; of its chunk nothing older is shown after it.
         self._floor: SharedEvent | None = None
+        #: While the present is waited for: the chunk's last entry, and the agent's, when the agent was found in it.
+        self._present_due: tuple[StreamId, int] | None = None
         self._out: list[Followed] = []
 
     # -- what has been shown --
@@ -140,10 +142,13 @@ class Follower:
         if event.kind != "chunk_delta":
             return
         if self.arriving_at is not None:
-            if not self.arrival_read or not shows(event, self.agent_id):
+            due = self._present_due
+            if not self.arrival_read or (due is not None and event.id <= due[0]) or not shows(event, self.agent_id):
                 return
             self._show_delta(event)
             self.arriving_at = None
+            if due is not None:
+                self._present_due, self._floor = None, event
             self._advance()
         elif event.prev > self.at and self.at != BEFORE_FIRST:
             self.lost = True
@@ -164,15 +169,22 @@ class Follower:
             self.arriving_at = None
         self._advance()
 
-    def present(self, static: SharedEvent, latest: SharedEvent | None) -> None:
-        """Show the present state of the chunk, from which everything goes on."""
+    def present(self, static: SharedEvent, latest: SharedEvent | None, seq: int) -> None:
+        """Show the present state of the chunk, from which everything goes on.
+
+        A delta without the agent is from before it came: then the one that has it is waited for, and everything else
+        after it.  ``seq``: number of the agent's last event when it was found in the chunk.
+        """
         self._out.append((static, None))
-        self.arriving_at = None
         self.lost = False
         self.at = BEFORE_FIRST
-        if latest is not None:
+        if latest is not None and shows(latest, self.agent_id):
+            self.arriving_at = None
             self._show_delta(latest)
             self._floor = latest
+        else:
+            self.arriving_at, self.arrival_read = self.chunk_id, True
+            self._present_due = (BEFORE_FIRST if latest is None else latest.id, seq)
 
     def say(self, event: SharedEvent) -> None:
         """Send something of the gateway's own."""
@@ -212,7 +224,7 @@ class Follower:
         while self._waiting:
             moves = effective_moves(self.chunk_id, self._waiting)
             if self.arriving_at is not None:
-                if not self.arrival_read:
+                if not self.arrival_read or self._awaits_present():
                     return
                 if not moves and len(self._waiting) <= MAX_HELD:
                     return  # the static and the delta come first
@@ -221,6 +233,13 @@ class Follower:
                 self._show_event(self._waiting.popleft())
             if move is not None:
                 self._go(self._waiting.popleft(), move)
+
+    def _awaits_present(self) -> bool:
+        """Whether the present comes before everything that waits: the agent has not gone on since it was found."""
+        if self._present_due is None:
+            return False
+        since = [event for event in self._waiting if event.id[0] > self._present_due[1]]
+        return len(since) <= MAX_HELD and not any(move_of(event) for event in since)
 
     def _show_event(self, event: PrivateEvent) -> None:
         self.seq = event.id[0]
@@ -236,5 +255,6 @@ class Follower:
         self.arrival_tick = move.tick
         self.arriving_at = move.chunk_id
         self.arrival_read = False
+        self._present_due = None
         self.lost = False
         self._show_event(event)

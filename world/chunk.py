@@ -57,6 +57,7 @@ class Chunk:
         "pinned",
         "reserved",
         "resources",
+        "shown_at",
         "terrain",
         "walk",
         "wanted",
@@ -91,6 +92,8 @@ class Chunk:
         """Sides for which a neighbour was asked for, and when."""
         self.events: list[dict[str, Any]] = [dict(event) for event in record.events]
         self.changed = False
+        self.shown_at = record.tick
+        """The tick of its last delta, or a later one."""
         self._restore_nodes(record)
 
     def _restore_nodes(self, record: ChunkRecord) -> None:

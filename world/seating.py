@@ -29,6 +29,7 @@ def join(state: ShardState, request: Join) -> Joined | Refusal:
         return Refusal("chunk_full")
     actor = Actor(request.record, chunk.id, cell)
     state.enter(actor)
+    state.show_soon(chunk)
     if request.record.running is not None:
         # It went without saying goodbye: the command it left behind still owes its result.
         running = request.record.running

@@ -39,7 +39,7 @@ from world.inputs import (
     Submit,
     Unlinked,
 )
-from world.outputs import ChunkDelta, Output
+from world.outputs import Output
 from world.records import AgentRecord
 from world.regrowth import regrow
 from world.rules import Rules
@@ -132,13 +132,9 @@ class ShardWorld:
 
     def _publish(self) -> None:
         """One delta for each chunk in which something changed."""
-        state = self._state
-        tick, deltas = state.tick, state.out.deltas
-        for chunk in state.changed:
-            events, chunk.events = chunk.events, []
-            chunk.changed = False
-            deltas.append(ChunkDelta(chunk.id, tick, chunk.payload(tick, events)))
-        state.changed = []
+        changed, self._state.changed = self._state.changed, []
+        for chunk in changed:
+            self._state.publish(chunk)
 
     # ----- looking in
 

@@ -14,7 +14,7 @@ from world.chunk import Chunk
 from world.grid import X_OF, Y_OF
 from world.ids import AgentId, ChunkId, HandoffId, Tick
 from world.inputs import Occupant, Submit
-from world.outputs import Output, PrivateEvent, PrivateKind
+from world.outputs import ChunkDelta, Output, PrivateEvent, PrivateKind
 from world.rules import Rules
 from world.running import Running, Ticket
 
@@ -51,6 +51,8 @@ class ShardState:
         self.seated: dict[HandoffId, None] = {}
         self.changed: list[Chunk] = []
         """Chunks of which the next step shows a delta."""
+        self._joined: list[Chunk] = []
+        """Chunks that somebody has joined: their delta need not wait for the step."""
         self._changed_agents: dict[AgentId, Actor] = {}
         self._changed_chunks: dict[ChunkId, Chunk] = {}
         self.out = Output(self.tick)
@@ -74,6 +76,7 @@ class ShardState:
 
     def take(self) -> Output:
         """Hand over what came of everything since the last call, and forget it."""
+        self._show_joined()
         out = self.out
         tick = out.tick = self.tick
         for agent_id, actor in self._changed_agents.items():
@@ -90,6 +93,26 @@ class ShardState:
         if not chunk.changed:
             chunk.changed = True
             self.changed.append(chunk)
+
+    def show_soon(self, chunk: Chunk) -> None:
+        """The chunk's delta is due with the next ``take`` already, unless the present tick has had one."""
+        self.show(chunk)
+        self._joined.append(chunk)
+
+    def _show_joined(self) -> None:
+        joined, self._joined = self._joined, []
+        for chunk in joined:
+            if chunk.changed and chunk.shown_at < self.tick and self.chunks.get(chunk.id) is chunk:
+                self.changed.remove(chunk)
+                self.publish(chunk)
+                self.keep_chunk(chunk)  # the record's events have been shown
+
+    def publish(self, chunk: Chunk) -> None:
+        """Give out the chunk's delta of the present tick: one at most, for a chunk's ticks only rise."""
+        events, chunk.events = chunk.events, []
+        chunk.changed = False
+        chunk.shown_at = self.tick
+        self.out.deltas.append(ChunkDelta(chunk.id, self.tick, chunk.payload(self.tick, events)))
 
     def event(self, chunk: Chunk, kind: str, **fields: Any) -> None:
         """Add a shared event to the chunk's next delta."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator
-from contextlib import suppress
+from contextlib import asynccontextmanager, nullcontext, suppress
 from typing import Any
 
 import pytest
@@ -22,6 +22,7 @@ from streaming import keys
 from streaming.connect import connect
 from tests.api.gates import DEADLINE_S, Gate, close_code, receive, receive_until, running
 from tests.api.support import FakeWorld, answer_to, frame_text
+from tests.cluster.worlds import Player, newest_delta, player, until
 from tests.relay import relay_to
 from tests.streaming.writer import AgentWriter, cut_pubsub
 
@@ -197,6 +198,108 @@ def test_patience_forgets() -> None:
     assert [patience.ends() for _ in range(4)] == [False, False, False, True]
     patience._at -= 60.0
     assert not patience.ends()
+
+
+@asynccontextmanager
+async def walkers(world: LocalWorld) -> AsyncIterator[None]:
+    """Two that walk to and fro: their chunk has a delta in every tick, so that a join can't be shown at once."""
+    others = [await player(world, f"walker-{number}") for number in range(2)]
+    going = True
+
+    async def walk(other: Player, y: int) -> None:
+        x = 20
+        while going:
+            x = 45 - x
+            if (await other.submit({"type": "move_to", "x": x, "y": y})).accepted:
+                await other.result()
+
+    walking = [asyncio.create_task(walk(other, 24 + number)) for number, other in enumerate(others)]
+    try:
+        yield
+    finally:
+        going = False
+        await asyncio.gather(*walking)
+
+
+@pytest.mark.parametrize("busy", [False, True], ids=["quiet", "busy"])
+class TestFirstDelta:
+    """The first delta shows the agent, whoever looks and however it has come."""
+
+    ROUNDS = 3
+
+    async def enter(self, gate: Gate, me: OpenedSession, last_event_id: str = "") -> str:
+        """Connect, look at the first delta, leave; gives its id."""
+        query = f"&last_event_id={last_event_id}" if last_event_id else ""
+        async with gate.ws(SOCKET + query, me.token) as ws:
+            messages = await receive_until(ws, "chunk_delta")
+        await gate.idle()
+        assert [m["type"] for m in messages] == START
+        self.assert_shows(messages[-1]["payload"])
+        event_id: str = messages[-1]["event_id"]
+        return event_id
+
+    @staticmethod
+    def assert_shows(delta: dict[str, Any]) -> None:
+        assert AGENT in [agent["id"] for agent in delta["agents"]]
+
+    @staticmethod
+    async def leave_the_world(redis: Redis, world: LocalWorld) -> None:
+        """Be out of it, and out of its newest delta."""
+        await redis.zadd(keys.PRESENCE, {AGENT: 1})
+        await asyncio.sleep(0.01)
+        await world.shards.runtimes[0].presence.sweep()
+        assert await redis.hget(keys.agent(AGENT), "here") in (b"0", None)
+
+        async def unseen() -> bool:
+            delta = await newest_delta(redis, "chunk-0")
+            return bool(delta) and AGENT not in [agent["id"] for agent in delta["agents"]]
+
+        await until(unseen, "a delta without the agent")
+
+    async def test_of_the_agent(
+        self, busy: bool, gate: Gate, me: OpenedSession, redis: Redis, local_world: LocalWorld
+    ) -> None:
+        """Joining, coming back within the grace time and after it, with an id and without."""
+        async with walkers(local_world) if busy else nullcontext():
+            for _ in range(self.ROUNDS):
+                await self.leave_the_world(redis, local_world)
+                last = await self.enter(gate, me)
+                await self.enter(gate, me)
+                await self.enter(gate, me, last)
+                await self.leave_the_world(redis, local_world)
+                await self.enter(gate, me, last)
+
+    async def test_of_a_takeover_right_after_the_join(
+        self, busy: bool, gate: Gate, me: OpenedSession, redis: Redis, local_world: LocalWorld
+    ) -> None:
+        async with walkers(local_world) if busy else nullcontext():
+            for _ in range(self.ROUNDS):
+                await self.leave_the_world(redis, local_world)
+                async with gate.ws(SOCKET, me.token), gate.ws(SOCKET, me.token) as newer:
+                    messages = await receive_until(newer, "chunk_delta")
+                    assert messages[0]["payload"]["resumed"] is True
+                    self.assert_shows(messages[-1]["payload"])
+                await gate.idle()
+
+    async def test_of_an_owner_who_looks_while_the_agent_joins(
+        self, busy: bool, gate: Gate, me: OpenedSession, redis: Redis, local_world: LocalWorld
+    ) -> None:
+        """Whenever the stream is opened, before, during or after: once it shows a delta, it shows the agent."""
+        owner = await gate.token("owner_spectator", AGENT)
+
+        async def look(after_s: float) -> None:
+            await asyncio.sleep(after_s)
+            async with gate.sse(f"/v1/owner/stream?agent_id={AGENT}", owner) as stream:
+                self.assert_shows((await stream.until("chunk_delta"))[-1].data)
+
+        async with walkers(local_world) if busy else nullcontext():
+            for _ in range(self.ROUNDS):
+                await self.leave_the_world(redis, local_world)
+                looking = [asyncio.create_task(look(0.01 * number)) for number in range(8)]
+                async with gate.ws(SOCKET, me.token) as ws:
+                    await receive_until(ws, "chunk_delta")
+                    await asyncio.gather(*looking)
+                await gate.idle()
 
 
 class TestTakeover:

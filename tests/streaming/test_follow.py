@@ -18,7 +18,7 @@ from streaming.hub import Hub
 from streaming.mailbox import FOLLOWER_CAPACITY, Mailbox, Overflowed
 from streaming.snapshot import Snapshots
 from tests.streaming.wanderer import AGENT, Commit, Story, agent_ids, check_arrivals, check_order
-from tests.streaming.writer import cut_pubsub
+from tests.streaming.writer import AgentWriter, ChunkWriter, cut_pubsub
 
 DEADLINE_S = 10.0
 
@@ -144,6 +144,46 @@ async def test_resuming_in_the_same_chunk_replays_its_deltas_too(redis: Redis, h
     deltas = [event for event, _ in owner.shown if isinstance(event, SharedEvent) and event.key]
     first = [event for event in deltas if chunk_of(event) == "chunk-0"]
     assert len(first) > 1
+
+
+@pytest.mark.parametrize("present_first", [True, False])
+async def test_the_first_delta_shows_an_agent_that_has_just_come(redis: Redis, hub: Hub, present_first: bool) -> None:
+    """No delta has shown it yet: the next that does is the first one, before what was missed."""
+    chunk, agent = ChunkWriter(redis), AgentWriter(redis, AGENT)
+    await chunk.create()
+    await chunk.tick(agents=("bob",))
+    for _ in range(100):
+        await agent.event("command_result")
+    await agent.place("chunk-0")
+    reader = Owner(hub, redis, present_first=present_first, since=0)
+    following = asyncio.create_task(reader.follow(lambda: agent_ids(reader.shown)[-1:] == [100]))
+    while len(reader.shown) < 2:
+        await asyncio.sleep(0.005)
+    await chunk.tick(agents=("bob",))
+    await asyncio.sleep(0.05)
+    assert reader.kinds == ["session_ready", "chunk_static"]
+    await chunk.tick(agents=(AGENT, "bob"))
+    await following
+    assert reader.kinds == ["session_ready", "chunk_static", "chunk_delta", *["command_result"] * 100]
+    assert reader.shown[2][0].id == (3, 0)
+
+
+async def test_an_agent_that_left_and_came_back_starts_with_a_delta_that_shows_it(redis: Redis, hub: Hub) -> None:
+    """With an id, too: of what was missed, the deltas after its leaving are no beginning."""
+    chunk, agent = ChunkWriter(redis), AgentWriter(redis, AGENT)
+    await chunk.create()
+    await chunk.tick(agents=(AGENT,))
+    await agent.place("chunk-0")
+    reader = Owner(hub, redis, present_first=True, since=0)
+    await reader.follow(lambda: "chunk_delta" in reader.kinds)
+    await agent.event("agent_removed", tick=2)
+    await chunk.tick(agents=())
+    await agent.event("agent_placed", tick=2, chunk_id="chunk-0")
+    await chunk.tick(agents=(AGENT,))
+    reader.shown.clear()
+    await reader.follow(lambda: "chunk_delta" in reader.kinds)
+    assert reader.kinds == ["session_ready", "chunk_static", "chunk_delta"]
+    assert reader.shown[2][0].id == (3, 0)
 
 
 async def test_an_agent_that_is_not_in_the_world_is_awaited(redis: Redis, hub: Hub) -> None:

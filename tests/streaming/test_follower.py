@@ -189,9 +189,48 @@ def test_a_hole_in_the_chunk_is_noticed() -> None:
     follower = following()
     follower.chunk_event(shared("chunk-0", 9, 8))
     assert (follower.lost, follower.take()) == (True, [])
-    follower.present(static("chunk-0"), shared("chunk-0", 9, 8))
+    follower.present(static("chunk-0"), shared("chunk-0", 9, 8, AGENT), 0)
     shown = said(follower.take())
     assert (follower.lost, shown) == (False, [("chunk_static", None), ("chunk_delta", "chunk-0:9:0:0")])
+
+
+def awaiting_present(missed: int = 0) -> Follower:
+    """A follower whose agent has been found in ``chunk-0``, where the newest delta is from before it came."""
+    follower = following(tick=0)
+    follower.present(static("chunk-0"), shared("chunk-0", 9, 8), missed)
+    follower.agent_events([private(n, "command_result") for n in range(1, missed + 1)])
+    assert said(follower.take()) == [("chunk_static", None)]
+    return follower
+
+
+@pytest.mark.parametrize("missed", [0, 3, 2 * MAX_HELD])
+def test_the_first_delta_shows_the_agent_and_comes_before_what_was_missed(missed: int) -> None:
+    follower = awaiting_present(missed)
+    follower.chunk_event(shared("chunk-0", 9, 8, AGENT))  # of an earlier visit: the newest is without it
+    follower.agent_event(private(missed + 1, "command_challenge"))
+    assert follower.take() == []
+    follower.chunk_event(shared("chunk-0", 10, 9, AGENT))
+    kinds = [event.kind for event, _ in follower.take()]
+    assert kinds == ["chunk_delta", *["command_result"] * missed, "command_challenge"]
+    follower.chunk_event(shared("chunk-0", 11, 10, AGENT))
+    assert (follower.lost, said(follower.take())) == (False, [("chunk_delta", f"chunk-0:11:0:{missed + 1}")])
+
+
+def test_a_missed_move_does_not_come_before_the_present() -> None:
+    """Only the agent's going on since it was found ends the waiting."""
+    follower = following(tick=0)
+    follower.present(static("chunk-0"), shared("chunk-0", 9, 8), 1)
+    follower.agent_events([private(1, "agent_placed", chunk_id="chunk-0", tick=9)])
+    follower.agent_events([transition(2, "chunk-1", 11)])
+    assert said(follower.take()) == [("chunk_static", None), ("chunk_transition", "chunk-1:0:0:2")]
+    assert (follower.arriving_at, follower.arrival_read) == ("chunk-1", False)
+
+
+def test_waiting_for_the_present_has_an_end() -> None:
+    follower = awaiting_present(missed=3)
+    for n in range(4, MAX_HELD + 5):
+        follower.agent_event(private(n, "command_ack"))
+    assert agent_ids(follower.take()) == list(range(1, MAX_HELD + 5))
 
 
 def test_who_stands_there_is_not_who_is_talked_about() -> None:

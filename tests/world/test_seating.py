@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from tests.world.harness import HALL, QUIET, TinyCluster
 from world.ids import AgentId, ChunkId, NodeId, ServerCmdId, Tick
-from world.inputs import Join, Joined, Leave, Refusal
+from world.inputs import Drop, Dropped, Join, Joined, Leave, Load, Refusal
 from world.records import AgentRecord, RunningCommand
 from world.rules import Rules
 
@@ -142,3 +142,59 @@ def test_a_harvest_left_behind_says_what_it_took(world: TinyCluster) -> None:
     world.pump()
     (result,) = world.results("ann")
     assert (result["reason"], result["node_id"], result["amount"]) == ("disconnected", node, 3)
+
+
+def test_a_join_is_shown_at_once(world: TinyCluster) -> None:
+    """The commit that seats an agent has a delta with it, of the present tick, unless that tick had one."""
+    world.run(2)
+    world.deltas.clear()
+    world.join("ann", 20, 25)
+    (delta,) = world.deltas
+    assert (delta.tick, [agent["id"] for agent in delta.payload["agents"]]) == (2, ["ann"])
+    assert delta.payload["events"] == [{"type": "agent_joined", "agent_id": "ann"}]
+    world.join("bob", 30, 25)
+    assert len(world.deltas) == 1
+    world.run(3)
+    assert [delta.tick for delta in world.deltas] == [2, 3]
+    assert world.events() == [{"type": "agent_joined", "agent_id": name} for name in ("ann", "bob")]
+
+
+def test_joins_of_one_commit_share_a_delta(world: TinyCluster) -> None:
+    world.run(2)
+    for name in ("ann", "bob"):
+        world.shards[0].apply(Join(record(name), HALL))
+    output = world.shards[0].take()
+    (delta,) = output.deltas
+    assert [agent["id"] for agent in delta.payload["agents"]] == ["ann", "bob"]
+    assert output.chunks[HALL].events == ()
+
+
+def test_ticks_of_a_chunk_rise_whoever_joins_and_walks(world: TinyCluster) -> None:
+    for number in range(30):
+        if number % 3 != 2:
+            world.join(f"agent-{number}")
+        if number % 2:
+            world.run()
+        if number % 5 == 0:
+            world.move(f"agent-{number - number % 3}", 20 + number % 7, 25)
+    ticks = [delta.tick for delta in world.deltas]
+    assert ticks == sorted(set(ticks))
+    joined = [event["agent_id"] for event in world.events(kind="agent_joined")]
+    assert sorted(joined) == sorted(set(joined))
+    assert len(joined) == 20
+
+
+def test_a_join_while_the_chunk_is_given_away_is_shown_by_its_next_shard() -> None:
+    """The chunk's tick has had no delta there, but may have had one here."""
+    world = TinyCluster(shards=2)
+    world.run(2)
+    world.shards[0].apply(Join(record(), HALL))
+    dropped = world.shards[0].apply(Drop(HALL))
+    assert isinstance(dropped, Dropped)
+    assert world.shards[0].take().deltas == []
+    world.shards[1].apply(Load(dropped.record, dropped.agents))
+    world.shards[1].apply(Join(record("bob"), HALL))
+    assert world.shards[1].take().deltas == []
+    world.shards[1].step(3)
+    (delta,) = world.shards[1].take().deltas
+    assert [event["agent_id"] for event in delta.payload["events"]] == ["ann", "bob"]

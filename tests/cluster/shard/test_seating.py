@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 
 import pytest
 
@@ -87,6 +88,45 @@ async def test_who_stands_in_the_world_cannot_be_claimed_elsewhere(stage: Stage)
     claimed = await stage.redis.eval(CLAIM.source, 1, keys.agent("a"), HALL, EAST, "a", "60000")
     assert claimed[0] == b"here"
     assert await stage.redis.hget(keys.agent("a"), "chunk") == HALL.encode()
+
+
+async def shown(stage: Stage) -> list[tuple[int, list[str], list[str]]]:
+    """(tick, agents, those who joined) of every delta of the hall, as its stream has them."""
+    entries = [json.loads(f[b"m"].split(b"\n", 1)[1]) for _, f in await stage.redis.xrange(keys.chunk_stream(HALL))]
+    return [
+        (
+            delta["tick"],
+            [agent["id"] for agent in delta["agents"]],
+            [event["agent_id"] for event in delta["events"] if event["type"] == "agent_joined"],
+        )
+        for delta in entries
+    ]
+
+
+async def test_the_commit_that_seats_an_agent_shows_it(stage: Stage) -> None:
+    """Another in the same tick is shown by the next: a chunk has one delta a tick."""
+    await stage.tick(times=2)
+    before, tick = len(await shown(stage)), stage.source.tick
+    await stage.stand("a", *START)
+    assert (await shown(stage))[before:] == [(tick, ["a"], ["a"])]
+    await stage.stand("b", 40, 24)
+    assert len(await shown(stage)) == before + 1
+    await stage.tick()
+    assert (await shown(stage))[before + 1 :] == [(tick + 1, ["a", "b"], ["b"])]
+
+
+async def test_a_join_is_shown_once_though_its_shard_dies(stage: Stage) -> None:
+    """A new life does not say again what the joining's own delta has said."""
+    await stage.tick(times=2)
+    await stage.stand("a", *START)
+    await stage.begin(SOURCE)
+    await stage.stand("b", 40, 24)
+    await stage.tick()
+    deltas = await shown(stage)
+    assert [name for _, _, joined in deltas for name in joined] == ["a", "b"]
+    ticks = [tick for tick, _, _ in deltas]
+    assert ticks == sorted(set(ticks))
+    assert await stage.findings("a", "b") == []
 
 
 @pytest.mark.parametrize("agents", [3])
