@@ -4,43 +4,22 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 import pytest_asyncio
 from playwright.async_api import Page, Playwright, Request, Route
 
-from api.watch_page import page_files
-from tests.browser.chromium import browsing, needs_chromium
+from tests.browser.chromium import needs_chromium
+from tests.browser.modules import ORIGIN, module_page, run
 
 pytestmark = [needs_chromium, pytest.mark.asyncio(loop_scope="module")]
-
-ORIGIN = "http://modules.test"
-
-
-async def _serve(route: Route, request: Request) -> None:
-    found = page_files().get(request.url.removeprefix(f"{ORIGIN}/watch/"))
-    if found is None:
-        await route.fulfill(status=200, body="<!doctype html><title>nothing</title>", content_type="text/html")
-    else:
-        await route.fulfill(status=200, body=found.body, content_type=found.media_type)
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def page(playwright: Playwright, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Page]:
-    directory: Path = tmp_path_factory.mktemp("modules")
-    async with browsing(playwright, directory) as context:
-        page = await context.new_page()
-        await page.route(f"{ORIGIN}/**", _serve)
-        await page.goto(f"{ORIGIN}/")
+    async with module_page(playwright, tmp_path_factory.mktemp("modules")) as page:
         yield page
-
-
-async def run(page: Page, module: str, body: str, argument: Any = None) -> Any:
-    """What ``body`` returns, with the module as ``m`` and ``argument`` as ``given``."""
-    code = f"async (given) => {{ const m = await import('/watch/js/{module}'); {body} }}"
-    return await page.evaluate(code, argument)
 
 
 # server-sent events
@@ -118,7 +97,7 @@ MIRROR = """
 const mirror = new m.Mirror(given.agent ?? null);
 const told = given.events.map(([type, data]) => mirror.feed(type, data));
 return {
-  chunkId: mirror.chunkId, tick: mirror.tick, ready: mirror.ready, closed: mirror.closed, gold: mirror.gold,
+  chunkId: mirror.chunkId, tick: mirror.tick, ready: mirror.ready, closed: mirror.closed, gold: mirror.gold, setBacks: mirror.setBacks,
   agents: [...mirror.agents.values()], npcs: [...mirror.npcs.values()], nodes: [...mirror.nodes.values()],
   neighbors: mirror.neighbors, exits: mirror.exits(), grid: mirror.grid, told,
 };
@@ -169,7 +148,7 @@ async def test_links_change_while_one_looks(page: Page) -> None:
 async def test_a_world_put_back_from_a_backup_may_count_lower(page: Page) -> None:
     resync: tuple[str, dict[str, Any]] = ("resync_required", {"chunk_id": "chunk-0"})
     found = await mirrored(page, static(), delta(900), resync, static(), delta(30, 2))
-    assert found["tick"] == 30
+    assert (found["tick"], found["setBacks"]) == (30, 1)
     assert found["agents"][0]["x"] == 2
 
 
@@ -187,7 +166,7 @@ async def test_the_owner_is_led_along_but_never_back(page: Page) -> None:
 
 async def test_a_closed_chunk_is_empty(page: Page) -> None:
     found = await mirrored(page, static(), delta(8), ("chunk_closed", {"chunk_id": "chunk-0"}))
-    assert (found["closed"], found["agents"]) == (True, [])
+    assert (found["closed"], found["agents"], found["nodes"], found["gold"]) == (True, [], [], 0)
 
 
 @pytest.mark.parametrize("odd", [{"tiles": None}, {"tiles": ["##", "#"]}, {"grid": [[]]}, {"grid": [[0] * 300] * 300}])
@@ -242,21 +221,77 @@ async def test_logs_are_bounded(page: Page) -> None:
     assert commands[0]["id"] == "c-199"
     body = """
     const news = new m.News();
-    for (let i = 0; i < 500; i += 1) news.tell({ type: "chat", from: "a", text: String(i) }, i);
+    const when = (tick) => ({ chunkId: "chunk-0", tick, at: tick });
+    for (let i = 0; i < 3000; i += 1) news.tell({ type: "chat", from: "a", text: String(i) }, when(i));
     return { length: news.items.length, most: m.KEPT_MAX, first: news.items[0].text };
     """
     found = await run(page, "state/news.js", body)
-    assert found == {"length": found["most"], "most": found["most"], "first": "499"}
+    assert found == {"length": found["most"], "most": found["most"], "first": "2999"}
 
 
-async def test_gold_in_a_row_is_counted_together(page: Page) -> None:
+NEWS = """
+const news = new m.News();
+const isNew = given.map(([event, tick, more]) => event === "again"
+  ? news.startAgain()
+  : news.tell({ from: "a", ...event }, { chunkId: "chunk-0", tick, at: tick * 200, ...more }));
+return { isNew, items: news.items.map(({ who, text, tick }) => [who, text, tick]) };
+"""
+
+
+async def told(page: Page, *events: Any) -> Any:
+    return await run(page, "state/news.js", NEWS, [list(event) for event in events])
+
+
+def said(text: str, tick: int, **more: Any) -> tuple[dict[str, Any], int, dict[str, Any]]:
+    return {"type": "chat", "text": text}, tick, more
+
+
+async def test_news_stand_in_the_order_in_which_they_happened_whenever_they_are_told(page: Page) -> None:
+    late = {"at": 99_000_000}  # of a machine whose clock is ahead: ticks decide
+    events = [said("3", 30), said("1", 10, **late), said("5", 50), said("2b", 20, index=1), said("2a", 20, index=0)]
+    found = await told(page, *events, said("4", 40, chunkId="chunk-1"))
+    assert [text for _, text, _ in found["items"]] == ["5", "4", "3", "2b", "2a", "1"]
+
+
+async def test_what_is_replayed_is_not_told_twice(page: Page) -> None:
+    once = [said("a", 10), said("b", 11), said("a", 11, index=1)]
+    found = await told(page, *once, *once)
+    assert found["isNew"] == [True] * 3 + [False] * 3
+    assert [text for _, text, _ in found["items"]] == ["a", "b", "a"]
+
+
+async def test_after_a_world_was_put_back_what_comes_is_newer(page: Page) -> None:
+    found = await told(page, said("before", 900), ["again"], said("after", 30), said("before", 900))
+    assert [text for _, text, _ in found["items"]] == ["before", "after", "before"]
+
+
+async def test_gold_in_a_row_is_one_harvest_that_stays_where_it_began(page: Page) -> None:
+    def unit(who: str, tick: int, **more: Any) -> tuple[dict[str, Any], int]:
+        return {"type": "resource_harvest", "by": who, "node_id": "n"} | more, tick
+
+    found = await told(page, unit("a", 10), unit("b", 12), unit("a", 20, amount=2), unit("a", 10), unit("a", 200))
+    assert found["items"] == [["a", "took 1 gold", 200], ["b", "took 1 gold", 12], ["a", "took 3 gold", 10]]
+    earlier = await told(page, unit("a", 20), said("x", 15), unit("a", 10))
+    assert [item[1:] for item in earlier["items"]] == [["x", 15], ["took 2 gold", 10]]
+
+
+@pytest.mark.parametrize("name", ["__proto__", "constructor", "toString", "<img src=x>"])
+async def test_what_every_object_has_is_a_text_like_any_other(page: Page, name: str) -> None:
     body = """
-    const news = new m.News();
-    for (const who of ["a", "b", "a", "a"]) news.tell({ type: "resource_harvest", by: who, node_id: "n" }, 1);
-    news.tell({ type: "something_new" }, 2);
-    return news.items.map(({ who, count }) => [who, count]);
+    const { News } = await import("/watch/js/state/news.js");
+    const news = new News(), when = { chunkId: given, tick: 1, at: 1 };
+    news.tell({ type: "chat", from: given, text: given }, when);
+    news.tell({ type: "neighbor_linked", dir: given, chunk_id: given }, when);
+    return [m.reasonText(given), m.commandReason(given), m.activityText(given), ...news.items.map(({ text }) => text)];
     """
-    assert await run(page, "state/news.js", body) == [["b", 1], ["a", 3]]
+    texts = await run(page, "ui/words.js", body, name)
+    spaced = name.replace("_", " ")
+    assert texts == [f"The server says: {name}", spaced, name, f"{name} opened in the side", name]
+    seat = {"id": name, "x": 1, "y": 1, "activity_state": name}
+    node = {"node_id": name, "type": "gold", "x": 2, "y": 0, "max_remaining": 9}
+    odd = delta(1, agents=[seat], resources=[{"node_id": name, "remaining": 3, "state": "available"}])
+    found = await mirrored(page, static(resource_nodes=[node]), odd)
+    assert (found["agents"][0]["name"], found["gold"]) == (name, 3)
 
 
 # the map
@@ -329,29 +364,6 @@ async def test_without_motion_things_jump(page: Page) -> None:
     return [...motion.bodies].map(([id, body]) => [id, body.x]);
     """
     assert await run(page, "map/motion.js", body) == [["a", 1]]
-
-
-async def test_agents_bear_signs_and_colours_of_their_own(page: Page) -> None:
-    names = ["demo-walker-12", "Demo Player", "ada", "---", "日本"]
-    signs = await run(page, "map/palette.js", "return given.map(m.agentSign)", names)
-    assert signs == ["12", "P", "A", "?", "日"]
-    body = "return given.map((name) => { const { fill, ink } = m.agentColours(name); return [fill, ink]; })"
-    colours = await run(page, "map/palette.js", body, [f"walker-{number}" for number in range(50)])
-    assert len({fill for fill, _ in colours}) == 7
-    assert min(contrast(fill, ink) for fill, ink in colours) >= 4.5
-    assert colours == await run(page, "map/palette.js", body, [f"walker-{number}" for number in range(50)])
-
-
-def contrast(one: str, other: str) -> float:
-    """WCAG's ratio of two ``#rrggbb``."""
-
-    def luminance(colour: str) -> float:
-        parts = [int(colour[at : at + 2], 16) / 255 for at in (1, 3, 5)]
-        linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
-        return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
-
-    low, high = sorted((luminance(one), luminance(other)))
-    return (high + 0.05) / (low + 0.05)
 
 
 # addresses and streams

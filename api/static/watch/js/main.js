@@ -16,31 +16,34 @@ import { Doors } from "./ui/doors.js";
 import { FollowPanel } from "./ui/follow_panel.js";
 import { NewsList } from "./ui/news_list.js";
 import { WorldList } from "./ui/world_list.js";
+import { Looks } from "./state/looks.js";
 import { News } from "./state/news.js";
 import { View } from "./view.js";
 
 const sessions = new Sessions();
 const news = new News();
+const looks = new Looks();
 const ownAgents = new Set();
 let view = null;
 
 const parts = {
   sessions,
   news,
+  looks,
   announcer: new Announcer(),
   line: new ConnectionLine(),
-  newsList: new NewsList(news),
+  newsList: new NewsList(news, looks),
   access: new AccessDialog(sessions, accessOpened, reopen),
-  world: new WorldList(sessions, toChunk, () => view && parts.doors.update(view.mirror, agentsIn)),
-  doors: new Doors(byId("doors"), goThrough),
-  agentList: new AgentList(chooseFromList, follow, canFollow),
-  followPanel: new FollowPanel(follow, stopFollowing),
-  chosenCard: new ChosenCard(follow, () => choose(null), canFollow),
+  world: new WorldList(sessions, toChunk, countsChanged),
+  doors: new Doors(byId("doors"), goThrough, [...document.querySelectorAll(".place, .legend, .zoom, .chosen")]),
+  agentList: new AgentList(looks, chooseFromList, follow, canFollow),
+  followPanel: new FollowPanel(looks, follow, stopFollowing),
+  chosenCard: new ChosenCard(looks, follow, () => choose(null), canFollow),
   stage: null,
   agentsIn,
   reopen,
 };
-parts.stage = new Stage(byId("stage"), byId("canvas"), byId("bubbles"), () => parts.doors.place(parts.stage.camera));
+parts.stage = new Stage(byId("stage"), byId("canvas"), byId("bubbles"), looks, () => parts.doors.place(parts.stage.camera));
 
 const settle = attachHands(byId("canvas"), parts.stage, choose);
 attachZoom(parts.stage, settle);
@@ -111,12 +114,19 @@ function suggest() {
   parts.followPanel.suggest(ownAgents.size ? [...ownAgents] : here, ownAgents.size > 0);
 }
 
+/** A door is as wide as what it says. */
+function countsChanged() {
+  if (!view) return;
+  parts.doors.update(view.mirror, agentsIn);
+  parts.doors.place(parts.stage.camera);
+}
+
 function agentsIn(chunkId) {
   return parts.world.agentsIn(chunkId);
 }
 
 function goThrough(side) {
-  const there = view.mirror.neighbors[side];
+  const there = view?.mirror.neighbors[side];
   if (!there) return;
   if (view.agentId) toast(`No longer following ${view.agentId}.`);
   parts.stage.leaving = side;
@@ -133,13 +143,13 @@ function follow(agentId) {
 }
 
 function stopFollowing() {
-  toChunk(view.mirror.chunkId ?? "demo");
+  toChunk(view?.mirror.chunkId ?? "demo");
   showTab("agents");
 }
 
 /** Choose an agent, or none; the followed one is chosen when no other is. */
 function choose(agentId) {
-  view.choose(agentId);
+  view?.choose(agentId);
 }
 
 function chooseFromList(agentId) {
@@ -149,8 +159,8 @@ function chooseFromList(agentId) {
 }
 
 function letGo() {
-  if (parts.stage.chosen && parts.stage.chosen !== view.agentId) choose(null);
-  else if (view.agentId) stopFollowing();
+  if (parts.stage.chosen && parts.stage.chosen !== view?.agentId) choose(null);
+  else if (view?.agentId) stopFollowing();
 }
 
 /** Who wants less motion gets none. */

@@ -12,10 +12,12 @@ import { counted, reasonText } from "./ui/words.js";
 
 /** What is older than this is news, but nothing that happens now. */
 const FRESH_MS = 5_000;
+const SAID_MAX_CHARS = 400;
 
 export class View {
   mirror;
   agentId;
+  #chunkId;
   #parts;
   #stream;
   #commands = new CommandLog();
@@ -23,12 +25,16 @@ export class View {
   #jump = true;
   #terrain = "";
   #arrived = false;
+  /** The chunks whose news are shown. */
+  #visited = new Set();
+  #setBacks = 0;
   /** The server's clock minus this page's, in milliseconds. */
   #clockAhead = 0;
 
   /** @param {{chunkId: string | null, agentId: string | null}} route  @param {object} parts  See main.js. */
   constructor({ chunkId, agentId }, parts) {
     this.agentId = agentId;
+    this.#chunkId = chunkId;
     this.mirror = new Mirror(agentId);
     this.#parts = parts;
     const path = agentId === null ? `v1/spectate/stream?chunk_id=${chunkId}` : `v1/owner/stream?agent_id=${agentId}`;
@@ -45,7 +51,6 @@ export class View {
     stage.chosen = this.agentId;
     stage.setTarget(null);
     chosenCard.show(null, this.mirror);
-    openCurtain();
     this.#stream.run();
   }
 
@@ -75,6 +80,40 @@ export class View {
     if (phase === "waiting" && line.phase === "live") announcer.say("Connection lost. Trying again.");
     if (phase === "live" && this.#stream.connections > 1) announcer.say("Connected again.");
     line.show(phase, waitMs);
+    if (phase === "waiting" && this.mirror.chunkId === null) {
+      this.#blank(this.#wanted, "waiting for the server");
+      drawCurtain("The server does not answer", "It is tried again by itself; this page goes on as soon as it is back.", [
+        ["Try now", () => this.retryNow()],
+      ]);
+    }
+  }
+
+  /** What the address asks for. */
+  get #wanted() {
+    return this.agentId ?? (this.#chunkId === "demo" ? "chunk-0" : this.#chunkId);
+  }
+
+  /** Nothing is shown: no map, nobody, no gold, no news; and why. */
+  #blank(title, facts) {
+    const { mirror } = this;
+    const { stage, agentList, newsList, chosenCard, doors, world, agentsIn } = this.#parts;
+    mirror.clear();
+    stage.chosen = this.agentId;
+    this.#terrain = "";
+    this.#visited.clear();
+    this.#jump = true;
+    stage.setTerrain([]);
+    stage.setTarget(null);
+    stage.update(mirror, true);
+    agentList.update(mirror, stage.chosen);
+    newsList.of(this.#visited, null);
+    chosenCard.show(null, mirror);
+    doors.update(mirror, agentsIn);
+    world.current = null;
+    setText(byId("chunk-name"), title);
+    setText(byId("chunk-facts"), facts);
+    setText(byId("summary"), `${title}: ${facts}.`);
+    document.title = `${title} · Chunkcrawl`;
   }
 
   #event(type, data) {
@@ -113,6 +152,7 @@ export class View {
   /** Whether the followed agent is in the world. */
   #presence(online) {
     this.#online = online;
+    if (!online) this.#blank(this.agentId, "not in the world");
     this.#parts.followPanel.place(this.agentId, this.mirror, online);
     if (online) {
       openCurtain();
@@ -125,9 +165,11 @@ export class View {
 
   #static() {
     const { mirror } = this;
-    const { stage, world, doors } = this.#parts;
+    const { stage, world, doors, newsList } = this.#parts;
     openCurtain();
     this.#online = true;
+    this.#visited.add(mirror.chunkId);
+    newsList.of(this.#visited, mirror.chunkId);
     const terrain = `${mirror.chunkId} ${mirror.grid.map((row) => row.join("")).join()}`;
     if (terrain !== this.#terrain) {
       this.#terrain = terrain;
@@ -144,11 +186,14 @@ export class View {
   #delta(data, happened) {
     const { mirror } = this;
     if (data.chunk_id !== mirror.chunkId || data.tick !== mirror.tick) return;
-    const { stage, line, agentList, chosenCard, followPanel, doors, agentsIn } = this.#parts;
+    const { stage, line, looks, agentList, chosenCard, followPanel, doors, agentsIn } = this.#parts;
+    looks.update(mirror.agents.values());
     stage.update(mirror, this.#jump);
     this.#jump = false;
     line.tick(mirror.tick);
-    for (const event of happened) this.#tell(event, data.server_ts_ms);
+    if (mirror.setBacks !== this.#setBacks) this.#parts.news.startAgain();
+    this.#setBacks = mirror.setBacks;
+    happened.forEach((event, index) => this.#tell(event, { chunkId: data.chunk_id, tick: data.tick, at: data.server_ts_ms, index }));
     if (happened.some(({ dir }) => dir)) {
       doors.update(mirror, agentsIn);
       doors.place(stage.camera);
@@ -164,14 +209,15 @@ export class View {
     }
   }
 
-  #tell(event, at) {
-    const { news, newsList, stage, announcer } = this.#parts;
-    news.tell(event, at);
+  #tell(event, when) {
+    const { news, newsList, looks, stage, announcer } = this.#parts;
+    const nameOf = (id) => looks.of(id).full;
+    const isNew = news.tell(event, when, nameOf);
     newsList.update();
-    if (Date.now() + this.#clockAhead - at > FRESH_MS) return;
+    if (!isNew || Date.now() + this.#clockAhead - when.at > FRESH_MS) return;
     const agent = (id) => this.mirror.agents.get(id);
     if (event.type === "chat") {
-      const [who, text] = [agent(event.from)?.name ?? String(event.from), String(event.text)];
+      const [who, text] = [nameOf(String(event.from)), String(event.text).slice(0, SAID_MAX_CHARS)];
       stage.say(event.from, who, text);
       announcer.say(`${who} says: ${text}`);
     } else if (event.type === "blocked" && event.at) {
@@ -185,21 +231,24 @@ export class View {
 
   #resync(data) {
     this.#jump = true;
-    this.#note("line", "", "Caught up with the present; what was missed is no longer kept", data.server_ts_ms);
+    const { chunkId, tick } = this.mirror;
+    // Between what was seen last and what comes now.
+    const when = { chunkId, tick, index: Number.MAX_SAFE_INTEGER, at: data.server_ts_ms };
+    this.#note("line", "", "Caught up with the present; what was missed is no longer kept", when);
   }
 
-  #transition(data) {
-    this.#note("crossed", data.agent_id, `went from ${data.from_chunk_id} to ${data.to_chunk_id}`, data.server_ts_ms);
-    this.#parts.announcer.say(`${data.agent_id} went to ${data.to_chunk_id}.`);
+  #transition({ agent_id: who, from_chunk_id: from, to_chunk_id: to, tick, server_ts_ms: at }) {
+    const isNew = this.#note("crossed", who, `went from ${from} to ${to}`, { chunkId: to, tick, index: -1, at });
+    if (isNew) this.#parts.announcer.say(`${this.#parts.looks.of(who).full} went to ${to}.`);
     this.#parts.stage.setTarget(null);
   }
 
   /** @returns {boolean} A spectator's stream is over. */
   #closed(data) {
     if (this.agentId !== null) return false;
-    this.#parts.line.show("stopped");
-    this.#parts.stage.update(this.mirror, true);
     const back = Object.values(this.mirror.neighbors).find(Boolean) ?? "chunk-0";
+    this.#parts.line.show("stopped");
+    this.#blank(data.chunk_id, "removed");
     drawCurtain(`${data.chunk_id} is gone`, "Nobody was in it for a while, so the world has removed it. Who goes there again finds a new chunk.", [
       [`Watch ${back}`, () => toChunk(back)],
     ]);
@@ -230,18 +279,18 @@ export class View {
     stage.setTarget(what?.type === "move_to" ? { x: what.x, y: what.y } : null);
   }
 
-  #note(kind, who, text, at) {
-    this.#parts.news.add(kind, who, text, at);
+  #note(kind, who, text, when) {
     this.#parts.newsList.update();
+    return this.#parts.news.note(kind, who, text, when);
   }
 
   #refused(error) {
     const { line, access, sessions, followPanel } = this.#parts;
     line.show("stopped");
     const reason = error instanceof AccessNeeded ? error.why : error.reason;
-    const choices = [];
     if (error instanceof AccessNeeded || error.status === 401) {
-      choices.push(["Give a token or key", () => access.open(reason)]);
+      this.#blank(this.#wanted, "access needed");
+      const choices = [["Give a token or key", () => access.open(reason)]];
       if (sessions.agentId && sessions.agentId !== this.agentId) {
         choices.push([`Follow ${sessions.agentId}`, () => toAgent(sessions.agentId)]);
       }
@@ -249,11 +298,14 @@ export class View {
       access.open(reason);
       return;
     }
-    if (this.agentId !== null) followPanel.problem(reasonText(reason));
-    drawCurtain("Nothing to see", reasonText(reason), [
+    this.#blank(this.#wanted, error.status === 404 ? "does not exist" : "can't be shown");
+    if (this.agentId !== null) followPanel.refuse(this.agentId, reasonText(reason));
+    const title = this.agentId === null ? `${this.#wanted} is not there` : `${this.agentId} can't be followed`;
+    drawCurtain(title, reasonText(reason), [
       ["Watch chunk-0", () => toChunk("chunk-0")],
       ["Try again", this.#parts.reopen],
     ]);
+    this.#parts.announcer.say(`${title}. ${reasonText(reason)}`);
   }
 }
 

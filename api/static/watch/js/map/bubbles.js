@@ -26,7 +26,7 @@ export class Bubbles {
   /** @param {string} agentId  @param {string} name  @param {string} text */
   say(agentId, name, text, now) {
     this.#drop(agentId);
-    const node = el("div", { class: "bubble", "data-agent": agentId }, el("b", {}, name), el("span", {}, text));
+    const node = el("div", { class: "bubble", "data-agent": agentId }, el("b", { dir: "auto" }, name), el("span", { dir: "auto" }, text));
     this.#root.append(node);
     const { offsetWidth: width, offsetHeight: height } = node;
     this.#shown.set(agentId, { node, until: now + lifeOf(text), width, height });

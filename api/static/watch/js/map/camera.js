@@ -9,8 +9,8 @@ export class Camera {
   height = 1;
   margin = { top: 0, right: 0, bottom: 0, left: 0 };
   cells = { w: 50, h: 50 };
-  /** Whether there is no room for doors beside the chunk. */
-  doorsInside = false;
+  /** Whether there is no room for doors beside the chunk, so that they have a bar of their own. */
+  doorsInBar = false;
   /** 1: the whole chunk. */
   zoom = 1;
   /** The middle of the view, in screen cells. */
@@ -35,6 +35,12 @@ export class Camera {
     const middleX = (this.width + left - right) / 2;
     const middleY = (this.height + top - bottom) / 2;
     return { x: middleX - this.u * this.scale, y: middleY - this.v * this.scale };
+  }
+
+  /** Where the chunk is drawn: the same text means the same pixels. */
+  get place() {
+    const { x, y } = this.origin;
+    return `${x} ${y} ${this.scale}`;
   }
 
   /** The middle of a world's cell, in pixels. */

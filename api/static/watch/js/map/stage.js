@@ -29,6 +29,8 @@ export class Stage {
   #target = null;
   #frame = 0;
   #moved;
+  #place = "";
+  #looks;
 
   /** Whose ring is drawn, if anybody's. */
   chosen = null;
@@ -41,15 +43,17 @@ export class Stage {
 
   /**
    * @param {HTMLElement} root  The stage.
-   * @param {() => void} moved  Called after the camera has moved.
+   * @param {import("../state/looks.js").Looks} looks
+   * @param {() => void} moved  Called whenever the chunk is drawn at another place, or in another size.
    */
-  constructor(root, canvas, bubbles, moved) {
+  constructor(root, canvas, bubbles, looks, moved) {
+    this.#looks = looks;
     this.#root = root;
     this.#canvas = canvas;
     this.#ctx = canvas.getContext("2d", { alpha: false });
     this.#bubbles = new Bubbles(bubbles);
     this.#moved = moved;
-    new ResizeObserver(() => this.resize()).observe(root);
+    new ResizeObserver(() => this.resize()).observe(canvas);
   }
 
   /** Another chunk, or the same one anew. */
@@ -126,7 +130,7 @@ export class Stage {
   }
 
   resize() {
-    const { clientWidth: width, clientHeight: height } = this.#root;
+    const { clientWidth: width, clientHeight: height } = this.#canvas;
     if (!width || !height) return;
     const ratio = Math.min(3, window.devicePixelRatio || 1);
     for (const canvas of [this.#canvas, this.#ground]) {
@@ -135,7 +139,7 @@ export class Stage {
     }
     const style = getComputedStyle(this.#root);
     const margin = (side) => Number.parseFloat(style.getPropertyValue(`--margin-${side}`)) || 0;
-    Object.assign(this.camera, { width, height, doorsInside: margin("inside") > 0 });
+    Object.assign(this.camera, { width, height, doorsInBar: margin("bar") > 0 });
     this.camera.margin = { top: margin("top"), right: margin("right"), bottom: margin("bottom"), left: margin("left") };
     if (!this.camera.isClose) this.camera.fit();
     this.camera.jump();
@@ -182,9 +186,13 @@ export class Stage {
   #look() {
     const body = this.#chosenBody;
     if (body && this.tracking && this.camera.isClose) this.camera.lookAt(body.x, body.y);
-    const before = `${this.camera.u},${this.camera.v},${this.camera.zoom}`;
     const more = this.camera.advance(this.smooth);
-    if (before !== `${this.camera.u},${this.camera.v},${this.camera.zoom}`) this.#moved();
+    // Compared with what was drawn last: a drag or a pinch has moved the camera before.
+    const { place } = this.camera;
+    if (place !== this.#place) {
+      this.#place = place;
+      this.#moved();
+    }
     return more;
   }
 
@@ -199,8 +207,7 @@ export class Stage {
 
   /** The terrain, from where it was kept if nothing about it has changed. */
   #drawGround(ctx) {
-    const { x, y } = this.camera.origin;
-    const state = `${this.#version} ${x} ${y} ${this.camera.scale}`;
+    const state = `${this.#version} ${this.camera.place}`;
     if (state !== this.#groundState) {
       this.#groundState = state;
       const ground = this.#ground.getContext("2d", { alpha: false });
@@ -234,10 +241,10 @@ export class Stage {
       ctx.globalAlpha = opacity(body, now);
       const at = camera.at(body.x, body.y);
       if (body.thing.id === this.chosen) drawChoice(ctx, at, scale, colours, now, this.smooth);
-      drawAgent(ctx, at, scale, body, colours, now, this.smooth);
+      drawAgent(ctx, at, scale, body, this.#looks.of(body.thing.id), colours, now, this.smooth);
     }
     ctx.globalAlpha = 1;
-    drawLabels(ctx, this.#labels(), scale, colours);
+    drawLabels(ctx, this.#labels(), camera, colours);
   }
 
   #labels() {
@@ -247,10 +254,11 @@ export class Stage {
       if (body.gone !== Infinity) continue;
       const first = id === this.chosen || id === this.hovered;
       // Whose name is in a bubble needs no other.
-      const text = this.#bubbles.speaks(id) ? "" : body.thing.name;
-      wanted.push({ text, ...this.camera.at(body.x, body.y), radius, first });
+      const { full, label } = this.#looks.of(id);
+      const text = this.#bubbles.speaks(id) ? "" : label;
+      wanted.push({ text, full, ...this.camera.at(body.x, body.y), radius, first });
     }
-    for (const node of this.#nodes) wanted.push({ text: "", ...this.camera.at(node.x, node.y), radius, first: false });
+    for (const node of this.#nodes) wanted.push({ text: "", full: "", ...this.camera.at(node.x, node.y), radius, first: false });
     return wanted;
   }
 

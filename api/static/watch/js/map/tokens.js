@@ -1,10 +1,11 @@
 // Agents, creatures and gold as they are drawn. No colour stands alone: an agent is round and bears a sign, a creature
 // is a diamond with eyes, gold has six sides and bears how much is left.
 
-import { agentColours, agentSign } from "./palette.js";
 import { withAlpha } from "./terrain.js";
 
 const FULL = Math.PI * 2;
+/** Half the angle of a band. */
+const BAND = 0.96;
 
 /** An agent's radius for cells of so many pixels. */
 export function agentRadius(scale) {
@@ -15,9 +16,10 @@ export function agentRadius(scale) {
  * @param {CanvasRenderingContext2D} ctx
  * @param {{x: number, y: number}} at  Its middle, in pixels.
  * @param {import("./motion.js").Body} body
+ * @param {import("../state/looks.js").Look} look
  */
-export function drawAgent(ctx, at, scale, body, colours, now, smooth) {
-  const { fill, ink } = agentColours(body.thing.id);
+export function drawAgent(ctx, at, scale, body, look, colours, now, smooth) {
+  const { fill, ink } = look;
   const radius = agentRadius(scale);
   const { activity } = body.thing;
   const hop = smooth && activity === "harvesting" ? Math.abs(Math.sin(now / 180)) * radius * 0.22 : 0;
@@ -28,10 +30,13 @@ export function drawAgent(ctx, at, scale, body, colours, now, smooth) {
   ctx.arc(at.x, y, radius, 0, FULL);
   ctx.fillStyle = fill;
   ctx.fill();
+  if (look.mark !== "plain") band(ctx, at.x, y, radius, look);
+  ctx.beginPath();
+  ctx.arc(at.x, y, radius, 0, FULL);
   ctx.lineWidth = Math.max(1.2, radius * 0.14);
   ctx.strokeStyle = colours.outline;
   ctx.stroke();
-  if (radius >= 5.5) sign(ctx, agentSign(body.thing.name), at.x, y, radius, ink, colours.font);
+  if (radius >= 5.5) sign(ctx, look.sign, at.x, y, radius, ink, colours.font);
   if (activity === "harvesting") pick(ctx, at.x + radius * 0.95, y - radius * 0.95, radius * 0.62, colours);
 }
 
@@ -151,6 +156,16 @@ function beak(ctx, x, y, radius, angle, fill, outline) {
   ctx.strokeStyle = outline;
   ctx.stroke();
   ctx.restore();
+}
+
+/** The segment of the circle above or below its sign. */
+function band(ctx, x, y, radius, { mark, ink }) {
+  const middle = mark === "cap" ? -Math.PI / 2 : Math.PI / 2;
+  ctx.beginPath();
+  ctx.arc(x, y, radius, middle - BAND, middle + BAND);
+  ctx.closePath();
+  ctx.fillStyle = ink;
+  ctx.fill();
 }
 
 function sign(ctx, text, x, y, radius, ink, font) {

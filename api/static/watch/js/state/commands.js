@@ -8,6 +8,7 @@ export const KEPT_MAX = 60;
  * @property {"challenged" | "running" | "refused" | "completed" | "failed"} state
  * @property {object | null} what  The command itself, known from its ack on.
  * @property {string} reason  "" or a stable code.
+ * @property {string} code  Of a refusal: which check failed, "" if not told.
  * @property {object | null} blocker
  * @property {{x: number, y: number} | null} blockedAt
  * @property {number | null} harvested  Units that a harvest brought.
@@ -54,6 +55,7 @@ export class CommandLog {
     command.what = data.echo ?? null;
     command.state = data.accepted ? "running" : "refused";
     command.reason = data.accepted ? "" : String(data.reason ?? "");
+    command.code = typeof data.code === "string" ? data.code : "";
     command.startedTick = data.started_tick ?? null;
     return true;
   }
@@ -73,7 +75,7 @@ export class CommandLog {
   #command(id, data) {
     let command = this.#commands.get(id);
     if (!command) {
-      command = { id, state: "challenged", what: null, reason: "", blocker: null, blockedAt: null };
+      command = { id, state: "challenged", what: null, reason: "", code: "", blocker: null, blockedAt: null };
       Object.assign(command, { harvested: null, difficulty: null, startedTick: null, endedTick: null });
       this.#commands.set(id, command);
       if (this.#commands.size > KEPT_MAX) this.#commands.delete(this.#commands.keys().next().value);

@@ -4,6 +4,7 @@
 // Coordinates are the world's: x grows to the east, y to the north, both 0..49; `grid[y][x]`, 1 is wall.
 
 const SIDE_MAX_CELLS = 256;
+const NAME_MAX_CHARS = 128;
 
 /** What a side's opening leads from: its cells, as ranges would not say more. */
 const SIDES = ["N", "E", "S", "W"];
@@ -23,6 +24,8 @@ export class Mirror {
   /** @type {Map<string, {id: string, x: number, y: number, remaining: number, max: number, state: string}>} */
   nodes = new Map();
   closed = false;
+  /** How often the world has been put back to an earlier tick. */
+  setBacks = 0;
   #fresh = true;
   #agentId = null;
 
@@ -49,6 +52,11 @@ export class Mirror {
     // What follows these is the present state, whatever its tick: a world put back from a backup counts lower.
     else if (type === "session_ready" || type === "resync_required") this.#fresh = true;
     return [];
+  }
+
+  /** Nothing is looked at any more. */
+  clear() {
+    this.#enter(null);
   }
 
   /** The cells of the boundary that lead out on each side, `{N: [{x, y}, ...], ...}`. */
@@ -104,18 +112,20 @@ export class Mirror {
     this.closed = true;
     this.agents = new Map();
     this.npcs = new Map();
+    this.nodes = new Map();
   }
 
   #delta(data) {
     const old = data.tick <= this.tick;
     if (data.chunk_id !== this.chunkId || (old && !this.#fresh)) return [];
     const shownBefore = this.#fresh && data.tick === this.tick;
+    if (data.tick < this.tick) this.setBacks += 1;
     this.tick = data.tick;
     this.#fresh = false;
     this.agents = new Map(
       (data.agents ?? []).map(({ id, x, y, activity_state: activity = "idle", name }) => [
         id,
-        { id, x, y, activity, name: name || id },
+        { id, x, y, activity, name: nameOf(id, name) },
       ]),
     );
     this.npcs = new Map((data.npcs ?? []).map(({ id, x, y, kind = "" }) => [id, { id, x, y, kind }]));
@@ -139,6 +149,10 @@ export class Mirror {
     const stale = data.to_chunk_id === this.chunkId || data.tick < this.tick;
     if (data.agent_id === this.#agentId && !stale) this.#enter(data.to_chunk_id);
   }
+}
+
+function nameOf(id, name) {
+  return typeof name === "string" && name ? name.slice(0, NAME_MAX_CHARS) : String(id);
 }
 
 /** Rows of 0 and 1, of equal length and bounded; empty when it is none. */

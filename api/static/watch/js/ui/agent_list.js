@@ -1,8 +1,8 @@
 // Who is in the chunk: for everybody a way to choose an agent, and for who can't see the map a way to know of them.
 
 import { byId, el, reconcile, setText } from "../dom.js";
-import { agentColours, agentSign } from "../map/palette.js";
-import { ACTIVITIES, counted } from "./words.js";
+import { makeToken, paintToken } from "./token.js";
+import { activityText, counted } from "./words.js";
 
 const SHOWN_MAX = 100;
 const EVERY_MS = 250;
@@ -12,14 +12,17 @@ export class AgentList {
   #due = 0;
   #mirror = null;
   #chosen = null;
+  #looks;
   #canFollow;
 
   /**
+   * @param {import("../state/looks.js").Looks} looks
    * @param {(agentId: string) => void} choose
    * @param {(agentId: string) => void} follow
    * @param {(agentId: string) => boolean} canFollow
    */
-  constructor(choose, follow, canFollow) {
+  constructor(looks, choose, follow, canFollow) {
+    this.#looks = looks;
     this.#canFollow = canFollow;
     this.#list.addEventListener("click", (event) => {
       const button = event.target.closest("button[data-agent]");
@@ -38,45 +41,43 @@ export class AgentList {
 
   #draw() {
     this.#due = 0;
-    const agents = [...this.#mirror.agents.values()].sort((a, b) => a.name.localeCompare(b.name, "en", { numeric: true }));
-    setText(byId("agents-count"), String(agents.length));
-    setText(byId("tab-agents"), String(agents.length));
+    const agents = [...this.#mirror.agents.values()].sort((a, b) => a.name.localeCompare(b.name, "en", { numeric: true }) || (a.id < b.id ? -1 : 1));
+    const count = this.#mirror.ready ? String(agents.length) : "";
+    setText(byId("agents-count"), count);
+    setText(byId("tab-agents"), count);
     reconcile(this.#list, agents.slice(0, SHOWN_MAX), ({ id }) => id, makeRow, (node, agent) => this.#fill(node, agent));
     this.#list.classList.toggle("empty", agents.length === 0);
-    this.#list.dataset.note = agents.length > SHOWN_MAX ? `and ${agents.length - SHOWN_MAX} more` : "Nobody is here.";
+    this.#list.dataset.note = agents.length > SHOWN_MAX ? `and ${agents.length - SHOWN_MAX} more` : emptyNote(this.#mirror);
     this.#list.classList.toggle("more", agents.length > SHOWN_MAX);
   }
 
   #fill(node, agent) {
-    const { id, x, y, activity, name } = agent;
+    const { id, x, y, activity } = agent;
+    const look = this.#looks.of(id);
     Object.assign(node.dataset, { agent: id, x, y, activity });
     const [row, follow] = node.children;
-    const [nameText, doing] = row.lastElementChild.children;
-    setText(nameText, name);
-    setText(doing, `${ACTIVITIES[activity] ?? activity} · ${x}, ${y}`);
-    row.setAttribute("aria-pressed", String(id === this.#chosen));
+    const [token, lines] = row.children;
+    const [name, doing] = lines.children;
+    const chosen = id === this.#chosen;
+    paintToken(token, look);
+    setText(name, chosen ? look.full : look.label);
+    if (name.title !== look.full) name.title = look.full;
+    setText(doing, `${activityText(activity)} · ${x}, ${y}`);
+    row.setAttribute("aria-pressed", String(chosen));
     follow.hidden = !this.#canFollow(id);
+    if (follow.getAttribute("aria-label") !== `Follow ${look.full}`) follow.setAttribute("aria-label", `Follow ${look.full}`);
   }
 }
 
-function makeRow(agent) {
-  const { id, name } = agent;
-  const row = el("button", { type: "button", class: "row", "data-agent": id, "aria-pressed": "false" }, tokenOf(id, name), el("span", { class: "row-lines" }, el("span", { class: "row-name" }), el("span", { class: "row-doing" })));
-  const follow = el("button", { type: "button", class: "row-follow", "data-agent": id, "data-follow": "yes", "aria-label": `Follow ${name}` }, "Follow");
+function emptyNote(mirror) {
+  return mirror.ready ? "Nobody is here." : "No chunk is shown.";
+}
+
+function makeRow({ id }) {
+  const lines = el("span", { class: "row-lines" }, el("bdi", { class: "row-name" }), el("span", { class: "row-doing" }));
+  const row = el("button", { type: "button", class: "row", "data-agent": id, "aria-pressed": "false" }, makeToken(), lines);
+  const follow = el("button", { type: "button", class: "row-follow", "data-agent": id, "data-follow": "yes" }, "Follow");
   return el("li", { class: "row-pair" }, row, follow);
-}
-
-/** An agent's token as on the map. */
-export function tokenOf(id, name) {
-  const token = el("span", { class: "token", "aria-hidden": "true" }, agentSign(name));
-  paintToken(token, id);
-  return token;
-}
-
-export function paintToken(token, id) {
-  const { fill, ink } = agentColours(id);
-  token.style.backgroundColor = fill;
-  token.style.color = ink;
 }
 
 /** A sentence or two about the chunk. */

@@ -14,8 +14,10 @@ export function drawCurtain(title, text, choices) {
     }),
   );
   byId("curtain").hidden = false;
+  byId("stage").classList.add("covered");
 }
 
 export function openCurtain() {
   byId("curtain").hidden = true;
+  byId("stage").classList.remove("covered");
 }

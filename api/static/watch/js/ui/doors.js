@@ -1,21 +1,33 @@
-// Doors: buttons at the openings of the four sides, each to the chunk behind it.
+// Doors: buttons at the openings of the four sides, each to the chunk behind it. They belong to the map and move with
+// it; where their place is out of sight or under something else, they are away. Where there is little room (the style
+// sheet says so) they stand in a bar of their own, beside the map.
 
-import { el, setText } from "../dom.js";
-import { SIDE_NAMES, counted } from "./words.js";
+import { el, setText, svg } from "../dom.js";
+import { SIDE_NAMES } from "../state/sides.js";
+import { counted } from "./words.js";
 
 const ARROWS = { N: "M12 19V5m-6 6 6-6 6 6", E: "M5 12h14m-6-6 6 6-6 6", S: "M12 5v14m-6-6 6 6 6-6", W: "M19 12H5m6-6-6 6 6 6" };
-const SVG = "http://www.w3.org/2000/svg";
+const GAP = 6;
 
 export class Doors {
+  #root;
   #doors = {};
   #cells = { N: [], E: [], S: [], W: [] };
+  #others;
 
-  /** @param {HTMLElement} root  @param {(side: string) => void} go */
-  constructor(root, go) {
-    for (const side of "NWES") {
+  /**
+   * @param {HTMLElement} root
+   * @param {(side: string) => void} go
+   * @param {HTMLElement[]} others  What doors must not lie upon.
+   */
+  constructor(root, go, others) {
+    this.#root = root;
+    this.#others = others;
+    for (const side of "WNSE") {
       const name = el("span", { class: "door-name" });
       const count = el("span", { class: "door-count" });
-      const button = el("button", { type: "button", class: `door door-${side}`, hidden: true }, arrow(side), name, count);
+      const arrow = svg("svg", { viewBox: "0 0 24 24", "aria-hidden": "true" }, svg("path", { d: ARROWS[side] }));
+      const button = el("button", { type: "button", class: `door door-${side}`, hidden: true }, arrow, name, count);
       button.addEventListener("click", () => go(side));
       root.append(button);
       this.#doors[side] = { button, name, count };
@@ -36,41 +48,47 @@ export class Doors {
       setText(name, there ?? "unexplored");
       setText(count, agents ? String(agents) : "");
       const who = agents === null ? "" : `, ${counted(agents, "agent")}`;
-      const label = there === null ? `${SIDE_NAMES[side]}: unexplored` : `${SIDE_NAMES[side]}: ${there}${who}`;
+      const label = there === null ? `${SIDE_NAMES.get(side)}: unexplored` : `${SIDE_NAMES.get(side)}: ${there}${who}`;
       if (button.getAttribute("aria-label") !== label) button.setAttribute("aria-label", label);
     }
   }
 
-  /** Put each at the middle of its opening, never outside the stage. @param {import("../map/camera.js").Camera} camera */
+  /** Put each beside the middle of its opening. @param {import("../map/camera.js").Camera} camera */
   place(camera) {
+    this.#root.classList.toggle("in-bar", camera.doorsInBar);
+    const others = camera.doorsInBar ? [] : this.#others.filter((node) => node.checkVisibility()).map(boxOf);
     for (const [side, { button }] of Object.entries(this.#doors)) {
       if (button.hidden) continue;
-      const cells = this.#cells[side];
-      const middle = cells[Math.floor(cells.length / 2)] ?? { x: 25, y: 25 };
-      const at = camera.at(middle.x - (cells.length % 2 ? 0 : 0.5), middle.y - (cells.length % 2 ? 0 : 0.5));
-      const half = { x: button.offsetWidth / 2, y: button.offsetHeight / 2 };
-      // Beside the chunk, or over its edge where there is no room above and below it.
-      const beside = camera.scale * 0.5 + 6;
-      const outwards = { x: beside + half.x, y: camera.doorsInside ? -half.y : beside + half.y };
-      const x = at.x + { N: 0, S: 0, E: outwards.x, W: -outwards.x }[side];
-      const y = at.y + { N: -outwards.y, S: outwards.y, E: 0, W: 0 }[side];
-      const left = clamp(x - half.x, 6, camera.width - 2 * half.x - 6);
-      const top = clamp(y - half.y, 6, camera.height - 2 * half.y - 6);
-      button.style.transform = `translate(${Math.round(left)}px, ${Math.round(top)}px)`;
+      if (camera.doorsInBar) {
+        button.classList.remove("away");
+        button.style.transform = "";
+        continue;
+      }
+      const box = beside(camera, side, this.#cells[side], button.offsetWidth, button.offsetHeight);
+      button.style.transform = `translate(${box.left}px, ${box.top}px)`;
+      const outside = box.left < 0 || box.top < 0 || box.right > camera.width || box.bottom > camera.height;
+      button.classList.toggle("away", outside || others.some((other) => overlap(box, other)));
     }
   }
 }
 
-function arrow(side) {
-  const picture = document.createElementNS(SVG, "svg");
-  picture.setAttribute("viewBox", "0 0 24 24");
-  picture.setAttribute("aria-hidden", "true");
-  const path = document.createElementNS(SVG, "path");
-  path.setAttribute("d", ARROWS[side]);
-  picture.append(path);
-  return picture;
+/** Where a door of this size stands: outside of the chunk, in the middle of its opening. */
+function beside(camera, side, cells, width, height) {
+  const middle = cells[Math.floor(cells.length / 2)] ?? { x: 25, y: 25 };
+  const back = cells.length % 2 ? 0 : 0.5;
+  const at = camera.at(middle.x - back, middle.y - back);
+  const out = camera.scale / 2 + GAP;
+  const x = at.x + { N: 0, S: 0, E: out + width / 2, W: -out - width / 2 }[side];
+  const y = at.y + { N: -out - height / 2, S: out + height / 2, E: 0, W: 0 }[side];
+  const [left, top] = [Math.round(x - width / 2), Math.round(y - height / 2)];
+  return { left, top, right: left + width, bottom: top + height };
 }
 
-function clamp(n, least, most) {
-  return Math.max(least, Math.min(n, most));
+/** In pixels of the stage. */
+function boxOf({ offsetLeft: left, offsetTop: top, offsetWidth: width, offsetHeight: height }) {
+  return { left, top, right: left + width, bottom: top + height };
+}
+
+function overlap(a, b) {
+  return a.left < b.right && b.left < a.right && a.top < b.bottom && b.top < a.bottom;
 }

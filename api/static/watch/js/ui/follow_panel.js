@@ -1,9 +1,8 @@
 // The owner's view of one agent: where it is, what it carries, and every command.
 
 import { byId, el, reconcile, setText } from "../dom.js";
-import { agentSign } from "../map/palette.js";
-import { paintToken } from "./agent_list.js";
-import { ACTIVITIES, commandReason, commandText, counted } from "./words.js";
+import { paintToken } from "./token.js";
+import { activityText, commandReason, commandText, counted } from "./words.js";
 
 const STATE_WORDS = { challenged: "challenged", running: "running", refused: "refused", completed: "done", failed: "failed" };
 
@@ -12,9 +11,15 @@ const WITHOUT_WORDS = { challenged: "A new command", refused: "A command" };
 
 export class FollowPanel {
   #input = byId("follow-id");
+  #looks;
 
-  /** @param {(agentId: string) => void} follow  @param {() => void} stop */
-  constructor(follow, stop) {
+  /**
+   * @param {import("../state/looks.js").Looks} looks
+   * @param {(agentId: string) => void} follow
+   * @param {() => void} stop
+   */
+  constructor(looks, follow, stop) {
+    this.#looks = looks;
     byId("follow-form").addEventListener("submit", (event) => {
       event.preventDefault();
       const wanted = this.#input.value.trim();
@@ -47,23 +52,34 @@ export class FollowPanel {
     document.body.classList.toggle("following", agentId !== null);
     this.problem("");
     if (agentId === null) return;
-    paintToken(byId("followed-token"), agentId);
-    setText(byId("followed-token"), agentSign(agentId));
-    setText(byId("followed-name"), agentId);
+    this.#name(agentId);
     setText(byId("followed-place"), "");
-    setText(byId("stat-gold"), "–");
+    for (const name of ["gold", "activity", "cell"]) setText(byId(`stat-${name}`), "–");
     byId("commands").replaceChildren();
     byId("commands").classList.add("empty");
     byId("commands").dataset.note = "No command yet.";
+  }
+
+  /** It can't be followed: another name may be tried. */
+  refuse(agentId, text) {
+    this.begin(null);
+    this.#input.value = agentId;
+    this.problem(text);
   }
 
   /** Where it is. @param {import("../state/mirror.js").Mirror} mirror */
   place(agentId, mirror, online) {
     const me = mirror.agents.get(agentId);
     setText(byId("followed-place"), online ? `in ${mirror.chunkId ?? "…"}` : "not in the world now");
-    setText(byId("stat-activity"), me ? (ACTIVITIES[me.activity] ?? me.activity) : "–");
+    setText(byId("stat-activity"), me ? activityText(me.activity) : "–");
     setText(byId("stat-cell"), me ? `${me.x}, ${me.y}` : "–");
-    if (me && me.name !== agentId) setText(byId("followed-name"), me.name);
+    this.#name(agentId);
+  }
+
+  #name(agentId) {
+    const look = this.#looks.of(agentId);
+    paintToken(byId("followed-token"), look);
+    setText(byId("followed-name"), look.full);
   }
 
   gold(amount) {
@@ -100,9 +116,9 @@ function fillCommand(node, command) {
   setText(more, detailsOf(command));
 }
 
-function detailsOf({ state, reason, blocker, blockedAt, harvested, startedTick, endedTick, difficulty }) {
+function detailsOf({ state, reason, code, blocker, blockedAt, harvested, startedTick, endedTick, difficulty }) {
   const parts = [];
-  if (reason) parts.push(commandReason(reason));
+  if (reason) parts.push(commandReason(reason, code));
   if (reason === "blocked" && blocker?.id) parts[parts.length - 1] = `blocked by ${blocker.id}`;
   if (harvested) parts.unshift(`${harvested} gold`);
   if (blockedAt) parts.push(`at ${blockedAt.x}, ${blockedAt.y}`);

@@ -1,18 +1,22 @@
-// What happened in the chunk, the newest on top.
+// What happened in the chunks that one has looked at, the newest on top.
 
 import { byId, el, reconcile, setText } from "../dom.js";
-import { paintToken } from "./agent_list.js";
+import { makeToken, tint } from "./token.js";
 import { clockTime } from "./words.js";
 
 export class NewsList {
   #list = byId("news");
   #news;
+  #looks;
+  #chunks = new Set();
+  #here = null;
   #show = "all";
   #due = false;
 
-  /** @param {import("../state/news.js").News} news */
-  constructor(news) {
+  /** @param {import("../state/news.js").News} news  @param {import("../state/looks.js").Looks} looks */
+  constructor(news, looks) {
     this.#news = news;
+    this.#looks = looks;
     const buttons = document.querySelectorAll("button[data-show]");
     for (const button of buttons) {
       button.addEventListener("click", () => {
@@ -21,6 +25,13 @@ export class NewsList {
         this.#draw();
       });
     }
+  }
+
+  /** @param {Set<string>} chunks  Whose news are shown.  @param {string | null} here  The one that is looked at. */
+  of(chunks, here) {
+    this.#chunks = chunks;
+    this.#here = here;
+    this.update();
   }
 
   update() {
@@ -33,19 +44,28 @@ export class NewsList {
   }
 
   #draw() {
-    const items = this.#news.items.filter(({ kind }) => this.#show === "all" || kind === "chat");
-    reconcile(this.#list, items, ({ key }) => String(key), makeItem, (node, item) => {
-      setText(node.querySelector(".news-count"), item.count > 1 ? `× ${item.count}` : "");
-      setText(node.querySelector("time"), clockTime(item.at));
-    });
+    const wanted = ({ kind, chunkId }) => this.#chunks.has(chunkId) && (this.#show === "all" || kind === "chat");
+    const items = this.#news.items.filter(wanted);
+    reconcile(this.#list, items, ({ key }) => String(key), makeItem, (node, item) => this.#fill(node, item));
     this.#list.classList.toggle("empty", items.length === 0);
-    this.#list.dataset.note = this.#show === "chat" ? "Nobody has said anything yet." : "All quiet so far.";
+    const quiet = this.#show === "chat" ? "Nobody has said anything yet." : "All quiet so far.";
+    this.#list.dataset.note = this.#chunks.size ? quiet : "No chunk is shown.";
+  }
+
+  #fill(node, { kind, who, text, chunkId, at }) {
+    const [mark, said, when] = node.children;
+    const [name, , words, , where] = said.childNodes;
+    if (kind === "chat") tint(mark, this.#looks.of(who));
+    setText(name, who && this.#looks.of(who).full);
+    setText(words, text);
+    setText(where, chunkId === this.#here ? "" : `in ${chunkId}`);
+    setText(when, clockTime(at));
   }
 }
 
-function makeItem({ kind, who, text }) {
-  const mark = el("span", { class: "news-mark", "aria-hidden": "true" });
-  if (kind === "chat") paintToken(mark, who);
-  const said = el("span", { class: "news-text" }, who ? el("b", {}, who) : null, who ? " " : null, el("span", {}, text), " ", el("span", { class: "news-count" }));
+function makeItem({ kind }) {
+  const mark = kind === "chat" ? makeToken() : el("span", { "aria-hidden": "true" });
+  mark.className = "news-mark";
+  const said = el("span", { class: "news-text" }, el("bdi", { class: "news-who" }), " ", el("bdi", {}), " ", el("span", { class: "news-where" }));
   return el("li", { class: `news-item news-${kind}`, "data-kind": kind }, mark, said, el("time", {}));
 }

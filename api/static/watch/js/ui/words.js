@@ -1,14 +1,12 @@
 // Words for people, in one place.
 
-export const SIDE_NAMES = { N: "north", E: "east", S: "south", W: "west" };
-
-/** Refusals and closings as sentences; any other code is shown as it is. */
-const REASONS = {
+/** Refusals and closings as sentences; any other code is shown as it is. Maps: a code may be any text. */
+const REASONS = new Map(Object.entries({
   agent_mismatch: "This session is for another agent.",
   agent_not_found: "There is no such agent.",
   agent_not_owned: "That agent is not this account's.",
   agent_limit_reached: "This account can't have more agents.",
-  chunk_not_found: "There is no such chunk.",
+  chunk_not_found: "There is no such chunk. Empty ones are removed after a while; who goes there again finds a new one.",
   dev_routes_disabled: "This server wants a session token or an API key.",
   draining: "The server is about to restart.",
   invalid_api_key: "The server does not know this API key.",
@@ -16,33 +14,38 @@ const REASONS = {
   invalid_scope: "This session is not made for that.",
   invalid_session: "The session has ended, or never was.",
   rate_limited: "Too many requests; wait a moment.",
+  unavailable: "A part of the server is away at the moment.",
   unreachable: "The server does not answer.",
-};
+}));
 
 export function reasonText(reason) {
-  return REASONS[reason] ?? `The server says: ${reason}`;
+  return REASONS.get(reason) ?? `The server says: ${reason}`;
 }
 
-const COMMAND_REASONS = {
+const COMMAND_REASONS = new Map(Object.entries({
   agent_not_found: "nobody of that name here",
   auth_failed: "wrong answer",
+  banned_words: "words that are not allowed",
   blocked: "blocked",
   busy: "busy",
   depleted: "nothing left",
+  disconnected: "left the world",
   expired_challenge: "answered too late",
   insufficient: "not enough gold",
   interrupted_by_new_command: "interrupted by the next one",
   invalid_cmd: "not a valid command",
+  muted: "muted for a while",
   node_depleted: "node used up",
   node_not_found: "no such node",
   out_of_bounds: "outside the chunk",
   rate_limited: "too soon",
   too_far: "too far away",
   unreachable: "no way there",
-};
+}));
 
-export function commandReason(reason) {
-  return COMMAND_REASONS[reason] ?? reason.replaceAll("_", " ");
+/** @param {string} reason  @param {string} code  What failed in particular; said where there are words for it. */
+export function commandReason(reason, code = "") {
+  return COMMAND_REASONS.get(code) ?? COMMAND_REASONS.get(reason) ?? reason.replaceAll("_", " ");
 }
 
 /** @param {object | null} what  A command. */
@@ -62,16 +65,15 @@ export function commandText(what) {
   }
 }
 
-export const ACTIVITIES = { idle: "standing", moving: "walking", harvesting: "harvesting" };
+const ACTIVITIES = new Map(Object.entries({ idle: "standing", moving: "walking", harvesting: "harvesting" }));
+
+export function activityText(activity) {
+  return ACTIVITIES.get(activity) ?? String(activity);
+}
 
 /** @param {number} count  @param {string} one  @param {string} more */
 export function counted(count, one, more = `${one}s`) {
   return `${count.toLocaleString("en")} ${count === 1 ? one : more}`;
-}
-
-/** "a, b and c". */
-export function listed(words) {
-  return words.length < 2 ? (words[0] ?? "") : `${words.slice(0, -1).join(", ")} and ${words.at(-1)}`;
 }
 
 const CLOCK = new Intl.DateTimeFormat("en-GB", { hour: "2-digit", minute: "2-digit", second: "2-digit" });

@@ -1,0 +1,39 @@
+"""A page on which the watch page's modules can be run one by one."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from playwright.async_api import Page, Playwright, Request, Route
+
+from api.watch_page import page_files
+from tests.browser.chromium import browsing
+
+ORIGIN = "http://modules.test"
+
+
+async def _serve(route: Route, request: Request) -> None:
+    found = page_files().get(request.url.removeprefix(f"{ORIGIN}/watch/"))
+    if found is None:
+        await route.fulfill(status=200, body="<!doctype html><title>nothing</title>", content_type="text/html")
+    else:
+        await route.fulfill(status=200, body=found.body, content_type=found.media_type)
+
+
+@asynccontextmanager
+async def module_page(playwright: Playwright, directory: Path) -> AsyncIterator[Page]:
+    """An empty page of a new browser, from which every module can be imported."""
+    async with browsing(playwright, directory) as context:
+        page = await context.new_page()
+        await page.route(f"{ORIGIN}/**", _serve)
+        await page.goto(f"{ORIGIN}/")
+        yield page
+
+
+async def run(page: Page, module: str, body: str, argument: Any = None) -> Any:
+    """What ``body`` returns, with the module as ``m`` and ``argument`` as ``given``."""
+    code = f"async (given) => {{ const m = await import('/watch/js/{module}'); {body} }}"
+    return await page.evaluate(code, argument)
