@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 import pytest
@@ -44,7 +44,7 @@ return given.map((agents) => {
 """
 
 
-async def looks(page: Page, *crowds: list[str | tuple[str, str]]) -> list[dict[str, dict[str, str]]]:
+async def looks(page: Page, *crowds: Sequence[str | tuple[str, str]]) -> list[dict[str, dict[str, str]]]:
     """How the agents of each crowd look, one crowd after the other in sight; agents are ids, or ids and names."""
     given = [[[one] if isinstance(one, str) else list(one) for one in crowd] for crowd in crowds]
     return [dict(crowd) for crowd in await run(page, "state/looks.js", LOOKS, given)]
@@ -57,7 +57,7 @@ def distinct(found: dict[str, dict[str, str]], *fields: str) -> bool:
 async def test_eight_agents_have_eight_colours_and_more_have_marks_too(page: Page) -> None:
     eight = [f"walker-{number}" for number in range(8)]
     crowd = [f"walker-{number}" for number in range(24)]
-    first, second = await looks(page, [*eight], [*crowd])
+    first, second = await looks(page, eight, crowd)
     assert distinct(first, "fill")
     assert distinct(second, "fill", "mark")
     assert all(second[agent_id] == first[agent_id] for agent_id in eight)
@@ -106,7 +106,7 @@ async def test_long_names_are_shortened_so_that_they_differ(page: Page) -> None:
         "x" * 60 + "b" + "x" * 60,
         *("y" * 50 + letter + "y" * 20 + tail + "y" * 50 for letter in "ab" for tail in "ab"),
     ]
-    (found,) = await looks(page, [*names])
+    (found,) = await looks(page, names)
     assert distinct(found, "label")
     assert all(len(look["label"]) <= 22 for look in found.values())
     assert {agent_id: look["full"] for agent_id, look in found.items()} == {name: name for name in names}
@@ -126,7 +126,7 @@ async def test_two_of_one_name_bear_their_ids_as_well(page: Page) -> None:
 
 async def test_what_is_remembered_is_bounded(page: Page) -> None:
     crowds = [[f"guest-{number}-{place}" for place in range(40)] for number in range(50)]
-    found = await looks(page, *[[*crowd] for crowd in crowds])
+    found = await looks(page, *crowds)
     assert all(distinct(crowd, "sign") for crowd in found)
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
-from playwright.async_api import Page, Playwright, Request, Route
+from playwright.async_api import Page, Playwright
 
 from tests.browser.chromium import needs_chromium
 from tests.browser.modules import ORIGIN, module_page, run
@@ -97,7 +97,8 @@ MIRROR = """
 const mirror = new m.Mirror(given.agent ?? null);
 const told = given.events.map(([type, data]) => mirror.feed(type, data));
 return {
-  chunkId: mirror.chunkId, tick: mirror.tick, ready: mirror.ready, closed: mirror.closed, gold: mirror.gold, setBacks: mirror.setBacks,
+  chunkId: mirror.chunkId, tick: mirror.tick, ready: mirror.ready, closed: mirror.closed, gold: mirror.gold,
+  setBacks: mirror.setBacks,
   agents: [...mirror.agents.values()], npcs: [...mirror.npcs.values()], nodes: [...mirror.nodes.values()],
   neighbors: mirror.neighbors, exits: mirror.exits(), grid: mirror.grid, told,
 };
