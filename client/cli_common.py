@@ -67,12 +67,15 @@ def perform(work: Coroutine[Any, Any, _Result], *, as_json: bool) -> _Result:
 
     Exits with 1 when it was refused or failed, 3 when there is no reaching the server, 130 on Ctrl-C.
     """
-    from client.errors import ChunkcrawlError, ServerUnreachable
+    from client.errors import ChunkcrawlError, CommandRefused, ServerUnreachable
 
     try:
         return asyncio.run(work)
     except ServerUnreachable as error:
         fail(error.reason, f"{error}; {CHECK_ADDRESS}", as_json=as_json, code=EXIT_UNREACHABLE)
+    except CommandRefused as error:
+        more = {name: getattr(error, name, None) for name in ("code", "retry_after_ms", "strikes_left", "muted_ms")}
+        fail(error.reason, str(error), as_json=as_json, more=more)
     except ChunkcrawlError as error:
         fail(error.reason, str(error), as_json=as_json)
     except KeyboardInterrupt:
@@ -83,11 +86,17 @@ def perform(work: Coroutine[Any, Any, _Result], *, as_json: bool) -> _Result:
         raise typer.Exit(EXIT_FAILED) from None
 
 
-def fail(reason: str, text: str, *, as_json: bool, code: int = EXIT_FAILED) -> NoReturn:
-    """Say on stderr what went wrong, as text or as ``{"error": reason, "detail": text}``, and exit."""
+def fail(
+    reason: str, text: str, *, as_json: bool, code: int = EXIT_FAILED, more: dict[str, Any] | None = None
+) -> NoReturn:
+    """Say on stderr what went wrong, as text or as ``{"error": reason, "detail": text}``, and exit.
+
+    ``more`` are further fields of the JSON; those that are None are left out.
+    """
     # Whatever the text is made of (a server's answer, another library's error), it is one line that moves no cursor.
     text = "".join(letter if letter.isprintable() else "?" for letter in " ".join(text.split()))
-    line = json.dumps({"error": reason, "detail": text}) if as_json else f"error: {text}"
+    fields = {name: value for name, value in (more or {}).items() if value is not None}
+    line = json.dumps({"error": reason, "detail": text} | fields) if as_json else f"error: {text}"
     typer.echo(line, err=True)
     raise typer.Exit(code)
 

@@ -64,6 +64,8 @@ def mcp(
     key = api_key_for(base, as_json=as_json)
 
     async def work() -> None:
+        if address:
+            serving.check_address(*address)
         # A model can wait for its server longer than a program should; each of its calls is bounded all the same.
         async with Agent.connect(base, agent_id=agent, api_key=key, away_timeout_s=None) as me:
             await (serving.serve_http(me, *address) if address else serving.serve_stdio(me))

@@ -28,6 +28,7 @@ log = logging.getLogger("chunkcrawl.client")
 
 CLOSE_TAKEN_OVER = 4001
 CLOSE_TOO_SLOW = 4002
+CLOSE_ABNORMAL = 1006
 CLOSE_POLICY = 1008
 CLOSE_RESTART = frozenset((1001, 1012, 1013))
 """Going away, service restart, try again later: everybody was told at once, so everybody spreads."""
@@ -70,7 +71,8 @@ class Link:
     Attributes:
         connections: How many connections have been opened; more than one means that it reconnected.
         last_problem: Why the last try failed, None before the first failure and once a connection stands.
-        away_since_s: When the last connection ended, by the loop's clock; None while there is one.
+        away_since_s: When the last connection ended, or was last heard if it ended without a word, by the loop's clock;
+            None while there is one.
     """
 
     def __init__(
@@ -165,7 +167,8 @@ class Link:
         finally:
             for task in beside:
                 task.cancel()
-            self._socket, self.away_since_s = None, loop.time()
+            self._socket = None
+            self.away_since_s = self._heard_at if socket.close_code in (None, CLOSE_ABNORMAL) else loop.time()
             self._on_lost()
             await _close(socket)
             await asyncio.gather(*beside, return_exceptions=True)

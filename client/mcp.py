@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import importlib.metadata
+import os
 import socket
 import sys
 from collections.abc import AsyncIterator
@@ -24,7 +25,7 @@ from client.agent import Agent
 from client.errors import ChunkcrawlError
 from client.toolbox import WAIT_MAX_S, Toolbox
 
-__all__ = ["INSTRUCTIONS", "NotListening", "create_server", "serve_http", "serve_stdio"]
+__all__ = ["INSTRUCTIONS", "NotListening", "check_address", "create_server", "serve_http", "serve_stdio"]
 
 INSTRUCTIONS = """\
 You play one agent in a shared, persistent grid world of chunks of 50 x 50 cells. x grows east, y grows north, both
@@ -108,17 +109,8 @@ async def serve_http(agent: Agent, host: str, port: int) -> None:
 
     There is no authentication: whoever reaches the port plays the agent, so listen on 127.0.0.1. At an address of this
     machine alone, requests that a browser was made to send by somebody's page are refused (their ``Host``).
-
-    Raises:
-        NotListening: The address is taken, or none of ours.
     """
-    name = host.strip("[]")
-    shown = f"[{name}]:{port}" if ":" in name else f"{name}:{port}"
-    try:
-        # The library ends the process where it can't listen; this says why.
-        socket.create_server((name, port), family=socket.AF_INET6 if ":" in name else socket.AF_INET).close()
-    except OSError as error:
-        raise NotListening(f"{shown} can't be listened on ({error.strerror or error}); take another port") from error
+    name, shown = _names(host, port)
     # The library guards 127.0.0.1, localhost and ::1; the other loopback addresses are as much this machine's own.
     guard = _guard(shown.rpartition(":")[0]) if name.startswith("127.") else None
     told = f"agent {agent.agent_id} is played over MCP at http://{shown}{PATH}"
@@ -129,6 +121,26 @@ async def serve_http(agent: Agent, host: str, port: int) -> None:
         )
     finally:
         telling.cancel()
+
+
+def check_address(host: str, port: int) -> None:
+    """See whether ``serve_http`` can listen there; to be asked before the agent is connected, which takes it over.
+
+    Raises:
+        NotListening: The address is taken, or none of ours.
+    """
+    name, shown = _names(host, port)
+    try:
+        socket.create_server((name, port), family=socket.AF_INET6 if ":" in name else socket.AF_INET).close()
+    except OSError as error:
+        why = os.strerror(error.errno) if error.errno and not isinstance(error, socket.gaierror) else str(error)
+        raise NotListening(f"{shown} can't be listened on ({why}); take another address or port") from error
+
+
+def _names(host: str, port: int) -> tuple[str, str]:
+    """The host as the system wants it, and the address as it stands in a URL."""
+    name = host.strip("[]")
+    return name, f"[{name}]:{port}" if ":" in name else f"{name}:{port}"
 
 
 async def _tell_once_listening(host: str, port: int, line: str) -> None:

@@ -38,6 +38,9 @@ COMMAND_WAIT_S = 30.0
 """How long a tool waits for its command: less than the 60 s after which many hosts give a call up."""
 
 STAND_STILL_WAIT_S = 5.0
+ARRIVAL_WAIT_S = 2.0
+"""A connection that is back shows the agent within a moment."""
+
 SILENT_S = 16.0
 """A connection is asked for a sign of life after 12 s of silence; one that is silent for longer is in trouble."""
 
@@ -81,6 +84,7 @@ class Toolbox:
 
     async def observe(self, budget_tokens: int = 600) -> str:
         """Where you are and what is around you, in at most ``budget_tokens`` tokens; first, if it is old."""
+        await self._arrived()
         return observe(self.agent.mirror, list(self._heard), budget_tokens=budget_tokens, notice=self._stale())
 
     async def move_to(self, x: int, y: int) -> str:
@@ -116,11 +120,18 @@ class Toolbox:
                 while not self._news and self.agent.ended is None:
                     self._new.clear()
                     await self._new.wait()
+        await self._arrived()
         stale = self._stale()
         lines = self._news.take() or ([] if self.agent.ended else [f"Nothing happened in {seconds:g} s."])
         return "\n".join(([stale] if stale else []) + lines)
 
     # -- private: commands --------------------------------------------------------------------------------------------
+
+    async def _arrived(self) -> None:
+        """Wait a moment for a connection that has just come back to show where the agent is."""
+        if self.agent.connected and not self.agent.mirror.ready:
+            with contextlib.suppress(ChunkcrawlError):
+                await self.agent.wait_until(lambda mirror: mirror.ready and mirror.me is not None, ARRIVAL_WAIT_S)
 
     async def _told(
         self, what: str, work: Awaitable[Completed], success: Callable[[Completed], str], target: Point | None = None
@@ -231,6 +242,8 @@ class Toolbox:
                 line = f"{field('from')}: {field('text')}"
                 self._heard.append(line)
                 self._news.add(f"Heard {line}", Weight.TALK)
+            case "agent_joined" | "agent_left" if happened.get("agent_id") == self.agent.agent_id:
+                pass  # what became of the connection is told already
             case "agent_joined":
                 self._news.add(f"{field('agent_id')} came.", Weight.THING)
             case "agent_left":

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import base64
 import json
+import socket
 import subprocess
 import sys
 import threading
@@ -14,9 +15,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import typer
 from typer.testing import CliRunner, Result
 
 from client.cli import app
+from client.cli_common import perform
+from client.errors import refusal
 
 NOBODY = "http://127.0.0.1:9"
 PASSWORD = "correct horse"
@@ -272,3 +276,31 @@ def test_help_loads_neither_sockets_nor_http() -> None:
     script = f"import sys, client.cli; print([name for name in {heavy} if name in sys.modules])"
     found = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert found.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("as_json", [False, True])
+def test_what_moderation_says_is_passed_on(as_json: bool, capsys: pytest.CaptureFixture[str]) -> None:
+    async def refused() -> None:
+        raise refusal("invalid_cmd", code="banned_words", strikes_left=1)
+
+    with pytest.raises(typer.Exit):
+        perform(refused(), as_json=as_json)
+    line = capsys.readouterr().err
+    if as_json:
+        fields = json.loads(line)
+        assert (fields["error"], fields["code"], fields["strikes_left"]) == ("invalid_cmd", "banned_words", 1)
+        assert "retry_after_ms" not in fields
+    else:
+        assert "banned_words" in line
+        assert "1 more such message mutes this agent" in line
+        assert "malformed" not in line
+
+
+def test_mcp_takes_no_agent_over_where_it_cannot_listen(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("mcp")
+    monkeypatch.setenv("CHUNKCRAWL_API_KEY", "dcw_x")
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        done = run("mcp", "scout-1", "--http", f"127.0.0.1:{port}", "--base", NOBODY)
+    assert done.exit_code == 1
+    assert f"127.0.0.1:{port} can't be listened on" in done.stderr

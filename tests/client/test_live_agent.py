@@ -15,17 +15,19 @@ from client.driver import drive
 from client.embedded import EmbeddedWorld
 from client.errors import (
     Blocked,
+    ChunkGone,
     Forbidden,
     Interrupted,
     InvalidCommand,
     InvalidSession,
     NodeNotFound,
+    NotFound,
     OutOfBounds,
     TakenOver,
     TooFar,
     Unreachable,
 )
-from client.messages import ChunkDelta, ChunkTransition, CommandAck, CommandResult, PrivateDelta
+from client.messages import ChunkDelta, ChunkTransition, CommandAck, CommandResult, Direction, PrivateDelta
 from client.mirror import Mirror
 from client.paths import is_boundary
 from tests.client.bad_line import BadLine
@@ -141,6 +143,42 @@ async def test_leaving_in_the_north_and_coming_back(world: EmbeddedWorld) -> Non
         await me.move_to(*back[0])
         assert me.chunk_id == home
         assert me.mirror.neighbors["N"] == away
+
+
+async def leave(me: Agent, side: Direction) -> str:
+    """Walk out on that side; the chunk that was left."""
+    left = me.chunk_id
+    near = me.mirror.reachable()
+    await me.move_to(*next(cell for cell in me.mirror.exits()[side] if cell in near))
+    assert left
+    assert me.chunk_id != left
+    return left
+
+
+@pytest.mark.slow
+async def test_an_empty_chunk_is_gone_and_another_takes_its_place() -> None:
+    with EmbeddedWorld(settings={"CHUNKCRAWL_COLLECT_IDLE_S": "3"}) as quick:
+        async with quick.agent() as me:
+            home = await leave(me, "N")
+            away = me.chunk_id or ""
+            watching = asyncio.create_task(watched_to_the_end(Watcher.chunk(quick.base, away, api_key=quick.key)))
+            await me.move_to(*await free_neighbour(me, 3))
+            assert await leave(me, "S") == away
+            assert await me.wait_until(lambda mirror: mirror.lost_neighbors == {"N": away}, 60)
+            assert me.mirror.neighbors["N"] is None
+            async with asyncio.timeout(30):
+                with pytest.raises(ChunkGone, match=away):
+                    await watching
+            with pytest.raises(NotFound, match="new id"):
+                await watched_to_the_end(Watcher.chunk(quick.base, away, api_key=quick.key))
+            assert await leave(me, "N") == home
+            assert me.chunk_id != away
+
+
+async def watched_to_the_end(watcher: Watcher) -> None:
+    async with watcher, aclosing(watcher.events()) as events:
+        async for _ in events:
+            pass
 
 
 @pytest.mark.slow

@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 import time
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ import pytest
 
 from client.embedded import EmbeddedWorld
 from cluster.children import free_port
+from tests.client.bad_line import BadLine
 
 pytestmark = [pytest.mark.ray, pytest.mark.timeout(240)]
 
@@ -168,7 +170,52 @@ async def test_a_model_plays_over_mcp_from_a_process(world: EmbeddedWorld, tmp_p
         cwd=str(ROOT),
     )
     async with asyncio.timeout(60), mcp.Client(mcp.stdio_client(server)) as host:
+        assert host.server_info.version == version("chunkcrawl")
         await play_by_tools(host, name)
+        await see_the_past_by_tools(world, host, name)
+
+
+async def see_the_past_by_tools(world: EmbeddedWorld, host: Any, name: str) -> None:
+    """Another client takes the agent over while the model waits: each tool says at once that it shows the past."""
+    waiting = asyncio.create_task(host.call_tool("wait_for_events", {"seconds": 30}))
+    async with world.agent(name):
+        texts = [(await waiting).content[0].text]
+        while not texts[-1].startswith("STALE"):  # it was woken by news before
+            texts.append((await host.call_tool("wait_for_events", {"seconds": 30})).content[0].text)
+        texts = [texts[-1], (await host.call_tool("observe", {})).content[0].text]
+        assert all(text.startswith("STALE: another client plays this agent") for text in texts)
+        assert (await host.call_tool("move_to", {"x": 25, "y": 25})).content[0].text.startswith("taken_over: STALE")
+
+
+@pytest.mark.slow
+async def test_a_model_is_told_that_its_server_is_away_and_back(world: EmbeddedWorld, tmp_path: Path) -> None:
+    mcp = pytest.importorskip("mcp")
+    async with BadLine(world.base).running() as line:
+        server = mcp.StdioServerParameters(
+            command=sys.executable,
+            args=["-m", "client.cli", "mcp", f"mcp-{secrets.token_hex(4)}", "--base", line.base],
+            env=environment(world, tmp_path),
+            cwd=str(ROOT),
+        )
+        async with asyncio.timeout(150), mcp.Client(mcp.stdio_client(server)) as host:
+
+            async def told(tool: str, **arguments: Any) -> str:
+                text: str = (await host.call_tool(tool, arguments)).content[0].text
+                return text
+
+            assert (await told("observe")).startswith("You are ")
+            line.freeze()
+            while not (seen := await told("wait_for_events", seconds=3)).startswith("STALE"):
+                assert "Nothing" in seen
+            began = time.monotonic()
+            assert "Nothing was done, and nothing will be." in await told("move_to", x=25, y=30)
+            assert time.monotonic() - began < 45
+            line.thaw()
+            line.cut()
+            while not (seen := await told("observe")).startswith("You are "):
+                assert seen.startswith("STALE")
+                await asyncio.sleep(0.5)
+            assert " idle" in seen, "the walk that was given up does not come after all"
 
 
 async def test_a_model_plays_over_mcp_by_http(world: EmbeddedWorld, tmp_path: Path) -> None:
@@ -178,10 +225,13 @@ async def test_a_model_plays_over_mcp_by_http(world: EmbeddedWorld, tmp_path: Pa
         *(sys.executable, "-m", "client.cli", "mcp", name, "--http", f"127.0.0.1:{port}"),
         env=environment(world, tmp_path),
         cwd=ROOT,
+        stderr=asyncio.subprocess.PIPE,
     )
+    assert server.stderr is not None
     try:
         async with asyncio.timeout(60):
-            await listening(port)
+            line = (await server.stderr.readline()).decode().strip()
+            assert line == f"agent {name} is played over MCP at http://127.0.0.1:{port}/mcp"
             async with mcp.Client(f"http://127.0.0.1:{port}/mcp") as host:
                 await play_by_tools(host, name)
             async with mcp.Client(f"http://127.0.0.1:{port}/mcp") as host:  # the agent outlives its host
@@ -190,18 +240,6 @@ async def test_a_model_plays_over_mcp_by_http(world: EmbeddedWorld, tmp_path: Pa
         server.terminate()
         await server.wait()
     assert server.returncode in (0, 130, 143, -signal.SIGTERM)
-
-
-async def listening(port: int) -> None:
-    """Wait until somebody takes connections there."""
-    while True:
-        try:
-            _, writer = await asyncio.open_connection("127.0.0.1", port)
-        except OSError:
-            await asyncio.sleep(0.1)
-        else:
-            writer.close()
-            return
 
 
 @pytest.mark.slow
