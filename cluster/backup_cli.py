@@ -22,6 +22,7 @@ from cluster.children import ServiceError
 from cluster.configs import rules_of
 from cluster.operator_services import open_services
 from cluster.pg_session import patient_engine
+from cluster.printable import printable
 from cluster.rebuild import LOAD_TIMEOUT_S, NothingToRebuild, NotWhole, Rebuilt, rebuild
 from cluster.restore import Restored, restore_backup
 from cluster.running import RestoreRefused, refuse_if_running, world_runs
@@ -51,6 +52,8 @@ def backup(
 ) -> None:
     """Write database and world into DIR, while the game runs or not; or check such a backup.
 
+    --verify looks at every byte, entry, row and record, and runs nothing of it; anything but data is refused.
+
     Holds password hashes: keep it as you keep the database. Not in it: sessions, challenges, limits and mutes, and the
     secrets of the installation.
 
@@ -60,7 +63,10 @@ def backup(
     """
     console = Console()
     if verify:
-        _say(console, json, _manifest_words(_run(verify_backup(directory)), directory, "is whole"))
+        verified = _run(verify_backup(directory))
+        words = _manifest_words(verified.manifest, directory, "is whole and nothing but data")
+        words["text"] += f" Unpacked, its rows are {verified.bytes_unpacked} bytes. Nothing in it was run."
+        _say(console, json, words | {"bytes_unpacked": verified.bytes_unpacked})
         return
 
     async def work(settings: Settings, redis: Redis) -> Backup:
@@ -83,8 +89,10 @@ def restore(
 ) -> None:
     """Restore a backup into an empty system; or rebuild the world from the database when Redis was lost.
 
-    The backup is checked first. A running world, or a system that holds anything, is refused without --force. All
-    sessions end; agents stand where they stood. Stop the world before, start it with `chunkcrawl up` afterwards.
+    The backup is checked first. It may come from elsewhere: what it holds is loaded as data and never run; but whoever
+    made it has made its accounts, keys and gold. A running world, or a system that holds anything, is refused without
+    --force. All sessions end; agents stand where they stood. Stop the world before, start it with `chunkcrawl up`
+    afterwards.
 
     Exit codes: 0 done, 1 refused or failed (the old database is still there), 2 wrong usage or settings.
 
@@ -173,5 +181,7 @@ def _run(work: Awaitable[T]) -> T:
 
 
 def _failed(error: Exception) -> typer.Exit:
-    typer.echo(f"error: {str(error) or type(error).__name__}", err=True)
+    # What went wrong may quote a backup that anybody has made.
+    words = printable(" ".join(str(error).split()))
+    typer.echo(f"error: {words or type(error).__name__}", err=True)
     return typer.Exit(EXIT_FAILED)

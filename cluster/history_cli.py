@@ -15,6 +15,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from api.settings import SettingsError
 from cluster.children import ServiceError
 from cluster.operator_services import open_services
+from cluster.printable import printable
 from store import event_log
 from store.engine import make_engine
 from store.event_log import LoggedEvent
@@ -95,7 +96,8 @@ def line(event: LoggedEvent) -> str:
     details = " ".join(f"{name}={_word(value)}" for name, value in sorted(event.payload.items()) if value is not None)
     at = event.at.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S.%f")[:-3]
     place, who = event.chunk_id or "-", event.agent_id or "-"
-    return f"{at} {event.tick:>9} {_safe(place):<10} {_safe(who):<16} {_safe(event.kind):<11} {details}".rstrip()
+    place, who, kind = printable(place), printable(who), printable(event.kind)
+    return f"{at} {event.tick:>9} {place:<10} {who:<16} {kind:<11} {details}".rstrip()
 
 
 def json_line(event: LoggedEvent) -> str:
@@ -116,9 +118,4 @@ def json_line(event: LoggedEvent) -> str:
 def _word(value: Any) -> str:
     if isinstance(value, str) and re.fullmatch(r"[\w.:\-]+", value, re.ASCII):
         return value
-    return _safe(orjson.dumps(value).decode())
-
-
-def _safe(text: str) -> str:
-    """``text`` without anything that a terminal would act on (bidirectional marks among it)."""
-    return "".join(letter if letter.isprintable() else f"\\u{ord(letter):04x}" for letter in text)
+    return printable(orjson.dumps(value).decode())

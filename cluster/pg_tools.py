@@ -1,4 +1,4 @@
-"""``pg_dump`` and ``pg_restore``: finding ones that fit the server, and running them without a password on show.
+"""``pg_dump``: finding one that fits the server, and running it without a password on show.
 
 A dump made by a newer ``pg_dump`` may hold settings that an older server does not know, so of the programs at hand
 the oldest one that is not older than the server is taken.  The wheel that brings the embedded server has both
@@ -13,7 +13,6 @@ import importlib.util
 import os
 import re
 import shutil
-import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -133,12 +132,3 @@ async def _look(path: str) -> PgTool | None:
         return None
     match = _VERSION.search(said.decode(errors="replace"))
     return None if match is None else PgTool(path, (int(match[1]), int(match[2] or 0)))
-
-
-@contextlib.contextmanager
-def list_file(lines: Sequence[str]) -> Iterator[Path]:
-    """A file for ``pg_restore --use-list``; it is gone afterwards."""
-    with tempfile.NamedTemporaryFile("w", suffix=".list", encoding="utf-8") as file:
-        file.write("\n".join(lines) + "\n")
-        file.flush()
-        yield Path(file.name)

@@ -8,7 +8,7 @@ decides, by the newest record, and leaves a world that the checker (``cluster.fs
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from redis.asyncio import Redis
@@ -18,6 +18,7 @@ from api.settings import Settings
 from cluster.configs import rules_of
 from cluster.fsck import Finding, check
 from cluster.pg_session import patient_engine
+from cluster.world_bounds import OutOfBounds, check_bounds
 from cluster.world_dump import ChunkDump, WorldDump, checkable, read_world
 from cluster.world_load import WorldThere, write_world
 from cluster.world_run import begin_run, new_run_id
@@ -94,11 +95,11 @@ async def rebuild(redis: Redis, engine: AsyncEngine, rules: Rules, *, over: bool
     chunks = [] if run is None else await snapshots.newest(engine, run.run_id)
     if run is None or not any(chunk.chunk_id == HALL for chunk in chunks):
         raise NothingToRebuild("the database has no snapshots of a world")
-    dump = fit(run, chunks, await snapshots.agents(engine), await event_log.last_entry(engine))
+    agents, archived = await snapshots.agents(engine), await event_log.last_entry(engine)
     there = await read_world(redis, facts=False)
     seconds, micros = await redis.time()
     now_ms = seconds * 1000 + micros // 1000
-    dump.world.setdefault("epoch_ms", str(now_ms))
+    dump = _fitting(run, chunks, agents, archived, now_ms)
     begin = beginning(dump, new_run_id(), now_ms=now_ms, tick_hz=rules.tick_hz, there=there)
     settled = settle(dump, begin, rules)
     if found := check(checkable(settled)):
@@ -106,6 +107,22 @@ async def rebuild(redis: Redis, engine: AsyncEngine, rules: Rules, *, over: bool
     await write_world(redis, settled, over=over)
     await begin_run(engine, begin.run_id, settled.world)
     return Rebuilt(begin.run_id, run.run_id, settled.counts())
+
+
+def _fitting(
+    run: RunRecord, chunks: Iterable[ChunkState], agents: Iterable[AgentState], archived: str | None, now_ms: int
+) -> WorldDump:
+    """``fit``, for snapshots that may have come with a backup from elsewhere.  Raises ``NotWhole``."""
+    try:
+        dump = fit(run, chunks, agents, archived)
+        dump.world.setdefault("epoch_ms", str(now_ms))
+        # One that is not in the world is looked at when it comes back; it must not keep everybody else away.
+        check_bounds(replace(dump, agents={id_: f for id_, f in dump.agents.items() if f.get("here") == "1"}))
+    except OutOfBounds as error:
+        raise NotWhole([Finding("out_of_bounds", "snapshots", str(error))]) from None
+    except (ValueError, LookupError, TypeError, AttributeError, ArithmeticError) as error:
+        raise NotWhole([Finding("unreadable", "snapshots", repr(error))]) from None
+    return dump
 
 
 def fit(run: RunRecord, chunks: Iterable[ChunkState], agents: Iterable[AgentState], archived: str | None) -> WorldDump:

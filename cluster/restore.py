@@ -3,8 +3,9 @@
 The order, and what a failure at each point leaves:
 
 1. the backup and the system are looked at - nothing has changed;
-2. the database's schema is put aside and filled from the dump, held against the manifest, brought up to the newest
-   migration - on a failure the old schema is put back; killed, the next restore puts it back first;
+2. the database's schema is put aside; its tables are made anew by our migrations of the backup's revision, filled with
+   the backup's rows (``cluster.database_load``), held against the manifest, brought up to the newest migration - on a
+   failure the old schema is put back; killed, the next restore puts it back first;
 3. the world is written into Redis in one transaction that empties it - the commit point;
 4. the old schema is dropped.
 
@@ -18,18 +19,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from alembic.util.exc import CommandError
 from redis.asyncio import Redis
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from cluster import backup_files, pg_tools, schema_swap
+from cluster import backup_files, database_load, schema_swap
 from cluster.archiver import rows_of
 from cluster.backup import server_major, verify_backup
 from cluster.backup_files import DATABASE, BackupError, Manifest
+from cluster.dump_content import content_of
 from cluster.fsck import check
+from cluster.pg_archive import Archive, ArchiveError
 from cluster.pg_session import patient_engine
-from cluster.pg_tools import PgTool, PgToolError
 from cluster.rebuild import NotWhole
 from cluster.running import refuse_unless_free
 from cluster.table_digests import digests
@@ -68,7 +69,7 @@ async def restore_backup(
         NotWhole: the backup's world is not; nothing has changed.
         RedisError, SQLAlchemyError, OSError: something is away; the old database has been put back.
     """
-    manifest = await verify_backup(directory)
+    manifest = (await verify_backup(directory)).manifest
     dump = await asyncio.to_thread(backup_files.read_world, directory)
     engine = patient_engine(database_url)
     try:
@@ -77,14 +78,13 @@ async def restore_backup(
             major = await server_major(connection)
         if major < manifest.server_major:
             raise BackupError(f"the backup is from PostgreSQL {manifest.server_major}, this server is {major}")
-        tool = await pg_tools.find("pg_restore", max(major, manifest.tool_major))
         begin = await _beginning(redis, dump, rules)
-        settled = settle(dump, begin, rules)
+        settled = _settled(dump, begin, rules)
         if found := check(checkable(settled)):
             raise NotWhole(found)
         await schema_swap.put_aside(engine)
         try:
-            await _fill(engine, tool, database_url, directory / DATABASE, manifest)
+            await _fill(engine, database_url, directory, manifest)
             await _begin_run(engine, manifest, dump, begin)
             await write_world(redis, settled)
         except BaseException:
@@ -93,8 +93,6 @@ async def restore_backup(
         await schema_swap.drop_old(engine)
         if runs:
             await schema_swap.end_others(engine)
-    except PgToolError as error:
-        raise BackupError(str(error)) from None
     finally:
         await engine.dispose()
     return Restored(manifest, begin.run_id, begin.tick, settled.counts())
@@ -107,9 +105,23 @@ async def _beginning(redis: Redis, dump: WorldDump, rules: Rules) -> Beginning:
     return beginning(dump, new_run_id(), now_ms=now_ms, tick_hz=rules.tick_hz, there=there)
 
 
-async def _fill(engine: AsyncEngine, tool: PgTool, database_url: str, dump: Path, manifest: Manifest) -> None:
-    """The dump's tables, proven against the manifest, then of the newest revision."""
-    await schema_swap.fill(tool, database_url, dump)
+def _settled(dump: WorldDump, begin: Beginning, rules: Rules) -> WorldDump:
+    """``settle``, for records that fit each by itself and perhaps not together.  Raises ``BackupError``."""
+    try:
+        return settle(dump, begin, rules)
+    except (ValueError, LookupError, TypeError, AttributeError, ArithmeticError) as error:
+        raise BackupError(f"the world can't be made ready to go on: {error!a}") from None
+
+
+async def _fill(engine: AsyncEngine, database_url: str, directory: Path, manifest: Manifest) -> None:
+    """The backup's rows in tables of ours, proven against the manifest, then of the newest revision."""
+    assert manifest.revision is not None  # ``verify_backup`` knows it
+    try:
+        await upgrade(database_url, manifest.revision)
+        with backup_files.opened(directory, DATABASE) as file:
+            await database_load.load(engine, content_of(Archive(file)))
+    except ArchiveError as error:
+        raise BackupError(f"{DATABASE} is not to be trusted: {error}") from None
     async with engine.connect() as connection:
         found = await digests(connection, manifest.run_id, manifest.archived)
     for table in sorted(found.keys() | manifest.tables.keys()):
@@ -117,10 +129,7 @@ async def _fill(engine: AsyncEngine, tool: PgTool, database_url: str, dump: Path
             raise BackupError(
                 f"table {table} came back different: {found.get(table)}, the manifest says {manifest.tables.get(table)}"
             )
-    try:
-        await upgrade(database_url)
-    except CommandError as error:
-        raise BackupError(f"the backup's tables are of a revision that this version does not know: {error}") from None
+    await upgrade(database_url)
 
 
 async def _begin_run(engine: AsyncEngine, manifest: Manifest, dump: WorldDump, begin: Beginning) -> None:
@@ -130,7 +139,10 @@ async def _begin_run(engine: AsyncEngine, manifest: Manifest, dump: WorldDump, b
     await begin_run(engine, begin.run_id, dump.world)
     entries = [(id_, payload.encode()) for id_, payload in dump.facts.items()]
     rows = rows_of(entries, manifest.run_id or begin.run_id)
-    for first in range(0, len(rows), FACTS_AT_ONCE):
-        await event_log.insert(engine, rows[first : first + FACTS_AT_ONCE])
+    try:
+        for first in range(0, len(rows), FACTS_AT_ONCE):
+            await event_log.insert(engine, rows[first : first + FACTS_AT_ONCE])
+    except event_log.RowRefused as error:
+        raise BackupError(f"PostgreSQL would not take a fact of the world: {error}") from None
     async with engine.begin() as connection:
         await connection.execute(END_SESSIONS)

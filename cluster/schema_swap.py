@@ -1,29 +1,22 @@
-"""Putting a dumped schema in the place of the present one, which stays beside it until the new one is proven.
+"""Putting a restored schema in the place of the present one, which stays beside it until the new one is proven.
 
 A restore that is killed leaves the old schema under ``OLD``; the next one puts it back first.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from pathlib import Path
 from typing import Final
 
 import structlog
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from cluster import pg_tools
-from cluster.pg_tools import PgTool
 from cluster.table_digests import SCHEMA
 
 log = structlog.get_logger(__name__)
 
 OLD: Final = "chunkcrawl_before_restore"
 LOCK_TIMEOUT: Final = "10s"
-
-#: Entries of a dump's list that are about the schema itself, which is there already when the tables come.
-ABOUT_SCHEMA: Final = (f" SCHEMA - {SCHEMA} ", f" COMMENT - SCHEMA {SCHEMA} ", f" ACL - SCHEMA {SCHEMA} ")
 
 
 async def has_rows(engine: AsyncEngine) -> bool:
@@ -69,15 +62,6 @@ async def end_others(engine: AsyncEngine) -> None:
         "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
         " WHERE datname = current_database() AND pid <> pg_backend_pid() AND usename = current_user",
     )
-
-
-async def fill(tool: PgTool, database_url: str, dump: Path) -> None:
-    """Restore a dump's tables into the empty schema, in one transaction.  Raises ``PgToolError``."""
-    listed = (await pg_tools.execute([tool.path, "--list", str(dump)])).decode().splitlines()
-    wanted = [line for line in listed if not any(words in f"{line} " for words in ABOUT_SCHEMA)]
-    with pg_tools.list_file(wanted) as path:
-        options: Sequence[str] = ("--exit-on-error", "--single-transaction", "--no-owner", "--no-privileges")
-        await pg_tools.run(tool, database_url, [*options, f"--use-list={path}", str(dump)])
 
 
 async def _exists(engine: AsyncEngine, schema: str) -> bool:

@@ -58,7 +58,7 @@ async def test_a_backup_of_a_system_that_plays_is_whole(
         await Snapshotter(redis, engine, keep=KEEP).look()
         await asyncio.sleep(0.5)  # facts that no archiver has taken
         made = await make_backup(redis, fresh_postgres_url, tmp_path / "b")
-    manifest = await verify_backup(tmp_path / "b")
+    manifest = (await verify_backup(tmp_path / "b")).manifest
     assert manifest == made.manifest
     assert manifest.tables["accounts"].rows == 1
     assert manifest.tables["event_logs"].rows >= 6
