@@ -245,9 +245,10 @@ def opened(directory: Path, name: str) -> Iterator[BinaryIO]:
     except OSError as error:
         why = "it is a link" if error.errno == errno.ELOOP else error.strerror
         raise BackupError(f"{directory} is no whole backup: {name} can't be read ({why})") from None
+    if not stat.S_ISREG(os.fstat(fd).st_mode):
+        os.close(fd)
+        raise BackupError(f"{directory} is no backup: {name} is no regular file")
     with os.fdopen(fd, "rb") as file:
-        if not stat.S_ISREG(os.fstat(fd).st_mode):
-            raise BackupError(f"{directory} is no backup: {name} is no regular file")
         yield file
 
 

@@ -13,6 +13,7 @@ from datetime import date
 from typing import Final
 
 from cluster.pg_archive import Archive, ArchiveError, Entry
+from cluster.printable import printable
 from cluster.table_digests import SCHEMA, TABLES, VERSION_TABLE
 from store import event_log_days
 
@@ -148,7 +149,7 @@ def _table_rows(archive: Archive, entry: Entry) -> TableRows:
     copy = _COPY.fullmatch(entry.copy)
     table = LOG if is_log(entry.name) else entry.name
     if table not in (*TABLES, VERSION_TABLE) or entry.schema != SCHEMA:
-        raise ArchiveError(f"it holds rows of {entry.schema}.{entry.name!r}, which is no table of ours")
+        raise ArchiveError(f"it holds rows of {printable(entry.schema)}.{entry.name!r}, which is no table of ours")
     if copy is None or copy[1] != entry.name or entry.statement:
         raise ArchiveError(f"the rows of {entry.name!r} begin with something else than a plain COPY: {entry.copy!r}")
     if not archive.has_rows(entry):
@@ -173,12 +174,12 @@ def _revision(archive: Archive, part: TableRows) -> str:
 
 def _refuse_unless_ours(archive: Archive, entry: Entry) -> None:
     if archive.has_rows(entry):
-        raise ArchiveError(f"it holds data of {entry.kind} {entry.name!r}")
+        raise ArchiveError(f"it holds data of {printable(entry.kind)} {entry.name!r}")
     if entry.kind in ABOUT_DATABASE or ABOUT_SESSION.get(entry.kind) == entry.statement:
         return
     ours = _OURS.get(entry.kind)
     if ours is None:
-        raise ArchiveError(f"it holds {entry.kind} {entry.name!r}, which is no data of ours")
+        raise ArchiveError(f"it holds {printable(entry.kind)} {entry.name!r}, which is no data of ours")
     if entry.copy or not ours.fullmatch(entry.statement):
         raise ArchiveError(f"{entry.kind} {entry.name!r} is not made as ours are: {_shown(entry.statement)}")
 

@@ -132,7 +132,7 @@ class Archive:
             if self._text_or_none() is None:
                 break
         else:
-            raise ArchiveError(f"{kind} {name!r} depends on too much")
+            raise ArchiveError(f"{kind!r} {name!r} depends on too much")
         self._bytes(1 + self._offset_bytes)  # where its rows are; ``_find_blocks`` looks by itself
         return Entry(number, kind, schema, name, statement, copy)
 

@@ -302,6 +302,49 @@ async def test_a_dump_without_a_table_is_found(whole_backup: Path) -> None:
         await verify_backup(whole_backup)
 
 
+@pytest.mark.parametrize("kind", ["link", "pipe", "directory"])
+@pytest.mark.parametrize("name", [*FILES, SUMS])
+async def test_only_regular_files_are_opened(whole_backup: Path, tmp_path: Path, name: str, kind: str) -> None:
+    """A link leads to what its maker can't read, a pipe holds a nightly check up for ever."""
+    path = whole_backup / name
+    path.rename(tmp_path / "elsewhere")
+    if kind == "link":
+        path.symlink_to(tmp_path / "elsewhere")
+    elif kind == "pipe":
+        os.mkfifo(path)
+    else:
+        path.mkdir()
+    with pytest.raises(BackupError, match=f"{name} (can't be read|is no regular file)"):
+        await asyncio.wait_for(verify_backup(whole_backup), 10)
+
+
+async def test_sums_of_other_files_are_refused(whole_backup: Path) -> None:
+    with (whole_backup / SUMS).open("a") as file:
+        file.write(f"{'0' * 64}  ../../../etc/passwd\n")
+    with pytest.raises(BackupError, match="nothing else"):
+        await verify_backup(whole_backup)
+
+
+@pytest.mark.parametrize("line", [b" " * (1 << 20), b"{}" + b" " * (1 << 16) + b"\n"])
+async def test_a_world_packed_to_fill_the_memory(whole_backup: Path, line: bytes) -> None:
+    first = gzip.decompress((whole_backup / WORLD).read_bytes())
+    with gzip.open(whole_backup / WORLD, "wb", 9) as file:
+        file.write(first)
+        for _ in range((200 << 20) // len(line)):
+            file.write(line)
+    sign_anew(whole_backup)
+    with pytest.raises(BackupError, match="longer than|unpacks to more|not a dump"):
+        await verify_backup(whole_backup)
+
+
+async def test_a_manifest_without_end(whole_backup: Path) -> None:
+    with (whole_backup / MANIFEST).open("ab") as file:
+        file.write(b" " * (2 << 20))
+    sign_anew(whole_backup)
+    with pytest.raises(BackupError, match="longer than"):
+        await verify_backup(whole_backup)
+
+
 @pytest.mark.parametrize("data", [b"", b"{}", b"[]", b'{"format":1}', b'{"format":2}', b"\xff", b"null"])
 def test_other_manifests_are_refused(data: bytes) -> None:
     with pytest.raises(BackupError):
