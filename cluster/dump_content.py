@@ -49,7 +49,7 @@ _OURS: Final = {
     kind: re.compile(form, re.ASCII)
     for kind, form in {
         "SCHEMA": rf"CREATE SCHEMA {SCHEMA};\n",
-        "COMMENT": rf"COMMENT ON SCHEMA {SCHEMA} IS '[\w ]*';\n",
+        "COMMENT": rf"COMMENT ON (?:SCHEMA {SCHEMA}|DATABASE [^;']+) IS '[^;']*';\n",
         "TABLE": rf"CREATE TABLE {SCHEMA}\.\w+ \(\n(?:(?:{_COLUMN}|{_ROLES}),?\n)+\)"
         r"(?:\nPARTITION BY RANGE \(at\))?;\n",
         "TABLE ATTACH": rf"ALTER TABLE ONLY {SCHEMA}\.{LOG} ATTACH PARTITION {SCHEMA}\.\w+ "
