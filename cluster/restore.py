@@ -37,7 +37,7 @@ from cluster.table_digests import digests
 from cluster.world_dump import WorldDump, checkable, read_world
 from cluster.world_load import write_world
 from cluster.world_run import begin_run, new_run_id
-from cluster.world_settle import Beginning, beginning, settle
+from cluster.world_settle import Beginning, beginning, settle, try_out
 from migrations.run import upgrade
 from store import event_log
 from world.rules import Rules
@@ -106,11 +106,13 @@ async def _beginning(redis: Redis, dump: WorldDump, rules: Rules) -> Beginning:
 
 
 def _settled(dump: WorldDump, begin: Beginning, rules: Rules) -> WorldDump:
-    """``settle``, for records that fit each by itself and perhaps not together.  Raises ``BackupError``."""
+    """``settle``, for records that are each within their bounds and may not fit together.  Raises ``BackupError``."""
     try:
-        return settle(dump, begin, rules)
+        settled = settle(dump, begin, rules)
+        try_out(settled, rules)
     except (ValueError, LookupError, TypeError, AttributeError, ArithmeticError) as error:
         raise BackupError(f"the world can't be made ready to go on: {error!a}") from None
+    return settled
 
 
 async def _fill(engine: AsyncEngine, database_url: str, directory: Path, manifest: Manifest) -> None:

@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from api.ids import is_agent_id, is_chunk_id
 from cluster.world_dump import SHARDS_MOST, ChunkDump, WorldDump
+from world.commands import RULES
 from world.grid import CELLS, LAST
 from world.ids import chunk_name
 
@@ -44,7 +45,6 @@ Text = Annotated[str, Field(max_length=TEXT_CHARS, pattern=_CLEAN)]
 Id = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[A-Za-z0-9_.:\-]*$")]
 ChunkName = Annotated[str, Field(max_length=64, pattern=r"^[A-Za-z0-9_\-]+$")]
 Side = Literal["N", "E", "S", "W"]
-Kind = Literal["move_to", "harvest", "say"]
 
 # As texts, the way Redis keeps them.
 SignedDigits = Annotated[str, Field(pattern=r"^(0|-?[1-9][0-9]{0,18})$")]
@@ -94,15 +94,20 @@ class _ChunkFields(_Fields):
 class _AgentFields(_Fields):
     here: Flag = "0"
     chunk: ChunkName | None = None
-    busy: Literal["", "move_to", "harvest", "say"] = ""
+    busy: Literal["", *RULES] = ""  # type: ignore[valid-type]
     rec: str | None = None
     seq: TickDigits = "0"
     at: TickDigits = "0"
     account: Id | None = None
 
 
-class _Running(_Record):
-    kind: Kind
+class _Running(BaseModel):
+    """A command under way: what all have in common, and what kinds keep of theirs, the ones known here closely."""
+
+    model_config = ConfigDict(strict=True, extra="allow")
+    __pydantic_extra__: dict[str, Number | Text | bool | None]
+
+    kind: Literal[*RULES]  # type: ignore[valid-type]
     server_cmd_id: Id
     client_cmd_id: Id
     trace_id: Text
@@ -111,10 +116,7 @@ class _Running(_Record):
     target: Cell | None = None
     origin: Cell | None = None
     path: Annotated[str, Field(max_length=CELLS, pattern=r"^[NESW]*$")] = ""
-    node_id: Id | None = None
     due_tick: Tick | None = None
-    harvested: Annotated[int, Field(ge=0, le=GOLD_MOST)] = 0
-    text: Text | None = None
 
 
 class _Agent(_Record):

@@ -107,6 +107,19 @@ def settle(dump: WorldDump, begin: Beginning, rules: Rules) -> WorldDump:
     )
 
 
+def try_out(dump: WorldDump, rules: Rules) -> None:
+    """Load every chunk of a settled world as a shard will, with the commands that go on, and throw it away.
+
+    Raises:
+        ValueError, LookupError, TypeError, AttributeError: a shard could not go on with it.
+    """
+    seed = int(dump.world["seed"])
+    for chunk in dump.chunks.values():
+        standing = [AgentRecord.from_json(orjson.loads(dump.agents[id_]["rec"])) for id_ in chunk.members]
+        record, placed = recover(chunk_record(_bytes(chunk.fields), seed, rules), _delta(chunk), standing, Tick(-1))
+        ShardWorld(rules, seed, 0).apply(Load(record, placed))
+
+
 def _settle_chunk(
     dump: WorldDump,
     chunk_id: str,
@@ -116,10 +129,9 @@ def _settle_chunk(
     taken: Mapping[str, AgentRecord],
 ) -> tuple[ChunkDump, dict[str, AgentRecord]]:
     seed = int(dump.world["seed"])
-    fields = {name.encode(): value.encode() for name, value in chunk.fields.items()}
     members = [id_ for id_ in chunk.members if id_ not in taken and _is_in(dump.agents.get(id_), chunk_id)]
     standing = [AgentRecord.from_json(orjson.loads(dump.agents[id_]["rec"])) for id_ in members]
-    record, placed = recover(chunk_record(fields, seed, rules), _delta(chunk), standing, Tick(-1))
+    record, placed = recover(chunk_record(_bytes(chunk.fields), seed, rules), _delta(chunk), standing, Tick(-1))
     arrivals = [_arrival(text, chunk_id) for text in chunk.inbox.values()]
     everybody = {agent.agent_id: agent for agent in [*arrivals, *placed] if agent.agent_id not in taken}
     # The core says what it looks like and finds everybody a cell.  Commands are left out here, so that none can end.
@@ -142,6 +154,11 @@ def _settle_chunk(
         last=message,
     )
     return settled, {str(id_): agent for id_, agent in records.items()}
+
+
+def _bytes(fields: Mapping[str, str]) -> dict[bytes, bytes]:
+    """A hash as Redis gives it."""
+    return {name.encode(): value.encode() for name, value in fields.items()}
 
 
 def _is_in(fields: Mapping[str, str] | None, chunk_id: str) -> bool:

@@ -402,3 +402,33 @@ async def test_a_world_that_would_not_be_whole_changes_nothing(
     with pytest.raises(NotWhole, match="one_sided_link"):
         await into(redis, source, backup, force=True)
     assert await state_of(redis, source) == before
+
+
+@pytest.mark.parametrize(
+    ("running", "match"),
+    [
+        ({"kind": "give"}, "KeyError"),
+        ({"kind": "fly"}, "can't be read"),
+        ({"kind": "move_to", "target": [0, 25], "origin": [0, 0], "path": "WWWW"}, None),
+    ],
+)
+async def test_a_command_that_no_shard_could_go_on_with(
+    redis: Redis, target: AsyncEngine, backup: Path, running: dict[str, Any], match: str | None
+) -> None:
+    """It would end every shard that loads it, again and again; one that merely makes no sense ends as failed."""
+    ticket = {"server_cmd_id": "s", "client_cmd_id": "c", "trace_id": "t", "started_tick": 1, "order": 1}
+    dump = backup_files.read_world(backup)
+    record = orjson.loads(dump.agents["w"]["rec"]) | {"running": ticket | running}
+    dump.agents["w"] |= {"rec": orjson.dumps(record).decode(), "busy": running["kind"]}
+    (backup / WORLD).unlink()
+    backup_files.write_world(backup / WORLD, dump)
+    sign_anew(backup)
+    await redis.flushall()
+    if match is not None:
+        with pytest.raises(BackupError, match=match):
+            await into(redis, target, backup)
+        assert await redis.dbsize() == 0
+        return
+    await into(redis, target, backup)
+    async with LocalWorld(redis, shards=2, rules=RULES, config=QUICK) as world:
+        assert await heard(await player(world, "w"))

@@ -11,23 +11,27 @@ import pytest
 from cluster.world_bounds import OutOfBounds, check_bounds
 from cluster.world_dump import ChunkDump, WorldDump
 from world.genesis import new_chunk
-from world.ids import AgentId, ChunkId, NodeId, ServerCmdId, Tick
+from world.ids import AgentId, ChunkId, ServerCmdId, Tick
 from world.records import AgentRecord, RunningCommand
 from world.rules import Rules
 
-WALK = RunningCommand(
-    "move_to", ServerCmdId("cmd-1"), "c-1", "trace", Tick(3), 1, target=(0, 25), origin=(3, 25), path="WWW"
-)
-SAY = RunningCommand("say", ServerCmdId("cmd-1"), "c-1", "trace", Tick(3), 1, text="hällo 😀 \u200d")
-DIG = RunningCommand("harvest", ServerCmdId("cmd-1"), "c:1", "t", Tick(3), 1, node_id=NodeId("chunk-0-node-1"))
+
+def running(kind: str, **details: Any) -> RunningCommand:
+    return RunningCommand(kind, ServerCmdId("cmd-1"), "c-1", "trace", Tick(3), 1, details)
+
+
+WALK = running("move_to", target=[0, 25], origin=[3, 25], path="WWW")
+SAY = running("say", text="hällo 😀 \u200d")
+DIG = running("harvest", node_id="chunk-0-node-1", due_tick=9, harvested=2)
+GIVE = running("give", agent_id="b", amount=10**9)
 
 
 def packed(value: Any) -> str:
     return orjson.dumps(value).decode()
 
 
-def record(running: RunningCommand | None = None, agent_id: str = "a.b-c_1") -> dict[str, Any]:
-    return AgentRecord(AgentId(agent_id), ChunkId("chunk-0"), 3, 25, "Ädä 🦊", 7, running=running).to_json()
+def record(command: RunningCommand | None = None, agent_id: str = "a.b-c_1") -> dict[str, Any]:
+    return AgentRecord(AgentId(agent_id), ChunkId("chunk-0"), 3, 25, "Ädä 🦊", 7, running=command).to_json()
 
 
 def world() -> WorldDump:
@@ -69,10 +73,10 @@ def world() -> WorldDump:
     )
 
 
-@pytest.mark.parametrize("running", [None, WALK, SAY, DIG])
-def test_what_a_shard_writes_passes(running: RunningCommand | None) -> None:
+@pytest.mark.parametrize("command", [None, WALK, SAY, DIG, GIVE])
+def test_what_a_shard_writes_passes(command: RunningCommand | None) -> None:
     dump = world()
-    dump.agents["a.b-c_1"]["rec"] = packed(record(running))
+    dump.agents["a.b-c_1"]["rec"] = packed(record(command))
     check_bounds(dump)
 
 
@@ -195,6 +199,8 @@ NPC = {"id": "n", "x": 1, "y": 1, "kind": "slime"}
         in_walk(kind="exec"),
         in_walk(server_cmd_id="a b"),
         in_walk(text="\x9b2J"),
+        in_walk(amount=2**60),
+        in_walk(more={"deep": []}),
         in_state(number=10**9),
         in_state(chunk_id="chunk-1"),
         in_state(tick=2**60),
