@@ -2,8 +2,8 @@
 
     python -m client.demo --base http://127.0.0.1:8000 --agents 6
 
-Their account is kept in a file, since agents belong to the account that first played them. SIGTERM and Ctrl-C end it
-within 2 s with exit code 0.
+Their account is kept in a file, since agents belong to the account that first played them. SIGTERM, SIGHUP and
+Ctrl-C end it within 2 s with exit code 0.
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ import contextlib
 import logging
 import random
 import secrets
-import signal
 from pathlib import Path
 
 from client.address import default_base
@@ -25,6 +24,7 @@ from client.credentials import Credentials, CredentialsFile
 from client.driver import drive
 from client.errors import ApiError, ChunkcrawlError, Forbidden, InvalidSession
 from client.http import Api
+from client.interrupts import heeded_signals
 from client.link import is_worth_retrying
 
 __all__ = ["main", "run"]
@@ -125,7 +125,7 @@ async def _new_account(api: Api) -> Credentials:
 async def _run_until_told(args: argparse.Namespace) -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
+    for number in heeded_signals():
         loop.add_signal_handler(number, stop.set)
     playing = loop.create_task(run(args.base, args.agents, credentials=args.credentials, seed=args.seed))
     told = loop.create_task(stop.wait())

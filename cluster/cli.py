@@ -12,6 +12,8 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperCommand, TyperGroup
 
+from cluster.own_path import use_own_packages
+
 __all__ = ["LAZY", "Lazy", "app", "main"]
 
 EXIT_FAILED = 1
@@ -155,6 +157,12 @@ def up(
 
 
 def main() -> None:
+    """The command. SIGTERM and SIGHUP end each subcommand as Ctrl-C does, unless it says otherwise."""
+    use_own_packages()
+    # After the path is in order.
+    from client.interrupts import heed_like_ctrl_c
+
+    heed_like_ctrl_c()
     app(prog_name="chunkcrawl")
 
 

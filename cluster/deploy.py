@@ -15,6 +15,7 @@ from api.settings import Settings
 from cluster import graph
 from cluster.actor_options import coordinator_options
 from cluster.coordinator import Coordinator
+from cluster.ray_directory import RunDirectory
 from cluster.ray_start import join_ray, leave_ray
 from streaming.connect import connect
 
@@ -27,15 +28,15 @@ STOP_TIMEOUT_S = 30.0
 class Deployment:
     """A world that runs; ``stop`` ends it in order, and Ray with it when it was started here."""
 
-    def __init__(self, settings: Settings, coordinator: Any, temp_dir: Path | None) -> None:
+    def __init__(self, settings: Settings, coordinator: Any, directory: RunDirectory | None) -> None:
         self.settings = settings
         self.coordinator = coordinator
-        self._temp_dir = temp_dir
+        self._directory = directory
 
     @property
     def own_cluster(self) -> bool:
         """Whether Ray was started for this run alone."""
-        return self._temp_dir is not None
+        return self._directory is not None
 
     async def describe(self) -> dict[str, Any]:
         """``Coordinator.describe``."""
@@ -54,7 +55,7 @@ class Deployment:
     def _end(self) -> None:
         if not self.own_cluster:
             _kill_actors(self.settings)
-        leave_ray(self._temp_dir)
+        leave_ray(self._directory)
 
 
 async def start(settings: Settings) -> Deployment:
@@ -68,7 +69,7 @@ async def start(settings: Settings) -> Deployment:
     """
     # In this very thread, though it blocks: Ray's processes get a signal when the thread that started them ends.
     address = None if settings.ray_address == "local" else settings.ray_address
-    temp_dir = join_ray(address, settings.ray_namespace)
+    directory = join_ray(address, settings.ray_namespace)
     try:
         redis = connect(settings.redis_url)
         await graph.init_world(redis, seed=settings.world_seed, shard_count=settings.shards)
@@ -79,18 +80,18 @@ async def start(settings: Settings) -> Deployment:
             await coordinator.ready.remote()
     except BaseException:
         await asyncio.to_thread(ray.shutdown)
-        if temp_dir is not None:
-            keep_ray_logs(temp_dir, settings.log_dir)
-            shutil.rmtree(temp_dir, ignore_errors=True)
+        if directory is not None:
+            keep_ray_logs(directory, settings.log_dir)
+            directory.remove()
         raise
-    return Deployment(settings, coordinator, temp_dir)
+    return Deployment(settings, coordinator, directory)
 
 
-def keep_ray_logs(temp_dir: Path, log_dir: str) -> None:
+def keep_ray_logs(directory: RunDirectory, log_dir: str) -> None:
     """Save what Ray wrote during a start that failed: what ended an actor before it could log stands only there."""
     if log_dir:
         with contextlib.suppress(OSError, shutil.Error):
-            shutil.copytree(temp_dir / "session_latest" / "logs", Path(log_dir) / "ray", dirs_exist_ok=True)
+            shutil.copytree(directory.logs, Path(log_dir) / "ray", dirs_exist_ok=True)
 
 
 def _kill_actors(settings: Settings) -> None:

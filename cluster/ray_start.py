@@ -1,14 +1,29 @@
-"""How Ray is started for one run alone, or a running cluster joined. Knows nothing of the world."""
+"""How Ray is started for one run alone, or a running cluster joined. Knows nothing of the world.
+
+A cluster of our own is nobody else's: it listens on loopback, and whoever calls one of its processes shows a token
+that was made for this run and is known to them by their environment only.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import os
-import shutil
-import tempfile
-from pathlib import Path
+import secrets
+import signal
+import threading
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import ray
+import ray._private.ray_constants
+import ray._private.utils
+import ray._private.worker
+import ray._raylet
+from ray.job_config import JobConfig
+
+from cluster import ray_directory
+from cluster.own_path import HOME, source_tree
+from cluster.ray_directory import RunDirectory
 
 __all__ = ["RAY_ENVIRONMENT", "join_ray", "leave_ray"]
 
@@ -16,6 +31,7 @@ __all__ = ["RAY_ENVIRONMENT", "join_ray", "leave_ray"]
 START_TRIES = 3
 
 OBJECT_STORE_BYTES = 80 * 1024 * 1024
+TOKEN_BYTES = 32
 
 #: For a cluster of our own.  No usage reports; no task events, which cost the GCS some 3 kB a call.
 RAY_ENVIRONMENT = {
@@ -27,47 +43,141 @@ RAY_ENVIRONMENT = {
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
 }
 
+#: What may end us while Ray starts.
+HEEDED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
-def join_ray(address: str | None, namespace: str, *, num_cpus: int | None = None) -> Path | None:
-    """Start a cluster of our own (returns its temp directory) or join the running one at ``address`` (returns None).
+#: Ray's own switch for "one machine, loopback only".  An address given as 127.0.0.1 it replaces by one that others
+#: reach, and then all its servers listen on every interface.
+LOOPBACK_ONLY = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
+
+
+def join_ray(address: str | None, namespace: str, *, num_cpus: int | None = None) -> RunDirectory | None:
+    """Start a cluster of our own (returns its directory) or join the running one at ``address`` (returns None).
 
     Call it in a thread that lives as long as the cluster: Ray's processes get a signal when the thread that started
-    them ends.  A bare ``ray.init()`` is never an option, since it may join somebody else's cluster.
+    them ends.  A bare ``ray.init()`` is never an option, since it may join somebody else's cluster.  Handlers of
+    signals stay as they are.
 
     Args:
         num_cpus: Processors of the cluster of our own; None for the machine's.
 
     Raises:
         ConnectionError: the cluster at ``address`` can't be joined.
+        ServiceError: there is no place for the directory.
     """
     common: dict[str, Any] = {"namespace": namespace, "log_to_driver": False, "logging_level": "ERROR"}
     if address is not None:
-        ray.init(address=address, **common)
+        with _signals_left_alone():
+            ray.init(address=address, job_config=_job_config(), **common)
         return None
-    for name, value in RAY_ENVIRONMENT.items():
-        os.environ.setdefault(name, value)
+    ray_directory.remove_stale()
     for tries_left in range(START_TRIES - 1, -1, -1):
-        temp_dir = Path(tempfile.mkdtemp(prefix="ccray-"))  # short: socket paths have a limit of 107 characters
+        directory = ray_directory.make()
         try:
-            ray.init(
-                address="local",
-                num_cpus=num_cpus,
-                include_dashboard=False,
-                object_store_memory=OBJECT_STORE_BYTES,
-                _temp_dir=str(temp_dir),
-                **common,
-            )
-        except Exception as error:  # Ray raises bare ones
-            leave_ray(temp_dir)
-            if not tries_left or "timed out" not in str(error):
-                raise
+            with _signals_left_alone(), _own_cluster():
+                ray.init(
+                    address="local",
+                    num_cpus=num_cpus,
+                    include_dashboard=False,
+                    object_store_memory=OBJECT_STORE_BYTES,
+                    job_config=_job_config(),
+                    _temp_dir=str(directory.for_ray),
+                    **common,
+                )
+        except BaseException as error:
+            leave_ray(directory)
+            if not tries_left or not isinstance(error, Exception) or "timed out" not in str(error):
+                raise  # Ray raises bare ones
         else:
-            return temp_dir
+            return directory
     raise AssertionError("unreachable")
 
 
-def leave_ray(temp_dir: Path | None) -> None:
+def leave_ray(directory: RunDirectory | None) -> None:
     """End the cluster of our own, or leave the one that was joined."""
     ray.shutdown()
-    if temp_dir is not None:
-        shutil.rmtree(temp_dir, ignore_errors=True)
+    if directory is not None:
+        directory.remove()
+
+
+# parts
+
+
+class _Fixed(list[str]):
+    """Paths that Ray adds nothing to."""
+
+    def extend(self, more: Any) -> None:
+        """Leave it: ``more`` is the driver's working directory and that of its script, a user's files."""
+
+
+def _job_config() -> JobConfig:
+    """What workers look modules up in: where they are installed, and our sources where we run from those."""
+    config = JobConfig()
+    config._py_driver_sys_path = _Fixed([str(HOME)] if source_tree() else [])
+    return config
+
+
+@contextlib.contextmanager
+def _own_cluster() -> Iterator[None]:
+    """What Ray and its processes read from the environment, for as long as they start."""
+    token = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(TOKEN_BYTES)}
+    wanted = {name: os.environ.get(name, value) for name, value in RAY_ENVIRONMENT.items()}
+    constants = ray._private.ray_constants
+    before = constants.ENABLE_RAY_CLUSTER
+    with _environment(wanted | LOOPBACK_ONLY | token):
+        constants.ENABLE_RAY_CLUSTER = False
+        # This process may have read both before.
+        raylet: Any = ray._raylet
+        raylet.Config.initialize("")
+        raylet.AuthenticationTokenLoader.instance().reset_cache()
+        try:
+            yield
+        finally:
+            constants.ENABLE_RAY_CLUSTER = before
+
+
+@contextlib.contextmanager
+def _environment(wanted: Mapping[str, str]) -> Iterator[None]:
+    before = {name: os.environ.get(name) for name in wanted}
+    os.environ.update(wanted)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+
+
+@contextlib.contextmanager
+def _signals_left_alone() -> Iterator[None]:
+    """Keep Ray from taking signals, first in Python and then, as it connects, in C++.
+
+    Its handler of SIGTERM leaves the process in the middle of whatever is done, the one in C++ by ``abort``.
+    """
+    utils, worker = ray._private.utils, ray._private.worker
+    set_handler, connect = utils.set_sigterm_handler, worker.connect
+
+    def connect_unheard(*args: Any, **kwargs: Any) -> Any:
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, HEEDED)
+        try:
+            return connect(*args, **kwargs)
+        finally:
+            _take_back_signals()
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+    utils.set_sigterm_handler = lambda handler: None
+    worker.connect = connect_unheard
+    try:
+        yield
+    finally:
+        utils.set_sigterm_handler, worker.connect = set_handler, connect
+
+
+def _take_back_signals() -> None:
+    """Put Python's handlers where C++ has put its own; nothing in a thread in which Python runs none."""
+    if threading.current_thread() is threading.main_thread():
+        for number in HEEDED:
+            if (handler := signal.getsignal(number)) is not None:
+                signal.signal(number, handler)

@@ -139,7 +139,7 @@ class EmbeddedServices:
 
     def _take_lock(self) -> None:
         """Lock the directory for this process; the lock ends with the process, however it ends."""
-        fd = os.open(self._data_dir / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+        fd = os.open(self._data_dir / "lock", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:

@@ -1,7 +1,8 @@
 """``chunkcrawl up``: everything a world needs, in order, until a signal; then all of it ended in the opposite order.
 
 The order is: port check, embedded servers, migrations, the world in Ray (``cluster.deploy``), demo agents. The first
-SIGINT or SIGTERM stops it in order, each part within a bounded time; the second one kills whatever is left at once.
+SIGINT, SIGTERM or SIGHUP (a terminal that closes) stops it in order, each part within a bounded time; a second SIGINT
+or SIGTERM kills whatever is left at once. A SIGHUP that was ignored when we were started (``nohup``) stays ignored.
 Embedded servers and demo agents that end by themselves are started again.
 """
 
@@ -12,7 +13,6 @@ import contextlib
 import os
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -22,7 +22,8 @@ import psutil
 from rich.console import Console
 
 from api.settings import Settings
-from cluster import children
+from client.interrupts import heeded_signals, print_no_more_where_nobody_reads
+from cluster import children, own_path, ray_directory
 from cluster.children import Rung
 from cluster.front_door import check_port, local_url, wait_until_ready, where_to_look
 from cluster.services import EmbeddedServices
@@ -33,7 +34,6 @@ DEMO_STOP_LADDER = (Rung(signal.SIGTERM, 4.0),)
 # Beyond the time that gateways take to drain: for shards and Ray.
 WORLD_STOP_MARGIN_S = 30.0
 STRAY_WAIT_S = 5.0
-SIGNALS = (signal.SIGINT, signal.SIGTERM)
 EXIT_FORCED = 130
 
 
@@ -63,18 +63,19 @@ class Up:
         )
         self._signals_seen = 0
         self._task: asyncio.Task[None] | None = None
+        self._ending = False
         self._demo: Demo | None = None
         self._descendants: list[psutil.Process] = []
         # Whoever calls us may have children of its own (a test session its servers): those are not ours to end.
         self._not_ours = frozenset(psutil.Process().children(recursive=True))
 
     def run(self) -> int:
-        handlers_before = {number: signal.getsignal(number) for number in SIGNALS}
-        self._catch_signals()
+        handlers_before = {number: signal.signal(number, self._on_signal) for number in heeded_signals()}
         try:
             if self._own_cluster:
+                ray_directory.remove_stale()  # a gateway of a run that was killed may hold the port for seconds
                 check_port(self._settings.host, self._settings.port)
-            self._console.print("Starting PostgreSQL and Valkey ...")
+            self._say("Starting PostgreSQL and Valkey ...")
             urls = self._services.start()
             known: dict[str, object] = {"database_url": urls.database_url, "redis_url": urls.redis_url}
             if self._own_cluster and not self._settings.log_dir:
@@ -85,25 +86,34 @@ class Up:
         except Interrupted:
             pass
         finally:
+            self._ending = True
             self._services.stop()
             # The second part: of a start that was cut short, where a thread may have gone on starting Ray.
             ours = {*self._descendants, *psutil.Process().children(recursive=True)} - self._not_ours
             end_strays(list(ours))
             for number, handler in handlers_before.items():
                 signal.signal(number, handler)
-        self._console.print("Stopped.")
+        self._say("Stopped.")
         return 0
+
+    def _say(self, text: str, *, markup: bool = True) -> None:
+        """Print a line; a terminal or a reader of a pipe that has gone away keeps nothing from being stopped."""
+        try:
+            self._console.print(text, markup=markup)
+        except OSError:
+            print_no_more_where_nobody_reads()
 
     # signals
 
-    def _catch_signals(self) -> None:
-        for number in SIGNALS:
-            signal.signal(number, self._on_signal)
-
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
+        print_no_more_where_nobody_reads()
+        if self._signals_seen and number == signal.SIGHUP:
+            return
         self._signals_seen += 1
         if self._signals_seen > 1:
             kill_everything()
+        if self._ending:
+            return
         if self._task is None:
             raise Interrupted
         if not self._task.done():
@@ -124,7 +134,7 @@ class Up:
             finally:
                 # Before anything is stopped: what loses its parent then can't be found any more.
                 self._descendants = psutil.Process().children(recursive=True)
-                self._console.print("\nStopping; again to force it ..." if self._signals_seen else "\nStopping ...")
+                self._say("\nStopping; again to force it ..." if self._signals_seen else "\nStopping ...")
 
     async def _start(self, stack: contextlib.AsyncExitStack) -> None:
         from cluster import deploy
@@ -134,16 +144,13 @@ class Up:
         settings = self._settings
         await upgrade(settings.database_url)
         if (rebuilt := await bring_back(settings)) is not None:
-            self._console.print(str(rebuilt))
-        self._console.print(f"Starting Ray, shards ({settings.shards}) and gateways ({settings.gateways}) ...")
-        try:
-            deployment = await deploy.start(settings)
-        finally:
-            self._catch_signals()  # ray.init has taken SIGTERM
+            self._say(str(rebuilt))
+        self._say(f"Starting Ray, shards ({settings.shards}) and gateways ({settings.gateways}) ...")
+        deployment = await deploy.start(settings)
         limit_s = settings.drain_s + WORLD_STOP_MARGIN_S
         stack.push_async_callback(self._bounded, "the world", deployment.stop, limit_s)
         if not self._own_cluster:
-            self._console.print(f"Chunkcrawl runs in the Ray cluster at {settings.ray_address}.")
+            self._say(f"Chunkcrawl runs in the Ray cluster at {settings.ray_address}.")
             return
         base_url = local_url(settings)
         await wait_until_ready(base_url)
@@ -151,14 +158,14 @@ class Up:
             self._demo = Demo(base_url, settings.demo_agents, Path(settings.data_dir) / "demo.log")
             self._demo.ensure_running()
             stack.push_async_callback(asyncio.to_thread, self._demo.stop)
-        self._console.print(where_to_look(settings, base_url))
+        self._say(where_to_look(settings, base_url))
 
     async def _watch(self) -> None:
         while True:
             await asyncio.sleep(WATCH_INTERVAL_S)
             # From this thread, not from a worker: the servers end with the thread that started them.
             for name in self._services.revive():
-                self._console.print(f"{name} had ended by itself and runs again.")
+                self._say(f"{name} had ended by itself and runs again.")
             if self._demo is not None:
                 self._demo.ensure_running()
 
@@ -167,17 +174,17 @@ class Up:
             async with asyncio.timeout(limit_s):
                 await stop()
         except TimeoutError:
-            self._console.print(f"Stopping {what} took longer than {limit_s:.0f} s; ending it.")
+            self._say(f"Stopping {what} took longer than {limit_s:.0f} s; ending it.")
         except Exception as error:  # whatever it is, the rest has to be stopped too
-            self._console.print(f"Stopping {what} failed: {error!r}", markup=False)
+            self._say(f"Stopping {what} failed: {error!r}", markup=False)
 
 
 class Demo:
     """The demo agents, a process that knows only the wire."""
 
     def __init__(self, base_url: str, agents: int, log: Path) -> None:
-        log.parent.mkdir(parents=True, exist_ok=True)
-        self._argv = [sys.executable, "-m", "client.demo", "--base", base_url, "--agents", str(agents)]
+        log.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self._argv = [*own_path.module_argv("client.demo"), "--base", base_url, "--agents", str(agents)]
         self._log = log
         self._process: subprocess.Popen[bytes] | None = None
         self._started = 0.0

@@ -129,6 +129,7 @@ def load(
 
 def _run(plan: Plan, limits: list[Limit], *, tasks: int | None, address: str | None, as_json: bool) -> dict[str, Any]:
     from client.errors import ChunkcrawlError, NotReady, ServerUnreachable
+    from cluster.children import ServiceError
     from cluster.load.fleet import FleetError
     from cluster.load.run import run_load
     from cluster.load.screen import Screen
@@ -140,7 +141,7 @@ def _run(plan: Plan, limits: list[Limit], *, tasks: int | None, address: str | N
         return asyncio.run(work)
     except (ServerUnreachable, NotReady) as error:
         fail(error.reason, str(error), as_json=as_json, code=EXIT_UNREACHABLE)
-    except (FleetError, ChunkcrawlError) as error:
+    except (FleetError, ServiceError, ChunkcrawlError) as error:
         fail("load_failed", str(error), as_json=as_json)
     except ConnectionError as error:
         fail("no_ray_cluster", str(error), as_json=as_json, code=EXIT_UNREACHABLE)

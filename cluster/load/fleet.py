@@ -11,7 +11,6 @@ import math
 import os
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import ray
@@ -21,6 +20,7 @@ from cluster.load.generator import generate
 from cluster.load.measures import Sample
 from cluster.load.plan import Plan, Share, shares, tasks_for
 from cluster.load.switchboard import Orders, Switchboard
+from cluster.ray_directory import RunDirectory
 from cluster.ray_start import join_ray, leave_ray
 
 __all__ = ["Fleet", "FleetError"]
@@ -67,10 +67,12 @@ class Fleet:
         own_cluster: Whether Ray was started for this run alone.
     """
 
-    def __init__(self, plan: Plan, tasks: int, switchboard: Any, refs: list[Any], temp_dir: Path | None) -> None:
+    def __init__(
+        self, plan: Plan, tasks: int, switchboard: Any, refs: list[Any], directory: RunDirectory | None
+    ) -> None:
         self.tasks = tasks
-        self.own_cluster = temp_dir is not None
-        self._switchboard, self._temp_dir = switchboard, temp_dir
+        self.own_cluster = directory is not None
+        self._switchboard, self._directory = switchboard, directory
         self._started_at = time.monotonic()
         self._ends = [asyncio.ensure_future(_awaited(ref)) for ref in refs]
 
@@ -86,7 +88,7 @@ class Fleet:
         Raises:
             ConnectionError: The cluster at ``address`` can't be joined.
         """
-        temp_dir = join_ray(address, NAMESPACE, num_cpus=None if address else max(os.cpu_count() or 1, tasks or 0))
+        directory = join_ray(address, NAMESPACE, num_cpus=None if address else max(os.cpu_count() or 1, tasks or 0))
         try:
             cpus = _processors(ray.cluster_resources)
             count = tasks or tasks_for(plan.agents + plan.spectators, cpus)
@@ -97,9 +99,9 @@ class Fleet:
             )
             refs = [task.remote(plan, share, switchboard) for share in shares(plan, count)]
         except BaseException:
-            leave_ray(temp_dir)
+            leave_ray(directory)
             raise
-        return cls(plan, count, switchboard, refs, temp_dir)
+        return cls(plan, count, switchboard, refs, directory)
 
     async def all_here(self) -> bool:
         """Whether all generators have begun.
@@ -155,7 +157,7 @@ class Fleet:
         for end in self._ends:
             end.cancel()
         await asyncio.gather(*self._ends, return_exceptions=True)
-        await asyncio.to_thread(leave_ray, self._temp_dir)
+        await asyncio.to_thread(leave_ray, self._directory)
 
     async def _call(self, method: str, *arguments: Any) -> Any:
         try:

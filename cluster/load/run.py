@@ -2,8 +2,8 @@
 
     join ─► measure ─► wait for what still runs ─► compare with the server ─► leave
 
-An interrupt (Ctrl-C, SIGTERM) goes on with the third step at once, so that there is a report of what there is; a
-second one with the last.
+An interrupt (Ctrl-C, SIGTERM, a terminal that closes) goes on with the third step at once, so that there is a report
+of what there is; a second one with the last.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from typing import Any
 import httpx
 
 from client.errors import NotReady, ServerUnreachable
+from client.interrupts import heeded_signals, print_no_more_where_nobody_reads
 from client.proxies import http_client, proxy_for, unreachable
 from cluster.load.fleet import Fleet
 from cluster.load.limits import Limit
@@ -92,16 +93,19 @@ class Driver:
     def listening_for_signals(self) -> Any:
         """Count interrupts instead of being interrupted."""
         loop = asyncio.get_running_loop()
-        numbers = (signal.SIGINT, signal.SIGTERM)
+        numbers = heeded_signals()
         for number in numbers:
-            loop.add_signal_handler(number, self._interrupted)
+            loop.add_signal_handler(number, self._interrupted, number)
         try:
             yield
         finally:
             for number in numbers:
                 loop.remove_signal_handler(number)
 
-    def _interrupted(self) -> None:
+    def _interrupted(self, number: signal.Signals) -> None:
+        print_no_more_where_nobody_reads()
+        if self._interrupts and number == signal.SIGHUP:
+            return
         self._interrupts += 1
         self.facts.interrupted = True
         self.screen.say("Stopping; again to leave at once ..." if self._interrupts == 1 else "Leaving ...")

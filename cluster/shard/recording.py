@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,8 +14,9 @@ class Recording:
     """One file of JSON lines.  Written through a buffer: what a killed process had not written out is missing."""
 
     def __init__(self, path: Path, bytes_most: int = BYTES_MOST) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        self._file = path.open("w", encoding="utf-8")
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        # What agents say stands in it.
+        self._file = os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8")
         self._room = bytes_most
         #: Called once by ``close``; it writes the closing line.
         self.closing: Callable[[], object] = lambda: None
