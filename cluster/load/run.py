@@ -102,7 +102,7 @@ class Driver:
             for number in numbers:
                 loop.remove_signal_handler(number)
 
-    def _interrupted(self, number: signal.Signals) -> None:
+    def _interrupted(self, number: signal.Signals = signal.SIGINT) -> None:
         print_no_more_where_nobody_reads()
         if self._interrupts and number == signal.SIGHUP:
             return

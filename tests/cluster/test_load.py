@@ -25,13 +25,13 @@ pytestmark = [pytest.mark.ray, pytest.mark.timeout(300)]
 
 ROOT = Path(__file__).parents[2]
 RAY_SERVERS = {"raylet", "gcs_server"}
-OWN_RAY = """
-import ray, sys
-from cluster.ray_start import join_ray, leave_ray
-temp_dir = join_ray(None, "somebody", num_cpus=2)
-print(ray.get_runtime_context().gcs_address, flush=True)
-sys.stdin.read()
-leave_ray(temp_dir)
+SOMEBODYS_RAY = """
+import ray, sys, tempfile
+with tempfile.TemporaryDirectory(prefix="sb-", dir="/tmp") as directory:
+    ray.init(address="local", num_cpus=2, include_dashboard=False, object_store_memory=80 << 20, _temp_dir=directory)
+    print(ray.get_runtime_context().gcs_address, flush=True)
+    sys.stdin.read()
+    ray.shutdown()
 """
 
 
@@ -94,7 +94,7 @@ def test_a_broken_limit_is_exit_code_one(world: EmbeddedWorld) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_an_interrupt_leaves_a_report_and_nothing_else(world: EmbeddedWorld, tmp_path: Path, number: int) -> None:
     running = subprocess.Popen(
         command(world, f"--agents 10 --duration 600 --out {tmp_path}"),
@@ -137,7 +137,7 @@ def somebodys_ray(tmp_path: Path) -> Iterator[SomebodysRay]:
     token = tmp_path / "ray_token"
     token.write_text(secrets.token_hex(24))
     environment = os.environ | {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN_PATH": str(token)}
-    script = [sys.executable, "-c", OWN_RAY]
+    script = [sys.executable, "-c", SOMEBODYS_RAY]
     with subprocess.Popen(
         script, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT, env=environment
     ) as running:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pty
 import shutil
 import signal
 import socket
@@ -10,7 +11,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import psutil
@@ -26,15 +27,17 @@ DEADLINE_S = 60.0
 class Run:
     """One ``chunkcrawl up`` in a process of its own."""
 
-    def __init__(self, data_dir: Path, behaviour: str = "") -> None:
+    def __init__(
+        self, data_dir: Path, behaviour: str = "", *, wrapper: Sequence[str] = (), output: int = subprocess.PIPE
+    ) -> None:
         self.data_dir = data_dir
         self.port = free_port()
         env = {name: value for name, value in os.environ.items() if not name.startswith("CHUNKCRAWL_")}
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "tests.cluster.fake_world", str(self.port), str(data_dir), behaviour],
+            [*wrapper, sys.executable, "-m", "tests.cluster.fake_world", str(self.port), str(data_dir), behaviour],
             cwd=ROOT,
             env=env | {"PYTHONUNBUFFERED": "1"},
-            stdout=subprocess.PIPE,
+            stdout=output,
             stderr=subprocess.STDOUT,
             text=True,
             start_new_session=True,
@@ -89,7 +92,7 @@ def wait_until_nothing_left(run: Run) -> None:
 
 
 @pytest.mark.services
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_signal_stops_everything_in_order(data_dir: Path, number: signal.Signals) -> None:
     run = Run(data_dir, "stray")
     run.read_until("Ctrl-C")
@@ -99,6 +102,47 @@ def test_signal_stops_everything_in_order(data_dir: Path, number: signal.Signals
     assert run.events == ["started", "stopping", "stopped"]
     assert run.output.rstrip().endswith("Stopped.")
     assert run.left() == []
+
+
+@pytest.mark.services
+def test_terminal_that_closes_stops_everything_in_order(data_dir: Path) -> None:
+    """Nobody reads what is printed any more, and the signal comes from the kernel and from each shell."""
+    master, slave = pty.openpty()
+    run = Run(data_dir, output=slave)
+    os.close(slave)
+    printed = b""
+    while b"Ctrl-C" not in printed:
+        printed += os.read(master, 1000)
+    os.close(master)
+    for _ in range(3):
+        run.process.send_signal(signal.SIGHUP)
+    assert run.process.wait(DEADLINE_S) == 0
+    assert run.events == ["started", "stopping", "stopped"]
+    assert run.left() == []
+
+
+@pytest.mark.services
+def test_reader_of_a_pipe_that_has_gone_keeps_nothing_running(data_dir: Path) -> None:
+    """`chunkcrawl up | tee log`: Ctrl-C ends tee first."""
+    run = Run(data_dir)
+    run.read_until("Ctrl-C")
+    assert run.process.stdout is not None
+    run.process.stdout.close()
+    run.process.send_signal(signal.SIGINT)
+    assert run.process.wait(DEADLINE_S) == 0
+    assert run.events == ["started", "stopping", "stopped"]
+    assert run.left() == []
+
+
+@pytest.mark.services
+def test_nohup_is_heeded(data_dir: Path) -> None:
+    run = Run(data_dir, wrapper=["env", "--ignore-signal=HUP"])
+    run.read_until("Ctrl-C")
+    run.process.send_signal(signal.SIGHUP)
+    with pytest.raises(subprocess.TimeoutExpired):
+        run.process.wait(1)
+    run.process.send_signal(signal.SIGTERM)
+    assert run.end() == 0, run.output
 
 
 @pytest.mark.services
