@@ -59,7 +59,7 @@ class Giving(Running):
 
     def result_fields(self) -> dict[str, Any]:
         """Return who was given what."""
-        return {"agent_id": self.agent_id, "amount": self.amount}
+        return {"to": self.agent_id, "amount": self.amount}
 
 
 class GiveRule(CommandRule[Give, Giving]):
@@ -124,4 +124,4 @@ class GiveRule(CommandRule[Give, Giving]):
 
     def recorded_result_fields(self, record: RunningCommand) -> dict[str, Any]:
         """Return who was given what."""
-        return {"agent_id": record.details.get("agent_id"), "amount": record.details.get("amount")}
+        return {"to": record.details.get("agent_id"), "amount": record.details.get("amount")}

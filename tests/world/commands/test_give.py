@@ -38,7 +38,7 @@ def test_gold_changes_hands_at_once_and_the_result_follows(pair: TinyCluster) ->
     ]
     world.run()
     (result,) = world.results("ann")
-    assert (result["status"], result["ended_tick"], result["agent_id"], result["amount"]) == ("completed", 1, "bob", 3)
+    assert (result["status"], result["ended_tick"], result["to"], result["amount"]) == ("completed", 1, "bob", 3)
     assert world.results("bob") == []
     assert world.events(HALL, "resource_given") == [
         {"type": "resource_given", "from": "ann", "to": "bob", "amount": 3, "resource": "gold"}
