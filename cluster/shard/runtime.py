@@ -127,6 +127,8 @@ class ShardRuntime:
             done, _ = await asyncio.wait([*loops, self._failed], return_when=asyncio.FIRST_COMPLETED)
             for task in done:
                 task.result()
+            if self._stopping:
+                await self._failed  # the last commit may be under way: only ``stop`` knows when it is over
         finally:
             await self.errands.end(*loops)
             if self.recording is not None:
