@@ -16,7 +16,15 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from client.address import default_base
     from client.agent import Agent
-    from client.errors import Blocked, ChunkcrawlError, CommandFailed, CommandRefused, TakenOver
+    from client.errors import (
+        Blocked,
+        ChunkcrawlError,
+        ChunkGone,
+        CommandFailed,
+        CommandRefused,
+        OutcomeUnknown,
+        TakenOver,
+    )
     from client.http import Api
     from client.mirror import Mirror
     from client.watcher import Watcher
@@ -25,10 +33,12 @@ __all__ = [
     "Agent",
     "Api",
     "Blocked",
+    "ChunkGone",
     "ChunkcrawlError",
     "CommandFailed",
     "CommandRefused",
     "Mirror",
+    "OutcomeUnknown",
     "TakenOver",
     "Watcher",
     "default_base",
