@@ -122,7 +122,7 @@ def _limit_of(pid: object) -> int | None:
 
 async def secrets(patient: Patient) -> Iterator[Finding]:
     """No development secrets where strangers can come, and none that anybody on the machine can read."""
-    return iter([*_open_doors(patient), *_readable_files()])
+    return iter([*_open_doors(patient), *_readable_files(), *_shared_directory(Path(patient.settings.data_dir))])
 
 
 def _open_doors(patient: Patient) -> Iterator[Finding]:
@@ -159,6 +159,15 @@ def _readable_files() -> Iterator[Finding]:
         # Compose mounts secrets read-only into the container, where there are no other users.
         if mode & stat.S_IROTH and not directory.startswith("/run/secrets"):
             yield Finding(f"{path} can be read by every user of the machine", f"chmod 600 {path}")
+
+
+def _shared_directory(directory: Path) -> Iterator[Finding]:
+    if directory.is_dir() and directory.stat().st_mode & stat.S_IWOTH:
+        yield Finding(
+            f"every user of the machine can write to the data directory {directory}, and put files in place of ours",
+            f"chmod o-w {directory}, or name one of your own with CHUNKCRAWL_DATA_DIR",
+            "warning",
+        )
 
 
 def is_local(host: str) -> bool:

@@ -136,6 +136,34 @@ def _with_password(url: str, password: str) -> str:
     return f"{head.rpartition(':')[0]}:{password}@{tail}"
 
 
+LOOK = """
+import os, sys
+os.setgroups([]); os.setgid(12345); os.setuid(12345)
+for folder, folders, files in os.walk(sys.argv[1]):
+    print("listed", folder)
+for path in sys.argv[2:]:
+    try:
+        open(path, "rb").close(); print("read", path)
+    except OSError:
+        pass
+"""
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can act as another user")
+def test_another_user_lists_and_reads_nothing(data_dir: Path) -> None:
+    before = os.umask(0)
+    try:
+        with EmbeddedServices(data_dir):
+            files = [str(path) for path in data_dir.rglob("*") if path.is_file()]
+            found = subprocess.run(
+                [sys.executable, "-c", LOOK, str(data_dir), *files], capture_output=True, text=True, check=True
+            )
+    finally:
+        os.umask(before)
+    assert len(files) > 100
+    assert found.stdout == ""
+
+
 def test_passwords_are_readable_by_the_owner_only_and_not_printed(data_dir: Path) -> None:
     with EmbeddedServices(data_dir) as urls:
         kept = json.loads((data_dir / "secrets.json").read_text())

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -100,6 +101,14 @@ async def test_secret_files_that_everybody_can_read(tmp_path: Path, monkeypatch:
     assert str(path) in finding.reason
     path.chmod(0o600)
     assert list(await machine.secrets(Patient(Settings(), "http://127.0.0.1:1"))) == []
+
+
+async def test_a_data_directory_that_everybody_writes_to(tmp_path: Path) -> None:
+    os.chmod(tmp_path, 0o777)
+    [reason] = await reasons({"data_dir": str(tmp_path)})
+    assert "can write to the data directory" in reason
+    os.chmod(tmp_path, 0o755)
+    assert await reasons({"data_dir": str(tmp_path)}) == []
 
 
 @pytest.mark.parametrize(
