@@ -30,7 +30,7 @@ class Start:
 
     def __init__(self, directory: Path, temporary: Path) -> None:
         environment = {name: value for name, value in os.environ.items() if not name.startswith("CHUNKCRAWL_")}
-        words = ["up", "--no-demo", "--shards", "1", "--port", str(free_port()), "--data", "sub/data"]
+        words = ["up", "--no-demo", "--shards", "1", "--port", str(free_port()), "--data", f"{'d' * 100}/data"]
         self.process = subprocess.Popen(
             [COMMAND, *words],
             cwd=directory,
@@ -97,7 +97,7 @@ def test_it_starts_among_everyday_names_under_a_long_tmpdir(user: Path) -> None:
     long.mkdir()
     run = Start(user, long)
     run.read_until("Ctrl-C")
-    assert (user / "sub" / "data" / "services.json").exists()
+    assert (user / ("d" * 100) / "data" / "services.json").exists()
     run.process.send_signal(signal.SIGTERM)
     assert run.end() == 0, run.output
     wait_until_nothing_left(user)
