@@ -39,6 +39,7 @@ BASE_MOST = SOCKET_PATH_MOST - len(BELOW_BASE)
 #: A directory without its lock is one that is just being made, or whose maker was killed within a millisecond.
 UNLOCKED_KEEP_S = 60.0
 END_WAIT_S = 5.0
+RAY_SERVERS = ("gcs_server", "raylet")
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,7 +157,7 @@ def _abandoned(path: Path) -> bool:
 
 
 def _end_processes(path: Path) -> None:
-    """Kill what still runs with files in ``path``: Ray's workers outlive its servers by seconds, and hold ports."""
+    """Kill what Ray still runs with files in ``path``: its workers outlive its servers by seconds, and hold ports."""
     found = [process for process in psutil.process_iter(["uids"]) if _is_of(process, path)]
     for process in found:
         with contextlib.suppress(psutil.Error):
@@ -169,8 +170,16 @@ def _is_of(process: psutil.Process, path: Path) -> bool:
     if uids is None or uids.real != os.getuid() or process.pid == os.getpid():
         return False
     try:
-        if any(str(path) in word for word in process.cmdline()):
-            return True
-        return any(path in Path(file.path).parents for file in process.open_files())
+        words = process.cmdline()
+        if not any(_is_rays(word) for word in words[:4]):  # and no pager or editor that looks at its logs
+            return False
+        return any(str(path) in word for word in words) or any(
+            path in Path(file.path).parents for file in process.open_files()
+        )
     except (psutil.Error, OSError):
         return False
+
+
+def _is_rays(word: str) -> bool:
+    """Whether a word of a command line says that the process is one of Ray's: a server, a script, a titled worker."""
+    return word.startswith("ray::") or Path(word).name in RAY_SERVERS or ("/ray/" in word and word.endswith(".py"))

@@ -26,7 +26,8 @@ file = open(directory.for_ray / "log", "w")
 print(directory.path, flush=True)
 time.sleep(600)
 """
-STRAY = "import sys, time; file = open(sys.argv[1], 'a'); print('up', flush=True); time.sleep(600)"
+#: Something with a file open; ``title`` is the first word after the script, as of a worker of Ray's or not.
+STRAY = "import sys, time; file = open(sys.argv[2], 'a'); print('up', flush=True); time.sleep(600)"
 
 
 @pytest.fixture
@@ -101,12 +102,14 @@ def test_what_a_killed_run_left_is_removed_and_a_living_one_stays(
     stays, goes = Path(line_of(living)), Path(line_of(killed))
     assert remove_stale() == []
     # A worker that has outlived its run.
-    stray = started(STRAY, str(goes / "r" / "worker.log"))
-    assert line_of(stray) == "up"
+    log = str(goes / "r" / "worker.log")
+    stray, pager = started(STRAY, "ray::ChunkShard", log), started(STRAY, "less", log)
+    assert (line_of(stray), line_of(pager)) == ("up", "up")
     killed.kill()
     killed.wait()
     assert remove_stale() == [goes]
     assert not psutil.pid_exists(stray.pid)
+    assert pager.poll() is None
     assert sorted(base.iterdir()) == [stays]
     assert living.poll() is None
 

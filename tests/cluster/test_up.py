@@ -19,43 +19,22 @@ import pytest
 
 from cluster import up
 from cluster.children import free_port
+from tests.cluster.started import Started
 
 ROOT = Path(__file__).parents[2]
 DEADLINE_S = 60.0
 
 
-class Run:
-    """One ``chunkcrawl up`` in a process of its own."""
+class Run(Started):
+    """One ``chunkcrawl up`` without Ray in a process of its own."""
 
     def __init__(
         self, data_dir: Path, behaviour: str = "", *, wrapper: Sequence[str] = (), output: int = subprocess.PIPE
     ) -> None:
         self.data_dir = data_dir
         self.port = free_port()
-        env = {name: value for name, value in os.environ.items() if not name.startswith("CHUNKCRAWL_")}
-        self.process = subprocess.Popen(
-            [*wrapper, sys.executable, "-m", "tests.cluster.fake_world", str(self.port), str(data_dir), behaviour],
-            cwd=ROOT,
-            env=env | {"PYTHONUNBUFFERED": "1"},
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            text=True,
-            start_new_session=True,
-        )
-        self.output = ""
-
-    def read_until(self, text: str) -> None:
-        assert self.process.stdout is not None
-        for line in self.process.stdout:
-            self.output += line
-            if text in line:
-                return
-        raise AssertionError(f"{text!r} was not printed:\n{self.output}")
-
-    def end(self) -> int:
-        assert self.process.stdout is not None
-        self.output += self.process.stdout.read()
-        return self.process.wait(DEADLINE_S)
+        argv = [sys.executable, "-m", "tests.cluster.fake_world", str(self.port), str(data_dir), behaviour]
+        super().__init__([*wrapper, *argv], cwd=ROOT, output=output)
 
     @property
     def events(self) -> list[str]:

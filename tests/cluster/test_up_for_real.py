@@ -17,6 +17,7 @@ import pytest
 
 from cluster import ray_directory
 from cluster.children import free_port
+from tests.cluster.started import Started
 
 pytestmark = [pytest.mark.ray, pytest.mark.timeout(300)]
 
@@ -25,35 +26,12 @@ COMMAND = Path(sys.executable).with_name("chunkcrawl")
 EVERYDAY = ("api", "client", "cluster", "migrations", "ray", "redis", "store", "streaming", "world")
 
 
-class Start:
-    """One ``chunkcrawl up`` in a directory full of everyday names, with a data directory given by a relative path."""
+class Start(Started):
+    """One ``chunkcrawl up`` in a directory full of everyday names, its data directory given by a long relative path."""
 
     def __init__(self, directory: Path, temporary: Path) -> None:
-        environment = {name: value for name, value in os.environ.items() if not name.startswith("CHUNKCRAWL_")}
         words = ["up", "--no-demo", "--shards", "1", "--port", str(free_port()), "--data", f"{'d' * 100}/data"]
-        self.process = subprocess.Popen(
-            [COMMAND, *words],
-            cwd=directory,
-            env=environment | {"TMPDIR": str(temporary), "PYTHONUNBUFFERED": "1"},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            start_new_session=True,
-        )
-        self.output = ""
-
-    def read_until(self, text: str) -> None:
-        assert self.process.stdout is not None
-        for line in self.process.stdout:
-            self.output += line
-            if text in line:
-                return
-        raise AssertionError(f"{text!r} was not printed:\n{self.output}")
-
-    def end(self) -> int:
-        output, _ = self.process.communicate(timeout=DEADLINE_S)
-        self.output += output
-        return self.process.returncode
+        super().__init__([COMMAND, *words], cwd=directory, environment={"TMPDIR": str(temporary)})
 
 
 @pytest.fixture
