@@ -77,6 +77,7 @@ def configure_logging(settings: LogSettings, stream: TextIO | None = None, *, ac
         _Fixed({"actor": actor} if actor else {}),
         hide_secrets,
         shorten_exception,
+        *([] if settings.is_prod else [on_one_line]),
     ]
     structlog.configure(
         processors=[_ModuleFilter(table), *shared, renderer],
@@ -164,6 +165,14 @@ def shorten_exception(_logger: WrappedLogger, _method: str, event: EventDict) ->
     error = found[1] if isinstance(found, tuple) else found
     if isinstance(error, BaseException):
         event.update(described(error))
+    return event
+
+
+def on_one_line(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    """Escape what would end the line or move a terminal's cursor; JSON does so by itself, and fields are quoted."""
+    text = str(event.get("event", ""))
+    if not text.isprintable():
+        event["event"] = "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in text)
     return event
 
 

@@ -102,8 +102,9 @@ def fail(
 
 
 def emit(fields: dict[str, Any], text: str, *, as_json: bool) -> None:
-    """Print a result: one JSON object, or the text."""
-    typer.echo(json.dumps(fields) if as_json else text)
+    """Print a result: one JSON object, or the text, in which nothing moves a cursor."""
+    shown = "".join(letter if letter.isprintable() or letter == "\n" else "?" for letter in text)
+    typer.echo(json.dumps(fields) if as_json else shown)
 
 
 def api_key_for(base: str, *, as_json: bool, needed: bool = True) -> str | None:

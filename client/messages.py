@@ -224,6 +224,7 @@ class CommandAck(Event):
 
     Attributes:
         client_cmd_id: None when the server does not know the challenge any more; ``server_cmd_id`` still names it.
+        echo: The command, as the server understood it.
         code: The check that failed, more precise than ``reason``.
         detail: Of ``unreachable``, what is in the way: ``wall``, ``occupied`` (the target) or ``no_way``.
         blocked_at: Of ``unreachable``, where; ``blocker`` is who stands there.
@@ -234,6 +235,7 @@ class CommandAck(Event):
     accepted: bool
     client_cmd_id: str | None = None
     server_cmd_id: str | None = None
+    echo: Any = None
     started_tick: int | None = None
     reason: str | None = None
     code: str | None = None

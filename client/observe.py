@@ -9,7 +9,8 @@ from collections.abc import Sequence
 
 from client.mirror import Mirror
 from client.paths import Point, manhattan
-from client.view import draw_chunk, window_around
+from client.signs import Signs
+from client.view import draw_chunk, names_of, window_around
 
 __all__ = ["BUDGET_MIN_TOKENS", "CHARS_PER_TOKEN", "observe"]
 
@@ -96,7 +97,11 @@ def _gold(mirror: Mirror) -> list[str]:
 def _agents(mirror: Mirror) -> list[str]:
     here = mirror.position or (0, 0)
     found = sorted((manhattan(here, (one.x, one.y)), one.id, one) for one in mirror.others.values())
-    lines = [f"Agent {name} at {one.x},{one.y}, {one.activity_state}" for _, name, one in found[:AGENTS_MAX]]
+    signs = Signs().of(names_of(mirror))
+    lines = [
+        f"Agent {name} at {one.x},{one.y}, {one.activity_state}, {signs[name]} on the map"
+        for _, name, one in found[:AGENTS_MAX]
+    ]
     if len(found) > AGENTS_MAX:
         lines.append(f"... and {len(found) - AGENTS_MAX} more agents")
     creatures = sorted((npc.id, npc) for npc in mirror.npcs.values())[:AGENTS_MAX]

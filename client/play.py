@@ -12,17 +12,20 @@ from contextlib import aclosing, nullcontext
 from typing import Any
 
 import msgspec
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.live import Live
 
 from client.agent import Agent
 from client.bots import BotName, make_bot
+from client.commands import CommandLog
 from client.driver import drive
 from client.errors import CommandDropped, CommandFailed, CommandRefused, OutcomeUnknown
 from client.keyboard import DIRECTIONS, raw_keys
 from client.messages import Event
 from client.mirror import Mirror
-from client.view import chat_lines, facts, screen
+from client.plain import plain
+from client.signs import Signs
+from client.view import chat_lines, facts, names_of, screen
 from client.watcher import Watcher
 
 __all__ = ["Player", "as_json_line", "play", "show_json", "watch"]
@@ -30,24 +33,34 @@ __all__ = ["Player", "as_json_line", "play", "show_json", "watch"]
 FRAMES_PER_S = 8
 FACTS_EVERY_S = 1.0
 LINES_KEPT = 50
+LINE_MAX_CHARS = 500
 CHAT_MAX_CHARS = 200
 HELP = "arrows/wasd/hjkl walk   g harvest   t say   q quit"
 
 
 class Screen:
-    """The view and what it shows besides the mirror. Without a terminal to draw on: lines, as things happen."""
+    """The view and what it shows besides the mirror. Without a terminal to draw on: lines, as things happen.
+
+    Args:
+        mirror: What is drawn; its agent's commands are shown, if it has an agent.
+        status: Gives the line at the bottom.
+        console: Where to draw.
+    """
 
     def __init__(self, mirror: Mirror, status: Callable[[], str], *, console: Console | None = None) -> None:
         self.mirror, self.status = mirror, status
         self.lines: deque[str] = deque(maxlen=LINES_KEPT)
+        self.commands = CommandLog()
         self.console = console or Console()
+        self._signs = Signs()
 
     def note(self, event: Event) -> None:
         """Keep the event's lines."""
         lines = chat_lines(event)
         self.lines.extend(lines)
+        command = self.commands.feed(event)
         if not self.console.is_terminal:
-            for line in lines:
+            for line in [*lines, *([command] if command is not None else [])]:
                 self._print(line)
 
     async def run(self) -> None:
@@ -56,9 +69,19 @@ class Screen:
             return await self._print_facts()
         with Live(console=self.console, screen=True, auto_refresh=False) as live:
             while True:
-                size = (self.console.width, self.console.height)
-                live.update(screen(self.mirror, list(self.lines), self.status(), size), refresh=True)
+                live.update(self._drawn(), refresh=True)
                 await asyncio.sleep(1 / FRAMES_PER_S)
+
+    def _drawn(self) -> RenderableType:
+        commands = [command.line for command in self.commands.newest_last]
+        return screen(
+            self.mirror,
+            list(self.lines),
+            self.status(),
+            (self.console.width, self.console.height),
+            signs=self._signs.of(names_of(self.mirror)),
+            commands=commands if self.mirror.agent_id is not None else None,
+        )
 
     async def _print_facts(self) -> None:
         last = ""
@@ -69,7 +92,7 @@ class Screen:
             await asyncio.sleep(FACTS_EVERY_S)
 
     def _print(self, line: str) -> None:
-        self.console.print(line, markup=False, highlight=False, soft_wrap=True)
+        self.console.print(plain(line, LINE_MAX_CHARS), markup=False, highlight=False, soft_wrap=True)
 
 
 class Player:

@@ -54,6 +54,17 @@ def test_elsewhere_a_person_can_read_it() -> None:
         json.loads(out.getvalue())
 
 
+@pytest.mark.parametrize("is_prod", [True, False])
+def test_a_line_stays_a_line_and_moves_no_cursor(is_prod: bool) -> None:
+    out = configured(is_prod=is_prod)
+    text = "a\n2026 [error] forged\x1b[2J\u202e"
+    structlog.get_logger("x").info(f"said {text}", name=text, parts=[text])
+    logging.getLogger("lib").warning("said %s", text)
+    lines = out.getvalue().splitlines()
+    assert len(lines) == 2
+    assert all(line.replace("\u202e", "").isprintable() for line in lines)
+
+
 def test_the_level_is_the_settings() -> None:
     out = configured(log_level="warning")
     structlog.get_logger("x").info("quiet")

@@ -7,6 +7,7 @@ import io
 import json
 import random
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 from rich.console import Console
@@ -125,6 +126,37 @@ async def test_on_a_terminal_the_screen_draws() -> None:
         await asyncio.sleep(0)
     drawing.cancel()
     assert "bob: hi" in out.getvalue()
+
+
+async def test_an_owner_is_told_of_commands_with_and_without_a_terminal() -> None:
+    fields = {"server_cmd_id": "cmd-1", "client_cmd_id": "c"}
+    proof: dict[str, Any] = {"nonce": "n", "expires_at": 1, "difficulty": 2, "channel_id": "ch"}
+    happened = [
+        event("command_challenge", **fields, **proof),
+        event("command_ack", **fields, accepted=True, started_tick=7, echo={"type": "move_to", "x": 3, "y": 4}),
+        event("command_result", **fields, status="completed", ended_tick=9),
+    ]
+    for is_terminal in (False, True):
+        out = io.StringIO()
+        mirror = Mirror("me")
+        mirror.feed(event("chunk_static", **static()))
+        mirror.feed(event("chunk_delta", **delta(1, ("me", 1, 1))))
+        console = Console(file=out, width=80, height=24, force_terminal=is_terminal)
+        view = Screen(mirror, lambda: "fine", console=console)
+        for one in happened:
+            view.note(one)
+        drawing = asyncio.create_task(view.run())
+        while "chunk-0" not in out.getvalue():
+            await asyncio.sleep(0)
+        drawing.cancel()
+        if is_terminal:
+            assert "move_to 3,4  completed, 2 ticks" in out.getvalue()
+        else:
+            assert out.getvalue().splitlines()[:3] == [
+                "command cmd-1: challenge, difficulty 2",
+                "command cmd-1: move_to 3,4 accepted at tick 7",
+                "command cmd-1: move_to 3,4 completed, 2 ticks",
+            ]
 
 
 def test_a_line_is_flat_and_stays_a_line() -> None:

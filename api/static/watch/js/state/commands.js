@@ -68,7 +68,7 @@ export class CommandLog {
     command.endedTick = data.ended_tick ?? null;
     command.blocker = data.blocker ?? null;
     command.blockedAt = data.blocked_at ?? null;
-    command.harvested = data.harvested ?? null;
+    command.harvested = data.amount ?? data.harvested ?? null;
     return true;
   }
 
