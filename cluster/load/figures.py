@@ -11,7 +11,7 @@ Figures = dict[str, float | None]
 
 REFUSALS = (
     *("auth_failed", "expired_challenge", "busy", "out_of_bounds", "invalid_cmd", "rate_limited", "unreachable"),
-    *("node_not_found", "too_far", "depleted"),
+    *("node_not_found", "too_far", "depleted", "agent_not_found", "insufficient"),
 )
 """The contract's reasons in ``command_ack``."""
 
