@@ -24,7 +24,8 @@ from pydantic_settings import (
 from api.client_address import parse_networks
 from api.limits import Limit
 from api.log_levels import parse_levels
-from streaming.world_url import split_world
+from store import database_url
+from streaming import redis_url
 
 __all__ = ["DEV_ORIGIN", "DEV_SECRET", "ENV_PREFIX", "Settings", "SettingsError", "load_settings"]
 
@@ -222,21 +223,13 @@ class Settings(BaseSettings):
 
     @field_validator("database_url")
     @classmethod
-    def _name_the_driver(cls, value: str) -> str:
-        scheme, separator, rest = value.partition("://")
-        if not value or scheme == "postgresql+asyncpg":
-            return value
-        if separator and scheme in ("postgres", "postgresql"):
-            return f"postgresql+asyncpg://{rest}"
-        raise ValueError("must begin with postgresql:// or postgresql+asyncpg://")
+    def _is_a_database(cls, value: str) -> str:
+        return database_url.normal_form(value) if value.strip() else ""
 
     @field_validator("redis_url")
     @classmethod
-    def _know_the_scheme(cls, value: str) -> str:
-        if value and value.partition("://")[0] not in ("redis", "rediss", "unix"):
-            raise ValueError("must begin with redis://, rediss:// or unix://")
-        split_world(value)
-        return value
+    def _is_a_redis(cls, value: str) -> str:
+        return redis_url.normal_form(value) if value.strip() else ""
 
     @field_validator("ray_address")
     @classmethod

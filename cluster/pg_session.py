@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import Final
 
-from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlalchemy.pool import NullPool
+
+from store.engine import engine_of
 
 CONNECT_TIMEOUT_S: Final = 10.0
 SESSION: Final = {
@@ -18,9 +20,4 @@ SESSION: Final = {
 
 def patient_engine(database_url: str) -> AsyncEngine:
     """For a ``postgresql+asyncpg://`` URL; nothing is opened before its first use."""
-    return create_async_engine(
-        database_url,
-        poolclass=NullPool,
-        hide_parameters=True,
-        connect_args={"timeout": CONNECT_TIMEOUT_S, "server_settings": SESSION},
-    )
+    return engine_of(database_url, timeout_s=CONNECT_TIMEOUT_S, session=SESSION, poolclass=NullPool)

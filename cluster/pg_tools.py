@@ -18,9 +18,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from sqlalchemy.engine import make_url
-
 from cluster.embedded_postgres import FOLDERS
+from store.database_url import parse
 
 _VERSION = re.compile(r"\(PostgreSQL\) (\d+)(?:\.(\d+))?", re.ASCII)
 STDERR_SHOWN_CHARS: Final = 1_500
@@ -98,19 +97,9 @@ def connection_words(database_url: str) -> tuple[list[str], dict[str, str]]:
 
     What the environment has for PostgreSQL's programs (``PGHOST`` and so on) does not count.
     """
-    url = make_url(database_url)
+    words, variables = parse(database_url).libpq_words()
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PG")}
-    if url.password is not None:
-        environment["PGPASSWORD"] = str(url.password)
-    ssl = url.query.get("ssl") or url.query.get("sslmode")
-    if isinstance(ssl, str):
-        environment["PGSSLMODE"] = "require" if ssl in ("true", "1") else ssl
-    words = ["--no-password", f"--dbname={url.database}"]
-    host = url.host or url.query.get("host")
-    words += [f"--host={host}"] if host else []
-    words += [f"--port={url.port}"] if url.port else []
-    words += [f"--username={url.username}"] if url.username else []
-    return words, environment
+    return ["--no-password", *words], environment | variables
 
 
 def _candidates(name: str) -> Iterator[str]:

@@ -21,14 +21,19 @@ from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, text
-from sqlalchemy.ext.asyncio import create_async_engine
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlalchemy.pool import NullPool
+
+from store.database_url import BadDatabaseUrl
+from store.engine import engine_of
 
 #: The advisory lock's number: "chunk" in ASCII.  Any fixed number would do.
 LOCK_KEY = 0x6368756E6B
 
 #: A revision that can't get its table locks in this time fails instead of holding up every query behind it.
 LOCK_TIMEOUT_S = 10
+CONNECT_TIMEOUT_S = 60.0
 
 _FOLDER = Path(__file__).parent
 
@@ -49,7 +54,7 @@ async def downgrade(database_url: str, revision: str) -> None:
 
 async def current(database_url: str) -> str | None:
     """The revision that the database is at; None for one that was never migrated."""
-    engine = create_async_engine(database_url, poolclass=NullPool, hide_parameters=True)
+    engine = _engine(database_url)
     try:
         async with engine.connect() as connection:
             return await connection.run_sync(lambda sync: MigrationContext.configure(sync).get_current_revision())
@@ -74,8 +79,7 @@ def _config() -> Config:
 
 
 async def _locked(database_url: str, work: Callable[[Config], Any]) -> None:
-    # No statement timeout here: waiting for another process's migration may take long, and so may a big table.
-    engine = create_async_engine(database_url, poolclass=NullPool, hide_parameters=True)
+    engine = _engine(database_url)
     try:
         async with engine.connect() as connection:
             await connection.execute(text("SELECT pg_advisory_lock(:key)"), {"key": LOCK_KEY})
@@ -87,6 +91,11 @@ async def _locked(database_url: str, work: Callable[[Config], Any]) -> None:
             await connection.commit()
     finally:
         await engine.dispose()
+
+
+def _engine(database_url: str) -> AsyncEngine:
+    # No statement timeout here: waiting for another process's migration may take long, and so may a big table.
+    return engine_of(database_url, timeout_s=CONNECT_TIMEOUT_S, poolclass=NullPool)
 
 
 def _run(connection: Connection, work: Callable[[Config], Any]) -> None:
@@ -101,7 +110,11 @@ def _main(words: list[str]) -> int:
         print(f"{__doc__}\nCHUNKCRAWL_DATABASE_URL names the database.", file=sys.stderr)
         return 2
     run = upgrade(url, *words[1:2]) if words[0] == "upgrade" else downgrade(url, words[1])
-    asyncio.run(run)
+    try:
+        asyncio.run(run)
+    except (BadDatabaseUrl, SQLAlchemyError, OSError) as error:
+        print(f"error: {' '.join(str(error).split()) or type(error).__name__}", file=sys.stderr)
+        return 1
     return 0
 
 
