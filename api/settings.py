@@ -10,6 +10,7 @@ into README.md.
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationError, field_validator, model_validator
@@ -20,16 +21,18 @@ from pydantic_settings import (
     SecretsSettingsSource,
     SettingsConfigDict,
 )
+from pydantic_settings.exceptions import SettingsError as SourceError
 
+from api import variables
 from api.client_address import parse_networks
 from api.limits import Limit
 from api.log_levels import parse_levels
 from store import database_url
 from streaming import redis_url
 
-__all__ = ["DEV_ORIGIN", "DEV_SECRET", "ENV_PREFIX", "Settings", "SettingsError", "load_settings"]
+__all__ = ["DEV_ORIGIN", "DEV_SECRET", "ENV_PREFIX", "Settings", "SettingsError", "load_settings", "raw_setting"]
 
-ENV_PREFIX = "CHUNKCRAWL_"
+ENV_PREFIX = variables.PREFIX
 SECRETS_DIR_VARIABLE = "CHUNKCRAWL_SECRETS_DIR"
 DEV_SECRET = "not-a-secret-only-for-development"
 DEV_ORIGIN = "http://localhost:5173"
@@ -58,7 +61,7 @@ class Settings(BaseSettings):
     environment: Literal["dev", "test", "prod"] = Field(
         "dev", description="`prod` has no dev routes, no fixed token and no demo, and logs JSON."
     )
-    host: str = Field("127.0.0.1", description="Address the gateways listen on.")
+    host: str = Field("127.0.0.1", min_length=1, description="Address the gateways listen on.")
     port: int = Field(8000, ge=1, le=65535, description="Port the gateways listen on, all of a node together.")
     database_url: str = Field(
         "",
@@ -196,6 +199,16 @@ class Settings(BaseSettings):
     snapshot_interval_s: int = Field(60, ge=1, description="Seconds between two snapshots of a chunk that changes.")
     snapshot_keep_days: int = Field(3, ge=1, le=3650, description="Days the snapshots of chunks go back, thinned.")
 
+    @field_validator("port", mode="before")
+    @classmethod
+    def _is_no_service_of_kubernetes(cls, value: Any) -> Any:
+        if isinstance(value, str) and "://" in value:
+            raise ValueError(
+                "must be a number; the address that Kubernetes sets for a service of this name goes with "
+                "enableServiceLinks: false"
+            )
+        return value
+
     @field_validator("cors_origins", "trusted_proxies", mode="before")
     @classmethod
     def _split_commas(cls, value: Any) -> Any:
@@ -301,12 +314,61 @@ def load_settings(**overrides: Any) -> Settings:
     Raises:
         SettingsError: One line for each setting that can't be used, which names its variable.
     """
+    lines = variables.unknown_names(os.environ, Settings.model_fields) + _faults_of_secrets_dir()
+    if lines:
+        raise SettingsError("\n".join(lines))
     try:
         return Settings(**{name: value for name, value in overrides.items() if value is not None})
+    except SourceError as error:
+        raise SettingsError(f"{SECRETS_DIR_VARIABLE}: {_unreadable(error.__cause__)}") from None
     except ValidationError as error:
-        lines = []
         for detail in error.errors(include_input=False, include_url=False):
             message = detail["msg"].removeprefix("Value error, ")
             name = ENV_PREFIX + str(detail["loc"][0]).upper() if detail["loc"] else ""
             lines.append(f"{name}: {message}" if name else message)
         raise SettingsError("\n".join(lines)) from None
+
+
+def raw_setting(name: str) -> str:
+    """What environment or secret file have for one setting, unchecked; for commands that need no other.
+
+    Raises:
+        SettingsError: There is a file, and it can't be read.
+    """
+    named = os.environ.get(f"{ENV_PREFIX}{name.upper()}")
+    directory = os.environ.get(SECRETS_DIR_VARIABLE)
+    if named or not directory:
+        return named or ""
+    faults = _faults_of_secrets_dir()
+    if faults:
+        raise SettingsError("\n".join(faults))
+    try:
+        return (Path(directory) / f"{ENV_PREFIX}{name}".lower()).read_text().strip()
+    except FileNotFoundError:
+        return ""
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{SECRETS_DIR_VARIABLE}: {_unreadable(error)}") from None
+
+
+def _faults_of_secrets_dir() -> list[str]:
+    """What is wrong with the directory of secrets, a line for each thing: it is none, or files that nobody reads."""
+    named = os.environ.get(SECRETS_DIR_VARIABLE)
+    if not named:
+        return []
+    try:
+        found = [name for name in os.listdir(named) if name.lower().startswith(ENV_PREFIX.lower())]
+    except OSError as error:
+        return [f"{SECRETS_DIR_VARIABLE}: {_unreadable(error)}"]
+    known = {f"{ENV_PREFIX}{name}".lower() for name in Settings.model_fields}
+    return [
+        f"{SECRETS_DIR_VARIABLE}: nobody reads the file {name}; {variables.nearest(name.lower(), known)}"
+        for name in sorted(found)
+        # A copy that an editor leaves there (.bak, ~) is nobody's slip.
+        if name.lower() not in known and name.replace("_", "").isalnum()
+    ]
+
+
+def _unreadable(error: BaseException | None) -> str:
+    if isinstance(error, OSError):
+        return f"{error.filename} can't be read: {(error.strerror or type(error).__name__).lower()}"
+    return "a file in it is no text"

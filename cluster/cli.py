@@ -1,13 +1,17 @@
 """The ``chunkcrawl`` command: ``up``, and the commands of other rooms, which are imported when they are used.
 
-Exit codes: 0 done, 1 refused or failed, 2 wrong usage or settings.
+Exit codes: 0 done, 1 refused or failed, 2 wrong usage or settings.  An error is a line; where it came from in the code
+is shown with ``CHUNKCRAWL_LOG_LEVEL=debug``.
 """
 
 from __future__ import annotations
 
 import importlib
+import os
+import sys
+import traceback
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 from typer.core import TyperCommand, TyperGroup
@@ -18,6 +22,12 @@ __all__ = ["LAZY", "Lazy", "app", "main"]
 
 EXIT_FAILED = 1
 EXIT_USAGE = 2
+ERROR_MAX_CHARS = 500
+WHERE = "CHUNKCRAWL_LOG_LEVEL=debug shows where"
+COMPLETE_VARIABLE = "_CHUNKCRAWL_COMPLETE"
+SHELLS = ("bash", "zsh", "fish", "powershell")
+#: Settings of the server that clients go by, too.
+READ_BY_CLIENTS = frozenset({"CHUNKCRAWL_HOST", "CHUNKCRAWL_METRICS_TOKEN", "CHUNKCRAWL_PORT"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +115,25 @@ def root(
     ] = False,
 ) -> None:
     """A persistent grid world for programs: start it, play in it, watch it."""
+    if "--help" not in sys.argv:
+        _refuse_unknown_variables()
+
+
+def _refuse_unknown_variables() -> None:
+    """End with 2 and a line for each variable that begins as ours do and that nobody reads."""
+    if not any(name.upper().startswith("CHUNKCRAWL_") for name in os.environ):
+        return
+    from api.variables import OTHERS, PREFIX, unknown_names
+
+    ours = {name.upper() for name in os.environ if name.upper().startswith(PREFIX)}
+    if ours <= OTHERS | READ_BY_CLIENTS:
+        return  # Settings take a moment to import, which a client's command would spend for nothing.
+    from api.settings import Settings
+
+    lines = unknown_names(os.environ, Settings.model_fields)
+    if lines:
+        typer.echo("\n".join(lines), err=True)
+        raise typer.Exit(EXIT_USAGE)
 
 
 @app.command()
@@ -156,14 +185,48 @@ def up(
     raise typer.Exit(code)
 
 
+@app.command()
+def completion(
+    shell: Annotated[
+        Literal["bash", "zsh", "fish", "powershell"] | None,
+        typer.Argument(metavar="[SHELL]", help="bash, zsh, fish or powershell.", show_default="that of SHELL"),
+    ] = None,
+) -> None:
+    """Print what makes a shell complete commands and options of `chunkcrawl`.
+
+    Examples: eval "$(chunkcrawl completion bash)"; chunkcrawl completion fish | source
+    """
+    from typer.completion import get_completion_script  # type: ignore[attr-defined]
+
+    name = shell or os.path.basename(os.environ.get("SHELL", ""))
+    if name not in SHELLS:
+        raise typer.BadParameter(f"name the shell, one of {', '.join(SHELLS)}", param_hint="SHELL")
+    typer.echo(get_completion_script(prog_name="chunkcrawl", complete_var=COMPLETE_VARIABLE, shell=name))
+
+
 def main() -> None:
-    """The command. SIGTERM and SIGHUP end each subcommand as Ctrl-C does, unless it says otherwise."""
+    """The command.  SIGTERM and SIGHUP end each subcommand as Ctrl-C does, unless it says otherwise.
+
+    What no part of it foresaw ends it in a line, with 1.
+    """
     use_own_packages()
     # After the path is in order.
     from client.interrupts import heed_like_ctrl_c
 
     heed_like_ctrl_c()
-    app(prog_name="chunkcrawl")
+    if COMPLETE_VARIABLE in os.environ:
+        from typer.completion import completion_init  # type: ignore[attr-defined]
+
+        completion_init()
+    try:
+        app(prog_name="chunkcrawl")
+    except Exception as error:
+        if os.environ.get("CHUNKCRAWL_LOG_LEVEL") == "debug":
+            traceback.print_exc()
+        words = " ".join(str(error).split())[:ERROR_MAX_CHARS]
+        said = "".join(letter if letter.isprintable() else "?" for letter in words)
+        typer.echo(f"error: {type(error).__name__}{': ' if said else ''}{said} ({WHERE})", err=True)
+        raise SystemExit(EXIT_FAILED) from None
 
 
 if __name__ == "__main__":

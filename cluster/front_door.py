@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import socket
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Mapping
 
 from api.settings import Settings
 from cluster.children import ServiceError
@@ -15,8 +17,15 @@ from cluster.children import ServiceError
 READY_WAIT_S = 60.0
 READY_POLL_S = 0.2
 READY_REQUEST_S = 2.0
+OTHER_PORT = "choose another port with CHUNKCRAWL_PORT or --port."
+PORT_REMEDIES = {
+    errno.EADDRINUSE: f"Stop what listens there, or {OTHER_PORT}",
+    errno.EACCES: f"Ports below 1024 are the system's: put a proxy before it, or {OTHER_PORT}",
+    errno.EADDRNOTAVAIL: "CHUNKCRAWL_HOST must be an address of this machine, or 0.0.0.0 for all.",
+}
 DEV_TOKEN = "test-spectator-token"
 #: It is this machine's own address: no proxy that the environment names leads there.
+PROXY_VARIABLES = frozenset({"http_proxy", "https_proxy", "all_proxy"})
 DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
@@ -24,18 +33,25 @@ def check_port(host: str, port: int) -> None:
     """Find out early, and in plain words, that nobody can listen on ``port``.
 
     Raises:
-        ServiceError: It is taken, or may not be used.
+        ServiceError: It is taken, or may not be used; or ``host`` is no address of this machine.
     """
-    family, kind, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+    try:
+        family, kind, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+    except (OSError, ValueError) as error:  # the second for what is no name at all
+        why = (getattr(error, "strerror", None) or "no name of a host").lower()
+        raise ServiceError(
+            f"CHUNKCRAWL_HOST: {host} can't be resolved ({why}). It must be an address of this machine, "
+            "127.0.0.1 for this machine alone, 0.0.0.0 for all."
+        ) from None
     with socket.socket(family, kind) as probe:
         # Past connections in TIME_WAIT do not count. Without SO_REUSEPORT a second world's gateways do.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind(address)
         except OSError as error:
+            remedy = PORT_REMEDIES.get(error.errno or 0, PORT_REMEDIES[errno.EADDRINUSE])
             raise ServiceError(
-                f"Port {port} on {host} can't be used: {os.strerror(error.errno or 0).lower()}. Stop what listens "
-                "there, or choose another port with CHUNKCRAWL_PORT or --port."
+                f"Port {port} on {host} can't be used: {os.strerror(error.errno or 0).lower()}. {remedy}"
             ) from None
 
 
@@ -43,6 +59,11 @@ def local_url(settings: Settings) -> str:
     """Where this machine reaches the gateways."""
     host = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(settings.host, settings.host)
     return f"http://{f'[{host}]' if ':' in host and '[' not in host else host}:{settings.port}"
+
+
+def without_proxies(environment: Mapping[str, str]) -> dict[str, str]:
+    """The environment for a child that talks to this machine alone, by whatever address."""
+    return {name: value for name, value in environment.items() if name.lower() not in PROXY_VARIABLES}
 
 
 async def wait_until_ready(base_url: str) -> None:

@@ -8,18 +8,17 @@ from typing import Annotated
 
 import orjson
 import typer
-from redis.exceptions import RedisError
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
 from cluster.fsck import Dump, Finding, agents_in_world, check, read_dump
-from cluster.operator_redis import NoWorld, open_redis
+from cluster.operator_redis import NoWorld, find_redis, one_line_errors
+from streaming.connect import connect
 
 app = typer.Typer(add_completion=False, rich_markup_mode="markdown", pretty_exceptions_enable=False)
 
 EXIT_FINDINGS = 1
-EXIT_UNREACHABLE = 3
 
 
 @app.command()
@@ -34,15 +33,14 @@ def fsck(
     Looks at everything in one step, so what moves meanwhile is never seen twice or missed. Redis does nothing else for
     that long: 0.2 to 0.5 s for 1,000 chunks with 20,000 agents, measured on 2 busy cores.
 
-    Exit codes: 0 whole, 1 findings, 3 no world to be reached.
+    A stopped world is looked at too: its Valkey is started for that long.
+
+    Exit codes: 0 whole, 1 findings, 2 wrong usage or settings, 3 no world to be reached.
 
     Examples: chunkcrawl fsck; chunkcrawl fsck --data /srv/chunkcrawl; chunkcrawl fsck --json | jq -r .findings[].code
     """
-    try:
-        dump = asyncio.run(_look(data))
-    except (NoWorld, RedisError, OSError) as error:
-        typer.echo(f"error: {error}", err=True)
-        raise typer.Exit(EXIT_UNREACHABLE) from None
+    with one_line_errors(), find_redis(data, stopped_too=True) as found:
+        dump = asyncio.run(_look(found.url))
     findings = check(dump)
     if json:
         typer.echo(orjson.dumps(_as_json(dump, findings)).decode())
@@ -52,8 +50,8 @@ def fsck(
         raise typer.Exit(EXIT_FINDINGS)
 
 
-async def _look(data: str | None) -> Dump:
-    redis = open_redis(data)
+async def _look(url: str) -> Dump:
+    redis = connect(url)
     try:
         dump = await read_dump(redis, await agents_in_world(redis))
     finally:

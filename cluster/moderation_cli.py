@@ -8,19 +8,18 @@ from typing import Annotated, Any, TypeVar
 
 import orjson
 import typer
-from redis.exceptions import RedisError
 
 from api.ids import is_agent_id
 from api.strikes import Standing, StrikeBook
-from cluster.operator_redis import NoWorld, open_redis
+from cluster.operator_redis import find_redis, one_line_errors
 from streaming import keys
 from streaming.batch import RedisBatch
+from streaming.connect import connect
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode="markdown", pretty_exceptions_enable=False)
 
 EXIT_FAILED = 1
 EXIT_USAGE = 2
-EXIT_UNREACHABLE = 3
 MINUTES_MAX = 525_600  # a year
 MS_PER_MINUTE = 60_000
 
@@ -93,18 +92,16 @@ def _run(agent: str, data: str | None, work: Callable[[StrikeBook], Awaitable[T]
     if not is_agent_id(agent):
         typer.echo("error: AGENT is 1..128 of A-Z a-z 0-9 _ . -", err=True)
         raise typer.Exit(EXIT_USAGE)
-    try:
-        return asyncio.run(_with_book(agent, data, work))
-    except UnknownAgent:
-        typer.echo(f"error: no agent {agent} has been in this world", err=True)
-        raise typer.Exit(EXIT_FAILED) from None
-    except (NoWorld, RedisError, OSError) as error:
-        typer.echo(f"error: {error}", err=True)
-        raise typer.Exit(EXIT_UNREACHABLE) from None
+    with one_line_errors(), find_redis(data, stopped_too=True) as found:
+        try:
+            return asyncio.run(_with_book(agent, found.url, work))
+        except UnknownAgent:
+            typer.echo(f"error: no agent {agent} has been in this world", err=True)
+            raise typer.Exit(EXIT_FAILED) from None
 
 
-async def _with_book(agent: str, data: str | None, work: Callable[[StrikeBook], Awaitable[T]]) -> T:
-    redis = open_redis(data)
+async def _with_book(agent: str, url: str, work: Callable[[StrikeBook], Awaitable[T]]) -> T:
+    redis = connect(url)
     batch = RedisBatch(redis)
     try:
         if not await redis.exists(keys.agent(agent)):

@@ -40,7 +40,7 @@ def open_services(data_dir: str | None, *, create: bool = False) -> Iterator[Set
             "CHUNKCRAWL_DATABASE_URL and CHUNKCRAWL_REDIS_URL"
         )
     services = EmbeddedServices(directory, database_url=settings.database_url, redis_url=settings.redis_url)
-    running = _running(directory)
+    running = running_urls(directory)
     if running is not None:
         yield _with(settings, running)
         return
@@ -48,7 +48,7 @@ def open_services(data_dir: str | None, *, create: bool = False) -> Iterator[Set
         yield _with(settings, urls)
 
 
-def _running(directory: Path) -> ServiceUrls | None:
+def running_urls(directory: Path) -> ServiceUrls | None:
     """The servers that some ``chunkcrawl up`` has running in ``directory``."""
     with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
         found = json.loads((directory / "services.json").read_text())

@@ -3,27 +3,31 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from typing import Annotated, Any
 
 import orjson
 import typer
-from redis.exceptions import RedisError
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.live import Live
+from rich.markup import escape
 from rich.table import Table
 
-from cluster.operator_redis import NoWorld, open_redis
+from cluster.operator_redis import EXIT_UNREACHABLE, NoWorld, find_redis, one_line_errors
 from streaming import keys
 from streaming.clock import SKEW_MOST_S
+from streaming.connect import connect
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode="markdown", pretty_exceptions_enable=False)
 
 EXIT_FAILED = 1
-EXIT_UNREACHABLE = 3
 REFRESH_S = 1.0
 SHARDS_MOST = 256
-COLUMNS = ("actor", "state", "tick", "chunks", "agents", "connections", "tick p50 / p99 ms", "commit p50 / p99 ms")
+COLUMNS = ("actor", "state", "tick", "chunks", "agents", "sockets", "tick ms\np50 / p99", "commit ms\np50 / p99")
+#: Where there is no terminal to fit into, a file or a pipe, nothing is to be cut off.
+PLAIN_WIDTH = 200
 
 DataOption = Annotated[str | None, typer.Option("--data", metavar="DIR", help="Data directory of `chunkcrawl up`.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
@@ -37,25 +41,46 @@ def status(
 ) -> None:
     """Show nodes, shards, gateways, tick times, and what is moving.
 
+    Of a stopped world: what its data holds; its Valkey is started for that long.
+
+    Exit codes: 0 it runs, 2 wrong usage or settings, 3 it does not run, or can't be reached.
+
     Examples: chunkcrawl status; chunkcrawl status --watch; chunkcrawl status --json | jq .moving
     """
-    console = Console()
-    try:
+    console = _console()
+    with one_line_errors(), find_redis(data, stopped_too=True) as redis:
+        if redis.stopped:
+            _tell_stopped(asyncio.run(_read_world(redis.url)), json)
+            raise typer.Exit(EXIT_UNREACHABLE)
         if json:
-            console.print_json(orjson.dumps(_run(_read_status(data))).decode())
+            console.print_json(orjson.dumps(asyncio.run(_read_status(redis.url))).decode())
         elif watch:
-            _watch(console, data)
+            with contextlib.suppress(KeyboardInterrupt):
+                _watch(console, redis.url)
         else:
-            console.print(_table(_run(_read_status(data))))
-    except KeyboardInterrupt:
-        return
+            console.print(_table(asyncio.run(_read_status(redis.url))))
 
 
-def _watch(console: Console, data: str | None) -> None:
-    with Live(_table(_run(_read_status(data))), console=console, auto_refresh=False) as live:
+def _console() -> Console:
+    console = Console()
+    return console if console.is_terminal else Console(width=max(PLAIN_WIDTH, console.width))
+
+
+def _watch(console: Console, url: str) -> None:
+    with Live(_table(asyncio.run(_read_status(url))), console=console, auto_refresh=False) as live:
         while True:
             time.sleep(REFRESH_S)
-            live.update(_table(_run(_read_status(data))), refresh=True)
+            live.update(_table(asyncio.run(_read_status(url))), refresh=True)
+
+
+def _tell_stopped(world: dict[str, Any], json: bool) -> None:
+    if json:
+        typer.echo(orjson.dumps({"running": False, **world}).decode())
+        return
+    typer.echo(
+        f"The world is stopped. It has {world['chunks']} chunks, {world['agents']} agents stand in it, for "
+        f"{world['shards']} shards; `chunkcrawl up` starts it, `chunkcrawl fsck` checks it."
+    )
 
 
 @app.command()
@@ -72,7 +97,8 @@ def scale(
     Examples: chunkcrawl scale --shards 5; chunkcrawl scale --shards 2 --wait 300 --json
     """
     console = Console(stderr=json)
-    found = _run(_scale(console, data, shards, wait_s))
+    with one_line_errors(), find_redis(data, stopped_too=False) as redis:
+        found = asyncio.run(_scale(console, redis.url, shards, wait_s))
     if found is None:
         console.print(f"Not done within {wait_s:g} s; it goes on: see `chunkcrawl status`.")
         raise typer.Exit(EXIT_FAILED)
@@ -85,8 +111,8 @@ def scale(
         )
 
 
-async def _scale(console: Console, data: str | None, shards: int, wait_s: float) -> dict[str, Any] | None:
-    redis = open_redis(data)
+async def _scale(console: Console, url: str, shards: int, wait_s: float) -> dict[str, Any] | None:
+    redis = connect(url)
     try:
         if not await redis.hexists(keys.WORLD, "shard_count"):
             raise NoWorld("this Redis holds no world")
@@ -106,8 +132,21 @@ async def _scale(console: Console, data: str | None, shards: int, wait_s: float)
         await redis.aclose()
 
 
-async def _read_status(data: str | None) -> dict[str, Any]:
-    redis = open_redis(data)
+async def _read_world(url: str) -> dict[str, Any]:
+    """What a world that is stopped holds."""
+    redis = connect(url)
+    try:
+        shards = await redis.hget(keys.WORLD, "shard_count")
+        if shards is None:
+            raise NoWorld("no world runs here, and the data holds none: start one with `chunkcrawl up`")
+        populations = await redis.hvals(keys.POPULATION)
+    finally:
+        await redis.aclose()
+    return {"shards": int(shards), "chunks": len(populations), "agents": sum(int(count) for count in populations)}
+
+
+async def _read_status(url: str) -> dict[str, Any]:
+    redis = connect(url)
     try:
         found = await _status_of(redis)
     finally:
@@ -123,21 +162,19 @@ async def _status_of(redis: Any) -> dict[str, Any] | None:
     return decoded
 
 
-def _run(work: Any) -> Any:
-    try:
-        return asyncio.run(work)
-    except (NoWorld, RedisError, OSError) as error:
-        typer.echo(f"error: {error}", err=True)
-        raise typer.Exit(EXIT_UNREACHABLE) from None
-
-
 def _table(found: dict[str, Any]) -> Table:
     alive = sum(1 for node in found["nodes"] if node["alive"])
     moving = found["moving"]
     title = f"{found['shards']} shards on {alive} nodes, {moving['to_move']} chunks to move, {moving['moved']} moved"
-    table = Table(title=title)
+    table = Table(title=title, box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
     for name in COLUMNS:
-        table.add_column(name, justify="left" if name in ("actor", "state") else "right")
+        # An actor is always named whole; what does not fit is folded elsewhere, never cut off.
+        table.add_column(
+            name,
+            justify="left" if name in ("actor", "state") else "right",
+            no_wrap=name == "actor",
+            overflow="fold",
+        )
     for name, actor in found["actors"].items():
         table.add_row(name, *_row(actor))
     if ahead := wrong_clocks(found["actors"]):
@@ -153,7 +190,7 @@ def wrong_clocks(actors: dict[str, Any]) -> list[str]:
 
 def _row(actor: dict[str, Any]) -> tuple[str, ...]:
     if "error" in actor:
-        return (f"[red]{actor['error']}[/red]", "", "", "", "", "", "")
+        return (f"[red]{escape(actor['error'])}[/red]", "", "", "", "", "", "")
     if "tick" not in actor:
         state = "draining" if actor.get("draining") else "up"
         return (state, "", "", "", str(actor.get("connections", "")), "", "")

@@ -19,6 +19,7 @@ import fcntl
 import json
 import os
 import secrets
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -55,6 +56,7 @@ class EmbeddedServices:
         database_url: Use this PostgreSQL and start none.
         redis_url: Use this Redis or Valkey and start none.
         durable: False for tests: no fsync and no append-only file.
+        redis_alone: Start Valkey and no PostgreSQL, for a look at a stopped world; ``services.json`` stays unwritten.
     """
 
     def __init__(
@@ -64,7 +66,9 @@ class EmbeddedServices:
         database_url: str | None = None,
         redis_url: str | None = None,
         durable: bool = True,
+        redis_alone: bool = False,
     ) -> None:
+        self._redis_alone = redis_alone
         self._data_dir = data_dir.absolute()
         self._database_url = database_url
         self._redis_url = redis_url
@@ -81,18 +85,21 @@ class EmbeddedServices:
         """
         if self._database_url and self._redis_url:
             return ServiceUrls(self._database_url, self._redis_url)
-        self._data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
-        self._take_lock()
+        with self._directory_errors():
+            self._data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+            self._take_lock()
         atexit.register(self.stop)
         try:
-            urls = ServiceUrls(
-                database_url=self._database_url or self._start_postgres(),
-                redis_url=self._redis_url or self._start_valkey(),
-            )
+            with self._directory_errors():
+                urls = ServiceUrls(
+                    database_url="" if self._redis_alone else self._database_url or self._start_postgres(),
+                    redis_url=self._redis_url or self._start_valkey(),
+                )
+                if not self._redis_alone:
+                    _write_private(self._data_dir / "services.json", {"pid": os.getpid(), **_as_dict(urls)})
         except BaseException:
             self.stop()
             raise
-        _write_private(self._data_dir / "services.json", {"pid": os.getpid(), **_as_dict(urls)})
         return urls
 
     def revive(self) -> list[str]:
@@ -124,6 +131,20 @@ class EmbeddedServices:
         self.stop()
 
     # for starting
+
+    @contextlib.contextmanager
+    def _directory_errors(self) -> Iterator[None]:
+        """What the system says about a directory, as a ``ServiceError`` with what to do."""
+        try:
+            yield
+        except OSError as error:
+            no_directory = isinstance(error, FileExistsError | NotADirectoryError)
+            why = "that is no directory" if no_directory else (error.strerror or type(error).__name__).lower()
+            where = "" if error.filename in (None, str(self._data_dir)) else f" ({error.filename})"
+            raise ServiceError(
+                f"{self._data_dir} can't be used as data directory: {why}{where}. "
+                "Name another one with --data DIR or CHUNKCRAWL_DATA_DIR."
+            ) from None
 
     def _start_postgres(self) -> str:
         password, is_new = self._secret("postgres")

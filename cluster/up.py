@@ -25,7 +25,8 @@ from api.settings import Settings
 from client.interrupts import heeded_signals, print_no_more_where_nobody_reads
 from cluster import children, own_path, ray_directory
 from cluster.children import Rung
-from cluster.front_door import check_port, local_url, wait_until_ready, where_to_look
+from cluster.first_checks import check_directories, check_ray_address, check_stores
+from cluster.front_door import check_port, local_url, wait_until_ready, where_to_look, without_proxies
 from cluster.services import EmbeddedServices
 
 WATCH_INTERVAL_S = 1.0
@@ -75,6 +76,8 @@ class Up:
             if self._own_cluster:
                 ray_directory.remove_stale()  # a gateway of a run that was killed may hold the port for seconds
                 check_port(self._settings.host, self._settings.port)
+                check_directories(self._settings)
+            check_ray_address(self._settings.ray_address)
             self._say("Starting PostgreSQL and Valkey ...")
             urls = self._services.start()
             known: dict[str, object] = {"database_url": urls.database_url, "redis_url": urls.redis_url}
@@ -142,6 +145,7 @@ class Up:
         from migrations.run import upgrade
 
         settings = self._settings
+        await check_stores(settings)
         await upgrade(settings.database_url)
         if (rebuilt := await bring_back(settings)) is not None:
             self._say(str(rebuilt))
@@ -195,7 +199,7 @@ class Demo:
             return
         if self._process is None or time.monotonic() - self._started > DEMO_RESTART_S:
             self._started = time.monotonic()
-            self._process = children.spawn(self._argv, log=self._log)
+            self._process = children.spawn(self._argv, log=self._log, env=without_proxies(os.environ))
 
     def stop(self) -> None:
         if self._process is not None:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import pickle
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from api.settings import DEV_ORIGIN, DEV_SECRET, Settings, SettingsError, load_settings
+from api.settings import DEV_ORIGIN, DEV_SECRET, Settings, SettingsError, load_settings, raw_setting
 from api.settings_table import BEGIN, END, settings_table, with_table
+from api.variables import unknown_names
 
 README = Path(__file__).parents[2] / "README.md"
 SECRET = "s" * 32
@@ -92,6 +94,9 @@ def test_database_url_gets_the_driver(given: str, kept: str) -> None:
         ({"environment": "production"}, "CHUNKCRAWL_ENVIRONMENT"),
         ({"database_url": "mysql://h/d"}, "CHUNKCRAWL_DATABASE_URL"),
         ({"redis_url": "http://h"}, "CHUNKCRAWL_REDIS_URL"),
+        ({"redis_url": "redis+sentinel://h/master"}, "CHUNKCRAWL_REDIS_URL"),
+        ({"database_url": "postgres://h/d?pgbouncer=true"}, "CHUNKCRAWL_DATABASE_URL"),
+        ({"host": ""}, "CHUNKCRAWL_HOST"),
         ({"ray_address": "ray://h:10001"}, "CHUNKCRAWL_RAY_ADDRESS"),
         ({"ray_address": "h"}, "CHUNKCRAWL_RAY_ADDRESS"),
         ({"ray_address": ":6379"}, "CHUNKCRAWL_RAY_ADDRESS"),
@@ -109,6 +114,79 @@ def test_unusable_settings_are_named_by_their_variable(overrides: dict[str, Any]
         load_settings(**overrides)
     assert str(caught.value).startswith(variable)
     assert len(str(caught.value).splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [
+        ("CHUNKCRAWL_ENVIRONMNET", "the nearest is CHUNKCRAWL_ENVIRONMENT"),
+        ("chunkcrawl_prot", "the nearest is CHUNKCRAWL_PORT"),
+        ("CHUNKCRAWL_APIKEY", "the nearest is CHUNKCRAWL_API_KEY"),
+        ("CHUNKCRAWL_QQQQQQ", "README.md lists all"),
+    ],
+)
+def test_a_name_with_a_slip_is_refused_with_the_nearest(monkeypatch: pytest.MonkeyPatch, name: str, says: str) -> None:
+    monkeypatch.setenv(name, "prod")
+    with pytest.raises(SettingsError, match=f"^{name}: there is no such variable; {says}$"):
+        load_settings()
+
+
+def test_what_others_read_is_no_slip(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CHUNKCRAWL_API_KEY", "dcw_x")
+    monkeypatch.setenv("CHUNKCRAWL_SITE", ":80")
+    # As Kubernetes has it in each container beside services called chunkcrawl-redis and chunkcrawl-web.
+    monkeypatch.setenv("CHUNKCRAWL_REDIS_PORT", "tcp://10.0.0.1:6379")
+    monkeypatch.setenv("CHUNKCRAWL_WEB_PORT_8000_TCP_ADDR", "10.0.0.1")
+    monkeypatch.setenv("CHUNKCRAWL_WEB_SERVICE_PORT_HTTP", "8000")
+    assert load_settings().port == 8000
+    monkeypatch.setenv("CHUNKCRAWL_PORT", "tcp://10.0.0.1:8000")
+    with pytest.raises(SettingsError, match="^CHUNKCRAWL_PORT: must be a number; .*enableServiceLinks: false$"):
+        load_settings()
+
+
+def test_every_variable_that_we_read_is_known() -> None:
+    """A new one belongs into ``api.variables.OTHERS`` when it is no setting."""
+    found: set[str] = set()
+    for room in ("api", "client", "cluster", "deploy", "examples", "migrations", "store", "streaming", "world"):
+        for path in (README.parent / room).rglob("*"):
+            if path.is_file() and path.suffix in (".py", "", ".yml", ".yaml"):
+                found |= set(re.findall(r"\bCHUNKCRAWL_[A-Z0-9_]*[A-Z0-9]\b", path.read_text(errors="ignore")))
+    found |= set(re.findall(r"\bCHUNKCRAWL_[A-Z0-9_]*[A-Z0-9]\b", (README.parent / "compose.yaml").read_text()))
+    assert unknown_names(dict.fromkeys(found, ""), Settings.model_fields) == []
+
+
+@pytest.mark.parametrize("kind", ["missing", "file", "binary", "slip"])
+def test_a_directory_of_secrets_with_something_wrong_is_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    place = tmp_path / "secrets"
+    if kind == "file":
+        place.write_text(SECRET)
+    elif kind != "missing":
+        place.mkdir()
+        name, content = {
+            "binary": ("chunkcrawl_redis_url", b"\xff\xfe" + SECRET.encode()),
+            "slip": ("chunkcrawl_secret_peper", SECRET.encode()),
+        }[kind]
+        (place / name).write_bytes(content)
+        (place / "chunkcrawl_secret_pepper.bak").write_text(SECRET)
+    monkeypatch.setenv("CHUNKCRAWL_SECRETS_DIR", str(place))
+    for read in (load_settings, lambda: raw_setting("redis_url")):
+        with pytest.raises(SettingsError, match="^CHUNKCRAWL_SECRETS_DIR: ") as caught:
+            read()
+        assert SECRET not in str(caught.value)
+        assert len(str(caught.value).splitlines()) == 1
+    if kind == "slip":
+        assert str(caught.value).endswith("the nearest is chunkcrawl_secret_pepper")
+
+
+def test_one_setting_alone_is_read_as_all_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert raw_setting("redis_url") == ""
+    (tmp_path / "chunkcrawl_redis_url").write_text("redis://from-file/0\n")
+    monkeypatch.setenv("CHUNKCRAWL_SECRETS_DIR", str(tmp_path))
+    assert (raw_setting("redis_url"), raw_setting("data_dir")) == ("redis://from-file/0", "")
+    monkeypatch.setenv("CHUNKCRAWL_REDIS_URL", "redis://from-environment/0")
+    assert raw_setting("redis_url") == "redis://from-environment/0"
 
 
 def test_errors_do_not_show_what_was_given() -> None:

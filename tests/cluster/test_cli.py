@@ -12,6 +12,7 @@ import pytest
 from typer.testing import CliRunner
 
 from cluster import cli
+from cluster.children import free_port
 
 ROOT = Path(__file__).parents[2]
 # What a command that needs none of it must not have loaded.
@@ -63,6 +64,92 @@ def test_lazy_command_is_there_and_has_help(name: str) -> None:
     code, output = invoke(name, "--help")
     assert code == 0, output
     assert f"chunkcrawl {name}" in output
+
+
+def test_a_variable_with_a_slip_ends_every_command_with_2(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for words in ("up", "status", "doctor", "watch demo", "key list", "load", "completion bash"):
+        code, output = invoke(*words.split(), CHUNKCRAWL_ENVIRONMNET="prod", CHUNKCRAWL_CONFIG_DIR=str(tmp_path))
+        assert (code, len(output.splitlines())) == (2, 1), output
+        assert "CHUNKCRAWL_ENVIRONMNET: there is no such variable; the nearest is CHUNKCRAWL_ENVIRONMENT" in output
+
+
+def test_a_command_of_clients_loads_no_settings_of_the_server(tmp_path: Path) -> None:
+    script = (
+        "import sys\n"
+        "from cluster import cli\n"
+        "try: cli.app(['key', 'list'], prog_name='chunkcrawl')\n"
+        "except SystemExit: pass\n"
+        "print('api.settings' in sys.modules)\n"
+    )
+    environment = {"PYTHONPATH": str(ROOT), "CHUNKCRAWL_CONFIG_DIR": str(tmp_path), "CHUNKCRAWL_PORT": "1"}
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        cwd=ROOT,
+        env=os.environ | environment,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.splitlines()[-1] == "False"
+
+
+@pytest.mark.parametrize("level", ["info", "debug"])
+def test_what_nobody_foresaw_is_one_line_and_the_way_to_more(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], level: str
+) -> None:
+    def fail(name: str) -> None:
+        raise ZeroDivisionError("first\nsecond \x1b[31m")
+
+    monkeypatch.setenv("CHUNKCRAWL_LOG_LEVEL", level)
+    monkeypatch.setattr(cli, "load", fail)
+    monkeypatch.setattr(sys, "argv", ["chunkcrawl", "status"])
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    assert ended.value.code == 1
+    said = capsys.readouterr().err
+    assert said.splitlines()[-1].startswith("error: ZeroDivisionError: first second ?[31m (")
+    assert ("Traceback" in said) is (level == "debug")
+    assert level == "debug" or len(said.splitlines()) == 1
+
+
+@pytest.mark.parametrize("shell", cli.SHELLS)
+def test_completion_prints_what_each_shell_wants(shell: str) -> None:
+    code, output = invoke("completion", shell)
+    assert code == 0
+    assert cli.COMPLETE_VARIABLE in output
+
+
+def test_completion_takes_the_shell_of_the_environment_or_asks() -> None:
+    assert invoke("completion", SHELL="/usr/bin/fish")[0] == 0
+    code, output = invoke("completion", SHELL="/bin/csh")
+    assert code == 2
+    assert "bash" in output
+
+
+@pytest.mark.parametrize(
+    ("words", "offered"),
+    [("sta", "status"), ("key c", "create"), ("up --p", "--port"), ("login --pass", "--password-stdin")],
+)
+def test_completion_knows_the_commands_of_other_rooms(words: str, offered: str) -> None:
+    asked = {"COMP_WORDS": f"chunkcrawl {words}", "COMP_CWORD": str(len(words.split()))}
+    done = subprocess.run(
+        [sys.executable, "-m", "cluster.cli"],
+        cwd=ROOT,
+        env=os.environ | asked | {cli.COMPLETE_VARIABLE: "complete_bash"},
+        capture_output=True,
+        text=True,
+    )
+    assert done.stdout.split() == [offered], done.stderr
+
+
+@pytest.mark.parametrize("place", ["a file", "below a file"])
+def test_a_data_directory_that_is_a_file(tmp_path: Path, place: str) -> None:
+    (tmp_path / "it").write_text("")
+    data = tmp_path / "it" / ("" if place == "a file" else "data")
+    code, output = invoke("up", "--data", str(data), CHUNKCRAWL_PORT=str(free_port()))
+    assert code == 1
+    assert f"error: {data} can't be used as data directory: that is no directory. Name another one" in output
+    assert "Traceback" not in output
 
 
 def test_up_on_a_taken_port_names_port_and_variable(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import socket
 import threading
 from collections.abc import Iterator
@@ -63,6 +64,38 @@ def test_taken_port_is_named_with_the_variable() -> None:
         with pytest.raises(ServiceError, match=rf"Port {port} .*in use.*CHUNKCRAWL_PORT"):
             front_door.check_port("127.0.0.1", port)
     front_door.check_port("127.0.0.1", port)
+
+
+@pytest.mark.parametrize(
+    ("host", "says"),
+    [
+        ("nohost.invalid", "CHUNKCRAWL_HOST: nohost.invalid can't be resolved"),
+        ("a..b", "CHUNKCRAWL_HOST: a..b can't be resolved"),
+        ("192.0.2.77", "CHUNKCRAWL_HOST must be an address of this machine"),
+    ],
+)
+def test_an_address_that_is_not_ours_is_one_line(host: str, says: str) -> None:
+    with pytest.raises(ServiceError, match=says) as caught:
+        front_door.check_port(host, 8000)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_port_of_the_systems_is_named_as_such(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(self: socket.socket, address: object) -> None:
+        raise PermissionError(errno.EACCES, "no")
+
+    monkeypatch.setattr(socket.socket, "bind", refuse)
+    with pytest.raises(ServiceError, match=r"Port 80 .*permission denied.*below 1024.*CHUNKCRAWL_PORT"):
+        front_door.check_port("127.0.0.1", 80)
+
+
+async def test_this_machine_is_asked_without_a_proxy(slow_starter: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("http_proxy", "HTTP_PROXY", "all_proxy"):
+        monkeypatch.setenv(name, "http://127.0.0.1:1")
+    monkeypatch.setattr(front_door, "READY_WAIT_S", 5.0)
+    await front_door.wait_until_ready(slow_starter)
+    child = front_door.without_proxies({"HTTP_PROXY": "x", "all_proxy": "x", "no_proxy": "y", "HOME": "z"})
+    assert child == {"no_proxy": "y", "HOME": "z"}
 
 
 @pytest.mark.parametrize(

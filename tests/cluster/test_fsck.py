@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import json
 from collections.abc import Callable
 from typing import Any
@@ -192,7 +193,9 @@ async def test_the_command_says_that_a_world_is_whole(stage: Stage, stage_url: s
 
 
 async def test_the_command_finds_the_running_services(stage: Stage, stage_url: str, tmp_path: Any) -> None:
-    (tmp_path / "services.json").write_text(json.dumps({"redis_url": stage_url}))
+    (tmp_path / "services.json").write_text(json.dumps({"redis_url": stage_url, "database_url": ""}))
+    held = (tmp_path / "lock").open("w")  # as `chunkcrawl up` does
+    fcntl.flock(held, fcntl.LOCK_EX)
     code, output = await fsck("--data", str(tmp_path))
     assert code == 0, output
     code, output = await fsck(CHUNKCRAWL_DATA_DIR=str(tmp_path))
