@@ -182,6 +182,10 @@ def up(
     except ServiceError as error:
         typer.echo(f"error: {error}", err=True)
         raise typer.Exit(EXIT_FAILED) from None
+    except TimeoutError:
+        where = settings.log_dir or f"{settings.data_dir}/logs"
+        typer.echo(f"error: not every actor was up in time; their logs in {where} say why", err=True)
+        raise typer.Exit(EXIT_FAILED) from None
     raise typer.Exit(code)
 
 

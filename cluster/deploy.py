@@ -15,6 +15,7 @@ from api.settings import Settings
 from cluster import graph
 from cluster.actor_options import coordinator_options
 from cluster.coordinator import Coordinator
+from cluster.first_checks import check_ray_address
 from cluster.ray_directory import RunDirectory
 from cluster.ray_start import join_ray, leave_ray
 from streaming.connect import connect
@@ -64,9 +65,11 @@ async def start(settings: Settings) -> Deployment:
     PostgreSQL must have been migrated, Redis must be reachable.
 
     Raises:
-        ConnectionError: the Ray cluster at ``settings.ray_address`` can't be joined.
+        ServiceError: nothing answers at ``settings.ray_address``.
+        ConnectionError: the Ray cluster there can't be joined.
         TimeoutError: not every actor was up within ``READY_TIMEOUT_S``.
     """
+    check_ray_address(settings.ray_address)
     # In this very thread, though it blocks: Ray's processes get a signal when the thread that started them ends.
     address = None if settings.ray_address == "local" else settings.ray_address
     directory = join_ray(address, settings.ray_namespace)

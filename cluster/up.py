@@ -25,7 +25,7 @@ from api.settings import Settings
 from client.interrupts import heeded_signals, print_no_more_where_nobody_reads
 from cluster import children, own_path, ray_directory
 from cluster.children import Rung
-from cluster.first_checks import check_directories, check_ray_address, check_stores
+from cluster.first_checks import check_directories, check_stores
 from cluster.front_door import check_port, local_url, wait_until_ready, where_to_look, without_proxies
 from cluster.services import EmbeddedServices
 
@@ -77,7 +77,6 @@ class Up:
                 ray_directory.remove_stale()  # a gateway of a run that was killed may hold the port for seconds
                 check_port(self._settings.host, self._settings.port)
                 check_directories(self._settings)
-            check_ray_address(self._settings.ray_address)
             self._say("Starting PostgreSQL and Valkey ...")
             urls = self._services.start()
             known: dict[str, object] = {"database_url": urls.database_url, "redis_url": urls.redis_url}
