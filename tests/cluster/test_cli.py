@@ -102,6 +102,8 @@ def test_what_nobody_foresaw_is_one_line_and_the_way_to_more(
 
     monkeypatch.setenv("CHUNKCRAWL_LOG_LEVEL", level)
     monkeypatch.setattr(cli, "load", fail)
+    monkeypatch.setattr(cli, "use_own_packages", lambda: None)
+    monkeypatch.setattr("client.interrupts.heed_like_ctrl_c", lambda: None)  # this process is pytest's
     monkeypatch.setattr(sys, "argv", ["chunkcrawl", "status"])
     with pytest.raises(SystemExit) as ended:
         cli.main()

@@ -21,7 +21,11 @@ SECRET = "hunter2"
 
 
 def invoke(*words: str, **environment: str) -> tuple[int, str]:
-    own = {"CHUNKCRAWL_REDIS_URL": None, "CHUNKCRAWL_DATABASE_URL": None, "CHUNKCRAWL_DATA_DIR": None}
+    own: dict[str, str | None] = {
+        "CHUNKCRAWL_REDIS_URL": None,
+        "CHUNKCRAWL_DATABASE_URL": None,
+        "CHUNKCRAWL_DATA_DIR": None,
+    }
     result = CliRunner().invoke(cli.app, list(words), env=own | environment, prog_name="chunkcrawl")
     return result.exit_code, result.output
 
