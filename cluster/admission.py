@@ -24,6 +24,8 @@ __all__ = ["Admission", "AdmissionRules", "Slot"]
 log = structlog.get_logger(__name__)
 
 SWEEP_S: Final = 0.5
+#: A request that is under way for less is not cut off for a new one.
+MAKES_ROOM_AFTER_S: Final = 0.25
 #: One line for each reason in this time, however many connections it met.
 LOG_EVERY_S: Final = 10.0
 
@@ -76,7 +78,7 @@ class AdmissionRules:
 class Slot:
     """One connection's place.  Its protocol says what it does: ``receive``, ``answer``, ``idle``, ``enter``."""
 
-    __slots__ = ("_admission", "address", "deadline", "peer", "phase", "trusted")
+    __slots__ = ("_admission", "address", "deadline", "peer", "phase", "since", "trusted")
 
     def __init__(self, admission: Admission, peer: Peer, address: str, *, trusted: bool) -> None:
         self._admission = admission
@@ -84,7 +86,7 @@ class Slot:
         self.address = address
         self.trusted = trusted
         self.phase: _Phase = admission.receiving
-        self.deadline = 0.0
+        self.since = self.deadline = 0.0
 
     def receive(self) -> None:
         """A request begins to arrive; its deadline runs from now on."""
@@ -115,10 +117,9 @@ class Slot:
 class _Phase(dict[Slot, None]):
     """The connections that do the same, oldest first; all have the same time for it."""
 
-    def __init__(self, most_s: float, *, may_go: bool) -> None:
+    def __init__(self, most_s: float) -> None:
         super().__init__()
         self.most_s = most_s
-        self.may_go = may_go
 
 
 class Admission:
@@ -136,10 +137,10 @@ class Admission:
         self.rules = rules
         self._trusted = trusted
         self._clock = clock
-        self.receiving = _Phase(rules.receive_s, may_go=True)
-        self.answering = _Phase(rules.answer_s, may_go=False)
-        self.idling = _Phase(float("inf"), may_go=True)  # the server itself ends them (keep-alive)
-        self.inside = _Phase(float("inf"), may_go=False)
+        self.receiving = _Phase(rules.receive_s)
+        self.answering = _Phase(rules.answer_s)
+        self.idling = _Phase(float("inf"))  # the server itself ends them (keep-alive)
+        self.inside = _Phase(float("inf"))
         self._waiting_of: dict[str, dict[Slot, None]] = {}
         self._inside_of: dict[str, int] = {}
         self._sweeping: asyncio.TimerHandle | None = None
@@ -227,7 +228,8 @@ class Admission:
     # -- book-keeping --
 
     def _put(self, slot: Slot) -> None:
-        slot.deadline = self._clock() + slot.phase.most_s
+        slot.since = self._clock()
+        slot.deadline = slot.since + slot.phase.most_s
         slot.phase[slot] = None
 
     def _add(self, slot: Slot) -> None:
@@ -250,13 +252,16 @@ class Admission:
             del self._waiting_of[slot.address]
 
     def _make_room(self, reason: str, *among: dict[Slot, None]) -> bool:
+        came_before = self._clock() - MAKES_ROOM_AFTER_S
         for slots in among:
             for slot in slots:
-                if slot.phase.may_go:
+                if slot.phase is self.idling or (slot.phase is self.receiving and slot.since <= came_before):
                     self._remove(slot)
                     self.refused(reason, slot.address)
                     slot.peer.make_room()
                     return True
+                if slots is self.receiving:
+                    break  # the others came later
         return False
 
     def _start_sweeping(self) -> None:

@@ -125,7 +125,9 @@ class FrameProtocol(WebSocketsSansIOProtocol):
     # -- frames in --
 
     def data_received(self, data: bytes) -> None:
-        if not self._held and len(data) <= SLICE_BYTES:
+        # What comes before the handshake is accepted waits for it: the parser could not answer a ping yet.
+        early = self.handshake_initiated and not self.handshake_complete
+        if not early and not self._held and len(data) <= SLICE_BYTES:
             self._parse(data)
             if self._credit > 0 or self.transport.is_closing():
                 return
@@ -146,7 +148,7 @@ class FrameProtocol(WebSocketsSansIOProtocol):
         super().handle_events()
 
     def _plan_turn(self) -> None:
-        if self._turn is None:
+        if self._turn is None and self.handshake_complete:
             self._turn = self.loop.call_later(max(0.0, 1 - self._credit) / FRAMES_PER_S, self._take_turn)
 
     def _take_turn(self) -> None:
@@ -177,12 +179,21 @@ class FrameProtocol(WebSocketsSansIOProtocol):
                 self.transport.resume_reading()
         return message
 
+    def handle_parser_exception(self) -> None:
+        if self.conn.close_sent is None:  # so early that there is nobody to tell
+            self.transport.abort()
+            return
+        super().handle_parser_exception()
+
     # -- life --
 
     async def send(self, message: ASGISendEvent) -> None:
         await super().send(message)
-        if self._slot is not None and message["type"] == "websocket.accept" and not self.disconnected:
-            self._slot.enter()
+        if message["type"] == "websocket.accept" and not self.disconnected:
+            if self._slot is not None:
+                self._slot.enter()
+            if self._held:
+                self._plan_turn()
 
     def connection_lost(self, exc: Exception | None) -> None:
         if self._slot is not None:

@@ -249,7 +249,9 @@ class Scene:
 
 
 @contextlib.asynccontextmanager
-async def scene(services: EmbeddedServices, seed: int, *, shards: int, gateways: int) -> AsyncIterator[Scene]:
+async def scene(
+    services: EmbeddedServices, seed: int, *, shards: int, gateways: int, **other_settings: Any
+) -> AsyncIterator[Scene]:
     """A running world; ``services`` must have been started in this thread."""
     urls = services.start()
     await upgrade(urls.database_url)
@@ -266,6 +268,7 @@ async def scene(services: EmbeddedServices, seed: int, *, shards: int, gateways:
         demo=False,
         drain_s=1,
         log_level="warning",
+        **other_settings,
     )
     deployment = await deploy.start(settings)
     redis = connect(settings.redis_url)

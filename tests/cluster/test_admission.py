@@ -37,6 +37,14 @@ class Door:
         peer = Fake()
         return peer, self.admission.admit(peer, host)
 
+    def come_slowly(self, host: str, count: int) -> list[Fake]:
+        """A second apart; ``{}`` in ``host`` is the number."""
+        peers = []
+        for number in range(count):
+            peers.append(self.come(host.format(number))[0])
+            self.clock.advance(1_000)
+        return peers
+
     def come_in(self, host: str) -> tuple[Fake, Slot]:
         peer, slot = self.come(host)
         assert slot is not None
@@ -59,19 +67,28 @@ def test_the_shares_leave_room_for_those_who_wait() -> None:
 
 async def test_an_address_that_has_its_share_loses_its_oldest(door: Door) -> None:
     beside, _ = door.come("10.0.0.2")
-    peers = [door.come("10.0.0.1")[0] for _ in range(5)]
+    peers = door.come_slowly("10.0.0.1", 5)
     assert [peer.told for peer in peers] == [["make_room"], [], [], [], []]
     assert beside.told == []
 
 
+async def test_who_has_just_come_has_time_to_ask_and_the_newest_is_refused(door: Door) -> None:
+    peers = [door.come("10.0.0.1") for _ in range(5)]
+    assert [peer.told for peer, _ in peers] == [[]] * 5
+    assert [slot is None for _, slot in peers] == [False] * 4 + [True]
+    door.clock.advance(300)
+    assert door.come("10.0.0.1")[1] is not None
+    assert peers[0][0].told == ["make_room"]
+
+
 async def test_one_ipv6_customer_is_one_address(door: Door) -> None:
-    peers = [door.come(f"2001:db8::{number}")[0] for number in range(5)]
+    peers = door.come_slowly("2001:db8::{}", 5)
     assert peers[0].told == ["make_room"]
 
 
 async def test_a_trusted_proxy_has_no_share() -> None:
     door = Door(trusted=("10.0.0.0/8",))
-    peers = [door.come("10.0.0.1")[0] for _ in range(10)]
+    peers = door.come_slowly("10.0.0.1", 10)
     assert not any(peer.told for peer in peers)
 
 
@@ -82,6 +99,7 @@ async def test_a_full_gateway_drops_who_idles_then_who_receives_and_never_who_is
     assert slot is not None
     slot.answer()
     slot.idle()
+    door.clock.advance(300)
     assert door.come("10.4.0.1")[1] is not None
     assert idle.told == ["make_room"]
     assert door.come("10.4.0.2")[1] is not None

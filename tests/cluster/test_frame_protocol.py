@@ -101,14 +101,25 @@ async def test_a_peer_that_answers_no_ping_is_closed(served: tuple[App, str], mo
     await asyncio.wait_for(app.done.wait(), 5)
 
 
+HANDSHAKE = (
+    b"GET / HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
+    b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+)
+
+
 class Echo:
     """Says every message again."""
 
     def __init__(self) -> None:
         self.messages = 0
+        self.asked = asyncio.Event()
+        self.hold = asyncio.Event()
+        self.hold.set()
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         await receive()
+        self.asked.set()
+        await self.hold.wait()
         await send({"type": "websocket.accept"})
         while (message := await receive())["type"] == "websocket.receive":
             self.messages += 1
@@ -133,16 +144,28 @@ async def echo() -> AsyncIterator[tuple[Echo, int]]:
 async def _raw(port: int) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
     """An accepted socket, of which a test writes the bytes itself."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
-    writer.write(
-        b"GET / HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
-        b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
-    )
+    writer.write(HANDSHAKE)
     assert b" 101 " in await reader.readuntil(b"\r\n\r\n")
     return reader, writer
 
 
 def _masked(opcode: Opcode, payload: bytes = b"", *, fin: bool = True) -> bytes:
     return Frame(opcode, payload, fin=fin).serialize(mask=True)
+
+
+async def test_frames_before_the_handshake_is_accepted_wait_for_it(echo: tuple[Echo, int]) -> None:
+    app, port = echo
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    app.hold.clear()
+    writer.write(HANDSHAKE)
+    await asyncio.wait_for(app.asked.wait(), 5)
+    writer.write(_masked(Opcode.PING, b"p") + _masked(Opcode.TEXT, b"early"))
+    await asyncio.sleep(0.1)
+    app.hold.set()
+    await reader.readuntil(b"\r\n\r\n")
+    assert await reader.readexactly(3) == Frame(Opcode.PONG, b"p").serialize(mask=False)
+    assert await reader.readexactly(7) == text_frame(b"early")
+    writer.close()
 
 
 @pytest.mark.parametrize("payload", [b"", b"x"])
