@@ -1,10 +1,9 @@
 """uvicorn's sans-I/O WebSocket protocol with a second door, and with bounds on what a peer may send how fast.
 
-Text frames are written straight to the transport.
-
-An ASGI ``send`` costs some 25 us (a dict, an await, a parser's state machine) for what is one write of bytes that
-are at hand. ``scope["extensions"][EXTENSION]`` holds a ``FrameWriter``; an app that finds none there uses ``send``.
-Both write whole frames at once, in the order of the calls, so they may be mixed.
+Through the second door text frames are written straight to the transport: an ASGI ``send`` costs some 25 us (a dict, an
+await, a parser's state machine) for what is one write of bytes that are at hand. ``scope["extensions"][EXTENSION]``
+holds a ``FrameWriter``; an app that finds none there uses ``send``. Both write whole frames at once, in the order of the
+calls, so they may be mixed.
 
 Frames that come in are parsed a little at a time, so that a megabyte of tiny ones does not keep the event loop from
 everybody else, and no faster than ``FRAMES_PER_S``: beyond it the peer is not read.

@@ -37,7 +37,7 @@ PIPELINED_MOST: Final = 16
 SLICE_BYTES: Final = 4 * 1024
 
 #: After a refusal so much is still read, so that the peer gets to read the answer, and for so long.
-LINGER_BYTES: Final = 256 * 1024
+LINGER_BYTES: Final = 64 * 1024
 LINGER_S: Final = 1.0
 
 

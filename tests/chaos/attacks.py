@@ -158,6 +158,7 @@ async def _trickle(target: Target, start: bytes, then: bytes = b"a") -> None:
             writer.write(then)
         target.note(answer)
         writer.transport.abort()
+        await asyncio.sleep(TRICKLE_S)  # to hold places, and not to flood
 
 
 async def silent_connections(target: Target) -> None:

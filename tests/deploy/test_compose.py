@@ -102,3 +102,11 @@ def test_valkey_keeps_what_it_was_told() -> None:
     script = SERVICES["valkey"]["command"][-1]
     for argument in ("--appendonly yes", "--appendfsync everysec", "--maxmemory-policy noeviction"):
         assert argument in script
+
+
+def test_caddy_drops_an_idle_connection_before_the_gateway_does() -> None:
+    """Else a request goes out on a connection that has just been closed, and its client gets 502."""
+    found = re.search(r"^\s*keepalive (\d+)s$", (ROOT / "deploy" / "Caddyfile").read_text(), re.MULTILINE)
+    assert found is not None
+    assert int(found[1]) < Settings().keep_alive_s
+    assert Settings().keep_alive_s >= 75, "longer than the usual balancers"
