@@ -86,6 +86,7 @@ class AgentList(BaseModel):
 async def signup(body: SignupRequest, request: Request) -> SignupResponse:
     """Open an account."""
     services: Services = request.app.state.services
+    services.passwords.check_room()
     await services.limits.signup(request)
     # Asked first only to spare the hash; the constraint decides.
     if await accounts.exists(services.engine, body.email):

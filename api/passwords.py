@@ -53,14 +53,18 @@ class Passwords:
         seasoned = self._seasoned(password)
         return await self._run(lambda process: process.matches(password_hash, seasoned))
 
+    def check_room(self) -> None:
+        """Raise ``ApiError`` (``overloaded``) when too many wait, before anything else is done for one more."""
+        if self._under_way >= self._bound:
+            raise ApiError("overloaded")
+
     def close(self) -> None:
         self._threads.shutdown(wait=False, cancel_futures=True)
         for process in self._all:
             process.close()
 
     async def _run(self, work: Callable[[HashingProcess], T]) -> T:
-        if self._under_way >= self._bound:
-            raise ApiError("overloaded")
+        self.check_room()
         self._under_way += 1
         metrics.PASSWORDS_WAITING.set(self._under_way)
         try:

@@ -93,6 +93,7 @@ def basic_credentials(credentials: str) -> tuple[str, str] | None:
 
 
 async def _by_password(services: Services, request: Request, credentials: str) -> Principal:
+    services.passwords.check_room()
     parsed = basic_credentials(credentials)
     email = None if parsed is None else _email(parsed[0])
     async with services.limits.login(request, email):

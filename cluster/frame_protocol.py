@@ -2,8 +2,8 @@
 
 Through the second door text frames are written straight to the transport: an ASGI ``send`` costs some 25 us (a dict, an
 await, a parser's state machine) for what is one write of bytes that are at hand. ``scope["extensions"][EXTENSION]``
-holds a ``FrameWriter``; an app that finds none there uses ``send``. Both write whole frames at once, in the order of the
-calls, so they may be mixed.
+holds a ``FrameWriter``; an app that finds none there uses ``send``. Both write whole frames at once, in the order of
+the calls, so they may be mixed.
 
 Frames that come in are parsed a little at a time, so that a megabyte of tiny ones does not keep the event loop from
 everybody else, and no faster than ``FRAMES_PER_S``: beyond it the peer is not read.

@@ -10,12 +10,14 @@ answered on the connection that they have.
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
 import os
 import random
 import sys
 from collections import Counter
 from collections.abc import Awaitable
+from contextlib import suppress
 from dataclasses import dataclass
 
 import asyncpg
@@ -38,6 +40,8 @@ NO_LIMITS |= {"limit_account_logins": "1000000+1000000/s"}
 PROCESSES = {"endless_header": 4}
 #: Of each gateway; more than the attackers' descriptors are to be met by them.
 FILES = 1_024
+
+END_OTHERS = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'chunkcrawl'"
 
 pytestmark = [pytest.mark.ray, pytest.mark.slow, pytest.mark.timeout(900)]
 
@@ -74,21 +78,24 @@ async def attack(stage: Scene, name: str, *more: str) -> Counter[str]:
 
 
 async def fill_postgres(stage: Scene) -> Counter[str]:
-    """Take every connection that PostgreSQL has; how those are answered who want to sign up."""
-    held = []
+    """Take every connection that PostgreSQL has, the gateways' too; how those are answered who want to sign up."""
+    held: list[asyncpg.Connection] = []
     answers: Counter[str] = Counter()
     url = stage.deployment.settings.database_url.replace("+asyncpg", "")
     end = asyncio.get_running_loop().time() + SECONDS
     async with httpx.AsyncClient(base_url=stage.base, timeout=30) as http:
-        number = 0
-        while asyncio.get_running_loop().time() < end:
-            try:
+        for number in itertools.count():
+            with suppress(asyncpg.TooManyConnectionsError):
                 while True:
                     held.append(await asyncpg.connect(url))
-            except asyncpg.TooManyConnectionsError:
-                number += 1
+            await held[0].execute(END_OTHERS)
+            with suppress(asyncpg.TooManyConnectionsError):
+                while True:
+                    held.append(await asyncpg.connect(url))
             body = {"email": f"full{number}@example.com", "password": "password-of-the-full"}
             answers[str((await http.post("/v1/signup", json=body)).status_code)] += 1
+            if asyncio.get_running_loop().time() > end:
+                break
     for connection in held:
         await connection.close()
     return answers
