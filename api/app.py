@@ -9,7 +9,7 @@ from importlib.metadata import PackageNotFoundError, version
 from fastapi import FastAPI
 from fastapi.middleware.cors import CORSMiddleware
 
-from api import accounts, chunks, dev, health, session_routes, watch_page
+from api import accounts, chunks, dev, docs_page, health, session_routes, watch_page
 from api.handlers import add_handlers
 from api.middleware import TRACE_HEADER, RequestGuard
 from api.services import Services
@@ -31,12 +31,22 @@ def create_app(services: Services) -> FastAPI:
         title=TITLE,
         version=_version(),
         lifespan=life,
+        # The framework's pages need scripts of other servers; ``api.docs_page`` is in their place.
+        docs_url=None,
+        redoc_url=None,
         # A slash more would redirect with the query in the answer's header; it is a 404 here.
         redirect_slashes=False,
     )
     app.state.services = services
     add_handlers(app)
-    for router in (health.router, accounts.router, session_routes.router, dev.router, watch_page.router):
+    for router in (
+        health.router,
+        accounts.router,
+        session_routes.router,
+        dev.router,
+        watch_page.router,
+        docs_page.router,
+    ):
         app.include_router(router)
     for router in (chunks.router, dev.aliased):
         app.include_router(router)

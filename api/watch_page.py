@@ -1,88 +1,39 @@
 """The page to watch, at ``/watch``: plain files of ``api/static/watch``, nothing of which needs a session.
 
-The page itself asks for one and reads the same streams as any other client.  All files are read once, so a request
-can name only what is there, and nothing is looked up on disk for it.
+The page itself asks for one and reads the same streams as any other client.  ``/`` leads there.
 """
 
 from __future__ import annotations
 
-import hashlib
-from dataclasses import dataclass
-from functools import cache
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
 from fastapi import APIRouter, Request, Response
 from starlette.responses import RedirectResponse
 
-from api.errors import ApiError
+from api.static_page import HEADERS, INDEX, StaticFile, answer, files_of
 
 STATIC_DIR: Final = Path(__file__).parent / "static" / "watch"
-INDEX: Final = "index.html"
-
-MEDIA_TYPES: Final = {
-    ".html": "text/html; charset=utf-8",
-    ".css": "text/css; charset=utf-8",
-    ".js": "text/javascript; charset=utf-8",
-    ".svg": "image/svg+xml",
-}
-
-#: Scripts, styles and connections of this origin and nothing else; no inline script, no form that is sent anywhere, no
-#: frame around it.  With trusted types required and none allowed, no text can become markup, whoever wrote it.
-CONTENT_SECURITY_POLICY: Final = "; ".join(
-    (
-        "default-src 'none'",
-        "script-src 'self'",
-        "style-src 'self'",
-        "img-src 'self'",
-        "connect-src 'self'",
-        "base-uri 'none'",
-        "form-action 'none'",
-        "frame-ancestors 'none'",
-        "require-trusted-types-for 'script'",
-        "trusted-types 'none'",
-    )
-)
-HEADERS: Final = {
-    "content-security-policy": CONTENT_SECURITY_POLICY,
-    "x-content-type-options": "nosniff",
-    "referrer-policy": "no-referrer",
-    "cross-origin-opener-policy": "same-origin",
-    "cross-origin-resource-policy": "same-origin",
-    "permissions-policy": "camera=(), geolocation=(), microphone=(), payment=(), usb=()",
-    # Asked for again each time, and answered 304 while it has not changed: a page is never half old.
-    "cache-control": "no-cache",
-}
 
 router = APIRouter(include_in_schema=False)
 
 
-@dataclass(frozen=True, slots=True)
-class StaticFile:
-    body: bytes
-    etag: str
-    media_type: str
-
-
-@cache
-def page_files() -> dict[str, StaticFile]:
+def page_files() -> Mapping[str, StaticFile]:
     """Every file of the page by its path below ``static/watch``, with slashes."""
-    return {
-        path.relative_to(STATIC_DIR).as_posix(): _read(path)
-        for path in sorted(STATIC_DIR.rglob("*"))
-        if path.suffix in MEDIA_TYPES
-    }
+    return files_of(STATIC_DIR)
 
 
-def _read(path: Path) -> StaticFile:
-    body = path.read_bytes()
-    return StaticFile(body, f'"{hashlib.sha256(body).hexdigest()[:32]}"', MEDIA_TYPES[path.suffix])
+@router.api_route("/", methods=["GET", "HEAD"])
+async def root() -> Response:
+    """To the page; relative, so that it works behind a path prefix."""
+    return RedirectResponse("watch", status_code=307, headers=HEADERS)
 
 
 @router.api_route("/watch", methods=["GET", "HEAD"])
 async def page(request: Request) -> Response:
     """The page."""
-    return _answer(request, INDEX)
+    return answer(request, STATIC_DIR, INDEX)
 
 
 @router.api_route("/watch/", methods=["GET", "HEAD"])
@@ -94,20 +45,4 @@ async def page_with_slash() -> Response:
 @router.api_route("/watch/{name:path}", methods=["GET", "HEAD"])
 async def file(name: str, request: Request) -> Response:
     """One of the page's styles, scripts and pictures."""
-    return _answer(request, name)
-
-
-def _answer(request: Request, name: str) -> Response:
-    """Raises ``ApiError``: ``not_found``."""
-    found = page_files().get(name)
-    if found is None:
-        raise ApiError("not_found")
-    headers = HEADERS | {"etag": found.etag}
-    if found.etag in _etags(request.headers.get("if-none-match", "")):
-        return Response(status_code=304, headers=headers)
-    return Response(found.body, media_type=found.media_type, headers=headers)
-
-
-def _etags(header: str) -> list[str]:
-    """What an ``If-None-Match`` names; proxies that compress make a tag weak, which is as good here."""
-    return [tag.strip().removeprefix("W/") for tag in header.split(",")]
+    return answer(request, STATIC_DIR, name)

@@ -5,18 +5,26 @@ from __future__ import annotations
 import asyncio
 import errno
 import os
+import shlex
+import shutil
 import socket
+import sys
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Mapping
+from pathlib import Path
 
 from api.settings import Settings
+from client.address import USUAL_BASE
 from cluster.children import ServiceError
 
 READY_WAIT_S = 60.0
 READY_POLL_S = 0.2
 READY_REQUEST_S = 2.0
+COMMAND = "chunkcrawl"
+EXAMPLE_EMAIL = "me@example.org"
+EXAMPLE_AGENT = "scout-1"
 OTHER_PORT = "choose another port with CHUNKCRAWL_PORT or --port."
 PORT_REMEDIES = {
     errno.EADDRINUSE: f"Stop what listens there, or {OTHER_PORT}",
@@ -100,6 +108,23 @@ def where_to_look(settings: Settings, base_url: str) -> str:
         lines += [
             f"         curl -N -H 'Authorization: Bearer {DEV_TOKEN}' '{stream}'",
             f"  Docs   {base_url}/docs",
-            f"  Play   chunkcrawl play --base {base_url}",
         ]
+    command = own_command()
+    there = "" if base_url == USUAL_BASE else f" --base {base_url}"
+    lines += [
+        f"  Play   {command} signup{there} --email {EXAMPLE_EMAIL}",
+        f"         {command} key create{there}",
+        f"         {command} play {EXAMPLE_AGENT}{there}",
+    ]
     return "\n".join([*lines, "  Stop   Ctrl-C"])
+
+
+def own_command() -> str:
+    """How a person calls ``chunkcrawl`` from where they stand: as this run was called, if that is how."""
+    called = Path(sys.argv[0])
+    if called.name != COMMAND:
+        called = Path(sys.executable).with_name(COMMAND)
+    on_path = shutil.which(COMMAND)
+    if on_path is not None and called.exists() and os.path.samefile(on_path, called):
+        return COMMAND
+    return shlex.quote(str(called)) if called.exists() else COMMAND

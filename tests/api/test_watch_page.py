@@ -8,7 +8,8 @@ import httpx
 import pytest
 
 from api import metrics
-from api.watch_page import MEDIA_TYPES, STATIC_DIR, page_files
+from api.static_page import MEDIA_TYPES
+from api.watch_page import STATIC_DIR, page_files
 from tests.api.people import refused
 
 SCRIPTS = sorted(STATIC_DIR.rglob("*.js"))
@@ -53,6 +54,16 @@ async def test_every_file_is_served_under_its_type_and_the_same_policy(http: htt
     assert policy(answer)["default-src"] == "'none'"
     assert answer.headers["x-content-type-options"] == "nosniff"
     assert len(answer.content) < FILE_MOST_BYTES
+
+
+@pytest.mark.parametrize("prefix", ["", "/game"])
+async def test_the_root_leads_to_the_page_behind_a_prefix_too(http: httpx.AsyncClient, prefix: str) -> None:
+    answer = await http.get("/")
+    assert answer.status_code == 307
+    assert str(httpx.URL(f"http://proxy{prefix}/").join(answer.headers["location"])) == f"http://proxy{prefix}/watch"
+    assert policy(answer)["default-src"] == "'none'"
+    assert (await http.head("/")).status_code == 307
+    refused(await http.post("/"), 405, "method_not_allowed")
 
 
 async def test_what_has_not_changed_is_not_sent_again(http: httpx.AsyncClient) -> None:

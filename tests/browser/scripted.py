@@ -190,13 +190,19 @@ def refusal(status: int, reason: str) -> Response:
 async def scripted(prefix: str = "") -> AsyncIterator[ScriptedServer]:
     """A scripted server that listens, behind a path prefix if one is given."""
     script = ScriptedServer(prefix)
-    listening = socket.create_server(("127.0.0.1", 0))
-    script.base = f"http://127.0.0.1:{listening.getsockname()[1]}{prefix}"
-    config = uvicorn.Config(script.app(), log_level="critical", lifespan="off", timeout_graceful_shutdown=0)
-    server = uvicorn.Server(config)
-    serving = asyncio.create_task(server.serve(sockets=[listening]))
-    try:
+    async with listening(script.app()) as base:
+        script.base = f"{base}{prefix}"
         yield script
+
+
+@asynccontextmanager
+async def listening(app: FastAPI) -> AsyncIterator[str]:
+    """An app that listens on a free port of this machine; gives its address."""
+    taken = socket.create_server(("127.0.0.1", 0))
+    server = uvicorn.Server(uvicorn.Config(app, log_level="critical", lifespan="off", timeout_graceful_shutdown=0))
+    serving = asyncio.create_task(server.serve(sockets=[taken]))
+    try:
+        yield f"http://127.0.0.1:{taken.getsockname()[1]}"
     finally:
         server.should_exit = True
         await serving

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from pathlib import Path
 
 import pytest
@@ -74,14 +75,8 @@ async def test_a_redis_that_can_not_be_used(
 
 
 async def test_a_server_that_says_nothing_is_not_waited_for(valkey_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    import asyncio
-
-    async def silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await reader.read()
-        writer.close()
-
     monkeypatch.setattr(first_checks, "ANSWER_S", 0.2)
-    async with await asyncio.start_server(silent, "127.0.0.1", 0) as server:
-        url = f"postgresql://u:{SECRET}@127.0.0.1:{server.sockets[0].getsockname()[1]}/d"
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"postgresql://u:{SECRET}@127.0.0.1:{silent.getsockname()[1]}/d"
         with pytest.raises(ServiceError, match="PostgreSQL does not answer within 0 s"):
             await check_stores(load_settings(database_url=url, redis_url=valkey_url))

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import errno
+import re
 import socket
+import sys
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
 
 import pytest
 
@@ -109,6 +112,31 @@ async def test_this_machine_is_asked_without_a_proxy(slow_starter: str, monkeypa
 )
 def test_local_url(host: str, url: str) -> None:
     assert front_door.local_url(load_settings(host=host, port=8000)) == url
+
+
+@pytest.mark.parametrize("base", ["http://127.0.0.1:8000", "http://127.0.0.1:9001"])
+def test_the_commands_to_play_work_as_they_are_printed(base: str) -> None:
+    text = front_door.where_to_look(load_settings(), base)
+    found = [line.split("chunkcrawl ", 1)[1] for line in text.splitlines() if re.search(r"chunkcrawl(?= [a-z])", line)]
+    there = "" if base.endswith(":8000") else f" --base {base}"
+    assert found == [
+        f"signup{there} --email me@example.org",
+        f"key create{there}",
+        f"play scout-1{there}",
+    ]
+
+
+def test_the_command_is_called_as_it_was(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    command = tmp_path / ".venv" / "bin" / "chunkcrawl"
+    command.parent.mkdir(parents=True)
+    command.write_text("#!/bin/sh\n")
+    command.chmod(0o755)
+    monkeypatch.setattr(sys, "argv", [".venv/bin/chunkcrawl", "up"])
+    monkeypatch.setenv("PATH", "/nowhere")
+    assert front_door.own_command() == ".venv/bin/chunkcrawl"
+    monkeypatch.setenv("PATH", str(command.parent))
+    assert front_door.own_command() == "chunkcrawl"
 
 
 def test_prod_is_told_no_development_token() -> None:
