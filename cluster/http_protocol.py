@@ -161,13 +161,13 @@ class BoundedHttpProtocol(HttpToolsProtocol):
             raise _Refused("body_too_large")
 
     def on_headers_complete(self) -> None:
-        self._in_body = True
-        self._taken = 0
         if len(self.pipeline) >= PIPELINED_MOST:
             raise _Refused("too_many_pipelined")
         # How the app says that this answer is an event stream for somebody who has shown a session.
         self.scope["extensions"] = {ENTER_EXTENSION: self._enter}  # type: ignore[dict-item]
         super().on_headers_complete()
+        self._in_body = True
+        self._taken = 0
 
     def on_message_complete(self) -> None:
         super().on_message_complete()
@@ -233,15 +233,22 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         """Answer with ``reason``, as far as the answer can't be taken for that to another request, and close."""
         self._admission.refused(reason, self._place.address)
         self._over = True
-        answerable = not self._at_work or (self._in_body and not self.pipeline and not self.cycle.response_started)
+        answerable = self._answerable and reason != "too_many_pipelined"
         self._leave_app()
-        if not answerable or reason == "too_many_pipelined":
+        if not answerable:
             self.transport.close()
             return
         self.transport.write(_answer(reason))
         if self.transport.can_write_eof():
             self.transport.write_eof()
         self.loop.call_later(LINGER_S, self.transport.abort)
+
+    @property
+    def _answerable(self) -> bool:
+        """Whether what is written now is taken for the answer to the request that is arriving."""
+        if self._in_body:
+            return self._at_work and not self.pipeline and not self.cycle.response_started
+        return not self._at_work
 
     def _leave_app(self) -> None:
         """Let the app know that nobody waits for its answer."""

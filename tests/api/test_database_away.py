@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import signal
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -14,14 +14,12 @@ import asyncpg
 import httpx
 import pytest
 
-from api.app import create_app
 from api.services import Services
 from api.settings import Settings
 from cluster import embedded_postgres
 from cluster.embedded_postgres import EmbeddedPostgres
 from migrations.run import upgrade
 from tests.api.people import PASSWORD, Person, bearer, keyed, refused, signed_up
-from tests.api.support import FakeWorld
 
 CONNECTIONS = 20
 
@@ -41,19 +39,8 @@ def server(service_dir: Path) -> Iterator[tuple[EmbeddedPostgres, str]]:
 
 
 @pytest.fixture
-async def services(server: tuple[EmbeddedPostgres, str], valkey_url: str) -> AsyncIterator[Services]:
-    settings = Settings(environment="test", database_url=server[1], redis_url=valkey_url)
-    services = Services.build(settings, FakeWorld())
-    services.start()
-    yield services
-    await services.close()
-
-
-@pytest.fixture
-async def http(services: Services) -> AsyncIterator[httpx.AsyncClient]:
-    transport = httpx.ASGITransport(create_app(services), raise_app_exceptions=False)
-    async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
-        yield client
+def settings(server: tuple[EmbeddedPostgres, str], valkey_url: str) -> Settings:
+    return Settings(environment="test", database_url=server[1], redis_url=valkey_url)
 
 
 def calls(person: Person, key: str) -> list[Call]:

@@ -31,7 +31,7 @@ HANDSHAKE = (
 
 
 class App:
-    """``/`` answers with the body's length, ``/slow`` never, ``/stream`` for ever, ``/ws`` echoes."""
+    """``/`` tells the body's length, ``/early`` does not wait for it, ``/slow`` never answers, ``/stream`` never ends."""
 
     def __init__(self) -> None:
         self.requests = 0
@@ -41,6 +41,9 @@ class App:
         self.requests += 1
         if scope["type"] == "websocket":
             await self._socket(receive, send)
+        elif scope["path"] == "/early":
+            await send({"type": "http.response.start", "status": 401, "headers": [(b"content-length", b"0")]})
+            await send({"type": "http.response.body", "body": b""})
         elif scope["path"] == "/slow":
             while (await receive())["type"] != "http.disconnect":
                 pass
@@ -285,6 +288,22 @@ async def test_a_second_request_has_a_deadline_too(hasty: Served) -> None:
     answer = await hasty.ask(b"GET / HTTP/1.1\r\nHost: x\r\n\r\nGET / HT")
     assert answer.count(b"HTTP/1.1 200") == 1
     assert answer.count(b"HTTP/1.1 408") == 1
+
+
+@pytest.mark.parametrize("rest", [[chunk(b"x")] * 40, [chunk(b"x" * 50_000)] * 8, [b"no chunk"]])
+async def test_a_body_that_goes_on_after_its_answer_ends_without_a_second_one(hasty: Served, rest: list[bytes]) -> None:
+    head = POST_CHUNKS.replace(b" / ", b" /early ")
+    reader, writer = await hasty.open()
+    writer.write(head)
+    answer = bytearray(await reader.readuntil(b"\r\n\r\n"))
+    reading = asyncio.create_task(_read_into(answer, reader))
+    for piece in rest:
+        writer.write(piece)
+        await asyncio.sleep(0.02)
+    await asyncio.wait_for(reading, 10)
+    writer.close()
+    assert answer.count(b"HTTP/1.1") == 1
+    assert status(bytes(answer)) == b"401"
 
 
 async def test_an_answer_that_takes_too_long_ends_and_the_app_is_told(hasty: Served) -> None:
