@@ -31,7 +31,7 @@ HANDSHAKE = (
 
 
 class App:
-    """``/`` tells the body's length, ``/early`` does not wait for it, ``/slow`` never answers, ``/stream`` never ends."""
+    """``/`` tells the body's length, ``/early`` does not wait for it, ``/slow`` and ``/stream`` never end."""
 
     def __init__(self) -> None:
         self.requests = 0
