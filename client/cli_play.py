@@ -16,6 +16,8 @@ AgentArgument = Annotated[str, typer.Argument(metavar="AGENT", help="Its id: let
 OPEN_TIMEOUT_S = 15.0
 """How long a server that does not answer is tried before the command ends."""
 
+SAY_TIMEOUT_S = 60.0
+
 SecondsOption = Annotated[float | None, typer.Option(min=0.1, metavar="S", help="Leave after so many seconds.")]
 
 
@@ -52,7 +54,8 @@ def play(
     key = api_key_for(base, as_json=as_json)
 
     async def work() -> None:
-        player = Agent.connect(base, agent_id=agent, api_key=key, open_timeout_s=OPEN_TIMEOUT_S)
+        # Who sits before it decides how long a server that is away is worth waiting for.
+        player = Agent.connect(base, agent_id=agent, api_key=key, open_timeout_s=OPEN_TIMEOUT_S, away_timeout_s=None)
         await _for(seconds, playing.play(player, bot=bot, seed=seed, as_json=as_json, keys=keys))
 
     perform(work(), as_json=as_json)
@@ -75,7 +78,7 @@ def say(
 
     async def work() -> tuple[str | None, Completed]:
         async with Agent.connect(base, agent_id=agent, api_key=key, open_timeout_s=OPEN_TIMEOUT_S) as me:
-            return me.chunk_id, await me.say(text)
+            return me.chunk_id, await me.say(text, timeout_s=SAY_TIMEOUT_S)
 
     chunk_id, completed = perform(work(), as_json=as_json)
     fields = {"chunk_id": chunk_id, "status": "completed", "ended_tick": completed.ended_tick}
@@ -112,9 +115,10 @@ def watch(
 
     async def work() -> None:
         if owner:
-            watcher = Watcher.owner(base, owner, api_key=key, open_timeout_s=OPEN_TIMEOUT_S)
+            watcher = Watcher.owner(base, owner, api_key=key, open_timeout_s=OPEN_TIMEOUT_S, away_timeout_s=None)
         else:
-            watcher = Watcher.chunk(base, chunk or "demo", api_key=key, open_timeout_s=OPEN_TIMEOUT_S)
+            name = chunk or "demo"
+            watcher = Watcher.chunk(base, name, api_key=key, open_timeout_s=OPEN_TIMEOUT_S, away_timeout_s=None)
         await _for(seconds, playing.show_json(watcher) if as_json else playing.watch(watcher))
 
     perform(work(), as_json=as_json)

@@ -252,6 +252,8 @@ class Conversation:
         """Nobody waits for it any more; a challenge that was not answered stays so."""
         self._pending.pop(pending.client_cmd_id, None)
         pending.stage = self._protocol.stage(pending.client_cmd_id)
+        if pending.stage is Stage.CHALLENGED:
+            self._drop_proofs()  # only one command at a time is challenged
         self._protocol.forget(pending.client_cmd_id)
 
     async def _decided(self, pending: Pending) -> None:

@@ -156,11 +156,11 @@ class Toolbox:
 
     def _still(self, what: str) -> str:
         if what.startswith("the harvest"):
-            return f"still_running: {what} goes on until you give another command. {self._gold()}"
-        return (
-            f"still_running: Waited for {COMMAND_WAIT_S:g} s; {what} goes on, and other commands are busy until it has "
-            f"ended. {self._place()} wait_for_events will tell."
-        )
+            until, state = "until you give another command", self._gold()
+        else:
+            until, state = "and other commands are busy until it has ended", self._place()
+        waited = f"Waited for {COMMAND_WAIT_S:g} s"
+        return f"still_running: {waited}; {what} goes on {until}. {state} wait_for_events will tell of its end."
 
     async def _stand_still(self) -> None:
         """End a harvest whose caller has gone, once the world shows it: by a move to the agent's own cell."""

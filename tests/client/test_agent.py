@@ -330,6 +330,19 @@ async def test_a_command_is_withdrawn_when_its_time_is_up(server: FakeServer) ->
     assert [cmd["type"] for cmd in server.commands] == ["harvest", "move_to"]
 
 
+async def test_work_for_a_command_that_was_given_up_ends(server: FakeServer) -> None:
+    """A proof that takes too long, or can't be found at all, must not go on in its thread."""
+    server.difficulty = 40
+    async with agent(server) as me:
+        with pytest.raises(CommandDropped):
+            await me.move_to(2, 2, timeout_s=0.2)
+        await asyncio.sleep(0.1)
+        assert not me._conversation._proofs
+        server.difficulty = 1
+        await me.move_to(3, 3)
+    assert len(server.commands) == 1
+
+
 async def test_a_command_does_not_wait_for_a_server_that_is_away(server: FakeServer) -> None:
     async with agent(server) as me:
         server.refuse_sockets = [503] * 1_000

@@ -93,7 +93,7 @@ async def test_a_harvest_that_lasts_is_left_running_and_the_next_command_goes_th
 ) -> None:
     monkeypatch.setattr("client.toolbox.COMMAND_WAIT_S", 0.4)
     async with agent(server) as me, Toolbox(me) as tools:
-        assert (await tools.harvest("g-1")).startswith("still_running: the harvest of g-1 goes on until")
+        assert (await tools.harvest("g-1")).startswith("still_running: Waited for 0.4 s; the harvest of g-1")
         assert await tools.move_to(2, 2) == "You are at 2,2 in chunk-0."
         server.harvest_ends.set()
         async with asyncio.timeout(5):
