@@ -203,9 +203,14 @@ class Scene:
         os.kill(pid, signal.SIGCONT)
 
     async def _kill_valkey(self) -> None:
+        await self.kill_valkey(lambda: None)
+
+    async def kill_valkey(self, meanwhile: Callable[[], None]) -> None:
+        """SIGKILL for Valkey; ``meanwhile`` may do something to its files before it is started again."""
         valkey = self._valkey()
         valkey.kill()
         await asyncio.sleep(0.5)
+        meanwhile()
         # In this thread: the server ends with the thread that started it.
         self.services.revive()
 
