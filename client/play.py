@@ -28,7 +28,7 @@ from client.signs import Signs
 from client.view import chat_lines, facts, names_of, screen
 from client.watcher import Watcher
 
-__all__ = ["Player", "as_json_line", "play", "show_json", "watch"]
+__all__ = ["Player", "as_json_line", "away_words", "play", "show_json", "watch"]
 
 FRAMES_PER_S = 8
 FACTS_EVERY_S = 1.0
@@ -220,7 +220,7 @@ async def play(agent: Agent, *, bot: BotName | None, seed: int | None, as_json: 
 
 async def watch(watcher: Watcher) -> None:
     """Show a stream as a view until it ends or is cancelled."""
-    view = Screen(watcher.mirror, lambda: "watching; Ctrl-C to leave")
+    view = Screen(watcher.mirror, lambda: away_words(watcher) or "watching; Ctrl-C to leave")
 
     async def follow() -> None:
         async with aclosing(watcher.events()) as events:
@@ -228,13 +228,41 @@ async def watch(watcher: Watcher) -> None:
                 view.note(event)
 
     async with watcher:
-        await _first_of([follow(), view.run()])
+        await _first_of([follow(), view.run(), *([] if view.console.is_terminal else [_tell_away(watcher)])])
 
 
 async def show_json(watcher: Watcher) -> None:
     """Print a stream's events as lines until it ends or is cancelled."""
     async with watcher, aclosing(watcher.events()) as events:
-        await _print_all(events)
+        await _first_of([_print_all(events), _tell_away(watcher)])
+
+
+def away_words(watcher: Watcher) -> str:
+    """That the server is gone, why, and when it is tried again; empty while there is a connection."""
+    if watcher.connected:
+        return ""
+    if not watcher.connections:
+        gone = "no answer from the server yet"
+    else:
+        gone = "the server is gone" if watcher.problem is not None else "the server has ended the stream"
+    why = f" ({watcher.problem.reason})" if watcher.problem is not None else ""
+    if watcher.next_try_at is None:
+        return f"{gone}{why}; trying now"
+    wait_s = max(0.0, watcher.next_try_at - asyncio.get_running_loop().time())
+    return f"{gone}{why}; next try in {wait_s:.0f} s"
+
+
+async def _tell_away(watcher: Watcher) -> None:
+    """Say on stderr, where there is no view, that the server is gone, before each try, and when it is back."""
+    told: float | None = None
+    while True:
+        if watcher.next_try_at is not None and watcher.next_try_at != told:
+            told = watcher.next_try_at
+            print(plain(away_words(watcher), LINE_MAX_CHARS), file=sys.stderr, flush=True)
+        elif watcher.connected and told is not None:
+            told = None
+            print("the server is back", file=sys.stderr, flush=True)
+        await asyncio.sleep(1 / FRAMES_PER_S)
 
 
 def as_json_line(event: Event) -> str:

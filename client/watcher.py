@@ -46,6 +46,9 @@ class Watcher:
     Attributes:
         mirror: The present state of what is watched, kept up to date by ``events``.
         connections: How many connections there have been.
+        connected: Whether there is one now.
+        problem: Why there is none, as far as that is known.
+        next_try_at: When the next one is tried, on the event loop's clock; None when nothing is waited for.
         last_event_id: Where the next connection resumes.
         unusable_events: How many events were no messages of the contract.
     """
@@ -66,6 +69,9 @@ class Watcher:
         """Use ``Watcher.chunk`` or ``Watcher.owner`` instead."""
         self.mirror = Mirror(agent_id)
         self.connections = 0
+        self.connected = False
+        self.problem: ChunkcrawlError | None = None
+        self.next_try_at: float | None = None
         self.last_event_id: str | None = None
         self.unusable_events = 0
         self._api, self._owns_api = api, owns_api
@@ -197,12 +203,15 @@ class Watcher:
                 late = bound_s is not None and loop.time() - self._away_since_s >= bound_s
                 if late or not is_worth_retrying(error):
                     raise
+                self.problem = error
                 hint_s = (error.retry_after_s or 0.0) if isinstance(error, ApiError) else 0.0
             if self._over:
                 raise self._gone()
             delay_s = self._backoff.next_delay(at_least_s=max(hint_s, self._retry_hint_s))
             log.info("stream %s: next connection in %.1f s", self._url, delay_s)
+            self.next_try_at = loop.time() + delay_s
             await asyncio.sleep(delay_s)
+            self.next_try_at = None
 
     # -- private ------------------------------------------------------------------------------------------------------
 
@@ -223,6 +232,7 @@ class Watcher:
                     answer = error_of(response.status_code, response.headers, response.content, self._api.proxy)
                     raise self._refused(session, answer)
                 self.connections += 1
+                self.connected, self.problem = True, None
                 self._fresh_refusals = 0
                 async with aclosing(self._read(response)) as events:
                     async for event in events:
@@ -230,6 +240,7 @@ class Watcher:
         except (httpx.HTTPError, TimeoutError) as error:
             raise unreachable(self._url, error, self._api.proxy) from error
         finally:
+            self.connected = False
             if self.connections > before:
                 self._away_since_s = loop.time()
             keeping.cancel()

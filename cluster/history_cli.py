@@ -43,7 +43,7 @@ def history(
     ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object a line.")] = False,
 ) -> None:
-    """Show crossings, results, harvests, chat, joins and leaves, oldest first, times in UTC.
+    """Show crossings, results (each names its command), harvests, chat, joins and leaves, oldest first, times in UTC.
 
     The log is a second or so behind the game and goes back CHUNKCRAWL_EVENT_LOG_KEEP_DAYS.
 

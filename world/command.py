@@ -101,7 +101,7 @@ class CommandRule(ABC, Generic[C, R]):
 
     def set_aside(self, actor: Actor, record: RunningCommand) -> None:
         """Have the agent run what only ends: a result needs the ticket and its fields, nothing else."""
-        actor.running = Ending(Ticket.of(record), self.recorded_result_fields(record))
+        actor.running = Ending(Ticket.of(record), record.kind, self.recorded_result_fields(record))
 
     def recorded_result_fields(self, record: RunningCommand) -> dict[str, Any]:
         """Return what ``Running.result_fields`` would have said."""

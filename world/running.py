@@ -77,6 +77,11 @@ class Running(ABC):
     ticket: Ticket
 
     @property
+    def kind(self) -> str:
+        """``type`` of the command on the wire."""
+        return self.KIND
+
+    @property
     def crossing(self) -> Crossing | None:
         """The crossing that it ends with; None for what stays in the chunk."""
         return None
@@ -98,7 +103,13 @@ class Running(ABC):
 class Ending(Running):
     """A recorded command that does not go on: all that is left of it is its result."""
 
+    recorded_kind: str
     fields: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def kind(self) -> str:
+        """``type`` of the command that ends."""
+        return self.recorded_kind
 
     def details(self, cell: int) -> dict[str, Any]:
         """Return nothing: it ends before anything of it is kept."""

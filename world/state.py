@@ -186,6 +186,7 @@ class ShardState:
             actor.chunk_id,
             actor.id,
             server_cmd_id=ticket.server_cmd_id,
+            command=running.kind,
             status=status,
             reason=reason,
         )

@@ -12,14 +12,16 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from client import Agent
+from client import Agent, Watcher
+from client import play as playing
 from client.bots import Action, Move, Say
 from client.driver import drive
-from client.errors import TakenOver
+from client.errors import ChunkGone, NotReady, TakenOver
 from client.mirror import Mirror
 from client.play import Player, Screen, as_json_line, play
 from tests.client.builders import delta, event, static
 from tests.client.fake_server import FakeServer
+from tests.client.test_watcher import READY, STATIC, Body, Script, tick
 
 
 @pytest.fixture
@@ -190,3 +192,60 @@ async def test_a_bot_goes_on_after_refusals(server: FakeServer, monkeypatch: pyt
                 await asyncio.sleep(0.01)
         driving.cancel()
     assert [cmd["type"] for cmd in server.commands[:2]] == ["move_to", "move_to"]
+
+
+async def test_watching_says_that_the_server_is_gone_and_when_it_is_tried_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    script = Script(Body(READY, STATIC, tick(1), cut=True), Body(READY, STATIC, tick(2)), 503, 404)
+    watcher = Watcher.chunk("http://test", "chunk-0", api=script.api(), rng=Fixed())
+    told = [playing.away_words(watcher)]
+    sleep = asyncio.sleep
+
+    async def hurried(seconds: float) -> None:
+        if watcher.next_try_at is not None:
+            told.append(playing.away_words(watcher))
+            seconds = 0.0
+        await sleep(seconds)
+
+    monkeypatch.setattr(asyncio, "sleep", hurried)
+
+    async def looked() -> None:
+        async for _ in watcher.events():
+            assert watcher.connected
+            assert playing.away_words(watcher) == ""
+
+    with pytest.raises(ChunkGone):
+        await looked()
+    assert told == [
+        "no answer from the server yet; trying now",
+        "the server is gone (server_unreachable); next try in 7 s",
+        "the server has ended the stream; next try in 7 s",
+        "the server is gone (no); next try in 7 s",
+    ]
+
+
+async def test_without_a_view_it_is_said_on_stderr_once_a_try(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(playing, "FRAMES_PER_S", 1000)
+    watcher = Watcher.chunk("http://test", "chunk-0", api=Script().api())
+    watcher.connections, watcher.problem = 1, NotReady(503, "draining \x1b[31m")
+    watcher.next_try_at = asyncio.get_running_loop().time() + 60
+    telling = asyncio.create_task(playing._tell_away(watcher))
+    said = ""
+    while "gone" not in said:
+        await asyncio.sleep(0.001)
+        said += capsys.readouterr().err
+    watcher.connected, watcher.next_try_at = True, None
+    while "back" not in said:
+        await asyncio.sleep(0.001)
+        said += capsys.readouterr().err
+    telling.cancel()
+    assert len(said.splitlines()) == 2
+    assert "\x1b" not in said
+
+
+class Fixed(random.Random):
+    def uniform(self, a: float, b: float) -> float:
+        return 7.0

@@ -234,3 +234,15 @@ def test_an_empty_chunk_keeps_its_idle_time() -> None:
     assert not shard.take().requests
     shard.step(350)
     assert len(shard.take().requests) == 1
+
+
+def test_results_in_the_log_name_their_command() -> None:
+    """Also of commands that ended because they could not go on where they were loaded."""
+    world = busy_world()
+    world.submit("speaker", {"type": "say", "text": "here"})
+    world.run(2)
+    hand_over(world, HALL, 1)
+    world.run_until_idle()
+    named = {(fact["agent_id"], fact["command"]) for fact in world.facts if fact["fact"] == "result"}
+    assert {("walker", "move_to"), ("crosser", "move_to"), ("digger", "harvest"), ("speaker", "say")} <= named
+    assert "" not in {kind for _, kind in named}
