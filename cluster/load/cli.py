@@ -14,6 +14,7 @@ import typer
 from rich.console import Console
 
 from client.cli_common import (
+    CHECK_ADDRESS,
     DEFAULT_BASE,
     EXIT_FAILED,
     EXIT_INTERRUPTED,
@@ -140,7 +141,7 @@ def _run(plan: Plan, limits: list[Limit], *, tasks: int | None, address: str | N
     try:
         return asyncio.run(work)
     except (ServerUnreachable, NotReady) as error:
-        fail(error.reason, str(error), as_json=as_json, code=EXIT_UNREACHABLE)
+        fail(error.reason, f"{error}; {CHECK_ADDRESS}", as_json=as_json, code=EXIT_UNREACHABLE)
     except (FleetError, ServiceError, ChunkcrawlError) as error:
         fail("load_failed", str(error), as_json=as_json)
     except ConnectionError as error:

@@ -16,7 +16,7 @@ from cluster.load.series import Point, Series
 from cluster.load.server_counts import Comparison
 from cluster.load.tally import GeneratorTally, Tally
 
-__all__ = ["SCHEMA", "Facts", "build", "verdict_text"]
+__all__ = ["SCHEMA", "Facts", "build", "differences_text", "losses_text", "verdict_text"]
 
 SCHEMA = 1
 MB = 1e6
@@ -66,6 +66,8 @@ def build(plan: Plan, tally: Tally, facts: Facts, limits: Sequence[Limit]) -> di
         "generators": [_generator(task, one) for task, one in tally.generators.items()],
         "generator_failures": facts.failures,
         "verdict": verdict_text(tally),
+        "losses": losses_text(tally, interrupted=facts.interrupted),
+        "differences": differences_text(facts.server or []),
         "series": _series(tally.series),
         "versions": {name: version(name) for name in ("chunkcrawl", "ray")} | {"python": platform.python_version()},
     }
@@ -94,6 +96,46 @@ def verdict_text(tally: Tally) -> str:
             f"perhaps the server itself. {measured.capitalize()}."
         )
     return f"The generators had time to spare ({measured}): the figures are the server's."
+
+
+def losses_text(tally: Tally, *, interrupted: bool) -> str:
+    """In words: whether each accepted command had its one result, the ramp included."""
+    acks, twice = tally.whole.counts["acks"], tally.whole.counts["results_twice"]
+    missing = acks - tally.whole.counts["results"]
+    if not acks:
+        return "No command was accepted, so none could be lost."
+    if not missing and not twice:
+        return f"Nothing lost: each of {acks:,} accepted commands had exactly one result."
+    if interrupted and missing > 0 and not twice:
+        return (
+            f"Nothing known to be lost: {missing:,} of {acks:,} accepted commands still ran when this was interrupted."
+        )
+    parts = [f"{missing:,} of {acks:,} accepted commands had no result"] if missing > 0 else []
+    parts += [f"{-missing:,} results came for commands whose ack never did"] if missing < 0 else []
+    parts += [f"{twice:,} had two"] if twice else []
+    return f"LOST: {', '.join(parts)}."
+
+
+def differences_text(server: Sequence[Comparison]) -> str:
+    """Why the server's own counts are not ours; empty when they are, or where there are none to compare."""
+    more = [one.name for one in server if one.servers > one.ours]
+    fewer = [one.name for one in server if one.servers < one.ours]
+    parts = []
+    if more:
+        parts.append(
+            f"The server counts more {_listed(more)}: whoever else was there meanwhile is counted too, demo agents "
+            "(`chunkcrawl up --no-demo`) and people among them."
+        )
+    if fewer:
+        parts.append(
+            f"The server counts fewer {_listed(fewer)}: an actor that was started anew begins at 0, and the page is up "
+            "to some seconds old."
+        )
+    return " ".join(parts)
+
+
+def _listed(names: Sequence[str]) -> str:
+    return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
 
 
 def _asked(plan: Plan, tally: Tally, facts: Facts) -> dict[str, Any]:

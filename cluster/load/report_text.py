@@ -94,6 +94,10 @@ def in_words(counts: dict[str, int]) -> str:
 
 
 def _print_verdict(console: Console, report: dict[str, Any]) -> None:
+    lost = report["losses"].startswith("LOST")
+    console.print(Text(report["losses"], style="bold red" if lost else "green"))
+    if report["differences"]:
+        console.print(Text(report["differences"], style="dim"))
     trusted = not report["figures"]["generators_bottleneck"]
     console.print(Text(report["verdict"], style="" if trusted else "yellow"))
     for failure in report["generator_failures"]:

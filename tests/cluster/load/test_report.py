@@ -11,7 +11,7 @@ from rich.console import Console
 
 from cluster.load.figures import FIGURES
 from cluster.load.limits import Limit
-from cluster.load.report import Facts, build, verdict_text
+from cluster.load.report import Facts, build, differences_text, losses_text, verdict_text
 from cluster.load.report_text import print_report
 from cluster.load.server_counts import Comparison
 from cluster.load.switchboard import Orders
@@ -84,6 +84,30 @@ def test_the_verdict_names_who_was_the_bottleneck() -> None:
     assert "2 of 2 generators had to wait for a processor" in verdict_text(tally(lag_s=0.08))
     assert "80.0 ms (p99)" in verdict_text(tally(lag_s=0.08))
     assert "Nothing was measured" in verdict_text(Tally(1))
+
+
+def told(*, acks: int = 5, results: int = 5, twice: int = 0, interrupted: bool = False) -> str:
+    made = Tally(1)
+    made.add(sample(0, 0, acks=acks, results=results, results_twice=twice), Orders(0, 1))
+    return losses_text(made, interrupted=interrupted)
+
+
+def test_losses_are_said_in_words() -> None:
+    assert told() == "Nothing lost: each of 5 accepted commands had exactly one result."
+    assert told(results=3) == "LOST: 2 of 5 accepted commands had no result."
+    assert told(twice=1) == "LOST: 1 had two."
+    assert told(results=6) == "LOST: 1 results came for commands whose ack never did."
+    assert "still ran when this was interrupted" in told(results=4, interrupted=True)
+    assert told(acks=0, results=0) == "No command was accepted, so none could be lost."
+    assert "Nothing lost: each of 100 accepted commands" in printed(report())
+
+
+def test_differences_to_the_server_are_explained() -> None:
+    assert differences_text([Comparison("acks", 100, 100)]) == ""
+    more = [Comparison("acks", 100, 101), Comparison("agents", 10, 16), Comparison("results", 9, 9)]
+    assert differences_text(more).startswith("The server counts more acks and agents: whoever else was there")
+    assert "--no-demo" in printed(report(server=more))
+    assert differences_text([Comparison("acks", 3, 1)]).startswith("The server counts fewer acks: an actor that was")
 
 
 def test_the_terminal_shows_what_matters() -> None:
