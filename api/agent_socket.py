@@ -25,7 +25,7 @@ from api.errors import ApiError
 from api.frames import BINARY, CommandAnswer, FrameError, Ping, parse_frame
 from api.ids import AGENT_ID_PATTERN, new_trace_id
 from api.ports import JoinOutcome, WorldFull, WorldUnavailable
-from api.streams import Batch, Streams, new_channel_id, streams_of
+from api.streams import Batch, Streams, new_channel_id, streams_of, trace_of
 from api.streams_socket import Socket, accepted, pump
 from streaming.cancellable import end
 from streaming.clock import now_ms
@@ -78,9 +78,10 @@ async def socket(
 
 async def _join(websocket: WebSocket, session: Session, agent_id: str) -> JoinOutcome:
     """Put the agent into the world.  Raises ``ApiError``: ``unavailable``, ``world_full``."""
-    trace_id = getattr(websocket.state, "trace_id", None) or new_trace_id()
     try:
-        outcome: JoinOutcome = await websocket.app.state.services.world.join(agent_id, session.account_id, trace_id)
+        outcome: JoinOutcome = await websocket.app.state.services.world.join(
+            agent_id, session.account_id, trace_of(websocket)
+        )
     except WorldFull:
         raise ApiError("world_full") from None
     except WorldUnavailable:
@@ -104,6 +105,7 @@ async def _play(
         streams.snapshots,
         seat.agent_id,
         seat.connection.mailbox,
+        trace_of(websocket),
         {"agent_id": seat.agent_id, "channel_id": seat.channel_id, "role": "agent", "resumed": outcome.resumed},
         last_event_id=last_event_id,
         since=seat.sent,

@@ -15,6 +15,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from starlette.exceptions import HTTPException
 from starlette.requests import HTTPConnection
 from starlette.responses import JSONResponse, Response
+from starlette.routing import Match
 from starlette.websockets import WebSocket, WebSocketState
 
 from api.connections import CLOSE_FAILED, CLOSE_TRY_LATER
@@ -25,6 +26,7 @@ from api.rules import broken_rule
 log = structlog.get_logger(__name__)
 
 FAULTS_MAX: Final = 20
+METHODS: Final = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 
 #: What the framework raises by itself, as reasons of ours.
 REASON_OF_STATUS: Final = {400: "bad_request", 404: "not_found", 405: "method_not_allowed", 413: "body_too_large"}
@@ -72,12 +74,22 @@ def _refused(_: HTTPConnection, error: ApiError) -> Response:
     return _answer(error)
 
 
-def _framework(_: HTTPConnection, error: HTTPException) -> Response:
+def _framework(connection: HTTPConnection, error: HTTPException) -> Response:
     response = _answer(ApiError(REASON_OF_STATUS.get(error.status_code, "bad_request")))
-    allow = (error.headers or {}).get("allow") or (error.headers or {}).get("Allow")
-    if allow:
-        response.headers["allow"] = allow
+    if error.status_code == 405:
+        response.headers["allow"] = ", ".join(_allowed(connection))
     return response
+
+
+def _allowed(connection: HTTPConnection) -> list[str]:
+    """The methods of all routes to the path; the framework names those of the first one alone."""
+    routes = connection.app.router.routes
+
+    def serves(method: str) -> bool:
+        scope = {**connection.scope, "method": method}
+        return any(route.matches(scope)[0] is Match.FULL for route in routes)
+
+    return [method for method in METHODS if serves(method)]
 
 
 def _invalid(_: HTTPConnection, error: RequestValidationError | WebSocketRequestValidationError) -> Response:

@@ -6,6 +6,8 @@ import re
 import secrets
 from typing import NewType
 
+from api.tokens import holds_secret
+
 AgentId = NewType("AgentId", str)
 ServerCmdId = NewType("ServerCmdId", str)
 TraceId = NewType("TraceId", str)
@@ -38,8 +40,9 @@ def new_trace_id() -> TraceId:
 
 
 def trace_id_or_new(text: object) -> TraceId:
-    """``text`` if it is a usable trace id (1..64 of ``A-Za-z0-9_.:-``), otherwise a fresh one.
+    """``text`` if it is a usable trace id (1..64 of ``A-Za-z0-9_.:-``, no secret of ours), otherwise a fresh one.
 
     A stranger's trace id goes into logs and stream entries, whose header line is split at spaces.
     """
-    return TraceId(text) if isinstance(text, str) and is_cmd_id(text) else new_trace_id()
+    usable = isinstance(text, str) and is_cmd_id(text) and not holds_secret(text)
+    return TraceId(str(text)) if usable else new_trace_id()

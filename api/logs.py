@@ -2,7 +2,8 @@
 
 Secrets are kept out by not handing them to the logger.  What other people's code logs by itself is the danger, so
 uvicorn's access log is off (it prints the whole request target) and exceptions appear without their text, which may
-quote what a client sent.
+quote what a client sent.  Ids that clients choose are logged, and a client may put its token where an id belongs: what
+looks like a secret of ours is blanked in every value.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from structlog.typing import EventDict, WrappedLogger
 
 from api.log_files import RotatingLog
 from api.log_levels import LEVELS, LevelTable, parse_levels
+from api.tokens import HIDDEN, hide_secrets_in
 
 FRAMES_SHOWN: Final = 12
 
@@ -75,8 +77,8 @@ def configure_logging(settings: LogSettings, stream: TextIO | None = None, *, ac
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         _Fixed({"actor": actor} if actor else {}),
-        hide_secrets,
         shorten_exception,
+        hide_secrets,
         *([] if settings.is_prod else [on_one_line]),
     ]
     structlog.configure(
@@ -151,10 +153,20 @@ def _add_record_name(_logger: WrappedLogger, _method: str, event: EventDict) -> 
 
 
 def hide_secrets(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
-    """Blank out fields with a secret's name."""
-    for name in SECRET_FIELDS & event.keys():
-        event[name] = "(hidden)"
+    """Blank out fields with a secret's name, and in all others what looks like a secret."""
+    for name, value in event.items():
+        event[name] = HIDDEN if name in SECRET_FIELDS else _without_secrets(value)
     return event
+
+
+def _without_secrets(value: Any) -> Any:
+    if isinstance(value, str):
+        return hide_secrets_in(value)
+    if isinstance(value, (list, tuple, set)):
+        return [_without_secrets(one) for one in value]
+    if isinstance(value, dict):
+        return {name: _without_secrets(one) for name, one in value.items()}
+    return value
 
 
 def shorten_exception(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:

@@ -10,7 +10,7 @@ from starlette.responses import Response
 from api.auth import Session, check_agent, require
 from api.ids import AGENT_ID_PATTERN
 from api.responses import refusals
-from api.streams import LastEventId, Streams, new_channel_id, streams_of
+from api.streams import LastEventId, Streams, new_channel_id, streams_of, trace_of
 from api.streams_socket import serve_watcher
 from api.streams_sse import EventStream
 from streaming.follow import Follow
@@ -36,7 +36,7 @@ async def stream(request: Request, agent_id: AgentIdQuery, session: Owner, last_
     """What the agent does and sees, as server-sent events; `Last-Event-ID` resumes, also over chunk changes."""
     check_agent(session, agent_id)
     streams = streams_of(request)
-    view = _view(streams, agent_id, last_event_id)
+    view = _view(streams, agent_id, trace_of(request), last_event_id)
     return EventStream(view, streams.connections.open("owner_sse", session, view.mailbox))
 
 
@@ -50,12 +50,21 @@ async def socket(
     """The same events in the WebSocket envelope; anything sent closes it."""
     check_agent(session, agent_id)
     streams = streams_of(websocket)
-    view = _view(streams, agent_id, last_event_id)
+    view = _view(streams, agent_id, trace_of(websocket), last_event_id)
     connection = streams.connections.open("owner_ws", session, view.mailbox)
     await serve_watcher(websocket, view, connection)
 
 
-def _view(streams: Streams, agent_id: str, last_event_id: str | None) -> Follow:
+def _view(streams: Streams, agent_id: str, trace_id: str, last_event_id: str | None) -> Follow:
     hello: dict[str, object] = {"agent_id": agent_id, "role": "owner_spectator", "channel_id": new_channel_id()}
     mailbox = Mailbox(FOLLOWER_CAPACITY, "overflow_close")
-    return Follow(streams.hub, streams.redis, streams.snapshots, agent_id, mailbox, hello, last_event_id=last_event_id)
+    return Follow(
+        streams.hub,
+        streams.redis,
+        streams.snapshots,
+        agent_id,
+        mailbox,
+        trace_id,
+        hello,
+        last_event_id=last_event_id,
+    )

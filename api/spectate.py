@@ -15,7 +15,7 @@ from api.chunks import DEMO_CHUNK, FIRST_CHUNK_ID
 from api.errors import ApiError
 from api.ids import CHUNK_ID_PATTERN, is_chunk_id
 from api.responses import refusals
-from api.streams import LastEventId, Streams, new_channel_id, streams_of
+from api.streams import LastEventId, Streams, new_channel_id, streams_of, trace_of
 from api.streams_socket import serve_watcher
 from api.streams_sse import EventStream
 from streaming.mailbox import WATCHER_CAPACITY, Mailbox
@@ -45,7 +45,7 @@ Spectator = Annotated[Session, Depends(require("spectator"))]
 async def stream(request: Request, chunk_id: ChunkIdQuery, session: Spectator, last_event_id: LastEventId) -> Response:
     """The chunk as it is, then every change, as server-sent events.  `Last-Event-ID` resumes."""
     streams = streams_of(request)
-    view = await _view(streams, chunk_id, last_event_id)
+    view = await _view(streams, chunk_id, trace_of(request), last_event_id)
     return EventStream(view, streams.connections.open("spectator_sse", session, view.mailbox))
 
 
@@ -58,16 +58,16 @@ async def socket(
 ) -> None:
     """The same events in the WebSocket envelope; anything sent closes it."""
     streams = streams_of(websocket)
-    view = await _view(streams, chunk_id, last_event_id)
+    view = await _view(streams, chunk_id, trace_of(websocket), last_event_id)
     connection = streams.connections.open("spectator_ws", session, view.mailbox)
     await serve_watcher(websocket, view, connection)
 
 
-async def _view(streams: Streams, chunk_id: str, last_event_id: str | None) -> Watch:
+async def _view(streams: Streams, chunk_id: str, trace_id: str, last_event_id: str | None) -> Watch:
     """Raises ``ApiError``: ``chunk_not_found``."""
     wanted = FIRST_CHUNK_ID if chunk_id == DEMO_CHUNK else chunk_id
     if not is_chunk_id(wanted) or await streams.snapshots.get(wanted) is None:
         raise ApiError("chunk_not_found")
     hello: dict[str, object] = {"role": "spectator", "channel_id": new_channel_id()}
     mailbox = Mailbox(WATCHER_CAPACITY, "drop_and_resync")
-    return Watch(streams.hub, streams.redis, streams.snapshots, wanted, mailbox, hello, last_event_id)
+    return Watch(streams.hub, streams.redis, streams.snapshots, wanted, mailbox, trace_id, hello, last_event_id)

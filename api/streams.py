@@ -22,6 +22,7 @@ from api.agent_socket_seats import Seats
 from api.auth import Authenticator, RedisCalls
 from api.connections import Connection, Connections
 from api.errors import ApiError
+from api.ids import trace_id_or_new
 from api.settings import Settings
 from streaming.entry import Event, EventId
 from streaming.hub import Hub, HubUnavailable
@@ -92,6 +93,11 @@ async def _last_event_id(
 
 #: Where an SSE client wants to go on: the header, or the query for clients that can't set one.
 LastEventId = Annotated[str | None, Depends(_last_event_id)]
+
+
+def trace_of(connection: HTTPConnection) -> str:
+    """The trace of a connection: its request's."""
+    return trace_id_or_new(getattr(connection.state, "trace_id", None))
 
 
 def new_channel_id() -> str:

@@ -11,10 +11,19 @@ import hashlib
 import re
 import secrets
 from dataclasses import dataclass
+from typing import Final
 
 API_KEY_PREFIX_LENGTH = len("dcw_") + 12
 _API_KEY = re.compile(r"(dcw_[0-9a-f]{12})_([A-Za-z0-9_\-]{43})\Z")
 _TOKEN = re.compile(r"[A-Za-z0-9_.\-]{1,128}\Z")
+#: What a secret of ours looks like wherever it stands, whole or cut off: by its prefix, or (a command secret, a
+#: signature) as the 43 characters of 256 bits by themselves, which no id of ours has.
+_SECRET = re.compile(
+    r"(?:sess|dca)_[A-Za-z0-9_\-]{16,}"
+    r"|dcw_[0-9a-f]{12}_[A-Za-z0-9_\-]{8,}"
+    r"|(?<![A-Za-z0-9_\-])(?=[a-z0-9_\-]*[A-Z])(?=[A-Z0-9_\-]*[a-z])[A-Za-z0-9_\-]{43}(?![A-Za-z0-9_\-])"
+)
+HIDDEN: Final = "(hidden)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,3 +78,13 @@ def api_key_prefix(plain: str) -> str | None:
 def is_token(text: str) -> bool:
     """Whether ``text`` is shaped like a token at all; anything else is not worth a look-up."""
     return _TOKEN.match(text) is not None
+
+
+def holds_secret(text: str) -> bool:
+    """Whether something in ``text`` looks like a token, a key or a secret of ours."""
+    return _SECRET.search(text) is not None
+
+
+def hide_secrets_in(text: str) -> str:
+    """``text`` without what looks like a token, a key or a secret of ours."""
+    return _SECRET.sub(HIDDEN, text)

@@ -7,8 +7,8 @@ from typing import Any, Final
 from redis.asyncio import Redis
 
 from streaming import keys
-from streaming.clock import now_ms
 from streaming.entry import BadEntry, SharedEvent, from_stream
+from streaming.snapshot import static_event
 
 #: Shards' clocks may differ: how many ticks before the transition's a chunk's delta may already show the agent.
 ARRIVAL_SLACK_TICKS: Final = 10
@@ -34,7 +34,7 @@ async def read_arrival(redis: Redis, chunk_id: str, tick: int | None) -> tuple[S
         if not deltas or deltas[-1].id < delta.id:
             # A clock far behind, or more deltas than were read: the newest shows where the agent is now.
             deltas.append(delta)
-    return SharedEvent("chunk_static", static, now_ms()), deltas
+    return static_event(chunk_id, static, deltas[-1] if deltas else None), deltas
 
 
 def _shared(stream: str, answer: list[Any]) -> list[SharedEvent]:

@@ -31,7 +31,7 @@ PRIVATE_KINDS: Final = frozenset(
 #: Written for the followers; they never reach a client under these names.
 INTERNAL_KINDS: Final = frozenset({"agent_placed", "agent_removed"})
 
-_TRACE_OK = re.compile(r"[A-Za-z0-9_.:\-]*", re.ASCII)
+_TRACE_OK = re.compile(r"[A-Za-z0-9_.:\-]+", re.ASCII)
 
 
 class BadEntry(ValueError):
@@ -78,7 +78,7 @@ class Event:
         kind: str,
         payload: bytes,
         ts_ms: int,
-        trace_id: str = "",
+        trace_id: str,
         *,
         key: str = "",
         id_: StreamId = BEFORE_FIRST,
@@ -180,7 +180,8 @@ def from_stream(key: str, id_: bytes, message: bytes) -> Entry:
             "id_": parse_stream_id(id_),
             "prev": parse_stream_id(prev),
         }
-        trace = trace_id.decode("ascii", "replace")
+        # Nothing without a trace leaves the server: what was written without one bears its place.
+        trace = trace_id.decode("ascii", "replace") or f"entry-{id_.decode('ascii')}"
     except ValueError as error:
         raise BadEntry(f"{key}: {error}") from None
     if not newline or payload[:1] != b"{" or payload[-1:] != b"}":
@@ -199,8 +200,8 @@ def chunk_of(entry: Event) -> str:
     return entry.key[len(CHUNK_STREAM_PREFIX) :]
 
 
-def notice(kind: str, payload: dict[str, object], ts_ms: int, trace_id: str = "") -> SharedEvent:
-    """What a gateway says by itself, without an id."""
+def notice(kind: str, payload: dict[str, object], ts_ms: int, trace_id: str) -> SharedEvent:
+    """What a gateway says by itself, without an id; ``trace_id`` is that of the connection or of what it answers."""
     return SharedEvent(kind, orjson.dumps(payload), ts_ms, trace_id)
 
 

@@ -31,6 +31,7 @@ class Follow:
     Args:
         hello: fields of ``session_ready``; ``chunk_id``, ``agent_online`` and ``inventory`` are added.
         mailbox: its queue, with policy ``overflow_close``.
+        trace_id: of the connection; what is said to this reader alone bears it.
         last_event_id: what the reader handed back, if anything.
         since: without that, the number of the last agent's event that the reader is known to have.  None: all.
         present_first: show the present state before what was missed, as the contract wants it for agents.
@@ -44,6 +45,7 @@ class Follow:
         snapshots: Snapshots,
         agent_id: str,
         mailbox: Mailbox,
+        trace_id: str,
         hello: dict[str, object],
         *,
         last_event_id: str | None = None,
@@ -54,6 +56,7 @@ class Follow:
         self._hub = hub
         self._redis = redis
         self._snapshots = snapshots
+        self._trace_id = trace_id
         self._hello = hello
         self._last_event_id = last_event_id
         self._since = since
@@ -115,7 +118,7 @@ class Follow:
             "agent_online": record.chunk_id is not None,
             "inventory": None if record.gold is None else {"gold": record.gold},
         }
-        return notice("session_ready", fields, now_ms())
+        return notice("session_ready", fields, now_ms(), self._trace_id)
 
     async def _afresh(self, record: AgentRecord, since: int, reason: str | None) -> AsyncIterator[list[Followed]]:
         """The present state, then the agent's events after ``since`` that are at hand."""
@@ -124,7 +127,7 @@ class Follow:
         if record.chunk_id is not None:
             await self._show_present(record.chunk_id, reason, record.seq)
         elif reason is not None:
-            self.follower.say(resync_required(None, reason))
+            self.follower.say(resync_required(None, reason, self._trace_id))
         self.follower.agent_events(missed)
         async for followed in self._settled():
             yield followed
@@ -252,7 +255,7 @@ class Follow:
             "tick": follower.at[0],
             "agent_online": follower.online,
         }
-        return notice("heartbeat", fields, now_ms())
+        return notice("heartbeat", fields, now_ms(), self._trace_id)
 
     async def _start_over(self, lost: Resync) -> list[Followed]:
         """Entries are gone for good: say so and show the present.  The agent's own events go on where they were."""
@@ -296,6 +299,6 @@ class Follow:
         head = self._around.head if self._around is not None else None
         snapshot = await self._snapshots.get(chunk_id, head)
         if reason is not None:
-            self.follower.say(resync_required(chunk_id, reason))
+            self.follower.say(resync_required(chunk_id, reason, self._trace_id))
         if snapshot is not None:
             self.follower.present(snapshot.static, snapshot.latest, seq)

@@ -129,7 +129,13 @@ def _snapshot(chunk_id: str, static: bytes, digest: bytes, last: list[Any] | Non
         if not isinstance(entry, SharedEvent) or entry.kind != "chunk_delta":
             return None  # closed
         latest = entry
-    return Snapshot(chunk_id, SharedEvent("chunk_static", static, now_ms()), latest, digest)
+    return Snapshot(chunk_id, static_event(chunk_id, static, latest), latest, digest)
+
+
+def static_event(chunk_id: str, payload: bytes, latest: SharedEvent | None) -> SharedEvent:
+    """A chunk's static as an event; the same for all its readers, so its trace is that of the delta beside it."""
+    trace_id = latest.trace_id if latest is not None else f"static-{chunk_id}"
+    return SharedEvent("chunk_static", payload, now_ms(), trace_id)
 
 
 async def run_script(redis: Redis, script: Script, key_count: int, *args: Any) -> Any:

@@ -28,11 +28,11 @@ def snapshot_url(chunk_id: str) -> str:
     return f"/v1/chunks/{chunk_id}/snapshot"
 
 
-def resync_required(chunk_id: str | None, reason: str) -> SharedEvent:
+def resync_required(chunk_id: str | None, reason: str, trace_id: str) -> SharedEvent:
     """``chunk_id`` None: a follower's, whose agent is in no chunk."""
     url = None if chunk_id is None else snapshot_url(chunk_id)
     fields: dict[str, object] = {"chunk_id": chunk_id, "snapshot_url": url, "reason": reason}
-    return notice("resync_required", fields, now_ms())
+    return notice("resync_required", fields, now_ms(), trace_id)
 
 
 class Watch:
@@ -40,6 +40,7 @@ class Watch:
 
     Args:
         mailbox: its queue; the registry puts heartbeats and closing into it.
+        trace_id: of the connection; what is said to this reader alone bears it.
         hello: fields of ``session_ready``, with which it then begins; ``chunk_id`` is added.
         last_event_id: what the reader handed back; None for a new reader.
     """
@@ -51,6 +52,7 @@ class Watch:
         snapshots: Snapshots,
         chunk_id: str,
         mailbox: Mailbox,
+        trace_id: str,
         hello: dict[str, object] | None = None,
         last_event_id: str | None = None,
     ) -> None:
@@ -58,6 +60,7 @@ class Watch:
         self._redis = redis
         self._snapshots = snapshots
         self._key = keys.chunk_stream(chunk_id)
+        self._trace_id = trace_id
         self._hello = hello
         self._last_event_id = last_event_id
         self._subscription: Subscription | None = None
@@ -78,7 +81,7 @@ class Watch:
         try:
             await self._subscription.ready()
             if self._hello is not None:
-                yield [(notice("session_ready", {**self._hello, "chunk_id": self.chunk_id}, now_ms()), None)]
+                yield [self._say("session_ready", {**self._hello, "chunk_id": self.chunk_id})]
             if self._last_event_id is None:
                 yield await self._present()
             else:
@@ -117,7 +120,7 @@ class Watch:
             self.mailbox.heartbeat_due = False
             if not self._ended:
                 fields: dict[str, object] = {"chunk_id": self.chunk_id, "tick": self.at[0]}
-                shown.append((notice("heartbeat", fields, now_ms()), None))
+                shown.append(self._say("heartbeat", fields))
         return shown
 
     def _show(self, items: Iterable[object]) -> list[Shown]:
@@ -143,7 +146,7 @@ class Watch:
         snapshot = await self._snapshots.get(self.chunk_id, head)
         if snapshot is None:
             self._ended = True
-            return [(notice("chunk_closed", {"chunk_id": self.chunk_id}, now_ms()), None)]
+            return [self._say("chunk_closed", {"chunk_id": self.chunk_id})]
         shown: list[Shown] = [(snapshot.static, None)]
         if snapshot.latest is not None:
             self.at = snapshot.latest.id
@@ -151,4 +154,7 @@ class Watch:
         return shown
 
     async def _resync(self, reason: str) -> list[Shown]:
-        return [(resync_required(self.chunk_id, reason), None), *await self._present()]
+        return [(resync_required(self.chunk_id, reason, self._trace_id), None), *await self._present()]
+
+    def _say(self, kind: str, fields: dict[str, object]) -> Shown:
+        return notice(kind, fields, now_ms(), self._trace_id), None

@@ -143,8 +143,8 @@ class ShardState:
         self.out.archive.append({**line, **fields})
 
     def private(self, actor: Actor, kind: PrivateKind, payload: dict[str, Any], trace_id: str = "") -> None:
-        """An event for an agent and its owner alone."""
-        self.out.private.append(PrivateEvent(actor.id, kind, payload, trace_id))
+        """An event for an agent and its owner alone; what comes of no command has the tick for its trace."""
+        self.out.private.append(PrivateEvent(actor.id, kind, payload, trace_id or f"tick-{self.tick}"))
 
     # ----- the life of a command
 

@@ -112,12 +112,12 @@ async def last_message(redis: Redis, agent_id: str) -> tuple[str, dict[str, Any]
     return (await agent_messages(redis, agent_id))[-1]
 
 
-def frame_text(kind: str, **payload: Any) -> str:
-    return json.dumps({"type": kind, "trace_id": "t-1", "payload": payload})
+def frame_text(kind: str, *, trace_id: str = "t-1", **payload: Any) -> str:
+    return json.dumps({"type": kind, "trace_id": trace_id, "payload": payload})
 
 
-def frame(kind: str, **payload: Any) -> Frame:
-    parsed = parse_frame(frame_text(kind, **payload))
+def frame(kind: str, *, trace_id: str = "t-1", **payload: Any) -> Frame:
+    parsed = parse_frame(frame_text(kind, trace_id=trace_id, **payload))
     assert not hasattr(parsed, "reason"), parsed
     return parsed
 

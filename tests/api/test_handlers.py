@@ -23,6 +23,24 @@ async def test_the_frameworks_refusals_have_reasons(http: httpx.AsyncClient) -> 
     refused(await http.get("/healthz/"), 404, "not_found")
 
 
+async def test_every_405_names_all_methods_of_its_path(http: httpx.AsyncClient) -> None:
+    """Whichever routes there are, under their aliases too."""
+    document = (await http.get("/openapi.json")).json()
+    for path, operations in document["paths"].items():
+        url = path.replace("{key_id}", "key_1").replace("{chunk_id}", "chunk-0")
+        answer = await http.patch(url)
+        refused(answer, 405, "method_not_allowed")
+        assert answer.headers["allow"] == ", ".join(m for m in ("GET", "POST", "DELETE") if m.lower() in operations)
+    several = {
+        "/v1/keys": "GET, POST",
+        "/v1/sessions": "POST, DELETE",
+        "/api/v1/dev/agent/move-to": "POST",
+        "/openapi.json": "GET, HEAD",
+    }
+    for url, allow in several.items():
+        assert (await http.put(url)).headers["allow"] == allow
+
+
 @pytest.mark.parametrize(
     "body",
     [

@@ -1,8 +1,11 @@
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 
 from api.ids import is_agent_id, is_chunk_id, is_cmd_id, trace_id_or_new
+from api.tokens import new_account_token, new_api_key, new_cmd_secret, new_session_token
 
 BAD = ["", "a b", "a|b", "a\n", "a\n ", "\u00e9", "a\0", "\uff41", "a/b"]
 
@@ -38,3 +41,10 @@ def test_an_unusable_trace_id_is_replaced_by_a_fresh_one(given: object) -> None:
     assert is_cmd_id(trace_id_or_new(given))
     assert trace_id_or_new(given) != trace_id_or_new(given)
     assert trace_id_or_new("t:1") == "t:1"
+
+
+@pytest.mark.parametrize("make", [new_session_token, new_account_token, new_cmd_secret, lambda: new_api_key().plain])
+def test_a_secret_is_no_trace_id(make: Callable[[], str]) -> None:
+    secret = make()
+    for text in (secret, f"t:{secret}"[:64], secret[:-8] if "_" in secret[:5] else secret):
+        assert trace_id_or_new(text) != text

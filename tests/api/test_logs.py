@@ -12,6 +12,7 @@ import pytest
 import structlog
 
 from api.logs import configure_logging, described
+from api.tokens import new_session_token
 
 
 @dataclass
@@ -79,6 +80,20 @@ def test_fields_with_a_secrets_name_are_blanked(is_prod: bool) -> None:
     structlog.get_logger("x").debug("oops", session_token="sess_1", cmd_secret="s3cret", password="hunter22")
     for secret in ("sess_1", "s3cret", "hunter22"):
         assert secret not in out.getvalue()
+
+
+@pytest.mark.parametrize("is_prod", [True, False])
+@pytest.mark.parametrize("logger", ["structlog", "logging"])
+def test_a_secret_where_an_id_belongs_is_blanked(is_prod: bool, logger: str) -> None:
+    out = configured(is_prod=is_prod)
+    token = new_session_token()
+    if logger == "structlog":
+        values: Any = [f"a:{token}", {"id": token}]
+        structlog.get_logger("x").info(f"seen {token}", agent_id=token, tried=values)
+    else:
+        logging.getLogger("somebody.elses").warning("seen %s", token)
+    assert token[5:20] not in out.getvalue()
+    assert "seen (hidden)" in out.getvalue()
 
 
 @pytest.mark.parametrize("is_prod", [True, False])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import httpx
@@ -16,12 +16,13 @@ from sqlalchemy import inspect, text
 from api import metrics
 from api.auth import Session
 from api.commands import CommandDesk
+from api.frames import CommandAnswer, parse_frame
 from api.logs import configure_logging
 from api.services import Services
 from api.settings import Settings
 from streaming import keys
 from tests.api.people import bearer, session
-from tests.api.support import answer, answer_to, last_message, request
+from tests.api.support import answer, answer_to, frame, frame_text, last_message, request
 
 PASSWORD = "Very-Secret-Password-0xC0FFEE"
 WRONG_PASSWORD = "Wrong-Secret-Password-0xBADBAD"
@@ -83,6 +84,10 @@ async def use_everything(
         await http.get("/readyz"),
     ]
     await play(services, redis, opened)
+    misplaced = (account["account_token"], key["api_key"], opened["session_token"], opened["cmd_secret"])
+    traces = [text for secret in misplaced for text in (secret, f"t-1:{secret}")]
+    answers += [await http.get("/v1/agents", headers=token | {"x-trace-id": text}) for text in traces]
+    await play_with_secrets_for_ids(services, redis, opened, misplaced)
     answers.append(await http.delete("/v1/sessions", headers=token))
     answers.append(await http.delete(f"/v1/keys/{key['key_id']}", headers=headers))
     return secrets, answers
@@ -96,6 +101,21 @@ async def play(services: Services, redis: Redis, opened: dict[str, Any]) -> None
         await request(desk)
         _, challenge = await last_message(redis, "a-1")
         await answer(desk, answer_to(mine, challenge) | sig)
+        await services.ingress.drain(2.0)
+
+
+async def play_with_secrets_for_ids(
+    services: Services, redis: Redis, opened: dict[str, Any], misplaced: Sequence[str]
+) -> None:
+    """Frames whose trace and command ids are secrets; what they begin is traced by ids of the server's own."""
+    mine = Session(opened["session_jti"], "agent", "acc", "a-1", "key", opened["cmd_secret"], opened["expires_at"])
+    desk = CommandDesk(services.ingress, mine, "ws-1")
+    for number, secret in enumerate(misplaced):
+        asked = parse_frame(frame_text("command_answer", trace_id=secret, server_cmd_id=secret, sig="A" * 43))
+        assert isinstance(asked, CommandAnswer)
+        assert asked.trace_id != secret
+        await desk.handle(asked)
+        await desk.handle(frame("command_req", client_cmd_id=f"c-{number}", cmd={}, trace_id=secret))
         await services.ingress.drain(2.0)
 
 

@@ -39,7 +39,7 @@ async def chunk(redis: Redis) -> ChunkWriter:
 
 
 async def test_the_start_and_the_headers(gate: Gate, chunk: ChunkWriter) -> None:
-    headers = {"accept-encoding": "gzip"}
+    headers = {"accept-encoding": "gzip", "x-trace-id": "t-mine"}
     async with gate.sse(STREAM, await gate.token("spectator"), **headers) as reader:
         response = reader.response
         assert response.status_code == 200
@@ -51,6 +51,8 @@ async def test_the_start_and_the_headers(gate: Gate, chunk: ChunkWriter) -> None
         ready, static, delta = await reader.take(3)
         assert [ready.kind, static.kind, delta.kind] == ["session_ready", "chunk_static", "chunk_delta"]
         assert ready.data["role"] == "spectator"
+        assert ready.data["trace_id"] == response.headers["x-trace-id"] == "t-mine"
+        assert all(event.data["trace_id"] for event in (static, delta))
         assert ready.data["chunk_id"] == "chunk-0"
         assert ready.data["channel_id"]
         assert (ready.id, static.id, delta.id) == (None, None, "chunk-0:3:0")

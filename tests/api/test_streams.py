@@ -86,7 +86,7 @@ class Asgi:
 
 
 async def test_blocks_are_sent_as_they_are_and_the_stream_ends(registry: Connections) -> None:
-    view, asgi = MadeUp(shown(1), [], [*shown(2), (notice("heartbeat", {"tick": 2}, 5), None)]), Asgi()
+    view, asgi = MadeUp(shown(1), [], [*shown(2), (notice("heartbeat", {"tick": 2}, 5, "t-1"), None)]), Asgi()
     await EventStream(view, slot(registry, view))(asgi.scope, asgi.receive, asgi.send)
     head, *_, last = asgi.sent
     headers = {name.decode(): value.decode() for name, value in head["headers"]}

@@ -85,7 +85,7 @@ def test_a_field_that_the_document_lacks_is_found() -> None:
 @pytest.mark.parametrize("reason", ["unknown_event_id", "out_of_window", "too_slow", "history_lost"])
 @pytest.mark.parametrize("chunk_id", ["chunk-0", None])
 def test_every_reason_to_start_over(chunk_id: str | None, reason: str) -> None:
-    assert not payload_faults("resync_required", resync_required(chunk_id, reason).fields())
+    assert not payload_faults("resync_required", resync_required(chunk_id, reason, "t-1").fields())
 
 
 # -- all five channels of a gateway that listens, over a real world in this process

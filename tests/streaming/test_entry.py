@@ -87,7 +87,7 @@ def test_an_empty_payload_is_still_json() -> None:
 
 
 def test_odd_line_breaks_in_a_text_tear_nothing() -> None:
-    event = notice("chunk_delta", {"events": [{"type": "chat", "text": ODD_TEXT}]}, 1)
+    event = notice("chunk_delta", {"events": [{"type": "chat", "text": ODD_TEXT}]}, 1, "t-1")
     fields = sse_fields(event.sse_bytes())
     assert [name for name, _ in fields] == ["event", "data"]
     assert json.loads(fields[1][1])["events"][0]["text"] == ODD_TEXT
@@ -95,7 +95,11 @@ def test_odd_line_breaks_in_a_text_tear_nothing() -> None:
 
 def test_a_trace_id_can_not_break_out_of_its_place() -> None:
     assert json.loads(shared(trace='x","type":"y').ws_bytes())["trace_id"] == 'x","type":"y'
-    assert json.loads(shared(trace="").ws_bytes())["trace_id"] == ""
+
+
+def test_what_was_written_without_a_trace_bears_its_place() -> None:
+    assert json.loads(shared(trace="").ws_bytes())["trace_id"] == "entry-7-1"
+    assert b'"trace_id":"entry-7-1"' in shared(trace="").sse_bytes()
 
 
 def test_wire_forms_are_made_once_for_all_readers() -> None:

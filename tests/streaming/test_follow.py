@@ -44,7 +44,15 @@ class Owner:
         last = self.last_event_id if self.keep_id else None
         hello: dict[str, object] = {"role": "owner_spectator"}
         view = Follow(
-            self.hub, self.redis, Snapshots(self.redis), AGENT, self.mailbox, hello, last_event_id=last, **self.options
+            self.hub,
+            self.redis,
+            Snapshots(self.redis),
+            AGENT,
+            self.mailbox,
+            "conn-1",
+            hello,
+            last_event_id=last,
+            **self.options,
         )
         async with asyncio.timeout(DEADLINE_S), aclosing(view.events()) as events:
             async for some in events:
@@ -278,7 +286,7 @@ async def test_a_lost_agent_stream_is_a_resync(redis: Redis, hub: Hub) -> None:
 async def test_a_slow_follower_is_closed_not_cut(redis: Redis, hub: Hub) -> None:
     story = await story_of(redis)
     mailbox = Mailbox(8, "overflow_close")
-    view = Follow(hub, redis, Snapshots(redis), AGENT, mailbox, {})
+    view = Follow(hub, redis, Snapshots(redis), AGENT, mailbox, "conn-1", {})
     async with aclosing(view.events()) as events:
         for _ in range(2):
             await anext(events)

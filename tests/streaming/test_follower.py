@@ -27,7 +27,7 @@ def shared(chunk_id: str, tick: int, prev: int, *agents: str) -> SharedEvent:
 
 
 def static(chunk_id: str) -> SharedEvent:
-    return notice("chunk_static", {"chunk_id": chunk_id}, 1)
+    return notice("chunk_static", {"chunk_id": chunk_id}, 1, "t-1")
 
 
 def transition(n: int, to: str, tick: int) -> PrivateEvent:
@@ -240,7 +240,7 @@ def test_who_stands_there_is_not_who_is_talked_about() -> None:
         {"type": "chat", "from": "bob", "text": f'"id":"{AGENT}"'},
         {"type": "blocked", "agent_id": AGENT},
     ]
-    about = SharedEvent("chunk_delta", orjson.dumps(payload), 1)
+    about = SharedEvent("chunk_delta", orjson.dumps(payload), 1, "t-1")
     assert not shows(about, AGENT)
     assert shows(about, "bob")
     assert not shows(about, "bo")

@@ -35,7 +35,9 @@ class Spectator:
     async def watch(self, until: Any = None, *, batches: int = 10**9) -> None:
         """Watch until an event satisfies ``until``, or so many batches came; then drop the connection."""
         self.mailbox = Mailbox(self.capacity)
-        view = Watch(self.hub, self.redis, self.snapshots, self.chunk_id, self.mailbox, None, self.last_event_id)
+        view = Watch(
+            self.hub, self.redis, self.snapshots, self.chunk_id, self.mailbox, "conn-1", None, self.last_event_id
+        )
         async with asyncio.timeout(DEADLINE_S), aclosing(view.events()) as events:
             async for some in events:
                 for shown in some:
@@ -206,7 +208,7 @@ async def test_a_slow_spectator_is_resynced_and_its_memory_bounded(redis: Redis,
     chunk = await chunk_with(redis, 1)
     spectator = Spectator(hub, redis, capacity=8)
     mailbox = Mailbox(8)
-    view = Watch(hub, redis, Snapshots(redis), "chunk-0", mailbox)
+    view = Watch(hub, redis, Snapshots(redis), "chunk-0", mailbox, "conn-1")
     async with aclosing(view.events()) as events:
         spectator.shown += await anext(events)
         for _ in range(200):
@@ -232,7 +234,7 @@ async def test_a_slow_spectator_is_resynced_and_its_memory_bounded(redis: Redis,
 async def test_heartbeats_and_closing_reach_an_idle_reader(redis: Redis, hub: Hub) -> None:
     await chunk_with(redis, 1)
     mailbox = Mailbox()
-    async with aclosing(Watch(hub, redis, Snapshots(redis), "chunk-0", mailbox).events()) as events:
+    async with aclosing(Watch(hub, redis, Snapshots(redis), "chunk-0", mailbox, "conn-1").events()) as events:
         await anext(events)
         mailbox.beat()
         ((event, id_),) = await anext(events)
