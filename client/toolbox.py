@@ -163,14 +163,19 @@ class Toolbox:
         return f"still_running: {waited}; {what} goes on {until}. {state} wait_for_events will tell of its end."
 
     async def _stand_still(self) -> None:
-        """End a harvest whose caller has gone, once the world shows it: by a move to the agent's own cell."""
+        """End a harvest whose caller has gone, once the world shows it: by a move to the agent's own cell.
+
+        On an exit that would lead out of the chunk: there it takes a step inwards.
+        """
 
         def harvesting(_: object) -> bool:
             return self.agent.me is not None and self.agent.me.activity_state == "harvesting"
 
         with contextlib.suppress(ChunkcrawlError):
             if await self.agent.wait_until(harvesting, STAND_STILL_WAIT_S) and self.agent.position is not None:
-                await self.agent.move_to(*self.agent.position, timeout_s=STAND_STILL_WAIT_S)
+                cell = self.agent.mirror.next_free(*self.agent.position)
+                if cell is not None:
+                    await self.agent.move_to(*cell, timeout_s=STAND_STILL_WAIT_S)
 
     def _place(self) -> str:
         x, y = self.agent.position or ("?", "?")

@@ -129,16 +129,20 @@ async def test_a_cancelled_call_is_not_carried_out_later(server: FakeServer) -> 
     assert [cmd["type"] for cmd in server.commands] == ["say"]
 
 
-async def test_a_cancelled_harvest_lets_the_agent_stand_still(server: FakeServer) -> None:
+@pytest.mark.parametrize(("stands", "stays"), [((1, 1), (1, 1)), ((0, 2), (1, 2))], ids=["inside", "on an exit"])
+async def test_a_cancelled_harvest_lets_the_agent_stand_still(
+    server: FakeServer, stands: tuple[int, int], stays: tuple[int, int]
+) -> None:
     from client.mcp import create_server
 
+    server.cell = stands
     async with agent(server) as me, mcp.Client(create_server(me)) as host:
         dig = asyncio.create_task(call(host, "harvest", node_id="g-1"))
         await me.wait_until(lambda _: bool(server.commands), 5)
         dig.cancel()
         await asyncio.gather(dig, return_exceptions=True)
         assert await me.wait_until(lambda _: len(server.commands) == 2, 5)
-    assert server.commands[1] == {"type": "move_to", "x": 1, "y": 1}
+    assert server.commands[1] == {"type": "move_to", "x": stays[0], "y": stays[1]}
 
 
 async def test_answers_come_once_and_the_version_is_told(server: FakeServer) -> None:
