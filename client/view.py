@@ -173,7 +173,8 @@ def facts(mirror: Mirror) -> str:
 
 def fact_parts(mirror: Mirror) -> list[str]:
     """What ``facts`` is made of."""
-    parts = [plain(mirror.chunk_id), f"tick {mirror.tick}", f"{len(mirror.agents)} agents"]
+    here = len(mirror.agents)
+    parts = [plain(mirror.chunk_id), f"tick {mirror.tick}", f"{here} agent" + ("" if here == 1 else "s")]
     if mirror.position is not None:
         parts.append(f"at {mirror.position[0]},{mirror.position[1]}")
     if mirror.inventory_gold is not None:

@@ -291,6 +291,19 @@ async def test_before_a_server_that_does_not_answer_the_page_says_so_and_goes_on
     await expect(page.locator(row("ada"))).to_be_attached()
 
 
+async def test_a_device_that_is_offline_says_so_and_comes_back_at_once(
+    server: ScriptedServer, open_page: OpenPage
+) -> None:
+    page = await watching(server, open_page, **DESKTOP)
+    await page.context.set_offline(True)
+    await page.evaluate("location.hash = '#/chunk/chunk-113'")
+    await expect(page.locator("#curtain")).to_contain_text("This device is offline")
+    await nothing_is_shown(page)
+    await page.context.set_offline(False)
+    await expect(page.locator("#curtain")).to_be_hidden()
+    await expect(page.locator(row("eve"))).to_be_attached()
+
+
 # who is who
 
 

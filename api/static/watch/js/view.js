@@ -82,7 +82,8 @@ export class View {
     line.show(phase, waitMs);
     if (phase === "waiting" && this.mirror.chunkId === null) {
       this.#blank(this.#wanted, "waiting for the server");
-      drawCurtain("The server does not answer", "It is tried again by itself; this page goes on as soon as it is back.", [
+      const title = navigator.onLine ? "The server does not answer" : "This device is offline";
+      drawCurtain(title, "It is tried again by itself; this page goes on as soon as it is back.", [
         ["Try now", () => this.retryNow()],
       ]);
     }

@@ -7,7 +7,7 @@ import { drawLabels } from "./labels.js";
 import { Motion, opacity } from "./motion.js";
 import { mapColours } from "./palette.js";
 import { Terrain } from "./terrain.js";
-import { agentRadius, drawAgent, drawChoice, drawGlow, drawGold, drawNpc } from "./tokens.js";
+import { agentRadius, choiceRadius, drawAgent, drawChoice, drawGlow, drawGold, drawNpc } from "./tokens.js";
 
 const CLOSE_LOOK = 2.2;
 
@@ -253,10 +253,11 @@ export class Stage {
     for (const [id, body] of this.#agents.bodies) {
       if (body.gone !== Infinity) continue;
       const first = id === this.chosen || id === this.hovered;
+      const around = id === this.chosen ? choiceRadius(this.camera.scale) : radius;
       // Whose name is in a bubble needs no other.
       const { full, label } = this.#looks.of(id);
       const text = this.#bubbles.speaks(id) ? "" : label;
-      wanted.push({ text, full, ...this.camera.at(body.x, body.y), radius, first });
+      wanted.push({ text, full, ...this.camera.at(body.x, body.y), radius: around, first });
     }
     for (const node of this.#nodes) wanted.push({ text: "", full: "", ...this.camera.at(node.x, node.y), radius, first: false });
     return wanted;

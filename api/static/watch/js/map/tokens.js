@@ -40,9 +40,14 @@ export function drawAgent(ctx, at, scale, body, look, colours, now, smooth) {
   if (activity === "harvesting") pick(ctx, at.x + radius * 0.95, y - radius * 0.95, radius * 0.62, colours);
 }
 
+/** Of the ring around who is chosen. */
+export function choiceRadius(scale) {
+  return agentRadius(scale) + Math.max(4, scale * 0.18);
+}
+
 /** Who is chosen: a ring that turns, and a mark above, so that it shows in any colours. */
 export function drawChoice(ctx, at, scale, colours, now, smooth) {
-  const radius = agentRadius(scale) + Math.max(4, scale * 0.18);
+  const radius = choiceRadius(scale);
   ctx.save();
   ctx.translate(at.x, at.y);
   ctx.strokeStyle = colours.ring;
