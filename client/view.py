@@ -137,14 +137,14 @@ def screen(
         commands: The agent's, the newest last; None when nobody is followed.
     """
     columns, rows = terminal
+    bottom = Text(shortened(plain(status, columns), columns), style="bold", no_wrap=True)
     if not mirror.grid:
-        return Panel(Text("waiting for the chunk ..."), title="chunkcrawl")
+        return Group(Panel(Text("waiting for the chunk ..."), title="chunkcrawl"), bottom)
     given = Signs().of(names_of(mirror)) if signs is None else signs
     size = (len(mirror.grid[0]), len(mirror.grid))
     head = [Text(line, style="bold", no_wrap=True) for line in filled(fact_parts(mirror), columns)]
-    foot = [_line(line, columns) for line in lines[-(LINES_SHOWN_LOW if rows < LOW_ROWS else LINES_SHOWN) :]]
-    foot.append(Text(shortened(plain(status, columns), columns), style="bold", no_wrap=True))
-    foot[:0] = [_key(mirror, columns)]
+    said = lines[-(LINES_SHOWN_LOW if rows < LOW_ROWS else LINES_SHOWN) :]
+    foot = [_key(mirror, columns), *(_line(line, columns) for line in said), bottom]
     # Two columns make a cell about square; one is better than not seeing the chunk.
     wide = 2 if columns - BORDER >= 2 * size[0] else 1
     left = min(SIDE_MOST, columns - min(columns, wide * size[0] + BORDER) - 1)

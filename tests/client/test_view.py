@@ -117,8 +117,10 @@ def test_more_agents_than_there_is_room_for_are_counted() -> None:
 
 def test_before_anything_is_known_it_says_so() -> None:
     console = Console(file=io.StringIO(), width=60)
-    console.print(screen(Mirror("me"), [], "", (60, 20)))
-    assert "waiting" in console.file.getvalue()  # type: ignore[attr-defined]
+    console.print(screen(Mirror("me"), [], "no answer yet", (60, 20)))
+    text = console.file.getvalue()  # type: ignore[attr-defined]
+    assert "waiting" in text
+    assert "no answer yet" in text
 
 
 def test_what_strangers_say_cannot_drive_the_terminal() -> None:
