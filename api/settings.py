@@ -74,6 +74,11 @@ class Settings(BaseSettings):
         description="Redis or Valkey, `redis://...`, with `?world=NAME` for one of several worlds in a database; "
         "empty: one is started, see `CHUNKCRAWL_DATA_DIR`.",
     )
+    redis_fsync: Literal["everysec", "always"] = Field(
+        "everysec",
+        description="When a Valkey that is started has on the disk what it was told: a power cut takes the last second "
+        "or two, or, with `always`, nothing.",
+    )
     data_dir: str = Field(".data", min_length=1, description="Where the servers that are started keep their data.")
     ray_address: str = Field(
         "local",

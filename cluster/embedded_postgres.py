@@ -60,6 +60,7 @@ class EmbeddedPostgres(EmbeddedServer):
     stop_ladder = STOP_LADDER
 
     def __init__(self, directory: Path, password: str, *, password_is_new: bool = False, durable: bool = True) -> None:
+        super().__init__()
         self._directory = directory
         self._password = password
         self._password_is_new = password_is_new

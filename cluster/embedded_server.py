@@ -20,6 +20,10 @@ class EmbeddedServer(ABC):
 
     _process: subprocess.Popen[bytes] | None = None
 
+    def __init__(self) -> None:
+        #: What the operator has to be told of the last starts, a line each; whoever tells it empties the list.
+        self.notices: list[str] = []
+
     @abstractmethod
     def start(self) -> str:
         """Start the server and wait until it answers; returns its URL.

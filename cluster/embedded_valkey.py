@@ -7,10 +7,14 @@ import signal
 import socket
 import time
 from pathlib import Path
+from typing import Literal
 
-from cluster import children
+from cluster import append_only, children
 from cluster.children import Rung, ServiceError
 from cluster.embedded_server import EmbeddedServer
+
+#: When what was written is on the disk: within a second, or before it is answered.
+Fsync = Literal["everysec", "always"]
 
 HOST = "127.0.0.1"
 START_TRIES = 3
@@ -30,7 +34,10 @@ daemonize no
 set-proc-title no
 save ""
 appendonly {appendonly}
-appendfsync everysec
+appendfsync {fsync}
+# A damaged end is cut off by us, who say so (cluster.append_only); the times tell how much it was.
+aof-load-truncated no
+aof-timestamp-enabled yes
 maxmemory-policy noeviction
 """
 
@@ -45,8 +52,10 @@ class EmbeddedValkey(EmbeddedServer):
     name = "Valkey"
     stop_ladder = STOP_LADDER
 
-    def __init__(self, directory: Path, password: str, *, durable: bool = True) -> None:
+    def __init__(self, directory: Path, password: str, *, durable: bool = True, fsync: Fsync = "everysec") -> None:
+        super().__init__()
         self._directory = directory
+        self._fsync = fsync
         self._password = password
         self._durable = durable
         self._log = directory / "valkey.log"
@@ -59,10 +68,11 @@ class EmbeddedValkey(EmbeddedServer):
             Its URL, ``redis://:password@127.0.0.1:port/0``.
 
         Raises:
-            ServiceError: It does not start; the text has the end of its log.
+            ServiceError: It does not start; the text has the end of its log, or why its data can't be read.
         """
         self._directory.mkdir(parents=True, exist_ok=True, mode=0o700)
         children.end_leftovers("valkey-server", self._directory, signal.SIGTERM)
+        self._mend(thorough=False)
         for _ in range(START_TRIES):  # somebody may take the port before the server has it
             port = self._port or children.free_port(HOST)
             self._process = children.spawn(
@@ -72,7 +82,12 @@ class EmbeddedValkey(EmbeddedServer):
                 self._port = port
                 return f"redis://:{self._password}@{HOST}:{port}/0"
             self.stop()
+            self._mend(thorough=True)
         raise ServiceError(f"Valkey does not start; the end of {self._log}:\n{children.tail(self._log)}")
+
+    def _mend(self, *, thorough: bool) -> None:
+        if self._durable:
+            self.notices += append_only.mend(self._directory, _binary(), thorough=thorough)
 
     def _write_config(self, port: int) -> Path:
         path = self._directory / "valkey.conf"
@@ -85,6 +100,7 @@ class EmbeddedValkey(EmbeddedServer):
                 password=self._password,
                 directory=str(self._directory).replace("\\", "\\\\").replace('"', '\\"'),
                 appendonly="yes" if self._durable else "no",
+                fsync=self._fsync,
             )
         )
         return path

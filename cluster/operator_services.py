@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import json
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -39,12 +40,16 @@ def open_services(data_dir: str | None, *, create: bool = False) -> Iterator[Set
             f"there is no world in {directory}: name another directory with --data, or the servers with "
             "CHUNKCRAWL_DATABASE_URL and CHUNKCRAWL_REDIS_URL"
         )
-    services = EmbeddedServices(directory, database_url=settings.database_url, redis_url=settings.redis_url)
+    services = EmbeddedServices(
+        directory, database_url=settings.database_url, redis_url=settings.redis_url, fsync=settings.redis_fsync
+    )
     running = running_urls(directory)
     if running is not None:
         yield _with(settings, running)
         return
     with services as urls:
+        for notice in services.take_notices():
+            print(notice, file=sys.stderr)
         yield _with(settings, urls)
 
 

@@ -27,7 +27,7 @@ from types import TracebackType
 from cluster.children import ServiceError
 from cluster.embedded_postgres import EmbeddedPostgres
 from cluster.embedded_server import EmbeddedServer
-from cluster.embedded_valkey import EmbeddedValkey
+from cluster.embedded_valkey import EmbeddedValkey, Fsync
 
 __all__ = ["DEFAULT_DATA_DIR", "EmbeddedServices", "ServiceError", "ServiceUrls"]
 
@@ -57,6 +57,7 @@ class EmbeddedServices:
         redis_url: Use this Redis or Valkey and start none.
         durable: False for tests: no fsync and no append-only file.
         redis_alone: Start Valkey and no PostgreSQL, for a look at a stopped world; ``services.json`` stays unwritten.
+        fsync: When Valkey has on the disk what it was told.
     """
 
     def __init__(
@@ -67,12 +68,14 @@ class EmbeddedServices:
         redis_url: str | None = None,
         durable: bool = True,
         redis_alone: bool = False,
+        fsync: Fsync = "everysec",
     ) -> None:
         self._redis_alone = redis_alone
         self._data_dir = data_dir.absolute()
         self._database_url = database_url
         self._redis_url = redis_url
         self._durable = durable
+        self._fsync = fsync
         self._lock_fd: int | None = None
         self._running: list[EmbeddedServer] = []
         self._owner_pid = os.getpid()
@@ -109,6 +112,13 @@ class EmbeddedServices:
             ServiceError: One does not start again.
         """
         return [server.name for server in self._running if server.ensure_running()]
+
+    def take_notices(self) -> list[str]:
+        """What the operator has to be told of the servers' starts since the last call, a line each."""
+        found = [notice for server in self._running for notice in server.notices]
+        for server in self._running:
+            server.notices.clear()
+        return found
 
     def stop(self) -> None:
         """Stop what was started, last first, and give up the data directory; safe to call twice."""
@@ -154,7 +164,7 @@ class EmbeddedServices:
 
     def _start_valkey(self) -> str:
         password, _ = self._secret("valkey")
-        server = EmbeddedValkey(self._data_dir / "valkey", password, durable=self._durable)
+        server = EmbeddedValkey(self._data_dir / "valkey", password, durable=self._durable, fsync=self._fsync)
         self._running.append(server)
         return server.start()
 

@@ -18,8 +18,9 @@ from redis.exceptions import RedisError
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from cluster.fsck_dump import agent_ids_of
 from cluster.graph import chunk_names
-from cluster.world_dump import READ_CHUNK, SCAN_COUNT, chunk_dump, pairs
+from cluster.world_dump import READ_CHUNK, chunk_dump, pairs
 from cluster.world_run import ensure_run
 from store import snapshots
 from store.snapshots import COLLECTED, AgentState, ChunkState
@@ -111,10 +112,7 @@ class Snapshotter:
         self._known = {
             c.chunk_id: str(c.state.get("last_id", "")) for c in await snapshots.newest(self._engine, run_id)
         }
-        names = [
-            text(key)[len(keys.agent("")) :] async for key in self._redis.scan_iter(keys.agent("*"), count=SCAN_COUNT)
-        ]
-        await self._take_agents(names)
+        await self._take_agents([agent_id async for agent_id in agent_ids_of(self._redis)])
         self._run = run_id
 
     async def _take(self, run_id: str, names: Sequence[str]) -> int:

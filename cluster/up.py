@@ -60,7 +60,10 @@ class Up:
         self._own_cluster = settings.ray_address == "local"
         self._console = console
         self._services = EmbeddedServices(
-            Path(settings.data_dir), database_url=settings.database_url, redis_url=settings.redis_url
+            Path(settings.data_dir),
+            database_url=settings.database_url,
+            redis_url=settings.redis_url,
+            fsync=settings.redis_fsync,
         )
         self._signals_seen = 0
         self._task: asyncio.Task[None] | None = None
@@ -79,6 +82,7 @@ class Up:
                 check_directories(self._settings)
             self._say("Starting PostgreSQL and Valkey ...")
             urls = self._services.start()
+            self._tell_notices()
             known: dict[str, object] = {"database_url": urls.database_url, "redis_url": urls.redis_url}
             if self._own_cluster and not self._settings.log_dir:
                 # Standard error of the actors goes to Ray's session directory, which ends with the run.
@@ -169,8 +173,13 @@ class Up:
             # From this thread, not from a worker: the servers end with the thread that started them.
             for name in self._services.revive():
                 self._say(f"{name} had ended by itself and runs again.")
+            self._tell_notices()
             if self._demo is not None:
                 self._demo.ensure_running()
+
+    def _tell_notices(self) -> None:
+        for notice in self._services.take_notices():
+            self._say(notice)
 
     async def _bounded(self, what: str, stop: Callable[[], Awaitable[None]], limit_s: float) -> None:
         try:
