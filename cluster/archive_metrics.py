@@ -18,6 +18,7 @@ COUNTERS: Final = (
     ("archive_events", "Facts written to the event log.", "archived"),
     ("archive_events_lost", "Facts cut off before they were read: the archiver was away for too long.", "archive_lost"),
     ("archive_events_refused", "Facts that PostgreSQL would not take.", "archive_refused"),
+    ("archive_events_undone", "Facts taken out again: Redis came back without them.", "archive_undone"),
     ("snapshots_taken", "Snapshots of chunks written.", "snapshots"),
 )
 

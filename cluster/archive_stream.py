@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from redis.asyncio import Redis
 from redis.exceptions import ResponseError
@@ -22,8 +22,19 @@ GROUP: Final = "archiver"
 #: Hash: ``taken``, the number of entries taken out of the stream.
 STATS: Final = "archive"
 
-#: (id, payload); payload None: MAXLEN has cut the entry off after it was given to a consumer.
-Entry = tuple[str, bytes | None]
+
+class Entry(NamedTuple):
+    """One fact.
+
+    Attributes:
+        payload: None: MAXLEN has cut the entry off after it was given to a consumer.
+        before: id of the fact before it; empty: not known (of an earlier version).
+    """
+
+    id: str
+    payload: bytes | None
+    before: str = ""
+
 
 TAKE = Script(
     "archive_take",
@@ -106,6 +117,11 @@ class ArchiveStream:
         lag_ms = now - int(first.split(b"-")[0]) if first else 0
         return Waiting(length, max(0, lag_ms) / 1000, max(0, lost))
 
+    async def newest(self) -> str:
+        """Id of the newest fact that there ever was; ``0-0``: none."""
+        info = await self._redis.xinfo_stream(keys.ARCHIVE_STREAM)
+        return text(info["last-generated-id"])
+
     async def _read(self, start: str, count: int, *options: str | int) -> list[Entry]:
         words = ("XREADGROUP", "GROUP", GROUP, self.consumer, "COUNT", count, *options)
         answer = await self._ask(*words, "STREAMS", keys.ARCHIVE_STREAM, start)
@@ -125,4 +141,5 @@ class ArchiveStream:
 
 def _entries(found: Any) -> list[Entry]:
     # An entry that was cut off comes without fields, or as None.
-    return [(text(item[0]), (item[1] or {}).get(b"m")) for item in found if item and item[0] is not None]
+    fields = [(text(item[0]), item[1] or {}) for item in found if item and item[0] is not None]
+    return [Entry(id_, said.get(b"m"), text(said.get(b"p", b""))) for id_, said in fields]

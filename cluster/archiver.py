@@ -3,8 +3,13 @@
 What happens to a batch, and what a death at each point leaves:
 
 1. it is read for the consumer group - not acknowledged, so the next life (or another consumer) is given it again;
-2. it is written in one transaction, rows that are there already aside - the commit point;
-3. it is acknowledged and taken out of the stream - before that it is read again, and conflicts with itself.
+2. what was undone is deleted: rows of facts that the stream has never heard of;
+3. it is written in one transaction, rows that are there already aside - the commit point;
+4. it is acknowledged and taken out of the stream - before that it is read again, and conflicts with itself.
+
+A Redis that came back without its end (a power cut, a replica that took over) has undone facts that are in the log
+already, and what happens next happens otherwise.  Each fact names the one before it, so whatever the log has between
+the two never was; and when an archiver begins, what the log has after the newest fact of all.
 
 While PostgreSQL is away the stream grows, up to the journal's ``ARCHIVE_MAXLEN``; the game never waits.
 See docs/decisions/0040-event-log-and-snapshots.md.
@@ -27,8 +32,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from cluster.archive_stream import ArchiveStream, Entry, GroupMissing, Waiting
 from cluster.world_run import ensure_run
-from store import event_log, event_log_days
-from store.event_log import LogRow, RowRefused
+from store import event_log, event_log_days, snapshots
+from store.event_log import LogRow, RowRefused, Span, is_before
 
 log = structlog.get_logger(__name__)
 
@@ -44,6 +49,9 @@ DEAD_AFTER_MS: Final = 30_000
 MEASURE_EVERY_S: Final = 1.0
 DAYS_EVERY_S: Final = 600.0
 DAYS_AHEAD: Final = 2
+NOTHING: Final = "0-0"
+#: How old a fact may be that was undone although none from before it is left.
+UNDONE_MOST_MS: Final = 600_000
 
 Away = (RedisError, SQLAlchemyError, OSError, TimeoutError)
 
@@ -80,6 +88,7 @@ class Archiver:
         self.archived = 0
         self.repeated = 0
         self.refused = 0
+        self.undone = 0
 
     # -- for ever --
 
@@ -97,6 +106,7 @@ class Archiver:
                 await self.step(BLOCK_MS)
             except Away as error:
                 self._note_trouble(error)
+                self._run = None  # it may come back without its end
                 await asyncio.sleep(pause)
                 pause = min(pause * 2, PAUSE_MOST_S)
             else:
@@ -131,13 +141,14 @@ class Archiver:
                 # Until it is taken out, the next step looks back: whatever happens here, the batch is not forgotten.
                 looked_back, self._look_back = self._look_back, True
                 rows = rows_of(entries, run_id)
+                await self._delete_undone(run_id, chains(entries))
                 # Those that were cut off are counted by ``_measure``.
-                self.refused += sum(payload is not None for _, payload in entries) - len(rows)
+                self.refused += sum(entry.payload is not None for entry in entries) - len(rows)
                 await self._write(rows)
                 for row in rows:
                     if row.kind == "leave" and row.agent_id is not None:
                         self._has_left(row.agent_id)
-                await self._take([id_ for id_, _ in entries])
+                await self._take([entry.id for entry in entries])
                 self._look_back = looked_back
             return len(entries)
         except GroupMissing:
@@ -153,8 +164,26 @@ class Archiver:
     async def _begin(self) -> str:
         """Have the group, and the run that entries belong to."""
         await self._stream.prepare()
-        self._run = await ensure_run(self._redis, self._engine)
-        return self._run
+        run_id = await ensure_run(self._redis, self._engine)
+        # In this order: what was in the log before Redis is asked must be known to Redis.
+        logged = await event_log.last_entry(self._engine, run_id)
+        newest = await self._stream.newest()
+        if logged is not None and newest != NOTHING and is_before(newest, logged):
+            await self._delete_undone(run_id, [Span(newest, logged)])
+        self._run = run_id
+        return run_id
+
+    async def _delete_undone(self, run_id: str, spans: Sequence[Span]) -> None:
+        agents = await event_log.delete_unknown(self._engine, run_id, spans)
+        if not agents:
+            return
+        self.undone += len(agents)
+        log.error("archive_undone", run_id=run_id, facts=len(agents))
+        # Their last records were undone too.
+        whose = {agent_id for some in agents for agent_id in some if agent_id is not None}
+        await snapshots.forget_agents(self._engine, whose)
+        for agent_id in whose:
+            self._has_left(agent_id)
 
     async def _next(self, block_ms: int) -> list[Entry]:
         """Our own unfinished entries first, then dead consumers', then new ones."""
@@ -226,13 +255,28 @@ class Archiver:
             "archived": self.archived,
             "archive_repeated": self.repeated,
             "archive_refused": self.refused,
+            "archive_undone": self.undone,
             "archive_trouble": self._trouble,
         }
 
 
+def chains(entries: Sequence[Entry]) -> list[Span]:
+    """Where the stream says that there is nothing but these entries: each unbroken row of them, and what it follows."""
+    spans: list[Span] = []
+    for entry in entries:
+        if spans and entry.before == spans[-1].upto:
+            spans[-1] = Span(spans[-1].after, entry.id, (*spans[-1].known, entry.id))
+        elif entry.before == NOTHING:
+            # The first fact of all, or of a stream that somebody removed: then there were others, long ago.
+            spans.append(Span(f"{max(0, int(entry.id.partition('-')[0]) - UNDONE_MOST_MS)}-0", entry.id, (entry.id,)))
+        elif entry.before:
+            spans.append(Span(entry.before, entry.id, (entry.id,)))
+    return spans
+
+
 def rows_of(entries: Sequence[Entry], run_id: str) -> list[LogRow]:
     """The rows of entries; those that were cut off and those that can't be read are left out."""
-    rows = (_row(id_, payload, run_id) for id_, payload in entries if payload is not None)
+    rows = (_row(entry.id, entry.payload, run_id) for entry in entries if entry.payload is not None)
     return [row for row in rows if row is not None]
 
 

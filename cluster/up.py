@@ -179,7 +179,7 @@ class Up:
 
     def _tell_notices(self) -> None:
         for notice in self._services.take_notices():
-            self._say(notice)
+            self._say(notice, markup=False)
 
     async def _bounded(self, what: str, stop: Callable[[], Awaitable[None]], limit_s: float) -> None:
         try:

@@ -27,7 +27,11 @@ INSERT = text(
     " FROM unnest(CAST(:at AS timestamptz[]), CAST(:entry_id AS text[]), CAST(:run_id AS text[]),"
     " CAST(:tick AS bigint[]), CAST(:chunk_id AS text[]), CAST(:agent_id AS text[]), CAST(:kind AS text[]),"
     " CAST(:payload AS text[])) AS row (at, entry_id, run_id, tick, chunk_id, agent_id, kind, payload)"
-    " ON CONFLICT DO NOTHING"
+    # Another fact under the same id: the earlier one was undone, and Redis' clock set back.
+    " ON CONFLICT (at, entry_id) DO UPDATE SET tick = excluded.tick, chunk_id = excluded.chunk_id,"
+    " agent_id = excluded.agent_id, kind = excluded.kind, payload = excluded.payload"
+    " WHERE event_logs.run_id = excluded.run_id AND (event_logs.tick, event_logs.kind, event_logs.payload)"
+    " IS DISTINCT FROM (excluded.tick, excluded.kind, excluded.payload)"
 )
 NUMBER = cast(func.split_part(EventLog.entry_id, "-", 2), BigInteger)
 COLUMNS = ("at", "entry_id", "run_id", "tick", "chunk_id", "agent_id", "kind", "payload")
@@ -65,6 +69,15 @@ class LoggedEvent:
     payload: Mapping[str, Any]
 
 
+@dataclass(frozen=True, slots=True)
+class Span:
+    """A part of a run of which all facts are known: ``known`` alone are after the entry ``after``, up to ``upto``."""
+
+    after: str
+    upto: str
+    known: tuple[str, ...] = ()
+
+
 class RowRefused(Exception):
     """PostgreSQL will never take a row of this batch (a NUL in a text, a number out of range)."""
 
@@ -77,6 +90,11 @@ def time_of(entry_id: str) -> datetime:
 def number_of(entry_id: str) -> int:
     """Which one of its millisecond an entry is."""
     return int(entry_id.partition("-")[2])
+
+
+def is_before(one: str, other: str) -> bool:
+    """Whether the entry ``one`` is older than ``other``."""
+    return (time_of(one), number_of(one)) < (time_of(other), number_of(other))
 
 
 async def insert(engine: AsyncEngine, rows: Sequence[LogRow]) -> int:
@@ -124,13 +142,14 @@ async def read(
     return sorted(found.values(), key=lambda event: (event.at, number_of(event.entry_id)))[-limit:]
 
 
-async def last_entry(engine: AsyncEngine) -> str | None:
-    """The highest entry id of the log; None when it is empty."""
+async def last_entry(engine: AsyncEngine, run_id: str | None = None) -> str | None:
+    """The highest entry id of the log, or of one run in it; None when there is none."""
+    wheres = [] if run_id is None else [EventLog.run_id == run_id]
     async with engine.connect() as connection:
-        newest = await connection.scalar(select(func.max(EventLog.at)))
+        newest = await connection.scalar(select(EventLog.at).where(*wheres).order_by(EventLog.at.desc()).limit(1))
         if newest is None:
             return None
-        names = await connection.scalars(select(EventLog.entry_id).where(EventLog.at == newest))
+        names = await connection.scalars(select(EventLog.entry_id).where(EventLog.at == newest, *wheres))
         return max(names, key=number_of)
 
 
@@ -149,3 +168,30 @@ async def cut_after(engine: AsyncEngine, run_id: str, position: str) -> int:
     async with engine.begin() as connection:
         answer = await connection.execute(text(f"DELETE FROM event_logs WHERE {BEYOND}"), beyond(run_id, position))
         return int(answer.rowcount)
+
+
+DELETE_UNKNOWN: Final = text(
+    f"DELETE FROM event_logs WHERE {BEYOND}"
+    " AND (at < :upto_at OR (at = :upto_at AND CAST(split_part(entry_id, '-', 2) AS bigint) <= :upto_number))"
+    " AND entry_id <> ALL(CAST(:known AS text[]))"
+    " RETURNING agent_id, payload ->> 'to'"
+)
+
+
+async def delete_unknown(
+    engine: AsyncEngine, run_id: str, spans: Sequence[Span]
+) -> list[tuple[str | None, str | None]]:
+    """Delete what ``run_id`` logged within ``spans`` and they do not know.
+
+    Returns:
+        Of each such fact the agent it was about, and the one that was given something by it.
+    """
+    found: list[tuple[str | None, str | None]] = []
+    if not spans:
+        return found
+    async with engine.begin() as connection:
+        for span in spans:
+            upto = {"upto_at": time_of(span.upto), "upto_number": number_of(span.upto), "known": list(span.known)}
+            rows = await connection.execute(DELETE_UNKNOWN, beyond(run_id, span.after) | upto)
+            found += [(row[0], row[1]) for row in rows]
+    return found

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from sqlalchemy import func, select, text
+from sqlalchemy import func, select, text, update
 from sqlalchemy.dialects.postgresql import distinct_on, insert
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
@@ -108,6 +108,12 @@ async def agents(engine: AsyncEngine) -> list[AgentState]:
     statement = select(AgentSnapshot.agent_id, AgentSnapshot.seq, AgentSnapshot.state).order_by(AgentSnapshot.agent_id)
     async with engine.connect() as connection:
         return [AgentState(*row) for row in await connection.execute(statement)]
+
+
+async def forget_agents(engine: AsyncEngine, agent_ids: Collection[str]) -> None:
+    """Let the next record of these agents count, whatever its number: theirs is of what was undone."""
+    async with engine.begin() as connection:
+        await connection.execute(update(AgentSnapshot).where(AgentSnapshot.agent_id.in_(agent_ids)).values(seq=0))
 
 
 async def thin(engine: AsyncEngine, now: datetime, keep: timedelta) -> int:

@@ -56,6 +56,13 @@ if conditions > 0 then
   end
   if #lost > 1 then return lost end
 end
+-- Id of the newest fact; each names the one before it, so that the archiver sees what a server that lost its end undid.
+local fact
+local function newest_fact()
+  if redis.call('EXISTS', 'stream:archive') == 0 then return '0-0' end
+  local info = redis.call('XINFO', 'STREAM', 'stream:archive')
+  for k = 1, #info, 2 do if info[k] == 'last-generated-id' then return info[k + 1] end end
+end
 local n = #ARGV
 while i <= n do
   local op = ARGV[i]
@@ -104,9 +111,9 @@ while i <= n do
     redis.call('HSET', 'resv:' .. ARGV[i + 1], ARGV[i + 2], ARGV[i + 3] .. ' ' .. string.format('%d', deadline))
     i = i + 5
   elseif op == 'G' then -- a fact for the event log: payload
-    redis.call('XADD', 'stream:archive', 'MAXLEN', '~', """
+    fact = redis.call('XADD', 'stream:archive', 'MAXLEN', '~', """
     + str(ARCHIVE_MAXLEN)
-    + """, '*', 'm', ARGV[i + 1])
+    + """, '*', 'm', ARGV[i + 1], 'p', fact or newest_fact())
     i = i + 2
   else
     return redis.error_reply('unknown op ' .. op)

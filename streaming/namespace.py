@@ -158,11 +158,12 @@ class Namespace:
                 return (command, words[1], self.prefix + _text(words[2]), *words[3:])
             case "all":
                 return (command, *(self.prefix + _text(key) for key in words[1:]))
-        if command == "SCAN":
-            at = words.index("MATCH") + 1
-            return (*words[:at], self.prefix + _text(words[at]), *words[at + 1 :])
-        if command == "XREADGROUP":
-            at = words.index("STREAMS") + 1
+        said = [word.decode(errors="replace") if isinstance(word, bytes) else word for word in words]
+        if command == "SCAN" and "MATCH" in said:
+            at = said.index("MATCH") + 1
+            return (*words[:at], self.prefix + said[at], *words[at + 1 :])
+        if command == "XREADGROUP" and "STREAMS" in said:
+            at = said.index("STREAMS") + 1
             middle = at + (len(words) - at) // 2
             return (*words[:at], *(self.prefix + _text(key) for key in words[at:middle]), *words[middle:])
         raise ValueError(f"streaming.namespace does not know where {command} has its keys")

@@ -11,6 +11,7 @@ import pytest
 from redis.asyncio import Redis
 from redis.exceptions import NoScriptError
 
+from cluster.fsck_dump import agent_ids_of, agents_in_world
 from streaming import keys
 from streaming.commit import COMMIT, Batch
 from streaming.connect import connect
@@ -154,6 +155,13 @@ async def test_every_way_to_say_a_key_is_put_into_the_world(server: str, redis: 
     assert await blue.eval(script, 1, "two") == [1, b"two"]
     assert await all_keys(redis) == {b"world:blue:stream:archive"}
     await blue.aclose()
+
+
+async def test_agents_are_found_by_name_in_their_world(worlds: list[Redis]) -> None:
+    for world, agent_id in zip(worlds, ("ada", "bob"), strict=True):
+        await world.hset(keys.agent(agent_id), "here", 1)
+    assert [agent_id async for agent_id in agent_ids_of(worlds[0])] == ["ada"]
+    assert await agents_in_world(worlds[1]) == ["bob"]
 
 
 async def test_a_script_is_loaded_with_the_names_of_its_world(worlds: list[Redis]) -> None:
