@@ -227,7 +227,7 @@ def end_strays(processes: list[psutil.Process]) -> None:
 
 
 def kill_everything() -> None:
-    """The second Ctrl-C: no order any more, and nothing left. Data survives it as it survives a power cut."""
+    """The second Ctrl-C: no order any more, and nothing left. What was committed survives it."""
     for process in reversed(psutil.Process().children(recursive=True)):
         with contextlib.suppress(psutil.NoSuchProcess):
             process.kill()

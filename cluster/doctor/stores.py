@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import orjson
 from redis.asyncio import Redis
-from redis.exceptions import RedisError
+from redis.exceptions import RedisError, ResponseError
 from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -19,6 +19,7 @@ from store.engine import make_engine
 from streaming import keys
 from streaming.clock import SKEW_MOST_S
 from streaming.connect import connect
+from streaming.connect import text as text_of
 
 TIMEOUT_S: Final = 5.0
 POSTGRES_LEAST: Final = 16
@@ -78,6 +79,7 @@ async def redis(patient: Patient) -> Iterator[Finding]:
     client = connect(url)
     try:
         info = await _limited(client.info())
+        info["appendfsync"] = await _limited(_fsync_of(client))
         status = await _limited(client.get(keys.STATUS))
     except (RedisError, OSError, TimeoutError) as error:
         return iter([Finding(f"Redis does not answer ({type(error).__name__})", START_REMEDY)])
@@ -86,6 +88,15 @@ async def redis(patient: Patient) -> Iterator[Finding]:
     patient.redis_info = info
     patient.status = orjson.loads(status) if status else None
     return iter([*_redis_version(info), *judge_durability(info), *judge_memory(info)])
+
+
+async def _fsync_of(client: Redis) -> str | None:
+    """When the server has on the disk what it was told; None: it does not say."""
+    try:
+        found = await client.config_get("appendfsync")
+    except ResponseError:  # hosted servers forbid it
+        return None
+    return next((text_of(value) for value in found.values() if value is not None), None)
 
 
 def _redis_version(info: dict[str, Any]) -> Iterator[Finding]:
@@ -98,7 +109,7 @@ def _redis_version(info: dict[str, Any]) -> Iterator[Finding]:
 
 
 def judge_durability(info: dict[str, Any]) -> Iterator[Finding]:
-    """By INFO: a server that was told something must have it after a power cut, but for the last second."""
+    """By INFO and ``appendfsync``: after a power cut a server must have what it was told, but for a second or two."""
     if not info.get("aof_enabled"):
         yield Finding(
             "the append-only file is off: what the shards have committed is lost when Redis restarts",
@@ -108,6 +119,17 @@ def judge_durability(info: dict[str, Any]) -> Iterator[Finding]:
         yield Finding(
             "the append-only file can't be written, or could not be rewritten last time",
             "look at the disk (space, permissions) and at the server's log",
+        )
+    elif info.get("appendfsync") == "no":
+        yield Finding(
+            "`appendfsync` is `no`: a power cut takes what the system had not written yet, some 30 s of the world",
+            "`appendfsync everysec` (one to two seconds), or `always` (nothing that was acknowledged)",
+        )
+    elif info.get("appendfsync", "") is None:
+        yield Finding(
+            "the server does not say what its `appendfsync` is: a power cut may take more than the last second or two",
+            "ask whoever runs it whether it is `everysec` or `always`",
+            "warning",
         )
     if info.get("maxmemory_policy", "noeviction") != "noeviction":
         yield Finding(

@@ -22,6 +22,10 @@ def patient(**urls: str) -> Patient:
 @pytest.mark.parametrize(
     ("info", "words"),
     [
+        ({"aof_enabled": 1, "appendfsync": "everysec"}, []),
+        ({"aof_enabled": 1, "appendfsync": "always"}, []),
+        ({"aof_enabled": 1, "appendfsync": "no"}, ["30 s"]),
+        ({"aof_enabled": 1, "appendfsync": None}, ["does not say"]),
         ({"aof_enabled": 1, "maxmemory_policy": "noeviction"}, []),
         ({"aof_enabled": 0, "maxmemory_policy": "noeviction"}, ["append-only"]),
         ({"aof_enabled": 1, "aof_last_write_status": "err"}, ["append-only"]),
