@@ -539,8 +539,9 @@ async def test_a_development_session_is_opened_once_and_refreshed_in_time(page: 
     assert sorted(refreshed) == [[REFRESH, "Bearer sess_a", None], [REFRESH, "Bearer sess_b", None]]
 
 
-async def test_without_development_routes_a_person_is_asked(page: Page) -> None:
-    await with_sessions(page, {DEV: FORBIDDEN})
+@pytest.mark.parametrize("reason", ["dev_routes_disabled", "not_local"])
+async def test_without_development_routes_a_person_is_asked(page: Page, reason: str) -> None:
+    await with_sessions(page, {DEV: FORBIDDEN | {"detail": reason}})
     assert await tried(page, "await sessions.get()") == {"error": ""}
     assert await tried(page, "await sessions.get()") == {"error": ""}
     assert len(await page.evaluate("window.asked")) == 1

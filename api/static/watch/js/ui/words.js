@@ -13,6 +13,7 @@ const REASONS = new Map(Object.entries({
   invalid_request: "That is no agent's name.",
   invalid_scope: "This session is not made for that.",
   invalid_session: "The session has ended, or never was.",
+  not_local: "Under this address, this server wants a session token or an API key.",
   rate_limited: "Too many requests; wait a moment.",
   unavailable: "A part of the server is away at the moment.",
   unreachable: "The server does not answer.",
