@@ -74,13 +74,7 @@ async def test_an_expired_key_is_refused_from_the_cache_too(
 ) -> None:
     key, _ = await stored(engine, datetime.now(UTC) + timedelta(seconds=60))
     await ring.prove(key.plain)
-
-    class Later(datetime):
-        @classmethod
-        def now(cls, tz: object = None) -> datetime:  # type: ignore[override]
-            return datetime.now(UTC) + timedelta(seconds=61)
-
-    monkeypatch.setattr(key_ring, "datetime", Later)
+    monkeypatch.setattr(key_ring, "utc_now", lambda: datetime.now(UTC) + timedelta(seconds=61))
     await refuses(ring, key.plain)
 
 
