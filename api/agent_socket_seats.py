@@ -7,6 +7,7 @@ own channel id: the late end of a replaced one touches nothing (pitfall B01).  S
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Coroutine
 from typing import Final
 
@@ -26,6 +27,8 @@ log = structlog.get_logger(__name__)
 TICK_S: Final = 1.0
 #: Presence of all agents of this gateway is renewed this often, and lasts this much longer than the grace time.
 REFRESH_EVERY_TICKS: Final = 10
+#: A tick that comes so much too late: this process or the machine has slept, and presence may have run out meanwhile.
+SLEPT_S: Final = 5.0
 PRESENCE_MARGIN_MS: Final = 15_000
 #: ``conn:`` of a gateway that died goes away by itself.
 SEAT_TTL_S: Final = 90
@@ -245,11 +248,12 @@ class Seats:
             log.info("agent_seat_not_left", agent_id=seat.agent_id, error=repr(error))
 
     async def _run(self) -> None:
-        tick = 0
+        tick, woke = 0, time.time()
         while True:
             await asyncio.sleep(TICK_S)
             tick += 1
-            everybody = tick % REFRESH_EVERY_TICKS == 0
+            before, woke = woke, time.time()  # by the wall: a suspended machine's other clock stands still
+            everybody = tick % REFRESH_EVERY_TICKS == 0 or woke - before > TICK_S + SLEPT_S
             for seat in self._seats.values():
                 if seat.look is not None:
                     seat.look()

@@ -32,6 +32,10 @@ log = structlog.get_logger(__name__)
 #: A time that is over counts like none, so it need not be kept; not at once, for gateways' clocks may be behind.
 FORGET_AFTER_MS = 3_600_000
 
+#: A look at the clock that comes so much later than it should: this shard, Redis or the whole machine has slept, or
+#: the clock was set.  Then the times that gateways wrote before say nothing about who is there.
+SLEPT_MS = 5_000
+
 
 class Presence:
     """The periodic sweep over this shard's agents."""
@@ -39,9 +43,10 @@ class Presence:
     def __init__(self, runtime: ShardRuntime) -> None:
         self._rt = runtime
         self._not_before = 0.0
+        self._looked_at_ms: int | None = None
 
     def pause(self) -> None:
-        """Leave everybody alone for a while: Redis was away, so gateways could not write either."""
+        """Leave everybody alone for a while: gateways could not write, and their agents come back first."""
         self._not_before = time.monotonic() + self._rt.config.presence_pause_after_stall_s
 
     async def loop(self) -> None:
@@ -49,10 +54,11 @@ class Presence:
         self.pause()  # a new life too: the gateways may have been away with the old one
         while True:
             await asyncio.sleep(self._rt.config.presence_interval_s)
-            if time.monotonic() < self._not_before:
-                continue
             try:
-                await self.sweep()
+                if time.monotonic() < self._not_before:
+                    await self._look_at_clock()
+                else:
+                    await self.sweep()
             except (RedisError, OSError, TimeoutError, WorldReloaded, ShardUnavailable) as error:
                 log.info("presence_sweep_put_off", shard=self._rt.shard, error=repr(error))
 
@@ -61,11 +67,10 @@ class Presence:
         rt = self._rt
         began = time.monotonic()
         rt.seating.forget_all_but(rt.world.agent_ids)
+        now_ms = await self._look_at_clock()
         agents: list[AgentId] = [agent_id for agent_id in rt.world.agent_ids if agent_id not in DEMO_AGENTS]
-        if not agents:
+        if not agents or now_ms is None:
             return
-        seconds, micros = await rt.redis.time()
-        now_ms = seconds * 1000 + micros // 1000
         await rt.redis.zremrangebyscore(keys.PRESENCE, "-inf", now_ms - FORGET_AFTER_MS)
         scores = await rt.redis.zmscore(keys.PRESENCE, list[str](agents))
         left = [
@@ -77,6 +82,17 @@ class Presence:
             self._take_out(agent_id)
         if left:
             await rt.commits.flush()
+
+    async def _look_at_clock(self) -> int | None:
+        """Redis' time in milliseconds; None, and a pause begins, when more of it has passed than could while awake."""
+        seconds, micros = await self._rt.redis.time()
+        now_ms = int(seconds) * 1000 + int(micros) // 1000
+        before, self._looked_at_ms = self._looked_at_ms, now_ms
+        if before is None or now_ms - before <= self._rt.config.presence_interval_s * 1000 + SLEPT_MS:
+            return now_ms
+        log.warning("presence_sweep_paused", shard=self._rt.shard, slept_s=round((now_ms - before) / 1000, 1))
+        self.pause()
+        return None
 
     def _take_out(self, agent_id: AgentId) -> None:
         rt = self._rt

@@ -40,6 +40,39 @@ async def test_who_crosses_while_the_sweep_looks_is_left_alone(stage: Stage) -> 
     assert await stage.findings("a") == []
 
 
+async def asleep_for(stage: Stage, seconds: float) -> None:
+    """Let the sweep look at the clock, and Redis' clock go on that long with nobody awake."""
+    presence = stage.source.presence
+    await presence.sweep()
+    assert presence._looked_at_ms is not None
+    presence._looked_at_ms -= int(seconds * 1000)
+    await stage.redis.zadd(keys.PRESENCE, {"a": time.time() * 1000 - 1_000})
+
+
+async def test_after_a_sleep_of_the_machine_nobody_leaves_before_gateways_could_write(stage: Stage) -> None:
+    """What runs goes on, for the agents come back at once; who has not by the end of the pause leaves."""
+    await stage.stand("a", *START)
+    await stage.redis.zadd(keys.PRESENCE, {"a": time.time() * 1000 + 60_000})
+    await stage.submit("a", "cmd-1", {"type": "move_to", "x": 40, "y": 24})
+    await asleep_for(stage, 90)
+    began = time.monotonic()
+    await stage.source.presence.sweep()
+    assert stage.place("a") == (HALL, *START)
+    assert stage.source.presence._not_before >= began + stage.config.presence_pause_after_stall_s
+    await stage.tick(times=8)
+    assert await stage.results() == [("cmd-1", "completed")]
+    await stage.source.presence.sweep()
+    assert stage.place("a") is None
+
+
+async def test_a_late_look_is_no_sleep(stage: Stage) -> None:
+    await stage.stand("a", *START)
+    await stage.redis.zadd(keys.PRESENCE, {"a": time.time() * 1000 + 60_000})
+    await asleep_for(stage, 3)
+    await stage.source.presence.sweep()
+    assert stage.place("a") is None
+
+
 async def test_times_long_past_are_forgotten(stage: Stage) -> None:
     await stage.stand("a", *START)
     now_ms = time.time() * 1000
