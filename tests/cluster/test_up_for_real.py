@@ -125,7 +125,13 @@ def test_make_run_and_ctrl_c(tmp_path: Path) -> None:
     (tmp_path / "chunkcrawl").chmod(0o755)
     root = Path(__file__).parents[2]
     argv = ["make", "--old-file=.venv/.installed", "run", f"BIN={tmp_path}", "STAMP=.venv/.installed"]
-    with subprocess.Popen(argv, cwd=root, stdout=subprocess.PIPE, text=True, start_new_session=True) as process:
+    # Not as a part of the make that may have started these tests.
+    environment = {
+        name: value for name, value in os.environ.items() if name not in ("MAKEFLAGS", "MAKELEVEL", "MFLAGS")
+    }
+    with subprocess.Popen(
+        argv, cwd=root, env=environment, stdout=subprocess.PIPE, text=True, start_new_session=True
+    ) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == "up\n"
         os.killpg(process.pid, signal.SIGINT)  # as a terminal does
