@@ -14,7 +14,7 @@ NOT_LONG := not slow and not chaos and not bench
 PYTHON ?= $(shell for name in python3.11 python3.12 python3.13 python3 python; do \
 	"$$name" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null && echo "$$name" && break; done)
 
-.PHONY: help run check format test-unit test bench chaos rehearsal image lock docs-settings clean
+.PHONY: help run check format test-unit test bench chaos rehearsal image image-check lock docs-settings clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | while IFS=$$'\t' read -r name what; do printf '  make %-14s %s\n' "$$name" "$$what"; done
@@ -51,6 +51,9 @@ rehearsal: $(STAMP) ## back a playing system up, lose it, restore it elsewhere, 
 
 image: $(STAMP) ## build the container image, its tags and its SBOM (deploy/build-image says how)
 	@BIN=$(BIN) deploy/build-image
+
+image-check: $(STAMP) ## build the image without an engine and run it, alone and as compose.yaml does; as root, minutes
+	@BIN=$(BIN) deploy/image-check
 
 lock: $(STAMP) ## pin all dependencies anew, newest first (LOCK_ARGS="--upgrade-package NAME" for one)
 	$(BIN)/uv pip compile $(LOCK_OPTIONS) --extra build pyproject.toml -o requirements.lock
