@@ -55,11 +55,15 @@ class Chroot:
     def __init__(self, name: str, image: str, scratch: Path, *, user: str = USER) -> None:
         self.name, self.user = name, user
         self.log = scratch / f"{name}.log"
-        self.environment: dict[str, str] = {}
+        # gRPC's own resolver waits for a name server before it looks into /etc/hosts, and none answers here.
+        self.environment = {"GRPC_DNS_RESOLVER": "native"}
         self.volumes: list[str] = []
         self._process: subprocess.Popen[bytes] | None = None
-        buildah("from", "--name", name, image)
-        self.put("/etc/hosts", scratch / "hosts", 0o644)
+        # buildah writes its own /etc/hosts over whatever stands there.
+        hosts = [
+            word for host in (scratch / "hosts").read_text().split() for word in ("--add-host", f"{host}:{ADDRESS}")
+        ]
+        buildah("from", *hosts, "--name", name, image)
 
     def words(self, command: list[str], *, user: str | None = None) -> list[str]:
         options = [word for name, value in self.environment.items() for word in ("--env", f"{name}={value}")]
@@ -202,7 +206,7 @@ class Compose:
         """The service's file system, with what compose.yaml puts into it."""
         service = self.services[name]
         one = self.chroots[name] = Chroot(name, self._image, self._scratch, user=user)
-        one.environment = {key: str(value) for key, value in service.get("environment", {}).items()}
+        one.environment |= {key: str(value) for key, value in service.get("environment", {}).items()}
         for secret in service.get("secrets", ()):
             one.volumes.append(f"{self._data / 'secrets' / secret}:/run/secrets/{secret}:ro")
         for volume in service.get("volumes", ()):
@@ -305,7 +309,7 @@ def main() -> int:
         return 1
     own_network()
     names = yaml.safe_load((ROOT / "compose.yaml").read_text())["services"]
-    (scratch / "hosts").write_text(f"127.0.0.1 localhost\n{ADDRESS} {os.uname().nodename} gateway {' '.join(names)}\n")
+    (scratch / "hosts").write_text(f"gateway {' '.join(names)}\n")
     try:
         alone(image, scratch)
         compose(image, scratch)
