@@ -310,7 +310,6 @@ def main() -> int:
     names = yaml.safe_load((ROOT / "compose.yaml").read_text())["services"]
     (scratch / "hosts").write_text(f"gateway {' '.join(names)}\n")
     try:
-        pass
         compose(image, scratch)
     except (Failed, subprocess.TimeoutExpired) as error:
         say(f"FAILED: {error}")
