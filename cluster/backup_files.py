@@ -19,16 +19,18 @@ import fcntl
 import gzip
 import hashlib
 import os
+import re
 import shutil
 import stat
 import zlib
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
+from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any, BinaryIO, ClassVar, Final, Literal
 
 import orjson
-from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError
 
 from cluster.pg_archive import RATIO_FREE_BYTES, RATIO_MOST
 from cluster.world_bounds import OutOfBounds, check_bounds
@@ -61,12 +63,19 @@ Name = Annotated[str, Field(pattern=r"^[a-z_][a-z0-9_]{0,62}$")]
 EntryId = Annotated[str, Field(pattern=r"^[0-9]{1,14}-[0-9]{1,14}$")]
 
 
+def _whole(digest: object) -> object:
+    """A digest without an exponent, which earlier versions wrote where it ends in zeroes."""
+    if isinstance(digest, str) and re.fullmatch(r"[0-9.]{1,40}E\+[0-9]{1,2}", digest):
+        return str(int(Decimal(digest)))
+    return digest
+
+
 @dataclass(frozen=True, slots=True)
 class TableDigest:
     """``rows`` of a table, and the sum of their hashes, which does not depend on their order."""
 
     rows: Count
-    digest: Annotated[str, Field(pattern=r"^[0-9]{1,40}$")]
+    digest: Annotated[str, BeforeValidator(_whole), Field(pattern=r"^[0-9]{1,40}$")]
 
 
 @dataclass(frozen=True, slots=True)

@@ -47,4 +47,5 @@ async def _digest(connection: AsyncConnection, table: str, run_id: str | None, a
             parameters,
         )
     ).one()
-    return TableDigest(int(row[0]), str(row[1]))
+    # A Decimal writes trailing zeroes as an exponent.
+    return TableDigest(int(row[0]), str(int(row[1])))

@@ -5,11 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from pydantic import TypeAdapter
 from redis.asyncio import Redis
 
 from cluster import restore
 from cluster.backup import make_backup
-from cluster.backup_files import BackupError
+from cluster.backup_files import BackupError, TableDigest
 from cluster.graph import init_world
 from cluster.restore import restore_backup
 from migrations.run import upgrade
@@ -56,3 +57,9 @@ async def test_rows_are_loaded_by_somebody_without_rights(
     monkeypatch.undo()
     await restore_backup(redis, blank_postgres_url, tmp_path / "b", RULES)
     assert await sql(blank_postgres_url, "SELECT 1 FROM pg_roles WHERE rolname LIKE 'chunkcrawl_restore%'") == []
+
+
+def test_a_digest_that_ends_in_zeroes_is_a_whole_number() -> None:
+    """A Decimal writes it with an exponent, which manifests of earlier versions have."""
+    read = TypeAdapter(TableDigest).validate_python
+    assert read({"rows": 1, "digest": "1.2E+5"}) == read({"rows": 1, "digest": "120000"})
