@@ -7,7 +7,6 @@ SHELL := /bin/bash
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
-ROOMS := world streaming store cluster api client migrations
 NOT_LONG := not slow and not chaos and not bench
 
 # The first Python of those we support; PYTHON=... chooses another.
@@ -60,17 +59,17 @@ lock: $(STAMP) ## pin all dependencies anew, newest first (LOCK_ARGS="--upgrade-
 	$(BIN)/uv pip compile $(LOCK_OPTIONS) --extra build --extra dev -c requirements.lock pyproject.toml -o requirements-dev.lock
 
 docs-settings: $(STAMP) ## write the settings table into README.md
-	$(BIN)/python -m api.settings_table README.md
+	$(BIN)/python -m config.settings_table README.md
 
 clean: ## remove the environment, caches and builds; the world's data in .data/ stays
-	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf $(VENV) build dist *.egg-info sdk/build sdk/*.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 LOCK_ARGS ?= --upgrade
 # For every Python and platform we run on; hashes, so that nothing else can be installed; no address of any index.
-LOCK_OPTIONS = --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-header $(LOCK_ARGS)
+LOCK_OPTIONS = --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-header --no-emit-package chunkcrawl $(LOCK_ARGS)
 
-$(STAMP): requirements-dev.lock pyproject.toml
+$(STAMP): requirements-dev.lock pyproject.toml sdk/pyproject.toml
 ifeq ($(strip $(PYTHON)),)
 	@echo "No Python 3.11, 3.12 or 3.13 found. Install one, or name it: make PYTHON=/path/to/python3.11" >&2; exit 1
 endif
@@ -78,5 +77,5 @@ endif
 	@$(BIN)/python -m pip --version >/dev/null 2>&1 || "$(PYTHON)" -m venv --clear $(VENV)
 	@echo "Installing the locked dependencies into $(VENV) ..."
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r requirements-dev.lock
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e ./sdk -e .
 	@touch $(STAMP)

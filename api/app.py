@@ -9,11 +9,13 @@ from importlib.metadata import PackageNotFoundError, version
 from fastapi import FastAPI
 from fastapi.middleware.cors import CORSMiddleware
 
-from api import accounts, chunks, dev, docs_page, health, session_routes, watch_page
+from api import chunks, dev, docs_page, health, watch_page
+from api.accounts import routes as accounts
+from api.accounts import session_routes
 from api.handlers import add_handlers
 from api.middleware import TRACE_HEADER, RequestGuard
 from api.services import Services
-from api.streams_mount import mount
+from api.sockets.mount import mount
 
 TITLE = "Chunkcrawl"
 

@@ -16,7 +16,7 @@ from redis.exceptions import RedisError
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from api.sessions import SessionStore
+from api.accounts.sessions import SessionStore
 from store import api_keys
 from store import sessions as session_rows
 

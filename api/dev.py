@@ -8,14 +8,14 @@ from typing import Annotated, Final
 from fastapi import APIRouter, Depends, Request
 from pydantic import BaseModel, Field
 
-from api.auth import DEV_ACCOUNT_ID, Role, Session, require
+from api.accounts.auth import DEV_ACCOUNT_ID, Role, Session, require
+from api.accounts.session_routes import SessionResponse, session_opened
 from api.errors import ApiError
 from api.fields import AgentIdField
 from api.ids import trace_id_or_new
 from api.ports import SubmittedCommand, WorldUnavailable
 from api.responses import refusals
 from api.services import Services
-from api.session_routes import SessionResponse, session_opened
 from store import accounts
 from streaming import keys
 from streaming.clock import now_ms

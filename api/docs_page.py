@@ -11,9 +11,10 @@ from typing import Final
 from fastapi import APIRouter, Request, Response
 from starlette.responses import RedirectResponse
 
+import web
 from api.static_page import HEADERS, INDEX, answer
 
-STATIC_DIR: Final = Path(__file__).parent / "static" / "docs"
+STATIC_DIR: Final = Path(web.__file__).parent / "docs"
 
 router = APIRouter(include_in_schema=False)
 

@@ -8,9 +8,9 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, Field
 from pydantic_core import PydanticCustomError
 
+from api.accounts.passwords import MAX_CHARS as PASSWORD_MAX_CHARS
+from api.accounts.passwords import MIN_CHARS as PASSWORD_MIN_CHARS
 from api.ids import AGENT_ID_PATTERN, CHUNK_ID_PATTERN, is_agent_id, is_chunk_id
-from api.passwords import MAX_CHARS as PASSWORD_MAX_CHARS
-from api.passwords import MIN_CHARS as PASSWORD_MIN_CHARS
 from store.email_address import MAX_CHARS as EMAIL_MAX_CHARS
 from store.email_address import BadEmail, normal_form
 

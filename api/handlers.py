@@ -18,10 +18,10 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Match
 from starlette.websockets import WebSocket, WebSocketState
 
-from api.connections import CLOSE_FAILED, CLOSE_TRY_LATER
 from api.errors import ApiError
-from api.logs import described
-from api.rules import broken_rule
+from api.sockets.connections import CLOSE_FAILED, CLOSE_TRY_LATER
+from api.validation import broken_rule
+from config.logs import described
 
 log = structlog.get_logger(__name__)
 

@@ -11,12 +11,12 @@ from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel
 
-from api.auth import bearer_token
+from api.accounts.auth import bearer_token
 from api.errors import ApiError
 from api.exposition import render, single
 from api.responses import NotReady, refusals
 from api.services import Services
-from api.settings import Settings
+from config.settings import Settings
 
 log = structlog.get_logger(__name__)
 

@@ -6,7 +6,7 @@ import re
 import secrets
 from typing import NewType
 
-from api.tokens import holds_secret
+from config.secret_forms import holds_secret
 
 AgentId = NewType("AgentId", str)
 ServerCmdId = NewType("ServerCmdId", str)

@@ -17,12 +17,12 @@ def revoked_key(key_id: str) -> str:
 
 
 def difficulty(agent_id: str) -> str:
-    """hash: level, when it changed, counts of answers (``api.difficulty``)."""
+    """hash: level, when it changed, counts of answers (``api.challenge.difficulty``)."""
     return f"diff:{agent_id}"
 
 
 def failures(agent_id: str) -> str:
-    """list: times (ms) of the newest auth failures (``api.cooldown``)."""
+    """list: times (ms) of the newest auth failures (``api.challenge.cooldown``)."""
     return f"fails:{agent_id}"
 
 
@@ -42,12 +42,12 @@ def chat(agent_id: str) -> str:
 
 
 def limit_bucket(kind: str, who: str) -> str:
-    """string: when a token bucket is full again (``api.rate_limit``)."""
+    """string: when a token bucket is full again (``api.limits.rate_limit``)."""
     return f"limit:{kind}:{who}"
 
 
 def strikes(agent_id: str) -> str:
-    """list: when each of the agent's newest moderation strikes is forgotten (ms), newest first (``api.strikes``)."""
+    """list: when each of the newest strikes of an agent is forgotten (ms), newest first (``api.limits.strikes``)."""
     return f"strikes:{agent_id}"
 
 

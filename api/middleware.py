@@ -17,7 +17,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from api import metrics
 from api.errors import ApiError
 from api.ids import TraceId, trace_id_or_new
-from api.logs import described
+from config.logs import described
 
 log = structlog.get_logger(__name__)
 

@@ -1,4 +1,4 @@
-"""The page to watch, at ``/watch``: plain files of ``api/static/watch``, nothing of which needs a session.
+"""The page to watch, at ``/watch``: plain files of ``web/watch``, nothing of which needs a session.
 
 The page itself asks for one and reads the same streams as any other client.  ``/`` leads there.
 """
@@ -12,15 +12,16 @@ from typing import Final
 from fastapi import APIRouter, Request, Response
 from starlette.responses import RedirectResponse
 
+import web
 from api.static_page import HEADERS, INDEX, StaticFile, answer, files_of
 
-STATIC_DIR: Final = Path(__file__).parent / "static" / "watch"
+STATIC_DIR: Final = Path(web.__file__).parent / "watch"
 
 router = APIRouter(include_in_schema=False)
 
 
 def page_files() -> Mapping[str, StaticFile]:
-    """Every file of the page by its path below ``static/watch``, with slashes."""
+    """Every file of the page by its path below ``web/watch``, with slashes."""
     return files_of(STATIC_DIR)
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from api.settings import Settings
 from cluster.ray_clients import COORDINATOR, gateway_name, shard_name
+from config.settings import Settings
 
 SHARD_CONCURRENCY = 1_000
 

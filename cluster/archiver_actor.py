@@ -14,13 +14,13 @@ import structlog
 from redis.exceptions import RedisError
 from sqlalchemy.exc import SQLAlchemyError
 
-from api.logs import configure_logging
-from api.settings import Settings
 from cluster.actor_life import live
 from cluster.archiver import Archiver
 from cluster.backup_age import read_age
 from cluster.ray_clients import here
 from cluster.snapshots import Snapshotter
+from config.logs import configure_logging
+from config.settings import Settings
 from store.engine import make_engine
 from streaming.cancellable import end
 from streaming.connect import connect

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from api.settings import Settings
 from cluster.shard.config import ShardConfig
+from config.settings import Settings
 from world.rules import Rules
 
 

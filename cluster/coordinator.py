@@ -18,9 +18,7 @@ import structlog
 from ray.actor import ActorHandle
 from redis.exceptions import RedisError
 
-from api.auth import DEV_ACCOUNT_ID
-from api.logs import configure_logging
-from api.settings import Settings
+from api.accounts.auth import DEV_ACCOUNT_ID
 from cluster import graph
 from cluster.actor_life import live
 from cluster.actor_metrics import actor_sources, cluster_families
@@ -35,6 +33,8 @@ from cluster.peers import ShardUnavailable
 from cluster.ray_clients import COORDINATOR, NamedActors, RayShardClient, gateway_name, here, shard_name
 from cluster.rebalance import Progress, Rebalancer
 from cluster.shard_actor import ChunkShard
+from config.logs import configure_logging
+from config.settings import Settings
 from streaming import keys
 from streaming.connect import connect
 

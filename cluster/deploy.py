@@ -11,13 +11,13 @@ from typing import Any
 import ray
 import structlog
 
-from api.settings import Settings
 from cluster import graph
 from cluster.actor_options import coordinator_options
 from cluster.coordinator import Coordinator
 from cluster.first_checks import check_ray_address
 from cluster.ray_directory import RunDirectory
 from cluster.ray_start import join_ray, leave_ray
+from config.settings import Settings
 from streaming.connect import connect
 
 log = structlog.get_logger(__name__)

@@ -15,9 +15,9 @@ from redis.exceptions import RedisError
 from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 
-from api.settings import ENV_PREFIX, Settings
-from cluster.children import ServiceError
-from cluster.pg_session import patient_engine
+from config.settings import ENV_PREFIX, Settings
+from embedded.children import ServiceError
+from store.pg_session import patient_engine
 from streaming.connect import connect
 
 ANSWER_S: Final = 15.0

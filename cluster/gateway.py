@@ -14,18 +14,18 @@ import structlog
 import uvicorn
 
 from api.app import create_app
-from api.client_address import parse_networks
 from api.services import Services
-from api.settings import Settings
-from api.streams import Streams
-from api.streams_listening import bound_unsent, find_dead_peers
-from cluster.admission import Admission, AdmissionRules
-from cluster.frame_protocol import FrameProtocol
-from cluster.http_protocol import BoundedHttpProtocol
-from cluster.listening import BACKLOG, shared_socket
-from cluster.open_files import FILES_KEPT, raise_open_files
+from api.sockets.connection_limits import Admission, AdmissionRules
+from api.sockets.frame_protocol import FrameProtocol
+from api.sockets.http_protocol import BoundedHttpProtocol
+from api.sockets.listening import BACKLOG, shared_socket
+from api.sockets.open_files import FILES_KEPT, raise_open_files
+from api.sockets.peers import bound_unsent, find_dead_peers
+from api.sockets.streams import Streams
 from cluster.peers import ClusterClient, ShardClient
 from cluster.router import Router
+from config.networks import parse_networks
+from config.settings import Settings
 from streaming.batch import RedisBatch
 from streaming.connect import connect
 

@@ -8,12 +8,12 @@ from typing import Any
 import structlog
 
 from api import metrics
-from api.logs import configure_logging
-from api.settings import Settings
 from cluster.actor_life import live
 from cluster.gateway import GatewayServer, wait_started
 from cluster.metrics_report import LIFE, Report, process_families
 from cluster.ray_clients import NamedActors, RayClusterClient, RayShardClient, gateway_name, here
+from config.logs import configure_logging
+from config.settings import Settings
 
 log = structlog.get_logger(__name__)
 

@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 from redis.asyncio import Redis
 
 from api import metrics
-from api.auth import DEV_ACCOUNT_ID
+from api.accounts.auth import DEV_ACCOUNT_ID
 from cluster import graph
 from cluster.demo_world import seat_demo_actors
 from cluster.metrics_collector import MetricsCollector, Sources

@@ -1,6 +1,6 @@
 """Where our processes look for modules: not in the directory somebody happens to stand in.
 
-Our packages have everyday names (``api``, ``client``, ``world``), and so have many people's files. Python looks in the
+Our packages have everyday names (``api``, ``config``, ``world``), and so have many people's files. Python looks in the
 working directory (``python -m``) and in ``PYTHONPATH`` before it looks where packages are installed.
 """
 
@@ -14,7 +14,10 @@ from pathlib import Path
 
 __all__ = ["HOME", "PACKAGES", "kept_entries", "module_argv", "source_tree", "use_own_packages"]
 
-PACKAGES = ("api", "client", "cluster", "migrations", "store", "streaming", "world")
+PACKAGES = (
+    *("api", "cli", "cluster", "config", "embedded", "loadtest", "migrations", "operations", "store", "streaming"),
+    *("web", "world"),
+)
 
 #: The directory that holds our packages.
 HOME = Path(__file__).resolve().parents[1]

@@ -26,7 +26,7 @@ from pathlib import Path
 
 import psutil
 
-from cluster.children import ServiceError
+from embedded.children import ServiceError
 
 __all__ = ["RunDirectory", "make", "remove_stale"]
 

@@ -8,8 +8,6 @@ from typing import Any
 
 import structlog
 
-from api.logs import configure_logging
-from api.settings import Settings
 from cluster.actor_life import live
 from cluster.configs import rules_of, shard_config
 from cluster.metrics_report import Report
@@ -17,6 +15,8 @@ from cluster.ray_clients import NamedActors, RayShardClient, here, shard_name
 from cluster.shard.handover import load_all
 from cluster.shard.runtime import CommandTuple, DecisionTuple, ShardRuntime
 from cluster.shard_metrics import shard_report
+from config.logs import configure_logging
+from config.settings import Settings
 from streaming.connect import connect
 
 log = structlog.get_logger(__name__)

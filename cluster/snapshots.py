@@ -1,7 +1,7 @@
 """Snapshots: once a minute every chunk that has changed, and every agent's record, into PostgreSQL.
 
 A chunk is read in one script with the agents in it, so a snapshot is of one moment; different chunks are of different
-moments, which ``cluster.rebuild`` puts right.  A chunk that was collected gets a mark, so that it stays collected.
+moments, which ``operations.rebuild`` puts right.  A chunk that was collected gets a mark, so that it stays collected.
 """
 
 from __future__ import annotations
@@ -18,9 +18,8 @@ from redis.exceptions import RedisError
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from cluster.fsck_dump import agent_ids_of
+from cluster.chunk_dump import READ_CHUNK, agent_ids_of, chunk_dump, pairs
 from cluster.graph import chunk_names
-from cluster.world_dump import READ_CHUNK, chunk_dump, pairs
 from cluster.world_run import ensure_run
 from store import snapshots
 from store.snapshots import COLLECTED, AgentState, ChunkState

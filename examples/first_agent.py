@@ -3,7 +3,7 @@
 import asyncio
 import os
 
-from client import Agent, CommandFailed, CommandRefused, default_base
+from chunkcrawl import Agent, CommandFailed, CommandRefused, default_base
 
 
 async def main() -> None:

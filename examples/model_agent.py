@@ -1,8 +1,8 @@
 """An agent that a language model drives, here with a stub in place of the model: same loop, no key, no network.
 
 The model sees the text of ``observe`` and the answers of its tools, and replies with one tool call as JSON. To use a
-real one, replace ``StubModel`` by a class whose ``reply`` asks it; ``client.toolbox`` stays as it is, and over MCP
-(``chunkcrawl mcp``) no loop of one's own is needed at all.
+real one, replace ``StubModel`` by a class whose ``reply`` asks it; ``chunkcrawl.mcp.toolbox`` stays as it is, and over
+MCP (``chunkcrawl mcp``) no loop of one's own is needed at all.
 
     CHUNKCRAWL_API_KEY=dcw_... python examples/model_agent.py --agent thinker-1 --turns 8
 """
@@ -16,8 +16,8 @@ import os
 import re
 from typing import Any, Protocol
 
-from client import Agent, default_base
-from client.toolbox import Toolbox
+from chunkcrawl import Agent, default_base
+from chunkcrawl.mcp.toolbox import Toolbox
 
 TOOLS = ("observe", "move_to", "say", "harvest", "wait_for_events")
 

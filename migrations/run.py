@@ -25,7 +25,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlalchemy.pool import NullPool
 
-from store.database_url import BadDatabaseUrl
+from config.database_url import BadDatabaseUrl
 from store.engine import engine_of
 
 #: The advisory lock's number: "chunk" in ASCII.  Any fixed number would do.

@@ -10,7 +10,7 @@ from sqlalchemy.engine import URL, ExceptionContext
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
-from store import database_url as urls
+from config import database_url as urls
 from store.away import is_away
 
 POOL_SIZE = 5

@@ -1,7 +1,7 @@
 """The tables of PostgreSQL.
 
 Times are ``timestamptz`` throughout.  Ids made by us are text with a prefix (``acc_``, ``key_``, ``jti_``).  Secrets
-appear as hashes only: Argon2 for passwords, SHA-256 for random tokens (``api.tokens``).
+appear as hashes only: Argon2 for passwords, SHA-256 for random tokens (``api.accounts.tokens``).
 """
 
 from __future__ import annotations

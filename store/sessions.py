@@ -1,4 +1,4 @@
-"""Sessions as history, in PostgreSQL.  Which session lives is for Redis to say (``api.sessions``)."""
+"""Sessions as history, in PostgreSQL.  Which session lives is for Redis to say (``api.accounts.sessions``)."""
 
 from __future__ import annotations
 

@@ -6,9 +6,9 @@ from redis.asyncio import BlockingConnectionPool, Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
+from config.world_url import split_world
 from streaming.cancellable import make_cancellable
 from streaming.namespace import put_into
-from streaming.world_url import split_world
 
 SOCKET_TIMEOUT_S = 5.0
 CONNECT_TIMEOUT_S = 2.0

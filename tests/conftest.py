@@ -17,12 +17,12 @@ from typing import Any
 import pytest
 from redis.asyncio import Redis
 
-from cluster.embedded_postgres import EmbeddedPostgres
-from cluster.embedded_valkey import EmbeddedValkey
+from embedded.postgres import EmbeddedPostgres
+from embedded.valkey import EmbeddedValkey
 from streaming.connect import connect
 
 #: ``world``: one running world for all tests that want to use one from outside, started by the first.
-pytest_plugins = ["client.testing"]
+pytest_plugins = ["chunkcrawl.testing"]
 
 SERVER_FIXTURES = frozenset({"postgres_server", "valkey_url"})
 PASSWORD = "for-tests"

@@ -9,10 +9,10 @@ import pytest
 from redis.asyncio import Redis
 
 from api.app import create_app
-from api.challenge_store import ChallengeRules
-from api.ingress import Ingress
+from api.challenge.ingress import Ingress
+from api.challenge.store import ChallengeRules
 from api.services import Services
-from api.settings import Settings
+from config.settings import Settings
 from streaming.batch import RedisBatch
 from tests.api.support import FakeClock, FakeWorld
 

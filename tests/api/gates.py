@@ -15,17 +15,17 @@ import uvicorn
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
+from api.accounts.auth import Role
+from api.accounts.sessions import OpenedSession
 from api.app import create_app
-from api.auth import Role
 from api.ports import World
 from api.services import Services
-from api.sessions import OpenedSession
-from api.settings import Settings
-from api.streams import Streams
-from api.streams_mount import mount
-from cluster.admission import Admission, AdmissionRules
-from cluster.frame_protocol import FrameProtocol
-from cluster.http_protocol import BoundedHttpProtocol
+from api.sockets.connection_limits import Admission, AdmissionRules
+from api.sockets.frame_protocol import FrameProtocol
+from api.sockets.http_protocol import BoundedHttpProtocol
+from api.sockets.mount import mount
+from api.sockets.streams import Streams
+from config.settings import Settings
 
 DEADLINE_S = 10.0
 PLENTY = AdmissionRules(connections=20_000, address_waiting=2_048, receive_s=60, answer_s=60)

@@ -11,11 +11,11 @@ from typing import Any
 from redis.asyncio import Redis
 
 from api import metrics
-from api.auth import Session
-from api.challenge import hash_of, proof_hash, sign
-from api.commands import CommandDesk, DeskReply
-from api.frames import Frame, parse_frame
+from api.accounts.auth import Session
+from api.challenge.challenge import hash_of, proof_hash, sign
+from api.challenge.commands import CommandDesk, DeskReply
 from api.ports import Decision, JoinOutcome, SubmittedCommand, WorldUnavailable
+from api.sockets.frames import Frame, parse_frame
 from streaming import keys
 
 MOVE = {"type": "move_to", "x": 3, "y": 4}

@@ -18,7 +18,7 @@ from schemathesis.specs.openapi import checks
 
 from api.app import create_app
 from api.services import Services
-from api.settings import Settings
+from config.settings import Settings
 from tests.api.support import FakeWorld
 
 EXAMPLES = 25

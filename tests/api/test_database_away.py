@@ -15,9 +15,9 @@ import httpx
 import pytest
 
 from api.services import Services
-from api.settings import Settings
-from cluster import embedded_postgres
-from cluster.embedded_postgres import EmbeddedPostgres
+from config.settings import Settings
+from embedded import postgres as embedded_postgres
+from embedded.postgres import EmbeddedPostgres
 from migrations.run import upgrade
 from tests.api.people import PASSWORD, Person, bearer, keyed, refused, signed_up
 

@@ -10,7 +10,7 @@ from redis.asyncio import Redis
 from api.app import create_app
 from api.ports import Decision, SubmittedCommand
 from api.services import Services
-from api.settings import Settings
+from config.settings import Settings
 from streaming import keys
 from tests.api.people import bearer, playing, refused
 from tests.api.support import FakeClock, FakeWorld

@@ -9,7 +9,7 @@ import pytest
 from api.errors import ApiError
 from api.health import check_metrics_token
 from api.services import Services
-from api.settings import load_settings
+from config.settings import load_settings
 from tests.api.people import refused
 from tests.api.support import FakeWorld
 

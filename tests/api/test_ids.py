@@ -4,8 +4,8 @@ from collections.abc import Callable
 
 import pytest
 
+from api.accounts.tokens import new_account_token, new_api_key, new_cmd_secret, new_session_token
 from api.ids import is_agent_id, is_chunk_id, is_cmd_id, trace_id_or_new
-from api.tokens import new_account_token, new_api_key, new_cmd_secret, new_session_token
 
 BAD = ["", "a b", "a|b", "a\n", "a\n ", "\u00e9", "a\0", "\uff41", "a/b"]
 

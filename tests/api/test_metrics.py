@@ -4,8 +4,8 @@ from prometheus_client.parser import text_string_to_metric_families
 from redis.asyncio import Redis
 
 from api import metrics
-from api.commands import CommandDesk
-from api.ingress import Ingress
+from api.challenge.commands import CommandDesk
+from api.challenge.ingress import Ingress
 from streaming import keys
 from tests.api.support import FakeClock, answer, answer_to, enlist, last_message, new_session, request
 

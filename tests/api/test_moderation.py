@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from api.banned_words import BannedWords, parse_list
-from api.word_file import DEFAULT_LIST
+from api.limits.banned_words import BannedWords, parse_list
+from api.limits.word_file import DEFAULT_LIST
 
 LIST = """
 ass

@@ -14,12 +14,12 @@ from redis.asyncio import Redis
 from sqlalchemy import inspect, text
 
 from api import metrics
-from api.auth import Session
-from api.commands import CommandDesk
-from api.frames import CommandAnswer, parse_frame
-from api.logs import configure_logging
+from api.accounts.auth import Session
+from api.challenge.commands import CommandDesk
 from api.services import Services
-from api.settings import Settings
+from api.sockets.frames import CommandAnswer, parse_frame
+from config.logs import configure_logging
+from config.settings import Settings
 from streaming import keys
 from tests.api.people import bearer, session
 from tests.api.support import answer, answer_to, frame, frame_text, last_message, request

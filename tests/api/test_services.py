@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from api.services import Services, challenge_rules
-from api.settings import Settings
+from config.settings import Settings
 from tests.api.support import FakeWorld
 
 

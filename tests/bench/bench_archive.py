@@ -20,14 +20,15 @@ import orjson
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from cluster.archiver import Archiver
-from cluster.backup import make_backup, verify_backup
+from cluster.chunk_dump import ChunkDump
 from cluster.graph import init_world
-from cluster.services import EmbeddedServices
 from cluster.snapshots import Snapshotter
-from cluster.world_dump import ChunkDump, WorldDump, read_world
-from cluster.world_load import write_world
-from cluster.world_settle import beginning, settle
+from embedded.services import EmbeddedServices
 from migrations.run import upgrade
+from operations.backup import make_backup, verify_backup
+from operations.world_dump import WorldDump, read_world
+from operations.world_load import write_world
+from operations.world_settle import beginning, settle
 from store.engine import make_engine
 from streaming import keys
 from streaming.connect import connect

@@ -30,14 +30,14 @@ from redis.asyncio import Redis
 # Run as a script, this folder is on the path instead of the checkout.
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from api.auth import Session
-from api.challenge_scripts import ISSUE
-from api.challenge_store import ChallengeRules
-from api.commands import CommandDesk
-from api.frames import parse_frame
-from api.ingress import Ingress
+from api.accounts.auth import Session
+from api.challenge.commands import CommandDesk
+from api.challenge.ingress import Ingress
+from api.challenge.scripts import ISSUE
+from api.challenge.store import ChallengeRules
 from api.ports import Decision, JoinOutcome, SubmittedCommand
-from cluster.embedded_valkey import EmbeddedValkey
+from api.sockets.frames import parse_frame
+from embedded.valkey import EmbeddedValkey
 from streaming import keys
 from streaming.batch import RedisBatch
 from streaming.connect import connect

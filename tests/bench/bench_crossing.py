@@ -19,8 +19,8 @@ from pathlib import Path
 
 import structlog
 
-from cluster.embedded_valkey import EmbeddedValkey
 from cluster.local import LocalWorld
+from embedded.valkey import EmbeddedValkey
 from streaming import keys
 from streaming.connect import connect, text
 from tests.cluster.worlds import Player, newest_delta

@@ -16,11 +16,11 @@ import time
 from collections import Counter
 from pathlib import Path
 
-from api.settings import Settings
-from client import Agent, Api
+from chunkcrawl import Agent, Api
 from cluster import deploy
 from cluster.ray_clients import NamedActors, gateway_name
-from cluster.services import EmbeddedServices, ServiceUrls
+from config.settings import Settings
+from embedded.services import EmbeddedServices, ServiceUrls
 from migrations.run import upgrade
 
 PORT = 18_432

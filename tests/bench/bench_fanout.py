@@ -41,10 +41,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from api.app import create_app
 from api.services import Services
-from api.settings import Settings
-from api.streams_mount import mount
-from cluster.embedded_valkey import EmbeddedValkey
-from cluster.frame_protocol import FrameProtocol
+from api.sockets.frame_protocol import FrameProtocol
+from api.sockets.mount import mount
+from config.settings import Settings
+from embedded.valkey import EmbeddedValkey
 from streaming import keys
 from streaming.hub import Hub
 from streaming.mailbox import Mailbox

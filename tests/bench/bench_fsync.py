@@ -20,8 +20,8 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from redis.asyncio import Redis
 
-from cluster.embedded_valkey import EmbeddedValkey, Fsync
 from cluster.graph import init_world
+from embedded.valkey import EmbeddedValkey, Fsync
 from streaming.commit import Batch
 from streaming.connect import connect
 from streaming.journal import Journal

@@ -16,10 +16,10 @@ from pathlib import Path
 
 from redis.asyncio import Redis
 
-from api.settings import Settings
 from cluster import deploy
 from cluster.ray_clients import NamedActors, shard_name
-from cluster.services import EmbeddedServices, ServiceUrls
+from config.settings import Settings
+from embedded.services import EmbeddedServices, ServiceUrls
 from migrations.run import upgrade
 from streaming import keys
 from streaming.connect import connect

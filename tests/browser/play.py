@@ -9,9 +9,9 @@ from typing import Any
 
 from redis.asyncio import Redis
 
-from api.settings import Settings
-from client import Agent, Api
+from chunkcrawl import Agent, Api
 from cluster.local import LocalWorld
+from config.settings import Settings
 from streaming.connect import connect
 from tests.api.gates import Gate, running
 from tests.relay import Relay, relay_to

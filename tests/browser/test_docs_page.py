@@ -8,7 +8,7 @@ from playwright.async_api import expect
 
 from api.app import create_app
 from api.services import Services
-from api.settings import Settings
+from config.settings import Settings
 from tests.api.support import FakeWorld
 from tests.browser.chromium import DEADLINE_MS, OpenPage, Screen, needs_chromium
 from tests.browser.scripted import listening

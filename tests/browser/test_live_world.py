@@ -11,7 +11,7 @@ import psutil
 import pytest
 from playwright.async_api import expect
 
-from client.embedded import EmbeddedWorld
+from chunkcrawl.embedded import EmbeddedWorld
 from tests.browser.chromium import DEADLINE_MS, OpenPage, Screen, needs_chromium
 from tests.browser.looking import live, row, standing
 

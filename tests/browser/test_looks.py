@@ -12,8 +12,8 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import Page, expect
 
-from api.settings import Settings
-from client import Agent
+from chunkcrawl import Agent
+from config.settings import Settings
 from tests.browser.chromium import DEADLINE_MS, OpenPage, Screen, needs_chromium
 from tests.browser.looking import drawn, live, row, standing
 from tests.browser.play import Play, playing

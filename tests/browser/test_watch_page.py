@@ -11,8 +11,8 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import expect
 
-from api.settings import Settings
-from client import Agent, Blocked
+from chunkcrawl import Agent, Blocked
+from config.settings import Settings
 from streaming import keys
 from tests.browser.chromium import DEADLINE_MS, OpenPage, Screen, needs_chromium
 from tests.browser.looking import drawn, live, row, standing

@@ -10,9 +10,9 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from types import TracebackType
 
-from client import Agent
-from client.errors import CommandFailed, CommandRefused
-from client.paths import is_boundary
+from chunkcrawl import Agent
+from chunkcrawl.errors import CommandFailed, CommandRefused
+from chunkcrawl.view.paths import is_boundary
 
 #: A command is answered within it, whatever happens; far beyond what anybody should wait.
 COMMAND_S = 30.0

@@ -22,19 +22,19 @@ import psutil
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from api.settings import Settings
-from client import Agent, Api
-from client.bots import Bot, GoldSeeker, Wanderer
-from client.driver import drive
-from client.errors import ChunkcrawlError
+from chunkcrawl import Agent, Api
+from chunkcrawl.bots.driver import drive
+from chunkcrawl.bots.rules import Bot, GoldSeeker, Wanderer
+from chunkcrawl.errors import ChunkcrawlError
 from cluster import deploy
-from cluster.children import free_port
 from cluster.configs import rules_of
 from cluster.deploy import Deployment
 from cluster.graph import chunk_names, entry_side
 from cluster.peers import ShardUnavailable
 from cluster.ray_clients import COORDINATOR, NamedActors
-from cluster.services import EmbeddedServices
+from config.settings import Settings
+from embedded.children import free_port
+from embedded.services import EmbeddedServices
 from migrations.run import upgrade
 from streaming import keys
 from streaming.connect import connect, text

@@ -25,7 +25,7 @@ import httpx
 import psutil
 import pytest
 
-from client import Agent, Api
+from chunkcrawl import Agent, Api
 from tests.chaos.attacks import STRANGERS
 from tests.chaos.honest import Figures, Honest
 from tests.chaos.scene import Scene, scene, scratch, services_in

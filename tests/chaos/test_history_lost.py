@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from client import Agent, Api, Blocked, OutcomeUnknown
+from chunkcrawl import Agent, Api, Blocked, OutcomeUnknown
 from tests.chaos.scene import Scene, scene, scratch, services_in
 
 NEAR = [(x, y) for x in (23, 24, 25, 26) for y in (18, 32)] + [(18, 25), (32, 25)]

@@ -19,11 +19,11 @@ import httpx
 import picows
 import pytest
 
-from client import Agent, Api
-from client.bots import Wanderer
-from client.driver import drive
-from client.errors import ChunkcrawlError
-from client.http import Session, bearer, websocket_url
+from chunkcrawl import Agent, Api
+from chunkcrawl.bots.driver import drive
+from chunkcrawl.bots.rules import Wanderer
+from chunkcrawl.errors import ChunkcrawlError
+from chunkcrawl.transport.http import Session, bearer, websocket_url
 from streaming.connect import POOL_SIZE
 from tests.chaos.scene import Scene, scene, scratch, services_in
 from tests.cluster.worlds import until

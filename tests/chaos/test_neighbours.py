@@ -14,9 +14,9 @@ from contextlib import AsyncExitStack
 import pytest
 from redis.asyncio import Redis
 
-from api.settings import Settings
-from client import Agent, Api
+from chunkcrawl import Agent, Api
 from cluster.local import LocalWorld
+from config.settings import Settings
 from migrations.run import upgrade
 from streaming.connect import connect
 from tests.api.gates import Gate, running

@@ -14,11 +14,11 @@ from contextlib import suppress
 
 import pytest
 
-from client import Agent, Api, Watcher
-from client.bots import Wanderer
-from client.driver import drive
-from client.errors import ChunkcrawlError
-from client.messages import ChunkDelta, CommandResult, Event, ResyncRequired
+from chunkcrawl import Agent, Api, Watcher
+from chunkcrawl.bots.driver import drive
+from chunkcrawl.bots.rules import Wanderer
+from chunkcrawl.errors import ChunkcrawlError
+from chunkcrawl.wire.messages import ChunkDelta, CommandResult, Event, ResyncRequired
 from streaming import keys
 from tests.chaos.scene import Scene, scene, scratch, services_in
 from tests.cluster.worlds import until

@@ -1,4 +1,4 @@
-"""Runs ``cluster.up`` with the embedded servers and the migrations as they are, but a world without Ray.
+"""Runs ``cli.up`` with the embedded servers and the migrations as they are, but a world without Ray.
 
 ``python -m tests.cluster.fake_world PORT DATA_DIR [BEHAVIOUR]``; the world runs when /readyz answers. What happens to
 it is written into DATA_DIR/events.
@@ -17,7 +17,7 @@ import types
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
-from api.settings import Settings, load_settings
+from config.settings import Settings, load_settings
 
 
 class Ready(BaseHTTPRequestHandler):
@@ -72,8 +72,8 @@ def main(port: str, data_dir: str, behaviour: str = "") -> int:
     sys.modules["cluster.deploy"] = module
 
     import cluster
-    from cluster.children import ServiceError
-    from cluster.up import run
+    from cli.up import run
+    from embedded.children import ServiceError
 
     setattr(cluster, "deploy", module)  # noqa: B010
     try:

@@ -15,8 +15,8 @@ from redis.asyncio import Redis
 
 from cluster.local import LocalWorld
 from cluster.shard.config import ShardConfig
-from cluster.world_dump import WorldDump
-from cluster.world_settle import Beginning, settle
+from operations.world_dump import WorldDump
+from operations.world_settle import Beginning, settle
 from streaming.cancellable import end
 from streaming.connect import connect
 from tests.cluster.worlds import Player, player, until

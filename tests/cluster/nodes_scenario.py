@@ -18,12 +18,12 @@ import psutil
 import ray
 from ray.cluster_utils import Cluster
 
-from api.settings import Settings
 from cluster import deploy
-from cluster.children import free_port
 from cluster.ray_clients import NamedActors, RayShardClient
 from cluster.ray_start import RAY_ENVIRONMENT
 from cluster.router import Router
+from config.settings import Settings
+from embedded.children import free_port
 from streaming.batch import RedisBatch
 from streaming.connect import connect
 from tests.cluster.worlds import Player, until, whole

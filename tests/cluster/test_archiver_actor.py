@@ -11,13 +11,13 @@ from redis.asyncio import Redis
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from api.settings import Settings
 from cluster import deploy
 from cluster.actor_options import archiver_name
-from cluster.children import free_port
 from cluster.deploy import Deployment
 from cluster.ray_clients import NamedActors, RayShardClient
 from cluster.router import Router
+from config.settings import Settings
+from embedded.children import free_port
 from store import event_log
 from store.engine import make_engine
 from streaming import keys

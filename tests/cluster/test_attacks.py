@@ -15,12 +15,12 @@ from collections.abc import Iterator
 import pytest
 import uvloop
 
-from api.settings import Settings
-from client import Agent, Api
-from client.errors import NotReady, ServerUnreachable
-from cluster.children import free_port
+from chunkcrawl import Agent, Api
+from chunkcrawl.errors import NotReady, ServerUnreachable
 from cluster.gateway import GatewayServer, wait_started
 from cluster.local import LocalWorld
+from config.settings import Settings
+from embedded.children import free_port
 from streaming.connect import connect
 from tests.chaos import attacks
 from tests.chaos.honest import Honest

@@ -15,12 +15,12 @@ import orjson
 import pytest
 from redis.asyncio import Redis
 
-from api.settings import Settings
 from cluster import deploy
-from cluster.children import free_port
 from cluster.deploy import Deployment
 from cluster.ray_clients import COORDINATOR, NamedActors, RayShardClient, gateway_name, shard_name
 from cluster.router import Router
+from config.settings import Settings
+from embedded.children import free_port
 from streaming import keys
 from streaming.batch import RedisBatch
 from streaming.connect import connect

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 from redis.asyncio import Redis
 
-from api.settings import load_settings
 from cluster import first_checks
-from cluster.children import ServiceError, free_port
 from cluster.first_checks import check_directories, check_ray_address, check_stores
+from config.settings import load_settings
+from embedded.children import ServiceError, free_port
 
 SECRET = "hunter2"
 

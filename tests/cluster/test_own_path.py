@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from cluster import own_path, up
+from cli import up
+from cluster import own_path
 from cluster.own_path import HOME, PACKAGES, kept_entries
 
 SHADOW = "raise RuntimeError('shadowed by ' + __file__)\n"
@@ -18,8 +19,8 @@ LOOK = """
 import json, os, sys
 from cluster.own_path import use_own_packages
 use_own_packages()
-import api, client, store, world
-print(json.dumps([sys.path, os.environ.get("PYTHONPATH"), *(m.__file__ for m in (api, client, store, world))]))
+import api, config, store, world
+print(json.dumps([sys.path, os.environ.get("PYTHONPATH"), *(m.__file__ for m in (api, config, store, world))]))
 """
 
 
@@ -28,9 +29,9 @@ def everyday(tmp_path: Path) -> Path:
     """A user's directory that has something of each name but ``cluster``, which the test itself has to import."""
     for name in set(PACKAGES) - {"cluster"}:
         (tmp_path / f"{name}.py").write_text(SHADOW)
-    (tmp_path / "client.py").unlink()
-    (tmp_path / "client").mkdir()
-    (tmp_path / "client" / "__init__.py").write_text(SHADOW)
+    (tmp_path / "config.py").unlink()
+    (tmp_path / "config").mkdir()
+    (tmp_path / "config" / "__init__.py").write_text(SHADOW)
     return tmp_path
 
 

@@ -15,8 +15,8 @@ import psutil
 import pytest
 
 from cluster import ray_directory
-from cluster.children import ServiceError
 from cluster.ray_directory import BASE_MOST, BELOW_BASE, SOCKET_PATH_MOST, make, remove_stale
+from embedded.children import ServiceError
 
 HOLDER = """
 import sys, time

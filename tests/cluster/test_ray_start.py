@@ -31,8 +31,8 @@ directory = join_ray(None, "somebody", num_cpus=1)
 
 @ray.remote
 def look():
-    import api, client, store, world
-    files = [module.__file__ for module in (api, client, store, world)]
+    import api, config, store, world
+    files = [module.__file__ for module in (api, config, store, world)]
     return sys.path, files, os.environ.get("RAY_AUTH_TOKEN")
 
 path, files, token = ray.get(look.remote())
@@ -78,7 +78,7 @@ class Running:
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     """A cluster started among files with everyday names, under a long TMPDIR."""
     home, user = tmp_path_factory.mktemp("home"), tmp_path_factory.mktemp("user")
-    for name in ("api", "client", "store", "world", "redis", "structlog"):
+    for name in ("api", "config", "store", "world", "redis", "structlog"):
         (user / f"{name}.py").write_text("raise RuntimeError('shadowed by ' + __file__)\n")
     temporary = home / ("t" * 80)
     temporary.mkdir()

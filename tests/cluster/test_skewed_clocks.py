@@ -9,8 +9,8 @@ from unittest.mock import patch
 import pytest
 from redis.asyncio import Redis
 
-from api.settings import Settings
 from cluster.local import LocalWorld
+from config.settings import Settings
 from streaming.connect import connect
 from tests.api.gates import Gate, receive_until, running
 from tests.api.support import answer_to, frame_text

@@ -11,15 +11,15 @@ from redis.asyncio import Redis
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from api.settings import Settings
 from cluster.archiver import Archiver
-from cluster.fsck import check, read_dump
 from cluster.graph import collect
 from cluster.local import LocalWorld
-from cluster.rebuild import NothingToRebuild, bring_back, fit, rebuild
 from cluster.snapshots import Snapshotter
-from cluster.world_dump import WorldDump, checkable, read_world
-from cluster.world_load import WorldThere
+from config.settings import Settings
+from operations.fsck import check, read_dump
+from operations.rebuild import NothingToRebuild, bring_back, fit, rebuild
+from operations.world_dump import WorldDump, checkable, read_world
+from operations.world_load import WorldThere
 from store import runs, snapshots
 from store.engine import make_engine
 from store.runs import RunRecord

@@ -9,9 +9,9 @@ import pytest
 from redis.asyncio import Redis
 from websockets.asyncio.client import ClientConnection
 
-from api.sessions import OpenedSession
-from api.settings import Settings
+from api.accounts.sessions import OpenedSession
 from cluster.local import LocalWorld
+from config.settings import Settings
 from streaming.connect import connect
 from tests.api.gates import Gate, close_code, receive, receive_until, running
 from tests.api.support import answer_to, frame_text

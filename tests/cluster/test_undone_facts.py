@@ -14,12 +14,12 @@ from redis.asyncio import Redis
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from cluster import children
-from cluster.append_only import FOLDER
 from cluster.archive_stream import Entry
 from cluster.archiver import UNDONE_MOST_MS, Archiver, chains
-from cluster.embedded_valkey import EmbeddedValkey
 from cluster.graph import init_world
+from embedded import children
+from embedded.append_only import FOLDER
+from embedded.valkey import EmbeddedValkey
 from store import event_log, snapshots
 from store.engine import make_engine
 from store.event_log import Span

@@ -16,7 +16,7 @@ import psutil
 import pytest
 
 from cluster import ray_directory
-from cluster.children import free_port
+from embedded.children import free_port
 from tests.cluster.started import Started
 
 pytestmark = [pytest.mark.ray, pytest.mark.timeout(300)]

@@ -12,9 +12,9 @@ import orjson
 from redis.asyncio import Redis
 
 from api.ports import Decision, SubmittedCommand
-from cluster.fsck import Finding, check, read_dump
 from cluster.local import LocalWorld
 from cluster.router import Router
+from operations.fsck import Finding, check, read_dump
 from streaming import keys
 
 _numbers = itertools.count(1)

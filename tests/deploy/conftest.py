@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from client.embedded import EmbeddedWorld
+from chunkcrawl.embedded import EmbeddedWorld
 
 METRICS_TOKEN = "metrics-token-for-tests-0123456789"
 

@@ -21,10 +21,10 @@ import httpx
 import pytest
 import websockets
 
-from client import Agent
-from client.embedded import EmbeddedWorld
-from client.errors import ChunkcrawlError
-from cluster.children import free_port
+from chunkcrawl import Agent
+from chunkcrawl.embedded import EmbeddedWorld
+from chunkcrawl.errors import ChunkcrawlError
+from embedded.children import free_port
 from tests.deploy.conftest import METRICS_TOKEN
 
 pytestmark = [pytest.mark.ray, pytest.mark.slow, pytest.mark.timeout(300)]

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import yaml
 
-from api.settings import Settings
+from config.settings import Settings
 
 ROOT = Path(__file__).parents[2]
 TEXT = (ROOT / "compose.yaml").read_text()

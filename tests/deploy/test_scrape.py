@@ -11,10 +11,10 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from api.exposition import of_metrics, render, sample_key
-from client import Agent
-from client.embedded import EmbeddedWorld
-from client.errors import ChunkcrawlError
-from client.messages import CommandResult
+from chunkcrawl import Agent
+from chunkcrawl.embedded import EmbeddedWorld
+from chunkcrawl.errors import ChunkcrawlError
+from chunkcrawl.wire.messages import CommandResult
 from cluster.archive_metrics import archive_families
 from tests.deploy.conftest import METRICS_TOKEN
 from tests.deploy.promql import expressions, metrics_of, shown_by

@@ -20,9 +20,9 @@ import psutil
 import pytest
 import websockets
 
-from client import Agent
-from client.embedded import EmbeddedWorld
-from client.errors import ChunkcrawlError
+from chunkcrawl import Agent
+from chunkcrawl.embedded import EmbeddedWorld
+from chunkcrawl.errors import ChunkcrawlError
 from tests.deploy.conftest import METRICS_TOKEN
 
 pytestmark = [pytest.mark.ray, pytest.mark.timeout(300)]

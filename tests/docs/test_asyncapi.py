@@ -15,11 +15,11 @@ import pytest
 from fastapi.routing import APIRoute
 from jsonschema_rs import Draft7Validator
 
-from api import agent_socket, frames, owner, spectate
-from api.auth import Role
-from api.challenge import POW_ALG, SIG_ALG, Verdict
-from api.frames import MAX_PROOF_NONCE_CHARS, FrameError, parse_frame
+from api.accounts.auth import Role
+from api.challenge.challenge import POW_ALG, SIG_ALG, Verdict
 from api.ids import AGENT_ID_PATTERN, CHUNK_ID_PATTERN, CLIENT_CMD_ID_PATTERN
+from api.sockets import agent_socket, frames, owner, spectate
+from api.sockets.frames import MAX_PROOF_NONCE_CHARS, FrameError, parse_frame
 from streaming.cursor import ChunkCursor, Position, position_event_id
 from streaming.entry import PRIVATE_KINDS, SHARED_KINDS
 from tests.docs.asyncapi import DOCUMENT, MESSAGES, SCHEMAS, component_name, faults, references, resolve

@@ -13,10 +13,10 @@ from redis.asyncio import Redis
 from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed
 
-from api.sessions import OpenedSession
-from api.settings import Settings
+from api.accounts.sessions import OpenedSession
 from cluster.local import LocalWorld
 from cluster.shard.config import ShardConfig
+from config.settings import Settings
 from streaming import keys
 from streaming.connect import connect
 from streaming.watch import resync_required

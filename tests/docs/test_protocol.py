@@ -6,9 +6,9 @@ import re
 
 import pytest
 
-from api import connections
 from api.errors import STATUS_OF_REASON
 from api.middleware import TRACE_HEADER
+from api.sockets import connections
 from tests.docs.asyncapi import SCHEMAS
 from tests.docs.blocks import ROOT
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from cluster.cli import LAZY, app
+from chunkcrawl.commands.main import app, commands
 from tests.docs.blocks import ROOT
 
 TEXT = (ROOT / "README.md").read_text()
@@ -18,7 +18,7 @@ def test_every_command_is_in_the_table_once() -> None:
     rows = [line.split("|")[2] for line in section("Commands").splitlines() if line.startswith("| ")]
     named = [name for row in rows for name in re.findall(r"`([a-z-]+)`", row)]
     own = {command.name or getattr(command.callback, "__name__", "") for command in app.registered_commands}
-    assert sorted(named) == sorted({*LAZY, *own})
+    assert sorted(named) == sorted({*commands(), *own})
 
 
 def test_every_folder_of_code_is_in_the_layout() -> None:

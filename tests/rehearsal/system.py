@@ -18,12 +18,12 @@ from redis.asyncio import Redis
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from cluster.children import free_port
-from cluster.pg_session import patient_engine
+from embedded.children import free_port
+from store.pg_session import patient_engine
 from streaming.connect import connect
 
 ROOT = Path(__file__).parents[2]
-COMMAND = [sys.executable, "-m", "cluster.cli"]
+COMMAND = [sys.executable, "-m", "chunkcrawl.commands.main"]
 READY_S = 90.0
 STOP_S = 60.0
 

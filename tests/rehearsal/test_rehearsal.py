@@ -22,18 +22,18 @@ import orjson
 import psutil
 import pytest
 
-from client import Agent, Api
-from client.bots import make_bot
-from client.driver import drive
-from client.errors import ApiError, CommandFailed, CommandRefused, InvalidSession
-from client.http import Session
-from cluster import backup_files
-from cluster.backup_files import Manifest
-from cluster.fsck import check, read_dump
-from cluster.operator_services import open_services
-from cluster.pg_session import patient_engine
-from cluster.table_digests import digests
-from cluster.world_dump import WorldDump, read_world
+from chunkcrawl import Agent, Api
+from chunkcrawl.bots.driver import drive
+from chunkcrawl.bots.rules import make_bot
+from chunkcrawl.errors import ApiError, CommandFailed, CommandRefused, InvalidSession
+from chunkcrawl.transport.http import Session
+from operations import backup_files
+from operations.backup_files import Manifest
+from operations.fsck import check, read_dump
+from operations.operator_services import open_services
+from operations.table_digests import digests
+from operations.world_dump import WorldDump, read_world
+from store.pg_session import patient_engine
 from streaming.connect import connect
 from tests.cluster.lasting import DOORS, essence
 from tests.cluster.worlds import until

@@ -11,7 +11,8 @@ import pytest
 from redis.asyncio import Redis
 from redis.exceptions import NoScriptError
 
-from cluster.fsck_dump import agent_ids_of, agents_in_world
+from cluster.chunk_dump import agent_ids_of
+from operations.fsck_dump import agents_in_world
 from streaming import keys
 from streaming.commit import COMMIT, Batch
 from streaming.connect import connect

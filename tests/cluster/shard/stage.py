@@ -10,11 +10,11 @@ import orjson
 from redis.asyncio import Redis
 
 from cluster import graph
-from cluster.fsck import Finding, check, read_dump
 from cluster.local import LocalShards
 from cluster.peers import ShardUnavailable
 from cluster.shard.config import ShardConfig
 from cluster.shard.runtime import ShardRuntime
+from operations.fsck import Finding, check, read_dump
 from streaming import keys
 from streaming.lua import Script
 from world.ids import AgentId, ChunkId

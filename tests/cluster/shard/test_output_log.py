@@ -9,9 +9,9 @@ import pytest
 import structlog
 from redis.asyncio import Redis
 
-from api.logs import configure_logging
-from api.settings import Settings
 from cluster.local import LocalWorld
+from config.logs import configure_logging
+from config.settings import Settings
 from tests.cluster.worlds import player
 
 TEXT = "what nobody but the chunk should read"

@@ -1,0 +1,109 @@
+"""One hashing process (``password_worker``), as a thread uses it: ask, wait, start it again when it is gone."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import select
+import subprocess
+import sys
+from pathlib import Path
+from typing import Final
+
+import structlog
+
+from api.accounts import password_worker
+
+__all__ = ["HashingFailed", "HashingProcess"]
+
+log = structlog.get_logger(__name__)
+
+#: A hash takes 20 ms; at the lowest priority of a busy machine, some more.  A process that is stuck is ended after it.
+ANSWER_WITHIN_S: Final = 30.0
+READ_BYTES: Final = 4096
+
+
+class HashingFailed(Exception):
+    """No process gave an answer, the second neither."""
+
+
+class HashingProcess:
+    """Not for two threads at once.  Nothing is started before the first question."""
+
+    def __init__(self, answer_within_s: float = ANSWER_WITHIN_S) -> None:
+        self._answer_within_ms = int(answer_within_s * 1000)
+        self._process: subprocess.Popen[bytes] | None = None
+        self._closed = False
+
+    @property
+    def pid(self) -> int | None:
+        """Of the running process, if there is one."""
+        return None if self._process is None else self._process.pid
+
+    def hash(self, password: str) -> str:
+        """A new hash of ``password``.  Raises ``HashingFailed``."""
+        return str(self._ask({"password": password}))
+
+    def matches(self, password_hash: str | None, password: str) -> bool:
+        """Whether ``password`` is the one; None takes as long as a wrong one.  Raises ``HashingFailed``."""
+        return self._ask({"password": password, "hash": password_hash}) is True
+
+    def close(self) -> None:
+        """End the process, which holds nothing, for good.  A thread that waits for it fails."""
+        self._closed = True
+        self._end()
+
+    def _ask(self, request: dict[str, str | None]) -> str | bool:
+        line = json.dumps(request).encode() + b"\n"
+        for _ in range(2):  # it may have died meanwhile; asking again changes nothing
+            if self._closed:
+                break
+            try:
+                answer: str | bool = json.loads(self._converse(line))
+                return answer
+            except (OSError, ValueError) as error:
+                log.warning("password_process_failed", error=type(error).__name__)
+                self._end()
+        raise HashingFailed
+
+    def _end(self) -> None:
+        process, self._process = self._process, None
+        if process is None:
+            return
+        process.kill()
+        process.wait()
+        for pipe in (process.stdin, process.stdout):
+            with contextlib.suppress(OSError, ValueError):
+                if pipe is not None:
+                    pipe.close()
+
+    def _converse(self, line: bytes) -> bytes:
+        """Raises ``OSError``: it can't be started, is gone, or gives no answer."""
+        process = self._process
+        if process is None:
+            process = self._process = _start()
+        assert process.stdin is not None
+        assert process.stdout is not None
+        process.stdin.write(line)
+        process.stdin.flush()
+        waiting = select.poll()
+        waiting.register(process.stdout, select.POLLIN)
+        answer = b""
+        while not answer.endswith(b"\n"):
+            if not waiting.poll(self._answer_within_ms):
+                raise TimeoutError
+            data = process.stdout.read1(READ_BYTES)  # type: ignore[attr-defined]
+            if not data:
+                raise ConnectionResetError
+            answer += data
+        return answer
+
+
+def _start() -> subprocess.Popen[bytes]:
+    # -P: neither this package's directory nor the working directory come before the libraries.
+    return subprocess.Popen(
+        [sys.executable, "-P", str(Path(password_worker.__file__))],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+    )

@@ -1,0 +1,71 @@
+"""Random secrets, their forms and their hashes.
+
+All of them are 256 random bits, so what is stored is one plain SHA-256: there is nothing to guess that a slow hash
+would protect, and a session POST must not pay for one.  Passwords, which people choose, go through Argon2
+(``api.accounts.passwords``).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import secrets
+from dataclasses import dataclass
+
+API_KEY_PREFIX_LENGTH = len("dcw_") + 12
+_API_KEY = re.compile(r"(dcw_[0-9a-f]{12})_([A-Za-z0-9_\-]{43})\Z")
+_TOKEN = re.compile(r"[A-Za-z0-9_.\-]{1,128}\Z")
+
+
+@dataclass(frozen=True, slots=True)
+class NewApiKey:
+    """A key at the only moment when it is known whole."""
+
+    prefix: str
+    plain: str
+    digest: str
+
+    def __repr__(self) -> str:
+        return f"NewApiKey(prefix={self.prefix!r})"
+
+
+def sha256_hex(secret: str) -> str:
+    return hashlib.sha256(secret.encode()).hexdigest()
+
+
+def new_session_token() -> str:
+    return "sess_" + secrets.token_urlsafe(32)
+
+
+def new_account_token() -> str:
+    return "dca_" + secrets.token_urlsafe(32)
+
+
+def new_jti() -> str:
+    return "jti_" + secrets.token_hex(16)
+
+
+def new_cmd_secret() -> str:
+    return secrets.token_urlsafe(32)
+
+
+def new_id(kind: str) -> str:
+    """A fresh id like ``acc_...`` or ``key_...``: 128 random bits."""
+    return f"{kind}_{secrets.token_hex(16)}"
+
+
+def new_api_key() -> NewApiKey:
+    prefix = "dcw_" + secrets.token_hex(6)
+    plain = f"{prefix}_{secrets.token_urlsafe(32)}"
+    return NewApiKey(prefix, plain, sha256_hex(plain))
+
+
+def api_key_prefix(plain: str) -> str | None:
+    """The stored part of a key, or None when ``plain`` can't be a key of ours."""
+    match = _API_KEY.match(plain)
+    return match.group(1) if match else None
+
+
+def is_token(text: str) -> bool:
+    """Whether ``text`` is shaped like a token at all; anything else is not worth a look-up."""
+    return _TOKEN.match(text) is not None

@@ -1,0 +1,1 @@
+"""A command from its request to its ack: challenge, signature, proof of work, difficulty, cooldown."""

@@ -1,0 +1,1 @@
+"""What keeps one caller from harming others: rate limits, banned words, strikes."""

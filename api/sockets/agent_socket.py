@@ -1,0 +1,196 @@
+"""The socket on which an agent plays (contract, "Playing"): ``WS /v1/agent/ws``.
+
+    frames in ─► CommandDesk                agent's stream, chunk's stream ─► Follow ─► frames out
+
+What an agent is told about its commands comes through its stream; this socket itself says only ``error`` and
+``heartbeat``.  See docs/decisions/0025-agent-socket.md.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import Annotated, Final
+
+import structlog
+from fastapi import APIRouter, Depends, Query, WebSocket
+from redis.exceptions import RedisError
+
+from api.accounts.auth import Session, check_agent, require
+from api.challenge.commands import CommandDesk, DeskReply
+from api.errors import ApiError
+from api.ids import AGENT_ID_PATTERN, new_trace_id
+from api.ports import JoinOutcome, WorldFull, WorldUnavailable
+from api.sockets import metrics as metrics
+from api.sockets.connections import CLOSE_GONE, CLOSE_POLICY, CLOSE_TRY_LATER, Connection
+from api.sockets.frames import BINARY, CommandAnswer, FrameError, Ping, parse_frame
+from api.sockets.seats import Seat, control_channel
+from api.sockets.socket import Socket, accepted, pump
+from api.sockets.streams import Batch, Streams, new_channel_id, streams_of, trace_of
+from streaming.cancellable import end
+from streaming.clock import now_ms
+from streaming.entry import notice
+from streaming.follow import Follow
+from streaming.hub import HubUnavailable
+from streaming.mailbox import FOLLOWER_CAPACITY, Mailbox
+
+log = structlog.get_logger(__name__)
+
+router = APIRouter()
+
+#: ``bad_frames_max`` of the settings counts within this time.
+BAD_FRAMES_WINDOW_S: Final = 60.0
+
+#: Close codes by which a client says that it is done and has read what was sent.
+CLEAN_CODES: Final = frozenset({1000, 1001})
+
+
+@router.websocket("/v1/agent/ws")
+async def socket(
+    websocket: WebSocket,
+    agent_id: Annotated[str, Query(max_length=128, pattern=AGENT_ID_PATTERN)],
+    session: Annotated[Session, Depends(require("agent"))],
+    last_event_id: Annotated[str | None, Query()] = None,
+) -> None:
+    """Play.  Refusals come as HTTP before the socket is accepted."""
+    check_agent(session, agent_id)
+    streams = streams_of(websocket)
+    await streams.seats.hold(agent_id)
+    outcome = await _join(websocket, session, agent_id)
+    mailbox = Mailbox(FOLLOWER_CAPACITY, "overflow_close")
+    async with streams.connections.open("agent_ws", session, mailbox) as connection:
+        seat = Seat(agent_id, new_channel_id(), connection)
+        control = streams.hub.listen(control_channel(seat), seat.heard)
+        clean = False
+        try:
+            try:
+                await control.ready()
+            except HubUnavailable:
+                raise ApiError("unavailable") from None
+            await streams.seats.take(seat)
+            if not await accepted(websocket):
+                return
+            clean = await _play(websocket, streams, seat, session, outcome, last_event_id)
+        finally:
+            control.close()
+            streams.seats.leave(seat, clean=clean)
+
+
+async def _join(websocket: WebSocket, session: Session, agent_id: str) -> JoinOutcome:
+    """Put the agent into the world.  Raises ``ApiError``: ``unavailable``, ``world_full``."""
+    try:
+        outcome: JoinOutcome = await websocket.app.state.services.world.join(
+            agent_id, session.account_id, trace_of(websocket)
+        )
+    except WorldFull:
+        raise ApiError("world_full") from None
+    except WorldUnavailable:
+        raise ApiError("unavailable") from None
+    return outcome
+
+
+async def _play(
+    websocket: WebSocket,
+    streams: Streams,
+    seat: Seat,
+    session: Session,
+    outcome: JoinOutcome,
+    last_event_id: str | None,
+) -> bool:
+    """Serve the accepted socket until it ends.  Returns whether the agent itself closed it in order."""
+    services = websocket.app.state.services
+    view = Follow(
+        streams.hub,
+        streams.redis,
+        streams.snapshots,
+        seat.agent_id,
+        seat.connection.mailbox,
+        trace_of(websocket),
+        {"agent_id": seat.agent_id, "channel_id": seat.channel_id, "role": "agent", "resumed": outcome.resumed},
+        last_event_id=last_event_id,
+        since=seat.sent,
+        present_first=True,
+        channel_id=seat.channel_id,
+    )
+    out = Socket(websocket, view.mailbox)
+
+    was_online = False
+
+    def sent(batch: Batch) -> None:
+        nonlocal was_online
+        seat.note_sent([event for event, _ in batch], view.follower.seq)
+        if was_online and not view.follower.online:
+            # Taken out of the world under a living socket (no news of it for too long): coming back puts it in again.
+            seat.connection.close(CLOSE_TRY_LATER, "left_the_world")
+        was_online = view.follower.online
+
+    def look() -> None:
+        if out.writer is not None:
+            seat.note_pings(out.writer.pings, out.writer.pongs)
+
+    seat.look = look
+    desk = CommandDesk(services.ingress, session, seat.channel_id)
+    sending = asyncio.create_task(pump(out, view, seat.connection, sent), name="agent-send")
+    try:
+        try:
+            await desk.resume_pending()
+        except RedisError as error:
+            log.info("pending_not_resumed", agent_id=seat.agent_id, error=repr(error))
+        return await _listen(websocket, desk, out, seat, services.settings.bad_frames_max)
+    finally:
+        desk.close()
+        view.mailbox.close(CLOSE_GONE, "gone")
+        await end(sending)
+
+
+async def _listen(websocket: WebSocket, desk: CommandDesk, out: Socket, seat: Seat, bad_frames_max: int) -> bool:
+    """Take the agent's frames, one after the other.  Returns whether it closed in order."""
+    patience = Patience(bad_frames_max)
+    connection = seat.connection
+    while True:
+        message = await websocket.receive()
+        if message["type"] == "websocket.disconnect":
+            return connection.mailbox.closed is None and message.get("code") in CLEAN_CODES
+        if connection.mailbox.closed is not None:
+            continue  # on its way out; what still comes is not looked at
+        text = message.get("text")
+        frame = BINARY if text is None else parse_frame(text)
+        if isinstance(frame, FrameError):
+            metrics.BAD_FRAMES.labels(frame.reason).inc()
+            await _say(out, "error", {"reason": frame.reason}, new_trace_id())
+            if patience.ends():
+                connection.close(CLOSE_POLICY, "too_many_bad_frames")
+        elif isinstance(frame, Ping):
+            await _say(out, "heartbeat", {"agent_id": seat.agent_id}, frame.trace_id)
+        else:
+            if isinstance(frame, CommandAnswer):
+                seat.note_answer(frame.server_cmd_id)
+            await _reply(out, connection, await desk.handle(frame), frame.trace_id)
+
+
+async def _reply(out: Socket, connection: Connection, reply: DeskReply | None, trace_id: str) -> None:
+    if reply is None:
+        return
+    await _say(out, "error", reply.payload(), trace_id)
+    if reply.close:
+        connection.close(CLOSE_POLICY, reply.reason)
+
+
+async def _say(out: Socket, kind: str, payload: dict[str, object], trace_id: str) -> None:
+    await out.send([(notice(kind, payload, now_ms(), trace_id), None)])
+
+
+class Patience:
+    """Counts bad frames, forgetting them over ``BAD_FRAMES_WINDOW_S``."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._count = 0.0
+        self._at = time.monotonic()
+
+    def ends(self) -> bool:
+        """One more; True when that is too many."""
+        now = time.monotonic()
+        self._count = max(0.0, self._count - (now - self._at) * self._most / BAD_FRAMES_WINDOW_S) + 1
+        self._at = now
+        return self._count > self._most

@@ -1,0 +1,276 @@
+"""Which connections a gateway keeps: who is in stays, whoever only waits makes room for others.
+
+A connection is *in* while it is an accepted WebSocket or an event stream: somebody has shown a session for it.  All
+others *wait*: they receive a request, work on its answer, or idle between two requests.  Those who are in are never
+closed for somebody else's sake.  Those who wait have a deadline for what they do, may not be too many, in all and from
+one address, and when they are, the one that has idled or received for longest makes room.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+import structlog
+
+from api import metrics
+from api.limits.client_address import address_bucket, is_trusted
+from config.networks import Networks
+
+__all__ = ["Admission", "AdmissionRules", "Slot"]
+
+log = structlog.get_logger(__name__)
+
+SWEEP_S: Final = 0.5
+#: A request that is under way for less is not cut off for a new one.
+MAKES_ROOM_AFTER_S: Final = 0.25
+#: One line for each reason in this time, however many connections it met.
+LOG_EVERY_S: Final = 10.0
+
+#: Of all connections, what is kept for those who wait, so that who is in can still renew a session.
+WAITING_SHARE: Final = 1 / 4
+WAITING_MOST: Final = 2_048
+#: Of all places, what one address may have with sockets and streams.
+ADDRESS_SHARE: Final = 1 / 2
+
+
+class Peer(Protocol):
+    """A connection, as its protocol object shows it."""
+
+    def expire(self) -> None:
+        """Close: its deadline has passed."""
+
+    def make_room(self) -> None:
+        """Close: another connection needs the place."""
+
+
+@dataclass(frozen=True, slots=True)
+class AdmissionRules:
+    """How many, and how long.
+
+    ``connections``: in all.  ``address_waiting``: of one address that wait.  ``receive_s``: for a whole request to
+    arrive, from the connection or its first byte on.  ``answer_s``: for its answer to be made and read.
+    """
+
+    connections: int
+    address_waiting: int
+    receive_s: float
+    answer_s: float
+
+    @property
+    def waiting(self) -> int:
+        """Connections that may wait."""
+        return max(1, min(WAITING_MOST, int(self.connections * WAITING_SHARE)))
+
+    @property
+    def entered(self) -> int:
+        """Connections that may be in."""
+        return max(1, self.connections - self.waiting)
+
+    @property
+    def address_entered(self) -> int:
+        """Connections of one address that may be in."""
+        return max(1, int(self.entered * ADDRESS_SHARE))
+
+
+class Slot:
+    """One connection's place.  Its protocol says what it does: ``receive``, ``answer``, ``idle``, ``enter``."""
+
+    __slots__ = ("_admission", "address", "deadline", "peer", "phase", "since", "trusted")
+
+    def __init__(self, admission: Admission, peer: Peer, address: str, *, trusted: bool) -> None:
+        self._admission = admission
+        self.peer = peer
+        self.address = address
+        self.trusted = trusted
+        self.phase: _Phase = admission.receiving
+        self.since = self.deadline = 0.0
+
+    def receive(self) -> None:
+        """A request begins to arrive; its deadline runs from now on."""
+        self._admission._move(self, self._admission.receiving)
+
+    def answer(self) -> None:
+        """It has arrived whole."""
+        self._admission._move(self, self._admission.answering)
+
+    def idle(self) -> None:
+        """It is answered."""
+        self._admission._move(self, self._admission.idling)
+
+    @property
+    def may_enter(self) -> bool:
+        """Whether there is room for one more socket or stream from this address."""
+        return self._admission._may_enter(self)
+
+    def enter(self) -> None:
+        """Somebody has shown a session: from now on the connection has no deadline and is never closed for others."""
+        self._admission._move(self, self._admission.inside)
+
+    def leave(self) -> None:
+        """The connection is gone."""
+        self._admission._leave(self)
+
+
+class _Phase(dict[Slot, None]):
+    """The connections that do the same, oldest first; all have the same time for it."""
+
+    def __init__(self, most_s: float) -> None:
+        super().__init__()
+        self.most_s = most_s
+
+
+class Admission:
+    """The places of one gateway.
+
+    Args:
+        rules: how many and how long.
+        trusted: proxies, behind whose addresses stand many people: the bounds for one address are not for them.
+        clock: seconds that only rise; a test's own.
+    """
+
+    def __init__(
+        self, rules: AdmissionRules, trusted: Networks = (), clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self.rules = rules
+        self._trusted = trusted
+        self._clock = clock
+        self.receiving = _Phase(rules.receive_s)
+        self.answering = _Phase(rules.answer_s)
+        self.idling = _Phase(float("inf"))  # the server itself ends them (keep-alive)
+        self.inside = _Phase(float("inf"))
+        self._waiting_of: dict[str, dict[Slot, None]] = {}
+        self._inside_of: dict[str, int] = {}
+        self._sweeping: asyncio.TimerHandle | None = None
+        self._said: dict[str, tuple[float, int]] = {}
+
+    def __len__(self) -> int:
+        """All connections."""
+        return self.waiting + len(self.inside)
+
+    @property
+    def waiting(self) -> int:
+        """Connections that are neither sockets nor streams."""
+        return len(self.receiving) + len(self.answering) + len(self.idling)
+
+    def admit(self, peer: Peer, host: str | None) -> Slot | None:
+        """A place for a new connection from ``host``; None when there is none and nobody can make room.
+
+        Somebody else's connection may be closed for it.
+        """
+        address = address_bucket(host or "")
+        slot = Slot(self, peer, address, trusted=is_trusted(host, self._trusted))
+        mine = self._waiting_of.get(address, {})
+        if not slot.trusted and len(mine) >= self.rules.address_waiting and not self._make_room("address_full", mine):
+            return None
+        if (self.waiting >= self.rules.waiting or len(self) >= self.rules.connections) and not self._make_room(
+            "gateway_full", self.idling, self.receiving
+        ):
+            return None
+        self._add(slot)
+        self._start_sweeping()
+        return slot
+
+    def refused(self, reason: str, address: str) -> None:
+        """Count a connection that was closed for ``reason``, and say so in the log, sparsely."""
+        metrics.CONNECTIONS_REFUSED.labels(reason).inc()
+        said_at, count = self._said.get(reason, (-LOG_EVERY_S, 0))
+        now = self._clock()
+        if now - said_at < LOG_EVERY_S:
+            self._said[reason] = (said_at, count + 1)
+            return
+        self._said[reason] = (now, 0)
+        log.warning("connections_refused", reason=reason, count=count + 1, last_address=address, open=len(self))
+
+    def sweep(self) -> None:
+        """Close whoever is past the deadline."""
+        now = self._clock()
+        for phase in (self.receiving, self.answering):
+            late = []
+            for slot in phase:
+                if slot.deadline > now:
+                    break
+                late.append(slot)
+            for slot in late:
+                # Its own end takes it out; until then it is not told again.
+                slot.deadline = now + phase.most_s
+                del phase[slot]
+                phase[slot] = None
+                slot.peer.expire()
+
+    # -- for slots --
+
+    def _move(self, slot: Slot, phase: _Phase) -> None:
+        if slot not in slot.phase:
+            return  # it has left
+        inside = slot.phase is self.inside or phase is self.inside
+        if inside:
+            self._remove(slot)
+        else:
+            del slot.phase[slot]
+        slot.phase = phase
+        if inside:
+            self._add(slot)
+        else:
+            self._put(slot)
+
+    def _may_enter(self, slot: Slot) -> bool:
+        if len(self.inside) >= self.rules.entered:
+            return False
+        return slot.trusted or self._inside_of.get(slot.address, 0) < self.rules.address_entered
+
+    def _leave(self, slot: Slot) -> None:
+        if slot in slot.phase:
+            self._remove(slot)
+
+    # -- book-keeping --
+
+    def _put(self, slot: Slot) -> None:
+        slot.since = self._clock()
+        slot.deadline = slot.since + slot.phase.most_s
+        slot.phase[slot] = None
+
+    def _add(self, slot: Slot) -> None:
+        self._put(slot)
+        if slot.phase is self.inside:
+            self._inside_of[slot.address] = self._inside_of.get(slot.address, 0) + 1
+        else:
+            self._waiting_of.setdefault(slot.address, {})[slot] = None
+
+    def _remove(self, slot: Slot) -> None:
+        del slot.phase[slot]
+        if slot.phase is self.inside:
+            self._inside_of[slot.address] -= 1
+            if not self._inside_of[slot.address]:
+                del self._inside_of[slot.address]
+            return
+        mine = self._waiting_of[slot.address]
+        del mine[slot]
+        if not mine:
+            del self._waiting_of[slot.address]
+
+    def _make_room(self, reason: str, *among: dict[Slot, None]) -> bool:
+        came_before = self._clock() - MAKES_ROOM_AFTER_S
+        for slots in among:
+            for slot in slots:
+                if slot.phase is self.idling or (slot.phase is self.receiving and slot.since <= came_before):
+                    self._remove(slot)
+                    self.refused(reason, slot.address)
+                    slot.peer.make_room()
+                    return True
+                if slots is self.receiving:
+                    break  # the others came later
+        return False
+
+    def _start_sweeping(self) -> None:
+        if self._sweeping is None:
+            self._sweeping = asyncio.get_running_loop().call_later(SWEEP_S, self._sweep_on)
+
+    def _sweep_on(self) -> None:
+        self._sweeping = None
+        self.sweep()
+        if self.waiting:
+            self._start_sweeping()

@@ -1,0 +1,241 @@
+"""uvicorn's sans-I/O WebSocket protocol with a second door, and with bounds on what a peer may send how fast.
+
+Through the second door text frames are written straight to the transport: an ASGI ``send`` costs some 25 us (a dict, an
+await, a parser's state machine) for what is one write of bytes that are at hand. ``scope["extensions"][EXTENSION]``
+holds a ``FrameWriter``; an app that finds none there uses ``send``. Both write whole frames at once, in the order of
+the calls, so they may be mixed.
+
+Frames that come in are parsed a little at a time, so that a megabyte of tiny ones does not keep the event loop from
+everybody else, and no faster than ``FRAMES_PER_S``: beyond it the peer is not read.
+"""
+
+from __future__ import annotations
+
+import socket
+import struct
+import time
+from asyncio import BaseTransport, TimerHandle
+from typing import TYPE_CHECKING, Any, Final
+
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from websockets.frames import Frame
+from websockets.http11 import Request
+
+if TYPE_CHECKING:
+    from uvicorn._types import ASGIReceiveEvent, ASGISendEvent
+
+    from api.sockets.connection_limits import Slot
+
+EXTENSION = "chunkcrawl.frames"
+
+CLOSE_TOO_BIG = 1009
+CLOSE_TOO_SLOW = 4002
+TCP_USER_TIMEOUT = getattr(socket, "TCP_USER_TIMEOUT", None)
+
+#: Frames of a peer that are parsed: so many at once, and so many a second after that.
+FRAMES_AT_ONCE: Final = 1_000
+FRAMES_PER_S: Final = 200.0
+#: Bytes that are parsed before others have their turn.
+SLICE_BYTES: Final = 2 * 1024
+#: Fragments of one message.  Empty ones would not count against its size.
+FRAGMENTS_MOST: Final = 1_024
+
+FINAL_TEXT = 0x81
+SHORT_MOST = 125
+MEDIUM_MOST = 0xFFFF
+
+
+def text_frame(payload: bytes) -> bytes:
+    """An unmasked, final text frame (RFC 6455, section 5.2); the extensions of this server never touch it."""
+    length = len(payload)
+    if length <= SHORT_MOST:
+        return bytes((FINAL_TEXT, length)) + payload
+    if length <= MEDIUM_MOST:
+        return struct.pack("!BBH", FINAL_TEXT, 126, length) + payload
+    return struct.pack("!BBQ", FINAL_TEXT, 127, length) + payload
+
+
+class FrameWriter:
+    """Writes without waiting; the caller looks at ``buffered`` and stops (or closes) when the peer does not read.
+
+    ``pongs`` counts the pings that the peer has answered: everything written before ``pings`` was that high and
+    the ping was answered has arrived.
+    """
+
+    __slots__ = ("_protocol",)
+
+    def __init__(self, protocol: FrameProtocol) -> None:
+        self._protocol = protocol
+
+    @property
+    def open(self) -> bool:
+        """Whether frames can be written: the handshake is done, no close has been sent."""
+        protocol = self._protocol
+        return protocol.handshake_complete and not protocol.close_sent and not protocol.transport.is_closing()
+
+    @property
+    def buffered(self) -> int:
+        """Bytes that the kernel has not taken yet."""
+        return self._protocol.transport.get_write_buffer_size()
+
+    @property
+    def pings(self) -> int:
+        """Pings sent so far."""
+        return self._protocol.pings
+
+    @property
+    def pongs(self) -> int:
+        """Pings answered so far."""
+        return self._protocol.pongs
+
+    def write(self, payload: bytes) -> bool:
+        """Send ``payload`` (UTF-8) as a text frame; False when the connection can't take it any more."""
+        if not self.open:
+            return False
+        self._protocol.transport.write(text_frame(payload))
+        return True
+
+
+class FrameProtocol(WebSocketsSansIOProtocol):
+    """See the module.  Pass it to uvicorn as ``ws``."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.pings = 0
+        self.pongs = 0
+        self._slot: Slot | None = None
+        self._credit = float(FRAMES_AT_ONCE)
+        self._credit_at = 0.0
+        #: What has come and is not parsed yet; nothing more is read meanwhile.
+        self._held = bytearray()
+        self._turn: TimerHandle | None = None
+
+    def take_place(self, slot: Slot) -> None:
+        """Take the connection's place over from HTTP."""
+        self._slot = slot
+        slot.peer = self
+
+    def expire(self) -> None:
+        """See ``api.sockets.connection_limits.Peer``: the app did not accept in time."""
+        self.transport.abort()
+
+    make_room = expire
+
+    # -- frames in --
+
+    def data_received(self, data: bytes) -> None:
+        # What comes before the handshake is accepted waits for it: the parser could not answer a ping yet.
+        early = self.handshake_initiated and not self.handshake_complete
+        if not early and not self._held and len(data) <= SLICE_BYTES:
+            self._parse(data)
+            if self._credit > 0 or self.transport.is_closing():
+                return
+        else:
+            self._held += data
+        if not self.transport.is_closing():
+            self.transport.pause_reading()
+            self._plan_turn()
+
+    def _parse(self, data: bytes) -> None:
+        now = time.monotonic()
+        self._credit = min(float(FRAMES_AT_ONCE), self._credit + (now - self._credit_at) * FRAMES_PER_S)
+        self._credit_at = now
+        super().data_received(data)
+
+    def handle_events(self) -> None:
+        self._credit -= len(self.conn.events)
+        super().handle_events()
+
+    def _plan_turn(self) -> None:
+        if self._turn is None and self.handshake_complete:
+            self._turn = self.loop.call_later(max(0.0, 1 - self._credit) / FRAMES_PER_S, self._take_turn)
+
+    def _take_turn(self) -> None:
+        self._turn = None
+        if self.transport.is_closing():
+            return
+        data = bytes(self._held[:SLICE_BYTES])
+        del self._held[:SLICE_BYTES]
+        self._parse(data)
+        if self.transport.is_closing():
+            return
+        if self._held or self._credit <= 0:
+            self._plan_turn()
+        elif not self.read_paused:
+            self.transport.resume_reading()
+
+    def handle_cont(self, event: Frame) -> None:
+        if len(self.frames) >= FRAGMENTS_MOST:
+            self._fail(CLOSE_TOO_BIG, "too_many_fragments")
+            return
+        super().handle_cont(event)
+
+    async def receive(self) -> ASGIReceiveEvent:
+        message = await self.queue.get()
+        if self.read_paused and self.queue.empty():
+            self.read_paused = False
+            if self._turn is None:
+                self.transport.resume_reading()
+        return message
+
+    def handle_parser_exception(self) -> None:
+        if self.conn.close_sent is None:  # so early that there is nobody to tell
+            self.transport.abort()
+            return
+        super().handle_parser_exception()
+
+    # -- life --
+
+    async def send(self, message: ASGISendEvent) -> None:
+        await super().send(message)
+        if message["type"] == "websocket.accept" and not self.disconnected:
+            if self._slot is not None:
+                self._slot.enter()
+            if self._held:
+                self._plan_turn()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if self._slot is not None:
+            self._slot.leave()
+        if self._turn is not None:
+            self._turn.cancel()
+        self._held.clear()
+        super().connection_lost(exc)
+
+    def handle_connect(self, event: Request) -> None:
+        super().handle_connect(event)
+        if not self.close_sent:  # else the handshake was refused and there is no scope
+            extensions = self.scope["extensions"]
+            if extensions is not None:
+                extensions[EXTENSION] = FrameWriter(self)  # type: ignore[assignment]
+
+    def connection_made(self, transport: BaseTransport) -> None:
+        super().connection_made(transport)
+        # The listening socket sets it for event streams, whose peers can't be pinged; these can, and may read slowly.
+        peer = transport.get_extra_info("socket")
+        if peer is not None and peer.family in (socket.AF_INET, socket.AF_INET6) and TCP_USER_TIMEOUT is not None:
+            peer.setsockopt(socket.IPPROTO_TCP, TCP_USER_TIMEOUT, 0)
+
+    def keepalive_timeout(self) -> None:
+        """A peer that does not answer pings is dead or does not read: 4002, where uvicorn has 1011."""
+        self.pong_timer = None
+        self.pending_ping_payload = None
+        self._fail(CLOSE_TOO_SLOW, "too_slow")
+
+    def _fail(self, code: int, reason: str) -> None:
+        if self.close_sent or self.transport.is_closing():
+            return
+        self.conn.fail(code, reason)
+        self.transport.write(b"".join(self.conn.data_to_send()))
+        self.close_sent = True
+        self.transport.close()
+
+    def send_keepalive_ping(self) -> None:
+        super().send_keepalive_ping()
+        if self.pending_ping_payload is not None:
+            self.pings += 1
+
+    def handle_pong(self, event: Frame) -> None:
+        super().handle_pong(event)
+        if self.pending_ping_payload is None:
+            self.pongs = self.pings

@@ -1,0 +1,278 @@
+"""uvicorn's HTTP protocol with bounds: on a request's line, headers and body, and on the time it takes to arrive.
+
+Bytes are counted before they are parsed, since the parser joins a header's pieces again and again: one header without
+an end would keep the event loop busy.  What breaks a bound is answered with 408, 413, 414 or 431 and the connection
+closed, whatever the app does meanwhile.  Which connections may stay at all is ``api.sockets.connection_limits``'s
+business.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import http
+from typing import Any, Final
+
+import httptools
+import orjson
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+
+from api.errors import ApiError
+from api.middleware import BODY_MAX_BYTES
+from api.sockets.connection_limits import Admission, Slot
+from api.sockets.frame_protocol import FrameProtocol
+from api.sockets.sse import ENTER_EXTENSION
+
+__all__ = ["HEADERS_MOST", "HEADER_MOST_BYTES", "HEAD_MOST_BYTES", "PIPELINED_MOST", "BoundedHttpProtocol"]
+
+#: Of the whole head, and of its parts.  websockets' own parser, which reads a handshake again, takes no longer lines.
+HEAD_MOST_BYTES: Final = 32 * 1024
+TARGET_MOST_BYTES: Final = 8_000
+HEADER_MOST_BYTES: Final = 8_000
+HEADERS_MOST: Final = 100
+#: What a body may take on the wire: chunks have a size each, and may be followed by trailers.
+BODY_WIRE_MOST_BYTES: Final = 2 * BODY_MAX_BYTES
+#: Requests that may wait for the one before them on the same connection.
+PIPELINED_MOST: Final = 16
+
+#: Fed to the parser at once, so that no bound is passed by more than this.
+SLICE_BYTES: Final = 4 * 1024
+
+#: After a refusal so much is still read, so that the peer gets to read the answer, and for so long.
+LINGER_BYTES: Final = 64 * 1024
+LINGER_S: Final = 1.0
+
+
+class _Refused(Exception):
+    """A bound is broken; ``reason`` is one of ``api.errors``."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+class BoundedHttpProtocol(HttpToolsProtocol):
+    """See the module.  Pass ``functools.partial(BoundedHttpProtocol, admission=...)`` to uvicorn as ``http``."""
+
+    def __init__(self, *args: Any, admission: Admission, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._admission = admission
+        self._slot: Slot | None = None
+        #: Bytes of the head, or of the body, that have arrived.
+        self._taken = 0
+        self._at_hand = 0
+        self._in_body = False
+        #: Between a request's first byte and its last.
+        self._receiving = False
+        self._over = False
+        self._discarded = 0
+
+    # -- the connection --
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        host = self.client[0] if self.client else None
+        self._slot = self._admission.admit(self, host)
+        if self._slot is None:
+            self._admission.refused("full", host or "")
+            self._over = True
+            transport.write(_answer("overloaded"))
+            transport.close()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if self._slot is not None:
+            self._slot.leave()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        if self._over:
+            self._discard(len(data))
+            return
+        self._unset_keepalive_if_required()
+        if not self._receiving:
+            self._receiving = True
+            if not self._at_work:
+                self._place.receive()
+        for start in range(0, len(data), SLICE_BYTES):
+            if not self._take(data[start : start + SLICE_BYTES]):
+                return
+
+    def _take(self, data: bytes) -> bool:
+        """Count and parse some bytes; False when nothing more is to be parsed here."""
+        self._at_hand = len(data)
+        self._taken += self._at_hand
+        try:
+            if self._taken > (BODY_WIRE_MOST_BYTES if self._in_body else HEAD_MOST_BYTES):
+                raise _Refused("body_too_large" if self._in_body else "headers_too_large")
+            self.parser.feed_data(data)
+        except _Refused as refused:
+            self._refuse(refused.reason)
+            return False
+        except httptools.HttpParserUpgrade:
+            if self._should_upgrade():
+                self._upgrade()
+                return False
+            # An upgrade that nobody here knows is answered as if it had not been asked for; the parser ends with it.
+            self.cycle.keep_alive = False
+            self._over = True
+            return False
+        except httptools.HttpParserError as error:
+            refused_by = error.__context__
+            self._refuse(refused_by.reason if isinstance(refused_by, _Refused) else "bad_request")
+            return False
+        return not self.transport.is_closing()
+
+    def _upgrade(self) -> None:
+        slot = self._place
+        if self._at_work or self.scope["method"] != "GET" or self.scope["http_version"] != "1.1":
+            self._refuse("bad_request")
+        elif not slot.may_enter:
+            self._refuse("overloaded")
+        else:
+            slot.answer()
+            self._over = True
+            self.handle_websocket_upgrade()
+            protocol = self.transport.get_protocol()
+            assert isinstance(protocol, FrameProtocol)
+            protocol.take_place(slot)
+            if not protocol.handshake_initiated:  # no handshake to the other parser
+                self.transport.write(_answer("bad_request"))
+                self.transport.close()
+
+    # -- what the parser finds --
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        self._taken = self._at_hand  # with what may have come before it: a bound is passed by no byte
+        self._in_body = False
+        self._receiving = True
+
+    def on_url(self, url: bytes) -> None:
+        super().on_url(url)
+        if len(self.url) > TARGET_MOST_BYTES:
+            raise _Refused("target_too_long")
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        # Those that follow a body are of no use to anybody here.
+        if self._in_body:
+            return
+        super().on_header(name, value)
+        if len(self.headers) > HEADERS_MOST or len(name) + len(value) > HEADER_MOST_BYTES:
+            raise _Refused("headers_too_large")
+        if name.lower() == b"content-length" and value.isdigit() and int(value) > BODY_MAX_BYTES:
+            raise _Refused("body_too_large")
+
+    def on_headers_complete(self) -> None:
+        if len(self.pipeline) >= PIPELINED_MOST:
+            raise _Refused("too_many_pipelined")
+        # How the app says that this answer is an event stream for somebody who has shown a session.
+        self.scope["extensions"] = {ENTER_EXTENSION: self._enter}  # type: ignore[dict-item]
+        super().on_headers_complete()
+        self._in_body = True
+        self._taken = 0
+
+    def on_message_complete(self) -> None:
+        super().on_message_complete()
+        self._receiving = self._in_body = False
+        self._taken = 0
+        if self._at_work:
+            self._place.answer()
+        else:
+            self._place.idle()
+
+    def on_response_complete(self) -> None:
+        super().on_response_complete()
+        if self.transport.is_closing() or self._over:
+            return
+        if self._at_work:
+            self._place.answer()  # the next of several that came at once
+        elif self._receiving:
+            self._place.receive()
+        else:
+            self._place.idle()
+
+    def _enter(self) -> bool:
+        """Note that the answer is an event stream.  False: there is no room for one more."""
+        if not self._place.may_enter:
+            return False
+        self._place.enter()
+        return True
+
+    # -- bounds --
+
+    def expire(self) -> None:
+        """See ``api.sockets.connection_limits.Peer``."""
+        if self._over:
+            self.transport.abort()
+        elif self._receiving:
+            self._refuse("request_timeout")
+        elif self._at_work:
+            self._admission.refused("answer_timeout", self._place.address)
+            self.transport.abort()
+        else:
+            self._admission.refused("silent", self._place.address)
+            self._over = True
+            self.transport.close()
+
+    def make_room(self) -> None:
+        """See ``api.sockets.connection_limits.Peer``."""
+        self._over = True
+        self._leave_app()
+        self.transport.abort()
+
+    @property
+    def _place(self) -> Slot:
+        assert self._slot is not None
+        return self._slot
+
+    @property
+    def _at_work(self) -> bool:
+        """Whether the app makes an answer."""
+        cycle: RequestResponseCycle | None = self.cycle
+        return cycle is not None and not cycle.response_complete
+
+    def _refuse(self, reason: str) -> None:
+        """Answer with ``reason``, as far as the answer can't be taken for that to another request, and close."""
+        self._admission.refused(reason, self._place.address)
+        self._over = True
+        answerable = self._answerable and reason != "too_many_pipelined"
+        self._leave_app()
+        if not answerable:
+            self.transport.close()
+            return
+        self.transport.write(_answer(reason))
+        if self.transport.can_write_eof():
+            self.transport.write_eof()
+        self.loop.call_later(LINGER_S, self.transport.abort)
+
+    @property
+    def _answerable(self) -> bool:
+        """Whether what is written now is taken for the answer to the request that is arriving."""
+        if self._in_body:
+            return self._at_work and not self.pipeline and not self.cycle.response_started
+        return not self._at_work
+
+    def _leave_app(self) -> None:
+        """Let the app know that nobody waits for its answer."""
+        self.pipeline.clear()
+        if self._at_work:
+            self.cycle.disconnected = True
+            self.cycle.message_event.set()
+
+    def _discard(self, count: int) -> None:
+        self._discarded += count
+        if self._discarded > LINGER_BYTES and not self.transport.is_closing():
+            self.transport.pause_reading()
+
+
+def _answer(reason: str) -> bytes:
+    error = ApiError(reason)
+    body = orjson.dumps({"detail": reason})
+    headers = {
+        "content-type": "application/json",
+        "content-length": str(len(body)),
+        "connection": "close",
+        **(error.headers or {}),
+    }
+    lines = [f"HTTP/1.1 {error.status_code} {http.HTTPStatus(error.status_code).phrase}"]
+    lines += [f"{name}: {value}" for name, value in headers.items()]
+    return "\r\n".join([*lines, "", ""]).encode() + body

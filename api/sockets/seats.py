@@ -1,0 +1,285 @@
+"""Which socket an agent plays on, that it is present, and how far it has got: ``conn:``, ``presence``, ``agentpos:``.
+
+An agent has one seat over all gateways, taken by its newest socket.  Whatever a socket does at its end it does by its
+own channel id: the late end of a replaced one touches nothing (pitfall B01).  See docs/decisions/0025-agent-socket.md.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Coroutine
+from typing import Final
+
+import structlog
+from redis.exceptions import RedisError
+
+from api.accounts.auth import RedisCalls
+from api.sockets import metrics as metrics
+from api.sockets.connections import CLOSE_TAKEN_OVER, Connection
+from streaming import keys
+from streaming.cancellable import end
+from streaming.entry import Event
+from streaming.lua import AGENT_STREAM_TTL_S, Script
+
+log = structlog.get_logger(__name__)
+
+TICK_S: Final = 1.0
+#: Presence of all agents of this gateway is renewed this often, and lasts this much longer than the grace time.
+REFRESH_EVERY_TICKS: Final = 10
+#: A tick that comes so much too late: this process or the machine has slept, and presence may have run out meanwhile.
+SLEPT_S: Final = 5.0
+PRESENCE_MARGIN_MS: Final = 15_000
+#: ``conn:`` of a gateway that died goes away by itself.
+SEAT_TTL_S: Final = 90
+SEATS_AT_ONCE: Final = 250
+
+_NOW: Final = """
+local t = redis.call('TIME')
+local now = t[1] * 1000 + math.floor(t[2] / 1000)
+"""
+
+HOLD: Final = Script("agent_hold", _NOW + "redis.call('ZADD', 'presence', 'GT', now + ARGV[2], ARGV[1])\nreturn 1")
+
+#: agent, channel, presence in ms, seat's seconds, position's seconds -> the agent's position.
+TAKE: Final = Script(
+    "agent_seat_take",
+    _NOW
+    + """
+local id, channel = ARGV[1], ARGV[2]
+redis.call('SET', 'conn:' .. id, channel, 'EX', ARGV[4])
+redis.call('ZADD', 'presence', now + ARGV[3], id)
+local at = redis.call('GET', 'agentpos:' .. id)
+if not at then at = redis.call('HGET', 'agent:' .. id, 'seq') or '0' end
+redis.call('SET', 'agentpos:' .. id, at, 'EX', ARGV[5])
+redis.call('PUBLISH', CHANNELS .. 'ctl:agent:' .. id, 'takeover ' .. channel)
+return at
+""",
+)
+
+#: presence in ms, seat's seconds, position's seconds, then (agent, channel, position or '')* -> channels replaced.
+REFRESH: Final = Script(
+    "agent_seats_refresh",
+    _NOW
+    + """
+local lost = {}
+for i = 4, #ARGV, 3 do
+  local id, channel, at = ARGV[i], ARGV[i + 1], ARGV[i + 2]
+  local owner = redis.call('GET', 'conn:' .. id)
+  if not owner or owner == channel then
+    redis.call('SET', 'conn:' .. id, channel, 'EX', ARGV[2])
+    redis.call('ZADD', 'presence', now + ARGV[1], id)
+    if at ~= '' then redis.call('SET', 'agentpos:' .. id, at, 'EX', ARGV[3]) end
+  else
+    lost[#lost + 1] = channel
+  end
+end
+return lost
+""",
+)
+
+#: agent, channel, grace in ms, position's seconds, position -> whether the seat was this channel's.
+LEAVE: Final = Script(
+    "agent_seat_leave",
+    _NOW
+    + """
+local id = ARGV[1]
+if redis.call('GET', 'conn:' .. id) ~= ARGV[2] then return 0 end
+redis.call('DEL', 'conn:' .. id)
+redis.call('ZADD', 'presence', now + ARGV[3], id)
+redis.call('SET', 'agentpos:' .. id, ARGV[5], 'EX', ARGV[4])
+return 1
+""",
+)
+
+
+class Seat:
+    """One socket's claim to its agent, and what of the agent's stream has surely arrived there.
+
+    ``sent`` is the number of the last event sent, ``confirmed`` that of the last one that the peer must have had: it
+    answered a later ping, or a challenge.
+    """
+
+    def __init__(self, agent_id: str, channel_id: str, connection: Connection) -> None:
+        self.agent_id = agent_id
+        self.channel_id = channel_id
+        self.connection = connection
+        self.sent = 0
+        self.confirmed = 0
+        self.stored = 0
+        #: Looks at the socket's pings; see ``note_pings``.
+        self.look: Callable[[], None] | None = None
+        self._taken = False
+        self._check_due = False
+        self._last_challenge: tuple[int, bytes] = (0, b"")
+        self._pings = 0
+        self._sent_before_ping = 0
+        self._sent_when_looked = 0
+
+    def begin(self, position: int) -> None:
+        """The agent had seen its events up to ``position``."""
+        self.sent = self.confirmed = self.stored = position
+        self._sent_before_ping = self._sent_when_looked = position
+
+    # -- the seat --
+
+    def heard(self, message: bytes | None) -> None:
+        """What ``ctl:agent:`` says.  Until our own takeover is heard, it tells of sockets that came before us."""
+        if message is None:
+            self._check_due = True
+            return
+        what, _, channel_id = message.decode("ascii", "replace").partition(" ")
+        if what != "takeover":
+            return
+        if channel_id == self.channel_id:
+            self._taken = True
+        elif self._taken:
+            self.replaced()
+
+    def replaced(self) -> None:
+        """A newer socket has the agent."""
+        if self.connection.mailbox.closed is None:
+            metrics.TAKEOVERS.inc()
+        self.connection.close(CLOSE_TAKEN_OVER, "taken_over")
+
+    def take_check(self) -> bool:
+        """Whether a takeover may have been missed since the last call."""
+        due, self._check_due = self._check_due, False
+        return due
+
+    def confirm_seat(self) -> None:
+        """Redis says that the seat is ours."""
+        self._taken = True
+
+    # -- how far the agent has got --
+
+    def note_sent(self, events: list[Event], seq: int) -> None:
+        """Events were sent; the agent's last one had number ``seq``."""
+        self.sent = max(self.sent, seq)
+        for event in events:
+            if event.kind == "command_challenge":
+                self._last_challenge = (event.id[0], event.payload)
+
+    def note_answer(self, server_cmd_id: str) -> None:
+        """The agent answered a challenge, so it has all that was sent up to it."""
+        number, payload = self._last_challenge
+        if number > self.confirmed and f'"server_cmd_id":"{server_cmd_id}"'.encode() in payload:
+            self.confirmed = number
+
+    def note_pings(self, pings: int, pongs: int) -> None:
+        """How many pings have gone out and were answered; called about once a second.
+
+        What had been sent when the ping had not yet gone out has arrived when it is answered.
+        """
+        if pings > self._pings:
+            self._pings = pings
+            self._sent_before_ping = self._sent_when_looked
+        if pongs >= self._pings > 0:
+            self.confirmed = max(self.confirmed, self._sent_before_ping)
+        self._sent_when_looked = self.sent
+
+
+class Seats:
+    """The seats of this gateway's agents.
+
+    Args:
+        grace_s: how long an agent may stand in the world without a connection.
+    """
+
+    def __init__(self, redis: RedisCalls, grace_s: float) -> None:
+        self._redis = redis
+        self._grace_ms = int(grace_s * 1000)
+        self._seats: dict[str, Seat] = {}
+        self._leaving: set[asyncio.Task[None]] = set()
+        self._task: asyncio.Task[None] | None = None
+
+    def __len__(self) -> int:
+        """Seats held, and those that are just being given back."""
+        return len(self._seats) + len(self._leaving)
+
+    def start(self) -> None:
+        """Begin to renew presence; needs a running loop."""
+        self._task = asyncio.create_task(self._run(), name="agent-seats")
+
+    async def close(self) -> None:
+        """Stop, once those who left have been noted."""
+        if self._leaving:
+            await asyncio.wait(self._leaving, timeout=TICK_S)
+        await end(*self._leaving)
+        if self._task is not None:
+            await end(self._task)
+
+    async def hold(self, agent_id: str) -> None:
+        """Let the agent be present while it is being seated.  Raises ``RedisError``."""
+        await self._redis.eval(HOLD, [], [agent_id, self._grace_ms])
+
+    async def take(self, seat: Seat) -> None:
+        """Make ``seat`` the agent's, on every gateway, and learn how far the agent has got.  Raises ``RedisError``."""
+        present_ms = self._grace_ms + PRESENCE_MARGIN_MS
+        arguments: list[str | int] = [seat.agent_id, seat.channel_id, present_ms, SEAT_TTL_S, AGENT_STREAM_TTL_S]
+        # From here on it is ours to leave again, whether or not the answer arrives.
+        self._seats[seat.channel_id] = seat
+        seat.begin(int(await self._redis.eval(TAKE, [], arguments)))
+
+    def leave(self, seat: Seat, *, clean: bool) -> None:
+        """The socket has ended; ``clean``: by the agent's own close, so what was sent has been read."""
+        if self._seats.pop(seat.channel_id, None) is None:
+            return
+        position = seat.sent if clean else seat.confirmed
+        self._start(self._leave(seat, position))
+
+    def _start(self, work: Coroutine[object, object, None]) -> None:
+        task = asyncio.create_task(work, name="agent-seat-leave")
+        self._leaving.add(task)
+        task.add_done_callback(self._leaving.discard)
+
+    async def _leave(self, seat: Seat, position: int) -> None:
+        arguments: list[str | int] = [
+            seat.agent_id,
+            seat.channel_id,
+            self._grace_ms,
+            AGENT_STREAM_TTL_S,
+            position,
+        ]
+        try:
+            await self._redis.eval(LEAVE, [], arguments)
+        except (RedisError, OSError, TimeoutError) as error:
+            # Its presence and its seat run out by themselves.
+            log.info("agent_seat_not_left", agent_id=seat.agent_id, error=repr(error))
+
+    async def _run(self) -> None:
+        tick, woke = 0, time.time()
+        while True:
+            await asyncio.sleep(TICK_S)
+            tick += 1
+            before, woke = woke, time.time()  # by the wall: a suspended machine's other clock stands still
+            everybody = tick % REFRESH_EVERY_TICKS == 0 or woke - before > TICK_S + SLEPT_S
+            for seat in self._seats.values():
+                if seat.look is not None:
+                    seat.look()
+            due = [
+                seat for seat in self._seats.values() if seat.take_check() or everybody or seat.confirmed > seat.stored
+            ]
+            for start in range(0, len(due), SEATS_AT_ONCE):
+                try:
+                    await self._refresh(due[start : start + SEATS_AT_ONCE])
+                except (RedisError, OSError, TimeoutError) as error:
+                    log.info("agent_seats_not_refreshed", error=repr(error))
+
+    async def _refresh(self, seats: list[Seat]) -> None:
+        arguments: list[str | int] = [self._grace_ms + PRESENCE_MARGIN_MS, SEAT_TTL_S, AGENT_STREAM_TTL_S]
+        positions = [seat.confirmed for seat in seats]
+        for seat, position in zip(seats, positions, strict=True):
+            arguments += (seat.agent_id, seat.channel_id, position if position > seat.stored else "")
+        lost = {channel.decode() for channel in await self._redis.eval(REFRESH, [], arguments)}
+        for seat, position in zip(seats, positions, strict=True):
+            if seat.channel_id in lost:
+                seat.replaced()
+            else:
+                seat.confirm_seat()
+                seat.stored = max(seat.stored, position)
+
+
+def control_channel(seat: Seat) -> str:
+    """Where takeovers of the seat's agent are told."""
+    return keys.agent_control(seat.agent_id)

@@ -1,0 +1,88 @@
+"""A view as server-sent events."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from typing import Final
+
+from sse_starlette import EventSourceResponse
+from starlette.types import Receive, Scope, Send
+
+from api.errors import ApiError
+from api.sockets import metrics as metrics
+from api.sockets.connections import CLOSE_GONE, Connection
+from api.sockets.streams import AWAY, View, count_resyncs
+from streaming.cancellable import end
+from streaming.mailbox import Closed, Overflowed
+
+#: Under this name the server may offer a way to say that a connection has become an event stream, which is not closed
+#: for others' sake (``api.sockets.http_protocol``); it answers whether there is room for one.
+ENTER_EXTENSION: Final = "chunkcrawl.enter"
+
+#: What a client waits before it comes back; spread, so that those of a lost gateway do not come together.
+RETRY_LEAST_MS: Final = 1_000
+RETRY_SPREAD_MS: Final = 3_000
+
+#: Nothing on the way may hold events back: no caching, no transformation (compression), no buffering (nginx).
+SSE_HEADERS: Final = {"cache-control": "no-cache, no-store, no-transform", "x-accel-buffering": "no"}
+
+
+def retry_line() -> bytes:
+    return b"retry: %d\n" % (RETRY_LEAST_MS + random.randrange(RETRY_SPREAD_MS))
+
+
+class EventStream(EventSourceResponse):
+    """A view as an SSE response.
+
+    Its blocks are sent as they are.  Heartbeats are events of the view, and stopping the server is ``Connections``'
+    business, so none of the tasks and timers that the base class starts per connection is needed: one task sends, one
+    notices that the client is gone.
+    """
+
+    def __init__(self, view: View, connection: Connection) -> None:
+        self._view = view
+        self._connection = connection
+        self._content = self._blocks()
+        super().__init__(self._content, headers=SSE_HEADERS, ping=0)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["method"] == "HEAD":
+            await super().__call__(scope, receive, send)
+            return
+        enter = (scope.get("extensions") or {}).get(ENTER_EXTENSION)
+        if enter is not None and not enter():
+            raise ApiError("overloaded")
+        async with self._connection:
+            gone = asyncio.create_task(self._until_gone(receive), name="sse-gone")
+            try:
+                await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
+                async with aclosing(self._content) as blocks:
+                    async for block in blocks:
+                        await send({"type": "http.response.body", "body": block, "more_body": True})
+                await send({"type": "http.response.body", "body": b"", "more_body": False})
+            finally:
+                await end(gone)
+
+    async def _until_gone(self, receive: Receive) -> None:
+        while (await receive())["type"] != "http.disconnect":
+            pass
+        self._view.mailbox.close(CLOSE_GONE, "gone")
+
+    async def _blocks(self) -> AsyncGenerator[bytes, None]:
+        yield retry_line()
+        try:
+            async with aclosing(self._view.events()) as events:
+                async for batch in events:
+                    if batch:
+                        count_resyncs(batch, self._connection)
+                        yield b"".join([event.sse_bytes(event_id) for event, event_id in batch])
+                        metrics.delivered(batch)  # when it is asked for more, the last one has been sent
+        except Closed as closed:
+            if closed.code == CLOSE_GONE:
+                return
+            yield retry_line() + b"\n"
+        except (Overflowed, *AWAY):
+            yield retry_line() + b"\n"

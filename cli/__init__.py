@@ -1,0 +1,1 @@
+"""The ``chunkcrawl`` command of server machines: the operators' commands, and ``up``."""

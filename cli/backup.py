@@ -1,0 +1,187 @@
+"""``chunkcrawl backup`` and ``chunkcrawl restore``."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Annotated, Any, TypeVar
+
+import orjson
+import typer
+from alembic.util.exc import CommandError
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+from rich.console import Console
+from sqlalchemy.exc import SQLAlchemyError
+
+from cluster.configs import rules_of
+from config.settings import Settings, SettingsError
+from embedded.children import ServiceError
+from migrations.run import upgrade
+from operations.backup import Backup, make_backup, verify_backup
+from operations.backup_files import BackupError, Manifest, read_manifest
+from operations.operator_services import open_services
+from operations.printable import printable
+from operations.rebuild import LOAD_TIMEOUT_S, NothingToRebuild, NotWhole, Rebuilt, rebuild
+from operations.restore import Restored, restore_backup
+from operations.running import RestoreRefused, refuse_if_running, world_runs
+from operations.world_load import WorldThere
+from store.pg_session import patient_engine
+from streaming.connect import connect
+
+T = TypeVar("T")
+
+EXIT_FAILED = 1
+EXIT_USAGE = 2
+REFUSALS = (BackupError, RestoreRefused, NothingToRebuild, NotWhole, ServiceError)
+TROUBLE = (RedisError, SQLAlchemyError, OSError, CommandError)
+
+app = typer.Typer(no_args_is_help=True, rich_markup_mode="markdown", pretty_exceptions_enable=False)
+
+DataOption = Annotated[str | None, typer.Option("--data", metavar="DIR", help="Data directory of `chunkcrawl up`.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+@app.command()
+def backup(
+    directory: Annotated[Path, typer.Argument(metavar="DIR", help="The backup's directory, which must not exist yet.")],
+    verify: Annotated[bool, typer.Option("--verify", help="Check the backup that lies there instead.")] = False,
+    data: DataOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Write database and world into DIR, while the game runs or not; or check such a backup.
+
+    --verify looks at every byte, entry, row and record, and runs nothing of it; anything but data is refused.
+
+    Holds password hashes: keep it as you keep the database. Not in it: sessions, challenges, limits and mutes, and the
+    secrets of the installation.
+
+    Exit codes: 0 done, 1 failed (then nothing bears the name DIR) or not to be trusted, 2 unusable settings.
+
+    Examples: chunkcrawl backup /backups/$(date -u +%FT%H%MZ); chunkcrawl backup --verify /backups/2026-03-01T0300Z
+    """
+    console = Console()
+    if verify:
+        verified = _run(verify_backup(directory))
+        words = _manifest_words(verified.manifest, directory, "is whole and nothing but data")
+        words["text"] += f" Unpacked, its rows are {verified.bytes_unpacked} bytes. Nothing in it was run."
+        _say(console, json, words | {"bytes_unpacked": verified.bytes_unpacked})
+        return
+
+    async def work(settings: Settings, redis: Redis) -> Backup:
+        return await make_backup(redis, settings.database_url, directory)
+
+    made = _with_services(data, work)
+    words = _manifest_words(made.manifest, directory, "written")
+    _say(console, json, words | {"bytes": made.bytes})
+
+
+@app.command()
+def restore(
+    directory: Annotated[Path | None, typer.Argument(metavar="DIR", help="A backup's directory.")] = None,
+    force: Annotated[bool, typer.Option("--force", help="Give up what is there, even a running world.")] = False,
+    world_from_database: Annotated[
+        bool, typer.Option("--world-from-database", help="Rebuild a lost Redis from the database's last snapshots.")
+    ] = False,
+    data: DataOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Restore a backup into an empty system; or rebuild the world from the database when Redis was lost.
+
+    The backup is checked first. It may come from elsewhere: what it holds is loaded as data and never run; but whoever
+    made it has made its accounts, keys and gold. A running world, or a system that holds anything, is refused without
+    --force. All sessions end; agents stand where they stood. Stop the world before, start it with `chunkcrawl up`
+    afterwards.
+
+    Exit codes: 0 done, 1 refused or failed (the old database is still there), 2 wrong usage or settings.
+
+    Examples: chunkcrawl restore /backups/2026-03-01T0300Z --data .data; chunkcrawl restore --world-from-database
+    """
+    if (directory is None) != world_from_database:
+        raise typer.BadParameter("give either DIR or --world-from-database")
+    console = Console()
+    if directory is None:
+        rebuilt = _with_services(data, lambda settings, redis: _rebuild(settings, redis, force))
+        _say(console, json, {"text": str(rebuilt), "run_id": rebuilt.run_id, **rebuilt.counts})
+        return
+    chosen = directory
+    try:
+        read_manifest(chosen)  # before a server is started for nothing
+    except BackupError as error:
+        raise _failed(error) from None
+
+    async def work(settings: Settings, redis: Redis) -> Restored:
+        return await restore_backup(redis, settings.database_url, chosen, rules_of(settings), force=force)
+
+    restored = _with_services(data, work, create=True)
+    words = _manifest_words(restored.manifest, chosen, "restored")
+    _say(console, json, words | {"run_id": restored.run_id, "goes_on_at_tick": restored.tick})
+
+
+async def _rebuild(settings: Settings, redis: Redis, force: bool) -> Rebuilt:
+    if not force:
+        refuse_if_running(await world_runs(redis))
+    await upgrade(settings.database_url)
+    engine = patient_engine(settings.database_url)
+    try:
+        return await rebuild(redis, engine, rules_of(settings), over=force)
+    except WorldThere:
+        raise RestoreRefused("Redis holds a world. Give it up for the last snapshots with --force.") from None
+    finally:
+        await engine.dispose()
+
+
+def _manifest_words(manifest: Manifest, directory: Path, what: str) -> dict[str, Any]:
+    rows = sum(table.rows for table in manifest.tables.values())
+    counts = manifest.counts
+    text = (
+        f"{directory} {what}: {rows} rows in {len(manifest.tables)} tables, {counts['chunks']} chunks, "
+        f"{counts['agents']} agents ({counts['agents_in_world']} in the world), as of {manifest.created_at}, "
+        f"tick {manifest.tick}."
+    )
+    tables = {name: table.rows for name, table in manifest.tables.items()}
+    return {"text": text, "created_at": manifest.created_at, "tick": manifest.tick, "tables": tables, **counts}
+
+
+def _say(console: Console, json: bool, words: dict[str, Any]) -> None:
+    text = words.pop("text")
+    if json:
+        typer.echo(orjson.dumps(words).decode())
+    else:
+        console.print(text, markup=False, highlight=False, soft_wrap=True)
+
+
+def _with_services(data: str | None, work: Callable[[Settings, Redis], Awaitable[T]], *, create: bool = False) -> T:
+    async def connected(settings: Settings) -> T:
+        redis = connect(settings.redis_url, socket_timeout_s=LOAD_TIMEOUT_S)
+        try:
+            return await work(settings, redis)
+        finally:
+            await redis.aclose()
+
+    try:
+        with open_services(data, create=create) as settings:
+            return _run(connected(settings))
+    except SettingsError as error:
+        typer.echo(str(error), err=True)
+        raise typer.Exit(EXIT_USAGE) from None
+    except ServiceError as error:
+        raise _failed(error) from None
+
+
+def _run(work: Awaitable[T]) -> T:
+    async def awaited() -> T:
+        return await work
+
+    try:
+        return asyncio.run(awaited())
+    except (*REFUSALS, *TROUBLE) as error:
+        raise _failed(error) from None
+
+
+def _failed(error: Exception) -> typer.Exit:
+    # What went wrong may quote a backup that anybody has made.
+    words = printable(" ".join(str(error).split()))
+    typer.echo(f"error: {words or type(error).__name__}", err=True)
+    return typer.Exit(EXIT_FAILED)

@@ -1,0 +1,179 @@
+"""``chunkcrawl load``: the command line of load testing."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import random
+import secrets
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+from chunkcrawl.commands.common import (
+    CHECK_ADDRESS,
+    DEFAULT_BASE,
+    EXIT_FAILED,
+    EXIT_INTERRUPTED,
+    EXIT_UNREACHABLE,
+    EXIT_USAGE,
+    BaseOption,
+    JsonOption,
+    fail,
+)
+from loadtest.figures import FIGURES
+from loadtest.limits import BadLimit, Limit
+from loadtest.plan import Plan, Scenario
+
+__all__ = ["app"]
+
+AGENTS_MOST = 100_000
+TASKS_MOST = 1_024
+
+app = typer.Typer(add_completion=False, rich_markup_mode="markdown", pretty_exceptions_enable=False)
+
+
+def _tasks(text: str) -> int | None:
+    if text == "auto":
+        return None
+    if text.isascii() and text.isdigit() and 0 < int(text) <= TASKS_MOST:
+        return int(text)
+    raise typer.BadParameter(f"auto, or 1 to {TASKS_MOST}", param_hint="--tasks")
+
+
+def _limits(texts: list[str]) -> list[Limit]:
+    try:
+        return [Limit.parse(text, FIGURES) for text in texts]
+    except BadLimit as error:
+        raise typer.BadParameter(f"{error}; `chunkcrawl load --figures` lists all", param_hint="--fail-if") from None
+
+
+def _print_figures(wanted: bool) -> None:
+    if wanted:
+        for name, what in FIGURES.items():
+            typer.echo(f"{name:32}  {what}")
+        raise typer.Exit
+
+
+@app.command()
+def load(
+    base: BaseOption = DEFAULT_BASE,
+    agents: Annotated[int, typer.Option(min=0, max=AGENTS_MOST, help="Simulated agents.")] = 100,
+    spectators: Annotated[int, typer.Option(min=0, max=AGENTS_MOST, help="Simulated spectators.")] = 0,
+    duration: Annotated[int, typer.Option(min=1, metavar="S", help="Seconds that are measured.")] = 60,
+    scenario: Annotated[Scenario, typer.Option(help="What the agents do.")] = "wander",
+    tasks: Annotated[str, typer.Option(metavar="N", help="Generators (Ray tasks), or `auto`.")] = "auto",
+    out: Annotated[Path | None, typer.Option(metavar="DIR", help="Write report.json and report.html there.")] = None,
+    ramp: Annotated[
+        float | None, typer.Option(min=0, metavar="S", help="Seconds over which they join.", show_default="50 a second")
+    ] = None,
+    think: Annotated[float, typer.Option(min=0, metavar="S", help="Mean pause between two commands.")] = 1.0,
+    seed: Annotated[int | None, typer.Option(min=0, help="Of all decisions.", show_default="a new one")] = None,
+    fail_if: Annotated[
+        list[str] | None, typer.Option(metavar="LIMIT", help="For instance `rtt_p99_ms>100`; may be given repeatedly.")
+    ] = None,
+    address: Annotated[
+        str | None,
+        typer.Option(metavar="HOST:PORT", help="Ray cluster to run in.", show_default="one for this run alone"),
+    ] = None,
+    as_json: JsonOption = False,
+    figures: Annotated[
+        bool, typer.Option("--figures", help="List the figures for limits.", callback=_print_figures, is_eager=True)
+    ] = False,
+) -> None:
+    """Let simulated agents and spectators loose on a server, and measure how it holds.
+
+    Scenarios: wander (walk, talk, change chunks now and then), crowd (all to the middle), cross (out of the chunk, over
+    and over), harvest, reconnect (lines break every 10 s), slow-reader (every second spectator and every fourth agent
+    hardly reads).
+
+    Ends after Ctrl-C too, with a report of what there is. With CHUNKCRAWL_API_KEY all agents belong to that key's
+    account, else each generator signs up. CHUNKCRAWL_METRICS_TOKEN opens the server's own counts for a comparison.
+
+    Exit codes: 0 done, 1 a limit was broken or the run failed, 2 wrong usage, 3 the server can't be reached, 130
+    interrupted.
+
+    Examples:
+
+        chunkcrawl load --agents 500 --spectators 100 --duration 60 --out report
+
+        chunkcrawl load --agents 200 --scenario crowd --fail-if "rtt_p99_ms>100" --fail-if "results_missing>0"
+
+        chunkcrawl load --base https://world.example.com --agents 5000 --address ray-head:6379 --json
+    """
+    if agents + spectators == 0:
+        raise typer.BadParameter("at least one agent or spectator is needed", param_hint="--agents")
+    limits = _limits(fail_if or [])
+    plan = Plan(
+        base=base,
+        agents=agents,
+        spectators=spectators,
+        duration_s=duration,
+        scenario=scenario,
+        seed=random.SystemRandom().randrange(2**31) if seed is None else seed,
+        run_id=secrets.token_hex(3),
+        ramp_s=Plan.usual_ramp_s(agents + spectators) if ramp is None else ramp,
+        think_s=think,
+        api_key=os.environ.get("CHUNKCRAWL_API_KEY") or None,
+    )
+    _check_directory(out, as_json=as_json)
+    report = _run(plan, limits, tasks=_tasks(tasks), address=address, as_json=as_json)
+    _hand_over(report, out, as_json=as_json)
+    if report["interrupted"]:
+        raise typer.Exit(EXIT_INTERRUPTED)
+    if not report["ok"]:
+        raise typer.Exit(EXIT_FAILED)
+
+
+def _run(plan: Plan, limits: list[Limit], *, tasks: int | None, address: str | None, as_json: bool) -> dict[str, Any]:
+    from chunkcrawl.errors import ChunkcrawlError, NotReady, ServerUnreachable
+    from embedded.children import ServiceError
+    from loadtest.fleet import FleetError
+    from loadtest.run import run_load
+    from loadtest.screen import Screen
+
+    screen = Screen(Console(stderr=True), plan)
+    token = os.environ.get("CHUNKCRAWL_METRICS_TOKEN") or None
+    work = run_load(plan, screen, tasks=tasks, address=address, limits=limits, metrics_token=token)
+    try:
+        return asyncio.run(work)
+    except (ServerUnreachable, NotReady) as error:
+        fail(error.reason, f"{error}; {CHECK_ADDRESS}", as_json=as_json, code=EXIT_UNREACHABLE)
+    except (FleetError, ServiceError, ChunkcrawlError) as error:
+        fail("load_failed", str(error), as_json=as_json)
+    except ConnectionError as error:
+        fail("no_ray_cluster", str(error), as_json=as_json, code=EXIT_UNREACHABLE)
+    except KeyboardInterrupt:
+        raise typer.Exit(EXIT_INTERRUPTED) from None
+
+
+def _check_directory(out: Path | None, *, as_json: bool) -> None:
+    """Better now than after minutes of measuring."""
+    if out is None:
+        return
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        (out / "report.json").touch()
+    except OSError as error:
+        fail("unwritable", str(error), as_json=as_json, code=EXIT_USAGE)
+
+
+def _hand_over(report: dict[str, Any], out: Path | None, *, as_json: bool) -> None:
+    """Print the report, and write its files."""
+    from loadtest.report_text import print_report
+
+    if out is not None:
+        from loadtest.report_html import render
+
+        (out / "report.json").write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
+        (out / "report.html").write_text(render(report), encoding="utf-8")
+    if as_json:
+        typer.echo(json.dumps(report))
+        return
+    console = Console()
+    print_report(console, report)
+    if out is not None:
+        console.print(f"Report: {out / 'report.html'}", soft_wrap=True, highlight=False)

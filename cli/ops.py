@@ -1,0 +1,207 @@
+"""``chunkcrawl status`` and ``chunkcrawl scale``: what runs where, and changing the number of shards while it runs."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from typing import Annotated, Any
+
+import orjson
+import typer
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.live import Live
+from rich.markup import escape
+from rich.table import Table
+
+from operations.operator_redis import EXIT_UNREACHABLE, NoWorld, find_redis, one_line_errors
+from streaming import keys
+from streaming.clock import SKEW_MOST_S
+from streaming.connect import connect
+
+app = typer.Typer(no_args_is_help=True, rich_markup_mode="markdown", pretty_exceptions_enable=False)
+
+EXIT_FAILED = 1
+REFRESH_S = 1.0
+SHARDS_MOST = 256
+COLUMNS = ("actor", "state", "tick", "chunks", "agents", "sockets", "tick ms\np50 / p99", "commit ms\np50 / p99")
+#: Where there is no terminal to fit into, a file or a pipe, nothing is to be cut off.
+PLAIN_WIDTH = 200
+
+DataOption = Annotated[str | None, typer.Option("--data", metavar="DIR", help="Data directory of `chunkcrawl up`.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+@app.command()
+def status(
+    data: DataOption = None,
+    json: JsonOption = False,
+    watch: Annotated[bool, typer.Option("--watch", "-w", help="Refresh until Ctrl-C.")] = False,
+) -> None:
+    """Show nodes, shards, gateways, tick times, and what is moving.
+
+    Of a stopped world: what its data holds; its Valkey is started for that long.
+
+    Exit codes: 0 it runs, 2 wrong usage or settings, 3 it does not run, or can't be reached.
+
+    Examples: chunkcrawl status; chunkcrawl status --watch; chunkcrawl status --json | jq .moving
+    """
+    console = _console()
+    with one_line_errors(), find_redis(data, stopped_too=True) as redis:
+        if redis.stopped:
+            _tell_stopped(asyncio.run(_read_world(redis.url)), json)
+            raise typer.Exit(EXIT_UNREACHABLE)
+        if json:
+            console.print_json(orjson.dumps(asyncio.run(_read_status(redis.url))).decode())
+        elif watch:
+            with contextlib.suppress(KeyboardInterrupt):
+                _watch(console, redis.url)
+        else:
+            console.print(_table(asyncio.run(_read_status(redis.url))))
+
+
+def _console() -> Console:
+    console = Console()
+    return console if console.is_terminal else Console(width=max(PLAIN_WIDTH, console.width))
+
+
+def _watch(console: Console, url: str) -> None:
+    with Live(_table(asyncio.run(_read_status(url))), console=console, auto_refresh=False) as live:
+        while True:
+            time.sleep(REFRESH_S)
+            live.update(_table(asyncio.run(_read_status(url))), refresh=True)
+
+
+def _tell_stopped(world: dict[str, Any], json: bool) -> None:
+    if json:
+        typer.echo(orjson.dumps({"running": False, **world}).decode())
+        return
+    typer.echo(
+        f"The world is stopped. It has {world['chunks']} chunks, {world['agents']} agents stand in it, for "
+        f"{world['shards']} shards; `chunkcrawl up` starts it, `chunkcrawl fsck` checks it."
+    )
+
+
+@app.command()
+def scale(
+    shards: Annotated[int, typer.Option(min=1, max=SHARDS_MOST, help="How many shards there are to be.")],
+    data: DataOption = None,
+    wait_s: Annotated[float, typer.Option("--wait", metavar="SECONDS", help="How long to wait for the end.")] = 120.0,
+    json: JsonOption = False,
+) -> None:
+    """Change the number of shards while agents play; chunks are handed over one by one.
+
+    Exit codes: 0 done, 1 not done within --wait (it goes on), 3 no world to be reached.
+
+    Examples: chunkcrawl scale --shards 5; chunkcrawl scale --shards 2 --wait 300 --json
+    """
+    console = Console(stderr=json)
+    with one_line_errors(), find_redis(data, stopped_too=False) as redis:
+        found = asyncio.run(_scale(console, redis.url, shards, wait_s))
+    if found is None:
+        console.print(f"Not done within {wait_s:g} s; it goes on: see `chunkcrawl status`.")
+        raise typer.Exit(EXIT_FAILED)
+    moving = found["moving"]
+    if json:
+        typer.echo(orjson.dumps({"shards": shards, **moving}).decode())
+    else:
+        console.print(
+            f"{shards} shards. {moving['moved']} chunks moved, longest pause {moving['longest_pause_ms']} ms."
+        )
+
+
+async def _scale(console: Console, url: str, shards: int, wait_s: float) -> dict[str, Any] | None:
+    redis = connect(url)
+    try:
+        if not await redis.hexists(keys.WORLD, "shard_count"):
+            raise NoWorld("this Redis holds no world")
+        await redis.hset(keys.WORLD, keys.WANTED_SHARDS, str(shards))
+        end = time.monotonic() + wait_s
+        with console.status("Starting shards ...") as spinner:
+            while time.monotonic() < end:
+                await asyncio.sleep(REFRESH_S)
+                found = await _status_of(redis)
+                if found is None:
+                    continue
+                spinner.update(f"{found['moving']['moved']} chunks moved, {found['moving']['to_move']} to go")
+                if found["shards"] == shards and not found["misplaced"]:
+                    return found
+        return None
+    finally:
+        await redis.aclose()
+
+
+async def _read_world(url: str) -> dict[str, Any]:
+    """What a world that is stopped holds."""
+    redis = connect(url)
+    try:
+        shards = await redis.hget(keys.WORLD, "shard_count")
+        if shards is None:
+            raise NoWorld("no world runs here, and the data holds none: start one with `chunkcrawl up`")
+        populations = await redis.hvals(keys.POPULATION)
+    finally:
+        await redis.aclose()
+    return {"shards": int(shards), "chunks": len(populations), "agents": sum(int(count) for count in populations)}
+
+
+async def _read_status(url: str) -> dict[str, Any]:
+    redis = connect(url)
+    try:
+        found = await _status_of(redis)
+    finally:
+        await redis.aclose()
+    if found is None:
+        raise NoWorld("the coordinator has written no status in the last seconds: is the world up?")
+    return found
+
+
+async def _status_of(redis: Any) -> dict[str, Any] | None:
+    found = await redis.get(keys.STATUS)
+    decoded: dict[str, Any] | None = orjson.loads(found) if found else None
+    return decoded
+
+
+def _table(found: dict[str, Any]) -> Table:
+    alive = sum(1 for node in found["nodes"] if node["alive"])
+    moving = found["moving"]
+    title = f"{found['shards']} shards on {alive} nodes, {moving['to_move']} chunks to move, {moving['moved']} moved"
+    table = Table(title=title, box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    for name in COLUMNS:
+        # An actor is always named whole; what does not fit is folded elsewhere, never cut off.
+        table.add_column(
+            name,
+            justify="left" if name in ("actor", "state") else "right",
+            no_wrap=name == "actor",
+            overflow="fold",
+        )
+    for name, actor in found["actors"].items():
+        table.add_row(name, *_row(actor))
+    if ahead := wrong_clocks(found["actors"]):
+        table.caption = f"clocks that differ from Redis': {', '.join(ahead)} (see chunkcrawl doctor)"
+    return table
+
+
+def wrong_clocks(actors: dict[str, Any]) -> list[str]:
+    """Actors on machines whose clock is wrong, and by how much."""
+    skews = {name: actor.get("clock_ahead_s") or 0.0 for name, actor in actors.items()}
+    return [f"{name} {skew:+.1f} s" for name, skew in skews.items() if abs(skew) > SKEW_MOST_S]
+
+
+def _row(actor: dict[str, Any]) -> tuple[str, ...]:
+    if "error" in actor:
+        return (f"[red]{escape(actor['error'])}[/red]", "", "", "", "", "", "")
+    if "tick" not in actor:
+        state = "draining" if actor.get("draining") else "up"
+        return (state, "", "", "", str(actor.get("connections", "")), "", "")
+    state = "[yellow]waits for Redis[/yellow]" if actor["stalled"] else "up"
+    ticks, commits = actor["tick_ms"], actor["commit_ms"]
+    return (
+        state,
+        str(actor["tick"]),
+        str(actor["chunks"]),
+        str(actor["agents"]),
+        "",
+        f"{ticks['p50']:.1f} / {ticks['p99']:.1f}",
+        f"{commits['p50']:.1f} / {commits['p99']:.1f}",
+    )

@@ -1,0 +1,28 @@
+"""The operators' commands, as ``chunkcrawl`` finds them.  Importing this loads nothing else of the server."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from chunkcrawl.commands.table import Lazy, Table
+
+TABLE: Final = Table(
+    {
+        "up": Lazy("cli.up_command:app", "Start the world on this machine and keep it running until Ctrl-C."),
+        "load": Lazy("cli.load:app", "Load a server with simulated agents, and report."),
+        "status": Lazy("cli.ops:app", "Show nodes, shards, gateways and tick times."),
+        "scale": Lazy("cli.ops:app", "Change the number of shards while the world runs."),
+        "mute": Lazy("cli.moderation:app", "Keep an agent from talking for a while."),
+        "unmute": Lazy("cli.moderation:app", "Let an agent talk again, and forget its strikes."),
+        "strikes": Lazy("cli.moderation:app", "Show an agent's violations and mute."),
+        "doctor": Lazy("cli.doctor:app", "Check a deployment, with a remedy for each finding."),
+        "fsck": Lazy("cli.fsck:app", "Check that the world in Redis is whole."),
+        "history": Lazy("cli.history:app", "Show what an agent did or what happened in a chunk."),
+        "backup": Lazy("cli.backup:app", "Write a backup while the game runs, or check one."),
+        "restore": Lazy("cli.backup:app", "Restore a backup, or rebuild a lost Redis from the database."),
+        "show-chunk": Lazy("cli.world_tools:app", "Draw a chunk's terrain from its seed."),
+        "replay": Lazy("cli.world_tools:app", "Run a recording of a shard again."),
+    },
+    begin="cluster.own_path:use_own_packages",
+    check="cli.unknown_variables:refuse_unknown_variables",
+)

@@ -1,0 +1,62 @@
+"""One chunk as it stands in Redis at one moment: its hash, members, inbox, reservations, and its newest entry."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterable
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from redis.asyncio import Redis
+
+from streaming import keys
+from streaming.connect import text
+from streaming.namespace import namespace_of
+
+SCAN_COUNT: Final = 1_000
+
+#: Lua: ``chunk_of(id)`` gives {hash, members, inbox, promises, id and message of the stream's last entry}.
+READ_CHUNK: Final = """
+local function chunk_of(id)
+  local last = redis.call('XREVRANGE', 'stream:chunk:' .. id, '+', '-', 'COUNT', 1)[1]
+  return {redis.call('HGETALL', 'chunk:' .. id), redis.call('SMEMBERS', 'members:' .. id),
+    redis.call('HGETALL', 'inbox:' .. id), redis.call('HGETALL', 'resv:' .. id), last and last[1] or '0-0',
+    last and last[2][2] or ''}
+end
+"""
+
+
+@dataclass(slots=True)
+class ChunkDump:
+    """One chunk.  ``last_id`` and ``last``: id and message of its stream's newest entry, ``0-0`` and empty if none."""
+
+    fields: dict[str, str]
+    members: list[str] = field(default_factory=list)
+    inbox: dict[str, str] = field(default_factory=dict)
+    promised: dict[str, str] = field(default_factory=dict)
+    last_id: str = "0-0"
+    last: str = ""
+
+    @property
+    def tick(self) -> int:
+        """Tick of the last entry."""
+        return int(self.last_id.partition("-")[0])
+
+
+def pairs(flat: Iterable[bytes]) -> dict[str, str]:
+    """A hash as Lua gives it, sorted by field."""
+    words = [text(word) for word in flat]
+    return dict(sorted(zip(words[::2], words[1::2], strict=True)))
+
+
+def chunk_dump(raw: Any) -> ChunkDump:
+    """What ``chunk_of`` gives."""
+    fields, members, inbox, promised, last_id, last = raw
+    standing = sorted(text(member) for member in members)
+    return ChunkDump(pairs(fields), standing, pairs(inbox), pairs(promised), text(last_id), text(last))
+
+
+async def agent_ids_of(redis: Redis) -> AsyncIterator[str]:
+    """The id of everyone who has a record."""
+    before = len(namespace_of(redis).key(keys.agent("")))
+    async for full_name in redis.scan_iter(keys.agent("*"), count=1_000):
+        yield text(full_name)[before:]

@@ -1,0 +1,1 @@
+"""Settings and logging, which every room of the server uses."""

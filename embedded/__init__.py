@@ -1,0 +1,1 @@
+"""PostgreSQL and Valkey from their wheels, as children of ``chunkcrawl up`` and of operators' commands."""

@@ -1,0 +1,78 @@
+"""What the agents and spectators of one generator share: account, HTTP client, present measures, and when to stop."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import ssl
+from collections.abc import Mapping
+
+from chunkcrawl.errors import ApiError, ChunkcrawlError
+from chunkcrawl.transport.backoff import Backoff
+from chunkcrawl.transport.connection import is_worth_retrying
+from chunkcrawl.transport.http import Api
+from chunkcrawl.wire.messages import ChunkStatic, Event
+from loadtest.measures import Measures
+from loadtest.plan import Plan
+
+__all__ = ["Crew", "some_chunk"]
+
+JOIN_TRIES = 6
+STATICS_MAX = 256
+
+
+class Crew:
+    """Shared by everybody of one generator.
+
+    Attributes:
+        measures: Of the present second; replaced with every sample.
+        going: Whether agents give commands.
+        open: Whether connections are kept; those that are lost are opened again while it holds.
+        agents, spectators: How many are connected and have been shown a state.
+        joined, given_up: How many got in at all, and how many never did.
+        place_of: The chunk in which each agent was last seen.
+        proof_s: Processor time spent on proofs of work since the last sample.
+        defect: A fault of our own that ends the run, None without one.
+    """
+
+    def __init__(self, plan: Plan, api: Api, api_key: str) -> None:
+        self.plan, self.api, self.api_key = plan, api, api_key
+        self.measures = Measures()
+        self.going = self.open = True
+        self.agents = self.spectators = self.joined = self.given_up = 0
+        self.place_of: dict[str, str] = {}
+        self.proof_s = 0.0
+        self.defect: Exception | None = None
+        self.tls = ssl.create_default_context() if plan.base.startswith("https://") else None
+        self._statics: dict[bytes, ChunkStatic] = {}
+
+    def shared(self, event: Event) -> Event:
+        """The event, or an equal one that somebody here already has; each copy of a terrain would take 40 kB."""
+        if not isinstance(event, ChunkStatic):
+            return event
+        if len(self._statics) >= STATICS_MAX:
+            self._statics.clear()
+        return self._statics.setdefault(event.raw, event)
+
+    async def pause(self, error: ChunkcrawlError, backoff: Backoff, *, joined: bool) -> bool:
+        """Count a connection that failed or was refused, and wait for the next try. False: there is to be none.
+
+        Who never got in gives up after ``JOIN_TRIES``; who was in already comes back until the run is over.
+        """
+        self.measures.count_as("reconnect_failed" if joined else "join_failed", error.reason)
+        if not is_worth_retrying(error) or (not joined and backoff.tries >= JOIN_TRIES):
+            self.measures.counts["given_up"] += 1
+            self.given_up += not joined
+            return False
+        hint_s = error.retry_after_s if isinstance(error, ApiError) else None
+        await asyncio.sleep(backoff.next_delay(at_least_s=hint_s or 0.0))
+        return True
+
+    def fail(self, error: Exception) -> None:
+        """A fault of ours: the first is kept, and the generator ends with it rather than measure nonsense."""
+        self.defect = self.defect or error
+
+
+def some_chunk(places: Mapping[str, str], rng: random.Random) -> str:
+    """A chunk for a spectator: likelier the more agents are in it; the contract's ``demo`` while there are none."""
+    return rng.choice(list(places.values())) if places else "demo"

@@ -1,0 +1,199 @@
+"""One generator: hundreds of agents and spectators in one event loop, and a report every second.
+
+``generate`` runs it to its end. It knows nothing of Ray: where its samples go is a ``Desk``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import gc
+import random
+import secrets
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+
+from chunkcrawl.errors import ChunkcrawlError
+from chunkcrawl.transport.http import Api
+from loadtest.crew import Crew
+from loadtest.measures import Measures, Phase, Sample
+from loadtest.onlooker import Onlooker
+from loadtest.plan import Plan, Share
+from loadtest.player import Player
+from loadtest.self_watch import SelfWatch
+from loadtest.switchboard import Desk, Orders
+
+__all__ = ["GeneratorDefect", "generate"]
+
+SAMPLE_S = 1.0
+LEAVE_TIMEOUT_S = 5.0
+JOIN_WAIT_S = 60.0
+"""How long after the ramp those who are not in yet are waited for."""
+
+MIXED_SEED = 1_000_003
+
+
+class GeneratorDefect(RuntimeError):
+    """A fault in the generator, not in the server: what it measured is worth nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """Whose agents they are; ``token`` and ``key_id`` are empty for a key that was given."""
+
+    api_key: str
+    token: str = ""
+    key_id: str = ""
+
+
+async def generate(plan: Plan, share: Share, desk: Desk) -> None:
+    """Play this share of the plan until the orders say to leave.
+
+    Raises:
+        ChunkcrawlError: There is no account to be had.
+        GeneratorDefect: See there.
+    """
+    async with Api(plan.base, direct=True) as api:
+        account = await _account(api, plan, share)
+        try:
+            await desk.begin(share.task)
+            await Generator(Crew(plan, api, account.api_key), share, desk).run()
+        finally:
+            if account.key_id:
+                # Ends all its sessions at once; they would end by themselves.
+                with contextlib.suppress(ChunkcrawlError, TimeoutError):
+                    await asyncio.wait_for(api.revoke_key(account.key_id, auth=account.token), LEAVE_TIMEOUT_S)
+
+
+async def _account(api: Api, plan: Plan, share: Share) -> Account:
+    if plan.api_key is not None:
+        return Account(plan.api_key)
+    person = (f"load-{plan.run_id}-{share.task}@example.com", secrets.token_urlsafe(24))
+    account = await api.signup(*person)
+    key = await api.create_key(account.account_id, auth=account.account_token or person, label="load test")
+    return Account(key.api_key, account.account_token, key.key_id)
+
+
+class Generator:
+    """See the module's docstring."""
+
+    def __init__(self, crew: Crew, share: Share, desk: Desk) -> None:
+        self._crew, self._share, self._desk = crew, share, desk
+        self._rng = random.Random(crew.plan.seed * MIXED_SEED + share.task)
+        self._players: list[Player] = []
+        self._onlookers: list[Onlooker] = []
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._watch = SelfWatch(crew.measures.times["lag"])
+        self._phase: Phase = "ramp"
+        self._began_at = self._sampled_at = self._drain_until = 0.0
+
+    async def run(self) -> None:
+        """Until the orders say to leave."""
+        self._began_at = self._sampled_at = time.perf_counter()
+        self._ramping = asyncio.get_running_loop().create_task(self._ramp())
+        self._watch.start()
+        try:
+            second = 0
+            while True:
+                await asyncio.sleep(max(0.0, self._began_at + (second + 1) * SAMPLE_S - time.perf_counter()))
+                self._sweep()
+                orders = await self._desk.report(self._sample(second))
+                if self._crew.defect is not None:
+                    raise GeneratorDefect(repr(self._crew.defect)) from self._crew.defect
+                # The second that has begun meanwhile.
+                second = max(second + 1, int((time.perf_counter() - self._began_at) / SAMPLE_S))
+                self._obey(orders, second)
+                if orders.leave:
+                    return
+        finally:
+            self._watch.stop()
+            self._ramping.cancel()
+            await self._leave()
+
+    # -- joining and leaving ------------------------------------------------------------------------------------------
+
+    async def _ramp(self) -> None:
+        """Everybody joins, evenly over the ramp: agents first, since spectators go where agents are."""
+        share = self._share
+        gap_s = self._crew.plan.ramp_s / max(1, share.connections)
+        agents = range(share.first_agent, share.first_agent + share.agents)
+        makers: list[Callable[[], Player | Onlooker]] = [partial(self._player, number) for number in agents]
+        makers += [partial(self._onlooker, number) for number in range(share.spectators)]
+        for count, make in enumerate(makers):
+            await asyncio.sleep(max(0.0, self._began_at + count * gap_s - time.perf_counter()))
+            task = asyncio.get_running_loop().create_task(make().run())
+            self._tasks.add(task)
+            task.add_done_callback(self._ended)
+
+    def _player(self, number: int) -> Player:
+        # By its number, so that an agent decides alike in however many tasks the run is.
+        rng = random.Random(self._crew.plan.seed * MIXED_SEED + number)
+        self._players.append(Player(self._crew, number, rng))
+        return self._players[-1]
+
+    def _onlooker(self, number: int) -> Onlooker:
+        self._onlookers.append(Onlooker(self._crew, number, random.Random(self._rng.random())))
+        return self._onlookers[-1]
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        error = None if task.cancelled() else task.exception()
+        if isinstance(error, Exception):
+            self._crew.fail(error)
+
+    async def _leave(self) -> None:
+        self._crew.open = self._crew.going = False
+        for one in self._everybody:
+            one.close()
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=LEAVE_TIMEOUT_S)
+        for task in list(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    # -- once a second ------------------------------------------------------------------------------------------------
+
+    def _sweep(self) -> None:
+        now = time.perf_counter()
+        for one in self._everybody:
+            one.sweep(now)
+
+    @property
+    def _everybody(self) -> list[Player | Onlooker]:
+        return [*self._players, *self._onlookers]
+
+    @property
+    def _running(self) -> int:
+        return sum(len(player.commands.pending) for player in self._players)
+
+    def _sample(self, second: int) -> Sample:
+        crew, now = self._crew, time.perf_counter()
+        sample = Sample(self._share.task, second, now - self._sampled_at, self._phase, crew.measures)
+        sample.agents, sample.spectators, sample.running = crew.agents, crew.spectators, self._running
+        sample.proof_s = crew.proof_s
+        self._watch.fill(sample)
+        crew.measures, crew.proof_s, self._sampled_at = Measures(), 0.0, now
+        self._watch.into = crew.measures.times["lag"]
+        return sample
+
+    def _obey(self, orders: Orders, second: int) -> None:
+        now = time.perf_counter()
+        if self._phase == "ramp" and self._all_in(now):
+            self._phase = "ready"
+            # What there is now stays; collections of it would be pauses in what is measured.
+            gc.collect()
+            gc.freeze()
+        if orders.stop_at is not None and second >= orders.stop_at and self._phase in ("ramp", "ready"):
+            self._ramping.cancel()
+            self._crew.going = False
+            self._phase, self._drain_until = "drain", now + self._crew.plan.drain_s
+        if self._phase == "drain" and (self._running == 0 or now > self._drain_until):
+            self._phase = "drained"
+
+    def _all_in(self, now: float) -> bool:
+        """Whether everybody has joined or given up, or it is no use to wait any longer."""
+        if self._crew.joined + self._crew.given_up >= self._share.connections:
+            return True
+        return now > self._began_at + self._crew.plan.ramp_s + JOIN_WAIT_S

@@ -1,0 +1,269 @@
+"""The report as one page that needs nothing else: style and plots inside, no script, no request to anywhere."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from html import escape
+from importlib.resources import files
+from typing import Any
+
+from loadtest.plots import COLOURS, HALF, WIDE, plot
+
+__all__ = ["render"]
+
+_TIMES = {
+    "rtt": "Round trip, request to ack",
+    "challenge": "Request to challenge",
+    "decision": "Answer to ack",
+    "tick_gap": "Tick gap",
+    "join": "Join (ramp)",
+    "resume": "Resume",
+}
+_PARTS = ("p50", "p90", "p99", "max")
+_COUNTED = {
+    "requests_per_s": "Commands asked for / s",
+    "acks_per_s": "Commands accepted / s",
+    "results_per_s": "Results / s",
+    "deliveries_per_s": "Deltas delivered / s",
+    "mbytes_per_s": "Received, MB / s",
+    "refused_share": "Refused share",
+    "failed_share": "Failed share",
+    "disconnects": "Connections lost",
+    "cuts": "Connections we broke",
+    "resumes": "Connections resumed",
+    "resyncs": "Resyncs",
+    "timeouts": "Commands never decided",
+    "given_up": "Never got in",
+    "results_missing": "Results missing",
+    "results_twice": "Results twice",
+    "unusable": "Unusable messages",
+}
+_ALWAYS = frozenset(("acks_per_s", "results_per_s", "deliveries_per_s", "refused_share", "results_missing"))
+_GROUPS = {
+    "refused": "Refused",
+    "failed": "Failed",
+    "completed": "Completed",
+    "closed": "Connections closed by the server",
+    "join_failed": "Joins that failed",
+    "reconnect_failed": "Reconnects that failed",
+    "errors": "Errors",
+    "difficulty": "Difficulty of challenges",
+}
+_GENERATOR = {
+    "task": "Generator",
+    "verdict": "Was",
+    "cpu_share": "CPU",
+    "proof_share": "of it proofs",
+    "loop_lag_p99_ms": "Loop late p99",
+    "loop_lag_max_ms": "at most",
+    "machine_cpu": "Whole machine",
+    "memory_mb": "Memory",
+}
+_SHARES = frozenset(("cpu_share", "proof_share", "machine_cpu", "refused_share", "failed_share"))
+
+
+def render(report: Mapping[str, Any]) -> str:
+    """The page. Everything that came from outside is escaped."""
+    style = files("loadtest").joinpath("report.css").read_text(encoding="utf-8")
+    asked = report["asked"]
+    title = f"{asked['scenario'].capitalize()}: {_n(asked['agents'])} agents, {_n(asked['spectators'])} spectators"
+    body = "".join((_head(report, title), _cards(report["figures"]), _plots(report), _tables(report), _foot(report)))
+    return (
+        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        f"<title>Load test, {escape(title)}</title><style>\n{style}</style></head>\n<body>{body}</body></html>\n"
+    )
+
+
+# -- the top ----------------------------------------------------------------------------------------------------------
+
+
+def _head(report: Mapping[str, Any], title: str) -> str:
+    if report["interrupted"]:
+        badge = '<span class="badge warn">interrupted</span>'
+    elif not report["limits"]:
+        badge = "" if report["ok"] else '<span class="badge bad">failed</span>'
+    else:
+        badge = '<span class="badge good">passed</span>' if report["ok"] else '<span class="badge bad">failed</span>'
+    trusted = not report["figures"]["generators_bottleneck"]
+    notes = [_note("good" if trusted else "warn", report["verdict"])]
+    notes += [_note("bad", f"A generator failed: {failure}") for failure in report["generator_failures"]]
+    limits = [
+        (f"fail if {one['fail_if']}", "nothing was measured" if one["value"] is None else f"{one['value']:g}", one)
+        for one in report["limits"]
+    ]
+    rows = "".join(
+        f'<tr><td>{escape(text)}</td><td class="n">{escape(value)}</td><td class="n">{_kept(one["broken"])}</td></tr>'
+        for text, value, one in limits
+    )
+    table = f'<div class="table"><table><tbody>{rows}</tbody></table></div>' if rows else ""
+    began = str(report["started_at"]).replace("T", " ").replace("+00:00", " UTC")
+    where = f"{escape(report['base'])}, {escape(began)}, {report['figures']['measured_s']:g} s measured"
+    return f'<header><h1>{escape(title)}{badge}</h1><p class="sub">{where}</p></header>{"".join(notes)}{table}'
+
+
+def _note(kind: str, text: str) -> str:
+    return f'<p class="note {kind}">{escape(text)}</p>'
+
+
+def _kept(broken: bool) -> str:
+    return '<span class="badge bad">broken</span>' if broken else '<span class="badge good">kept</span>'
+
+
+def _cards(figures: Mapping[str, Any]) -> str:
+    cards = (
+        (_n(figures["rtt_p50_ms"]), "ms", "round trip, median"),
+        (_n(figures["rtt_p99_ms"]), "ms", "round trip, p99"),
+        (_n(figures["acks_per_s"]), "/ s", "commands accepted"),
+        (_n(figures["deliveries_per_s"]), "/ s", "deltas delivered"),
+        (_n(figures["tick_gap_p99_ms"]), "ms", "tick gap, p99"),
+    )
+    return (
+        '<div class="cards">'
+        + "".join(
+            f'<div class="card"><b>{value} <small>{unit}</small></b><span>{words}</span></div>'
+            for value, unit, words in cards
+        )
+        + "</div>"
+    )
+
+
+# -- plots ------------------------------------------------------------------------------------------------------------
+
+
+def _plots(report: Mapping[str, Any]) -> str:
+    series = report["series"]
+    seconds = series["second"]
+    cpu = {f"generator {task}": values for task, values in series["cpu_share"].items()}
+    delivered = {name: series[f"{name}_deliveries_per_s"] for name in ("spectator", "agent")}
+    large = (
+        _figure("Round trips", seconds, {"p50": series["rtt_p50_ms"], "p99": series["rtt_p99_ms"]}, unit=" ms"),
+        _figure("Deliveries per second", seconds, {f"to {name}s": of for name, of in delivered.items()}, stacked=True),
+        _figure("Tick gaps", seconds, {"p50": series["tick_gap_p50_ms"], "p99": series["tick_gap_p99_ms"]}, unit=" ms"),
+        _figure("Refusals per second", seconds, _largest(series["refused_per_s"]), stacked=True),
+    )
+    small = (
+        _figure(
+            "Commands per second",
+            seconds,
+            {"accepted": series["acks_per_s"], "ended": series["results_per_s"]},
+            size=HALF,
+        ),
+        _figure("Connected", seconds, {"agents": series["agents"], "spectators": series["spectators"]}, size=HALF),
+        _figure("Event loops late, p99", seconds, {"all generators": series["lag_p99_ms"]}, unit=" ms", size=HALF),
+        _figure("Generators' processors", seconds, _largest(cpu), size=HALF),
+    )
+    return (
+        f'<h2>Over time</h2><p class="phases">{_phases(series)}</p>{"".join(large)}'
+        f'<div class="small">{"".join(small)}</div>'
+    )
+
+
+def _phases(series: Mapping[str, Any]) -> str:
+    measured = [second for second, counts in zip(series["second"], series["measured"], strict=True) if counts]
+    step = f" Each point is {series['step_s']} s." if series["step_s"] > 1 else ""
+    if not measured:
+        return "Nothing of it was measured." + step
+    end = measured[-1] + series["step_s"]
+    when = f"Measured from {measured[0]} s to {end} s"
+    return f"{when}: before it they join, after it what still runs comes to its end.{step}"
+
+
+def _figure(
+    title: str,
+    seconds: Sequence[int],
+    series: Mapping[str, Sequence[float | None]],
+    *,
+    unit: str = "",
+    stacked: bool = False,
+    size: tuple[int, int] = WIDE,
+) -> str:
+    keys = "".join(
+        f'<span class="key"><i class="k{number}"></i>{escape(name)}</span>' for number, name in enumerate(series)
+    )
+    if not series:
+        return (
+            f'<figure><figcaption><strong>{escape(title)}</strong><span class="key">none</span></figcaption></figure>'
+        )
+    svg = plot(title, seconds, series, unit=unit, stacked=stacked, size=size)
+    kind = ' class="wide"' if size == WIDE else ""
+    return f"<figure{kind}><figcaption><strong>{escape(title)}</strong>{keys}</figcaption>{svg}</figure>"
+
+
+def _largest(series: Mapping[str, Sequence[float | None]]) -> dict[str, Sequence[float | None]]:
+    """As many as there are colours, the largest, in their order; the rest is left out."""
+    by_size = sorted(series, key=lambda name: -sum(value or 0.0 for value in series[name]))
+    return {name: values for name, values in series.items() if name in by_size[:COLOURS]}
+
+
+# -- tables -----------------------------------------------------------------------------------------------------------
+
+
+def _tables(report: Mapping[str, Any]) -> str:
+    figures = report["figures"]
+    times = [
+        (words, *(figures[f"{name}_{part}_ms"] for part in _PARTS))
+        for name, words in _TIMES.items()
+        if figures[f"{name}_p50_ms"] is not None
+    ]
+    counted = [
+        (words, _value(name, figures[name])) for name, words in _COUNTED.items() if figures[name] or name in _ALWAYS
+    ]
+    groups = [
+        f"<div><h2>{escape(words)}</h2>{_table((), _named(report[group]))}</div>"
+        for group, words in _GROUPS.items()
+        if report[group]
+    ]
+    server = ""
+    if report["server"]:
+        rows = [(one["name"], one["ours"], one["servers"]) for one in report["server"]]
+        server = f"<div><h2>Counted here and by the server</h2>{_table(('', 'here', 'server'), rows)}</div>"
+    generators = [[_value(name, one[name]) for name in _GENERATOR] for one in report["generators"]]
+    return (
+        f"<h2>Times in milliseconds</h2>{_table(('', *_PARTS), times)}"
+        f'<div class="pair"><div><h2>Counted</h2>{_table((), counted)}</div>{server}{"".join(groups)}</div>'
+        f"<h2>Generators</h2>{_table(tuple(_GENERATOR.values()), generators)}"
+    )
+
+
+def _named(counts: Mapping[str, int]) -> list[tuple[str, int]]:
+    return [("without a reason" if name == "none" else name, count) for name, count in counts.items()]
+
+
+def _table(heads: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
+    head = "".join(f'<th scope="col"{_right(number)}>{escape(text)}</th>' for number, text in enumerate(heads))
+    body = "".join(
+        "<tr>" + "".join(f"<td{_right(number)}>{_n(value)}</td>" for number, value in enumerate(row)) + "</tr>"
+        for row in rows
+    )
+    top = f"<thead><tr>{head}</tr></thead>" if heads else ""
+    return f'<div class="table"><table>{top}<tbody>{body}</tbody></table></div>'
+
+
+def _right(number: int) -> str:
+    return ' class="n"' if number else ""
+
+
+def _value(name: str, value: Any) -> Any:
+    if value is None:
+        return "–"
+    if name in _SHARES:
+        return f"{value:.1%}"
+    if name.endswith("_ms"):
+        return f"{_n(value)} ms"
+    return f"{_n(value)} MB" if name == "memory_mb" else value
+
+
+def _n(value: Any) -> str:
+    """A number for people, or text, escaped."""
+    if value is None:
+        return "–"
+    if isinstance(value, int | float):
+        return f"{value:,.0f}" if float(value).is_integer() or abs(value) >= 1000 else f"{value:,.1f}"
+    return escape(str(value))
+
+
+def _foot(report: Mapping[str, Any]) -> str:
+    asked = ", ".join(f"{name} {value}" for name, value in report["asked"].items())
+    versions = ", ".join(f"{name} {value}" for name, value in report["versions"].items())
+    return f"<footer>Asked for: {escape(asked)}. Run {escape(report['run_id'])}. {escape(versions)}.</footer>"

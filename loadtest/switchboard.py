@@ -1,0 +1,89 @@
+"""Where generators and driver meet: samples go one way, orders the other. An actor applied in ``fleet``; a plain class.
+
+Everything but ``take`` is called by generators; each calls ``report`` once a second and does what it gets back.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from typing import Protocol
+
+from loadtest.measures import Sample
+
+__all__ = ["Desk", "Orders", "Switchboard"]
+
+SAMPLES_MAX = 10_000
+"""Kept for a driver that does not come; the oldest go first."""
+
+
+@dataclass(frozen=True, slots=True)
+class Orders:
+    """What the generators are to do. Seconds count from when all began together, see ``Sample.second``.
+
+    Attributes:
+        measure_from: The first second that counts, None while agents still join.
+        stop_at: From this second on no new commands.
+        leave: Close all connections and end.
+    """
+
+    measure_from: int | None = None
+    stop_at: int | None = None
+    leave: bool = False
+
+    def counts(self, second: int) -> bool:
+        """Whether this second is measured."""
+        if self.measure_from is None or second < self.measure_from:
+            return False
+        return self.stop_at is None or second < self.stop_at
+
+
+class Desk(Protocol):
+    """The generators' side of a switchboard, wherever it is."""
+
+    async def begin(self, task: int) -> None:
+        """Wait until all generators are here."""
+        ...
+
+    async def report(self, sample: Sample) -> Orders:
+        """Hand in a sample; returns the present orders."""
+        ...
+
+
+class Switchboard:
+    """For ``tasks`` generators."""
+
+    def __init__(self, tasks: int) -> None:
+        self._tasks = tasks
+        self._here: set[int] = set()
+        self._all_here = asyncio.Event()
+        self._samples: list[Sample] = []
+        self._orders = Orders()
+
+    async def begin(self, task: int) -> None:
+        """See ``Desk``."""
+        self._here.add(task)
+        if len(self._here) >= self._tasks:
+            self._all_here.set()
+        await self._all_here.wait()
+
+    async def report(self, sample: Sample) -> Orders:
+        """See ``Desk``."""
+        self._samples.append(sample)
+        del self._samples[:-SAMPLES_MAX]
+        return self._orders
+
+    # for the driver
+
+    async def here(self) -> int:
+        """How many generators have called ``begin``."""
+        return len(self._here)
+
+    async def take(self) -> list[Sample]:
+        """The samples since the last call."""
+        samples, self._samples = self._samples, []
+        return samples
+
+    async def order(self, orders: Orders) -> None:
+        """These are the orders from now on."""
+        self._orders = orders

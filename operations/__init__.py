@@ -1,0 +1,1 @@
+"""What operators do to a world: backup, restore, rebuild, fsck, doctor."""

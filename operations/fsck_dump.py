@@ -1,0 +1,122 @@
+"""One look at the whole world in Redis, for the checker (``operations.fsck``)."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from redis.asyncio import Redis
+
+from cluster.chunk_dump import agent_ids_of
+from streaming import keys
+from streaming.lua import Script
+
+CHUNK_FIELDS = ("shard", "N", "E", "S", "W")
+AGENT_FIELDS = ("here", "chunk", "busy", "rec")
+
+# One look at everything: a checker that reads piece by piece sees an agent that walks meanwhile twice or nowhere.
+# ARGV: agents to look at besides those that some chunk names.
+DUMP = Script(
+    "dump_world",
+    """
+local chunks, agents, shards, seen = {}, {}, {}, {}
+local function agent(id)
+  if seen[id] then return end
+  seen[id] = true
+  agents[#agents + 1] = {id, redis.call('HMGET', 'agent:' .. id, 'here', 'chunk', 'busy', 'rec')}
+end
+for _, id in ipairs(redis.call('SMEMBERS', 'chunks')) do
+  local fields = redis.call('HMGET', 'chunk:' .. id, 'shard', 'N', 'E', 'S', 'W')
+  local members, inbox = redis.call('SMEMBERS', 'members:' .. id), redis.call('HGETALL', 'inbox:' .. id)
+  local last = redis.call('XREVRANGE', 'stream:chunk:' .. id, '+', '-', 'COUNT', 1)[1]
+  chunks[#chunks + 1] = {id, fields, members, inbox, redis.call('HGETALL', 'resv:' .. id), last and last[2][2] or ''}
+  for _, member in ipairs(members) do agent(member) end
+  for i = 2, #inbox, 2 do
+    local readable, found = pcall(function() return cjson.decode(inbox[i]).record.agent_id end)
+    if readable then agent(found) end
+  end
+  local owner = fields[1]
+  if owner and not shards[owner] then
+    shards[owner] = true
+    shards[#shards + 1] = {owner, redis.call('HGET', 'shard:' .. owner, 'epoch') or ''}
+  end
+end
+for _, id in ipairs(ARGV) do agent(id) end
+local t = redis.call('TIME')
+return {redis.call('HGETALL', 'world'), redis.call('HGETALL', 'population'), chunks, agents, shards,
+  string.format('%d', t[1] * 1000 + math.floor(t[2] / 1000))}
+""",
+)
+
+
+@dataclass(slots=True)
+class Dump:
+    """The world's keys at one moment, as plain values."""
+
+    world: dict[str, str] = field(default_factory=dict)
+    population: dict[str, str] = field(default_factory=dict)
+    chunks: dict[str, dict[str, Any]] = field(default_factory=dict)
+    agents: dict[str, dict[str, str]] = field(default_factory=dict)
+    shards: dict[str, str] = field(default_factory=dict)
+    """The lease of every shard that owns a chunk; empty text: there never was such a shard."""
+    now_ms: int = 0
+    """By Redis' clock; 0: not a look at a running world, so there are no promises to judge."""
+
+
+async def read_dump(redis: Redis, agent_ids: list[str] | None = None) -> Dump:
+    """Everything in one look.  ``agent_ids``: agents to look at besides those that some chunk names."""
+    world, population, chunks, agents, shards, now_ms = await redis.eval(DUMP.source, 0, *(agent_ids or []))
+    return Dump(
+        world=_pairs(world),
+        population=_pairs(population),
+        chunks={_text(chunk_id): _chunk(*parts) for chunk_id, *parts in chunks},
+        agents={_text(agent_id): _named(AGENT_FIELDS, values) for agent_id, values in agents},
+        shards={_text(shard): _text(epoch) for shard, epoch in shards},
+        now_ms=int(now_ms),
+    )
+
+
+def _chunk(fields: list[Any], members: list[bytes], inbox: list[bytes], resv: list[bytes], last: bytes) -> Any:
+    return {
+        "fields": _named(CHUNK_FIELDS, fields),
+        "members": [_text(member) for member in members],
+        "inbox": _pairs(inbox),
+        "resv": _pairs(resv),
+        "last": _text(last),
+    }
+
+
+def _pairs(flat: list[bytes]) -> dict[str, str]:
+    return {_text(name): _text(value) for name, value in zip(flat[::2], flat[1::2], strict=True)}
+
+
+def _named(names: tuple[str, ...], values: list[bytes | None]) -> dict[str, str]:
+    return {name: _text(value) for name, value in zip(names, values, strict=True) if value is not None}
+
+
+def _text(value: bytes) -> str:
+    return value.decode(errors="replace")
+
+
+async def agents_in_world(redis: Redis) -> list[str]:
+    """Every agent that stands in the world by its own record, whatever chunks say: for ``read_dump``."""
+    found = []
+    async for page in _pages(agent_ids_of(redis)):
+        pipe = redis.pipeline(transaction=False)
+        for agent_id in page:
+            pipe.hget(keys.agent(agent_id), "here")
+        answers = await pipe.execute(raise_on_error=False)
+        found += [agent_id for agent_id, here in zip(page, answers, strict=True) if here == b"1"]
+    return found
+
+
+async def _pages(found: AsyncIterator[str], size: int = 1_000) -> AsyncIterator[list[str]]:
+    page: list[str] = []
+    async for agent_id in found:
+        page.append(agent_id)
+        if len(page) == size:
+            yield page
+            page = []
+    if page:
+        yield page

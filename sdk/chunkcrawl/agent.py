@@ -1,0 +1,389 @@
+"""``Agent``: play one agent of the world from asyncio code.
+
+    async with Agent.connect("http://127.0.0.1:8000", agent_id="scout-1", api_key=key) as me:
+        await me.move_to(25, 30)
+        await me.say("hello")
+
+A shell around ``Conversation`` (commands), ``Link`` (the socket) and ``Mirror`` (what is known). Safe for
+concurrent use from tasks of one event loop; not from other threads.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import random
+import secrets
+from collections.abc import Callable, Mapping
+from types import TracebackType
+from typing import Any
+from weakref import WeakSet
+
+from chunkcrawl.errors import AgentClosed, ChunkcrawlError, ProtocolViolation, ServerUnreachable
+from chunkcrawl.transport.connection import AWAY_TIMEOUT_S, Link
+from chunkcrawl.transport.conversation import COMMAND_TIMEOUT_S, Conversation
+from chunkcrawl.transport.http import Api, Session
+from chunkcrawl.transport.sessions import SessionKeeper
+from chunkcrawl.transport.stream_queue import EventQueue
+from chunkcrawl.view.paths import Point
+from chunkcrawl.view.world_view import GoldNode, Mirror
+from chunkcrawl.wire.messages import AgentView, Event
+from chunkcrawl.wire.protocol import AgentProtocol, Completed
+
+__all__ = ["Agent"]
+
+MIRROR_WAIT_S = 1.0
+"""A result and the delta of its tick travel in two streams; the second may be a moment behind."""
+
+END_SESSION_TIMEOUT_S = 0.7
+API_CLOSE_TIMEOUT_S = 2.0
+EVENTS_LIMIT = 256
+
+
+class Agent:
+    """One agent in the world. Make it with ``Agent.connect`` and use it as an async context manager.
+
+    One command is in flight at a time: calls from several tasks take turns. A harvest alone can be interrupted, as in
+    the world: it lets the next command pass once it has been accepted, and then raises ``Interrupted``.
+
+    Cancelling a call before its challenge was answered means that nothing happens; later, the command goes on in the
+    world without you, and the next one waits until it is over.
+
+    No call waits for ever: a command has ``command_timeout_s``, or its own ``timeout_s``; a connection that stays away
+    for ``away_timeout_s`` is the end of the agent, and whoever waits for it gets ``ServerUnreachable``; while there is
+    one, an event comes within 30 s, if only a heartbeat.
+
+    Attributes:
+        agent_id: The agent.
+        mirror: What is known of its chunk, kept up to date by every event.
+    """
+
+    def __init__(
+        self,
+        api: Api,
+        agent_id: str,
+        sessions: SessionKeeper,
+        *,
+        retries: int,
+        rng: random.Random,
+        owns_api: bool,
+        command_timeout_s: float | None = COMMAND_TIMEOUT_S,
+        away_timeout_s: float | None = AWAY_TIMEOUT_S,
+    ) -> None:
+        """Use ``Agent.connect`` instead; this is for those who bring their own sessions."""
+        self.agent_id = agent_id
+        self.mirror = Mirror(agent_id)
+        self.open_timeout_s = 15.0
+        self._api, self._owns_api = api, owns_api
+        self._sessions = sessions
+        self._retries = retries
+        self._command_timeout_s = command_timeout_s
+        self._end: ChunkcrawlError | None = None
+        protocol = AgentProtocol(agent_id, id_prefix=secrets.token_hex(4))
+        self._conversation = Conversation(
+            protocol, send=self._send, on_event=self._happened, is_active=self._is_active, rng=rng
+        )
+        self._link = Link(
+            api.base,
+            agent_id,
+            sessions,
+            on_open=self._conversation.opened,
+            on_frame=self._conversation.frame,
+            on_lost=self._conversation.lost,
+            last_event_id=lambda: protocol.last_event_id,
+            rng=rng,
+            away_timeout_s=away_timeout_s,
+        )
+        self._queues: WeakSet[EventQueue] = WeakSet()
+        self._changed = asyncio.Event()
+        self._running: asyncio.Task[None] | None = None
+
+    @classmethod
+    def connect(
+        cls,
+        base: str,
+        *,
+        agent_id: str,
+        api_key: str | None = None,
+        session: Session | None = None,
+        api: Api | None = None,
+        retries: int = 5,
+        open_timeout_s: float = 15.0,
+        command_timeout_s: float | None = COMMAND_TIMEOUT_S,
+        away_timeout_s: float | None = AWAY_TIMEOUT_S,
+        rng: random.Random | None = None,
+    ) -> Agent:
+        """An agent that connects when it is entered (``async with``), and from then on stays connected.
+
+        Args:
+            base: The server, for instance ``http://127.0.0.1:8000``.
+            agent_id: 1..128 of ``A-Z a-z 0-9 _ . -``; it belongs to the account that first plays it.
+            api_key: Opens sessions, now and whenever one has died.
+            session: A session of role ``agent`` in place of ``api_key``; it can't be replaced when it ends.
+            api: An HTTP client to share among many agents; it is left open.
+            retries: Further tries of a command after ``busy``, ``rate_limited`` or ``expired_challenge``; 0 for none.
+            open_timeout_s: How long entering may take, tries included.
+            command_timeout_s: How long a command may take from call to end, unless it is given a ``timeout_s``: its
+                turn, a connection that is away and all tries included. None: as long as the agent lasts.
+            away_timeout_s: How long a lost connection is tried again before the agent is over. None: for ever.
+            rng: Where the jitter comes from.
+
+        Entering raises ``ServerUnreachable`` when nobody answered in time, and an ``ApiError`` when the server refuses
+        the key, the session or the agent.
+        """
+        rng = rng or random.Random()
+        shared = api or Api(base)
+        sessions = SessionKeeper.of_role(shared, "agent", agent_id, api_key=api_key, session=session, rng=rng)
+        agent = cls(
+            shared,
+            agent_id,
+            sessions,
+            retries=retries,
+            rng=rng,
+            owns_api=api is None,
+            command_timeout_s=command_timeout_s,
+            away_timeout_s=away_timeout_s,
+        )
+        agent.open_timeout_s = open_timeout_s
+        return agent
+
+    # -- coming and going ---------------------------------------------------------------------------------------------
+
+    async def __aenter__(self) -> Agent:
+        self._running = asyncio.get_running_loop().create_task(self._run(), name=f"agent {self.agent_id}")
+        try:
+            if not await self.wait_until(lambda mirror: mirror.ready and mirror.me is not None, self.open_timeout_s):
+                raise self._link.last_problem or ServerUnreachable(f"not in the world after {self.open_timeout_s:g} s")
+        except BaseException:
+            await self.close()
+            raise
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Leave: the socket closes, the session ends. The agent stays in the world for the server's grace time."""
+        if self._running is not None:
+            self._running.cancel()
+            await asyncio.gather(self._running, return_exceptions=True)
+        self._finish(AgentClosed("this agent was closed"))
+        with contextlib.suppress(ChunkcrawlError, TimeoutError):
+            await asyncio.wait_for(self._sessions.end(), END_SESSION_TIMEOUT_S)
+        if self._owns_api:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._api.aclose(), API_CLOSE_TIMEOUT_S)
+
+    async def _run(self) -> None:
+        try:
+            await self._link.run()
+        except ChunkcrawlError as error:
+            self._finish(error)
+        except Exception as error:
+            # A bug of ours must reach whoever waits for this agent, not vanish with a background task.
+            self._finish(ProtocolViolation(f"{type(error).__name__}: {error}", reason="client_error"))
+            raise
+
+    def _finish(self, error: ChunkcrawlError) -> None:
+        self._end = self._end or error
+        self._conversation.finish(error)
+        for queue in self._queues:
+            queue.end(None if type(error) is AgentClosed else error)
+        self._changed.set()
+
+    def drop_connection(self) -> None:
+        """Cut the present connection as a bad line would, for trying what happens then; it reconnects by itself."""
+        self._link.abort()
+
+    # -- acting -------------------------------------------------------------------------------------------------------
+
+    async def move_to(self, x: int, y: int, *, timeout_s: float | None = None) -> Completed:
+        """Walk to a cell of the present chunk, one cell a tick (0.2 s); a boundary cell leads into the next chunk.
+
+        Args:
+            x: 0..49, west to east.
+            y: 0..49, south to north.
+            timeout_s: See ``command``.
+
+        Returns:
+            When it has arrived; the mirror shows it there, or in the next chunk.
+
+        Raises:
+            OutOfBounds, Unreachable: Refused at once.
+            Blocked: Somebody stood in the way; the agent is where it was then.
+            ChunkcrawlError: See ``command``.
+        """
+        completed = await self.command({"type": "move_to", "x": x, "y": y}, timeout_s=timeout_s)
+        ended = completed.ended_tick if completed.ended_tick is not None else -1
+        await self.wait_until(lambda mirror: mirror.ready and mirror.tick >= ended, MIRROR_WAIT_S)
+        return completed
+
+    async def say(self, text: str, *, timeout_s: float | None = None) -> Completed:
+        """Say something to the chunk: one line, 1..200 characters, one message per 2 s.
+
+        Raises:
+            InvalidCommand: Empty or too long after control characters were removed.
+            BannedWords: Not said; ``strikes_left`` more mute the agent.
+            Muted: The agent may not talk for ``retry_after_ms``.
+            RateLimited: Too fast still after all tries.
+            ChunkcrawlError: See ``command``.
+        """
+        return await self.command({"type": "say", "text": text}, timeout_s=timeout_s)
+
+    async def harvest(self, node: str | GoldNode, *, timeout_s: float | None = None) -> Completed:
+        """Take gold from a node within one step until it is empty or another command is given.
+
+        Returns:
+            When this agent took the last unit (``reason`` is ``node_depleted``).
+
+        Raises:
+            NodeNotFound, TooFar, Depleted: Refused at once.
+            RanDry: Somebody else took the last unit.
+            Interrupted: This agent's next command was accepted.
+            ChunkcrawlError: See ``command``.
+        """
+        node_id = node.node_id if isinstance(node, GoldNode) else node
+        return await self.command({"type": "harvest", "node_id": node_id}, timeout_s=timeout_s)
+
+    async def give(self, agent_id: str, amount: int, *, timeout_s: float | None = None) -> Completed:
+        """Give gold to an agent of the same chunk that stands beside this one; it has it at once.
+
+        Raises:
+            AgentNotFound, TooFar, Insufficient: Refused at once, nothing was given.
+            ChunkcrawlError: See ``command``.
+        """
+        return await self.command({"type": "give", "agent_id": agent_id, "amount": amount}, timeout_s=timeout_s)
+
+    async def command(self, cmd: Mapping[str, Any], *, timeout_s: float | None = None) -> Completed:
+        """Carry out any command and wait for its end, over lost connections too.
+
+        Args:
+            cmd: For instance ``{"type": "say", "text": "hello"}``.
+            timeout_s: How long to wait at most, in all; None for the agent's ``command_timeout_s``.
+
+        Raises:
+            CommandRefused, CommandFailed: With the server's reason; ``busy``, ``rate_limited`` and
+                ``expired_challenge`` only after ``retries`` further tries.
+            OutcomeUnknown: The line or the server's history was lost and nothing more was heard of the command.
+            StillRunning: Accepted, but not over in time; it goes on.
+            CommandDropped: Not decided in time; nothing has happened, and nothing will.
+            TakenOver: A newer connection plays this agent.
+            ServerUnreachable: No connection in time; the command was not sent, and will not be.
+            AgentClosed, ApiError: There is no connection, and there won't be.
+        """
+        hold = cmd.get("type") != "harvest"
+        bound_s = self._command_timeout_s if timeout_s is None else timeout_s
+        return await self._conversation.perform(cmd, retries=self._retries, hold=hold, timeout_s=bound_s)
+
+    # -- looking ------------------------------------------------------------------------------------------------------
+
+    def events(self, limit: int = EVENTS_LIMIT) -> EventQueue:
+        """Every event from now on, as an async iterator; see ``EventQueue`` for what happens at ``limit``.
+
+        It ends when the agent is closed, and raises what ended it otherwise, for instance ``TakenOver``. While the
+        connection is away nothing comes, for ``away_timeout_s`` at most; ``asyncio.timeout`` around a step loses
+        nothing.
+        """
+        queue = EventQueue(limit)
+        self._queues.add(queue)
+        return queue
+
+    async def wait_until(
+        self, condition: Callable[[Mirror], bool], timeout_s: float | None = COMMAND_TIMEOUT_S
+    ) -> bool:
+        """Wait until ``condition(mirror)`` holds; it is asked after every event. False when the time was up.
+
+        ``timeout_s`` None waits for as long as the agent lasts.
+
+        Raises:
+            AgentClosed, ApiError: There is no connection any more.
+        """
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(timeout_s):
+                while not condition(self.mirror):
+                    self._conversation.check_open()
+                    self._changed.clear()
+                    await self._changed.wait()
+        return condition(self.mirror)
+
+    @property
+    def me(self) -> AgentView | None:
+        """The agent as everybody sees it, None while it is not in the world."""
+        return self.mirror.me
+
+    @property
+    def position(self) -> Point | None:
+        """The agent's cell ``(x, y)``."""
+        return self.mirror.position
+
+    @property
+    def others(self) -> dict[str, AgentView]:
+        """Everybody else in the chunk by id."""
+        return self.mirror.others
+
+    @property
+    def grid(self) -> list[list[int]]:
+        """The chunk's terrain, ``grid[y][x]``: 0 floor, 1 wall."""
+        return self.mirror.grid
+
+    @property
+    def gold(self) -> dict[str, GoldNode]:
+        """The chunk's gold nodes by id."""
+        return self.mirror.gold
+
+    @property
+    def chunk_id(self) -> str | None:
+        """The present chunk."""
+        return self.mirror.chunk_id
+
+    @property
+    def connected(self) -> bool:
+        """Whether commands can be sent right now; while not, they wait."""
+        return self._conversation.connected
+
+    @property
+    def ended(self) -> ChunkcrawlError | None:
+        """What ended the agent for good, for instance ``TakenOver``; None while it plays."""
+        return self._end
+
+    @property
+    def away_s(self) -> float | None:
+        """Seconds since the connection was lost, None while there is one: so old is what the mirror shows."""
+        since = self._link.away_since_s
+        return None if since is None else asyncio.get_running_loop().time() - since
+
+    @property
+    def silent_s(self) -> float:
+        """Seconds since the server was heard on the present connection; above some 15 something is wrong with it."""
+        return self._link.silent_s
+
+    @property
+    def problem(self) -> ChunkcrawlError | None:
+        """Why the last try to connect failed, None while there is a connection."""
+        return self._link.last_problem
+
+    @property
+    def connections(self) -> int:
+        """How many connections there have been; every one above the first is a reconnect."""
+        return self._link.connections
+
+    @property
+    def ack_s(self) -> float | None:
+        """Seconds from the last accepted command's request to its ack, proof of work included."""
+        return self._conversation.ack_s
+
+    # -- private ------------------------------------------------------------------------------------------------------
+
+    async def _send(self, frame: str) -> None:
+        await self._link.send(frame)
+
+    def _is_active(self) -> bool:
+        return self.me is not None and self.me.activity_state != "idle"
+
+    def _happened(self, event: Event) -> None:
+        self.mirror.feed(event)
+        for queue in self._queues:
+            queue.put(event)
+        self._changed.set()

@@ -1,0 +1,1 @@
+"""Scripted scenarios: their file, and running one."""

@@ -1,0 +1,264 @@
+"""The socket of one agent: connect, read, notice silence, reconnect with resume.
+
+``Link`` owns sockets and time and knows nothing of commands; what comes in goes to ``on_frame``. ``run`` goes on until
+it is cancelled or something final happens, and says so by raising it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed, InvalidStatus, WebSocketException
+
+from chunkcrawl.errors import ApiError, ChunkcrawlError, InvalidSession, NotReady, ServerUnreachable, TakenOver
+from chunkcrawl.transport.backoff import RESTART_SPREAD_S, Backoff
+from chunkcrawl.transport.http import Session, bearer, error_of, websocket_url
+from chunkcrawl.transport.proxies import proxy_for, unreachable
+from chunkcrawl.transport.sessions import SessionKeeper
+from chunkcrawl.wire.codec import encode
+
+__all__ = ["CLOSE_RESTART", "CLOSE_TAKEN_OVER", "CLOSE_TOO_SLOW", "Link", "is_worth_retrying"]
+
+log = logging.getLogger("chunkcrawl.client")
+
+CLOSE_TAKEN_OVER = 4001
+CLOSE_TOO_SLOW = 4002
+CLOSE_ABNORMAL = 1006
+CLOSE_POLICY = 1008
+CLOSE_RESTART = frozenset((1001, 1012, 1013))
+"""Going away, service restart, try again later: everybody was told at once, so everybody spreads."""
+
+CLOSE_DRAINED = 1012
+DRAINING = "draining"
+"""The reason with which a gateway that drains sends one client after the other away: the spreading is done already."""
+
+OPEN_TIMEOUT_S = 10.0
+CLOSE_TIMEOUT_S = 1.0
+SEND_TIMEOUT_S = 10.0
+"""A peer that takes nothing for so long is gone, whatever it still says."""
+
+AWAY_TIMEOUT_S = 600.0
+"""Without a connection for so long, an agent or watcher gives up, unless it was told to try for ever."""
+
+PING_AFTER_S = 12.0
+SILENCE_MAX_S = 30.0
+"""A client that hears nothing for so long reconnects (the contract's constant)."""
+
+STOOD_AFTER_S = 10.0
+"""A connection that lived this long was a good one: the next reconnect starts with small delays again."""
+
+FRAME_MAX_BYTES = 4 * 1024 * 1024
+FRESH_REFUSALS_MAX = 2
+"""New sessions that may be refused in a row before it is taken as an answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """Why a connection ended, and what that means for the next try."""
+
+    code: int | None
+    spread_s: float | None = None
+
+
+class Link:
+    """See the module's docstring.
+
+    Attributes:
+        connections: How many connections have been opened; more than one means that it reconnected.
+        last_problem: Why the last try failed, None before the first failure and once a connection stands.
+        away_since_s: When the last connection ended, or was last heard if it ended without a word, by the loop's clock;
+            None while there is one.
+    """
+
+    def __init__(
+        self,
+        base: str,
+        agent_id: str,
+        sessions: SessionKeeper,
+        *,
+        on_open: Callable[[Session], None],
+        on_frame: Callable[[bytes], Awaitable[None]],
+        on_lost: Callable[[], None],
+        last_event_id: Callable[[], str | None],
+        rng: random.Random,
+        away_timeout_s: float | None = AWAY_TIMEOUT_S,
+    ) -> None:
+        self._base, self._agent_id = base, agent_id
+        self._away_timeout_s = away_timeout_s
+        self._sessions = sessions
+        self._on_open, self._on_frame, self._on_lost = on_open, on_frame, on_lost
+        self._last_event_id = last_event_id
+        self._backoff = Backoff(rng)
+        self._socket: ClientConnection | None = None
+        self._heard_at = 0.0
+        self._fresh_refusals = 0
+        self.connections = 0
+        self.last_problem: ChunkcrawlError | None = None
+        self.away_since_s: float | None = None
+
+    @property
+    def silent_s(self) -> float:
+        """Seconds since anything was heard on the present connection; 0 without one."""
+        return asyncio.get_running_loop().time() - self._heard_at if self._socket is not None else 0.0
+
+    async def send(self, frame: str) -> None:
+        """Send a text frame. On a lost connection nothing happens: the reader notices and starts anew."""
+        socket = self._socket
+        if socket is not None:
+            try:
+                async with asyncio.timeout(SEND_TIMEOUT_S):
+                    await socket.send(frame)
+            except ConnectionClosed:
+                return
+            except TimeoutError:
+                socket.transport.abort()
+
+    def abort(self) -> None:
+        """Cut the socket, if there is one, without a word to the peer."""
+        if self._socket is not None:
+            self._socket.transport.abort()
+
+    async def run(self) -> None:
+        """Stay connected.
+
+        Raises:
+            TakenOver: A newer connection plays the agent.
+            ApiError: The server refuses for good: 401 to the key, 403, 404, ...
+            ServerUnreachable: No connection for ``away_timeout_s``.
+        """
+        loop = asyncio.get_running_loop()
+        self.away_since_s = loop.time()
+        while True:
+            try:
+                lost = await self._connection(await self._sessions.current())
+            except ChunkcrawlError as error:
+                if not is_worth_retrying(error):
+                    raise
+                self.last_problem = error
+                hint_s = error.retry_after_s if isinstance(error, ApiError) else None
+                delay_s = self._backoff.next_delay(at_least_s=hint_s or 0.0)
+            else:
+                delay_s = self._backoff.next_delay(spread_s=lost.spread_s)
+            away_s = loop.time() - (self.away_since_s or loop.time())
+            if self._away_timeout_s is not None and away_s + delay_s > self._away_timeout_s:
+                why = f": {self.last_problem}" if self.last_problem else ""
+                raise ServerUnreachable(f"{self._base}: no connection for {away_s:.0f} s, given up for good{why}")
+            log.info("agent %s: next connection in %.1f s", self._agent_id, delay_s)
+            await asyncio.sleep(delay_s)
+
+    # -- one connection -----------------------------------------------------------------------------------------------
+
+    async def _connection(self, session: Session) -> Lost:
+        loop = asyncio.get_running_loop()
+        socket = await self._opened(session)
+        began = loop.time()
+        self.connections += 1
+        self._socket, self._heard_at = socket, began
+        self.away_since_s = self.last_problem = None
+        beside = [loop.create_task(self._listen_for_silence(socket)), loop.create_task(self._sessions.keep(session))]
+        try:
+            self._on_open(session)
+            await self._read(socket)
+        finally:
+            for task in beside:
+                task.cancel()
+            self._socket = None
+            self.away_since_s = self._heard_at if socket.close_code in (None, CLOSE_ABNORMAL) else loop.time()
+            self._on_lost()
+            await _close(socket)
+            await asyncio.gather(*beside, return_exceptions=True)
+        if loop.time() - began >= STOOD_AFTER_S:
+            self._backoff.reset()
+        return self._judge(session, socket.close_code, socket.close_reason)
+
+    def _judge(self, session: Session, code: int | None, reason: str | None) -> Lost:
+        log.info("agent %s: connection ended with %s", self._agent_id, code)
+        if code == CLOSE_TAKEN_OVER:
+            raise TakenOver("a newer connection plays this agent")
+        if code == CLOSE_POLICY:
+            # The session was revoked or has expired, or we misbehaved; a new session helps in the first two cases.
+            self._sessions.dead(session)
+        if code == CLOSE_DRAINED and reason == DRAINING:
+            return Lost(code, None)
+        return Lost(code, RESTART_SPREAD_S if code in CLOSE_RESTART else None)
+
+    async def _opened(self, session: Session) -> ClientConnection:
+        query = {"agent_id": self._agent_id}
+        last = self._last_event_id()
+        if last:
+            query["last_event_id"] = last
+        url = websocket_url(self._base, "/v1/agent/ws", query)
+        proxy = proxy_for(self._base)
+        try:
+            socket = await connect(
+                url,
+                additional_headers=bearer(session.session_token),
+                open_timeout=OPEN_TIMEOUT_S,
+                close_timeout=CLOSE_TIMEOUT_S,
+                ping_interval=None,  # ours is the contract's ping, which the application answers, not only its socket
+                compression=None,
+                max_size=FRAME_MAX_BYTES,
+                proxy=proxy.url if proxy else None,
+            )
+        except InvalidStatus as refused:
+            answer = refused.response
+            raise self._refused(
+                session, error_of(answer.status_code, answer.headers, bytes(answer.body or b""), proxy)
+            ) from None
+        except (OSError, TimeoutError, WebSocketException) as error:
+            raise unreachable(self._base, error, proxy) from error
+        self._fresh_refusals = 0
+        return socket
+
+    def _refused(self, session: Session, error: ApiError) -> ChunkcrawlError:
+        """A 401 is the session's fault first: another one is tried before it counts."""
+        if not isinstance(error, InvalidSession):
+            return error
+        self._sessions.dead(session)
+        self._fresh_refusals += 1
+        if self._fresh_refusals > FRESH_REFUSALS_MAX:
+            return error
+        return NotReady(503, error.reason)
+
+    async def _read(self, socket: ClientConnection) -> None:
+        loop = asyncio.get_running_loop()
+        try:
+            while True:
+                frame = await socket.recv(decode=False)
+                self._heard_at = loop.time()
+                await self._on_frame(frame)
+        except ConnectionClosed:
+            return
+
+    async def _listen_for_silence(self, socket: ClientConnection) -> None:
+        loop = asyncio.get_running_loop()
+        pinged_at = 0.0
+        while (silent_s := loop.time() - self._heard_at) < SILENCE_MAX_S:
+            if silent_s >= PING_AFTER_S and pinged_at < self._heard_at:
+                pinged_at = loop.time()
+                await self.send(encode("ping", {}))
+            await asyncio.sleep(PING_AFTER_S / 4)
+        log.info("agent %s: nothing heard for %.0f s", self._agent_id, SILENCE_MAX_S)
+        # The peer may be gone without a word; closing politely would wait for its answer.
+        socket.transport.abort()
+
+
+async def _close(socket: ClientConnection) -> None:
+    """Say goodbye, for a bounded time whatever the peer does."""
+    try:
+        async with asyncio.timeout(2 * CLOSE_TIMEOUT_S):
+            await socket.close()
+    except TimeoutError:
+        socket.transport.abort()
+
+
+def is_worth_retrying(error: ChunkcrawlError) -> bool:
+    """Whether the same request may succeed later: no connection, 429, 5xx."""
+    if isinstance(error, ApiError):
+        return error.status == 429 or error.status >= 500
+    return isinstance(error, ServerUnreachable)

@@ -1,0 +1,223 @@
+"""Frames past the ASGI calls: their bytes, their order, and what a peer sees that does not answer pings."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+import uvicorn
+from hypothesis import given
+from hypothesis import strategies as st
+from websockets.asyncio.client import connect
+from websockets.frames import Frame, Opcode
+
+from api.sockets.frame_protocol import (
+    CLOSE_TOO_BIG,
+    CLOSE_TOO_SLOW,
+    EXTENSION,
+    FRAMES_AT_ONCE,
+    FrameProtocol,
+    FrameWriter,
+    text_frame,
+)
+from api.sockets.listening import shared_socket
+
+
+@given(st.sampled_from([0, 1, 125, 126, 127, 65_535, 65_536, 70_000]))
+def test_a_frame_is_what_the_websockets_library_would_write(length: int) -> None:
+    payload = b"x" * length
+    assert text_frame(payload) == Frame(Opcode.TEXT, payload).serialize(mask=False)
+
+
+class App:
+    """Accepts, says what it is told to, and keeps the writer."""
+
+    def __init__(self) -> None:
+        self.writer: FrameWriter | None = None
+        self.accepted = asyncio.Event()
+        self.done = asyncio.Event()
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        assert scope["type"] == "websocket"
+        await receive()
+        self.writer = scope["extensions"][EXTENSION]
+        assert not self.writer.open
+        assert not self.writer.write(b"too early")
+        await send({"type": "websocket.accept"})
+        assert self.writer.write(b"first")
+        await send({"type": "websocket.send", "text": "second"})
+        assert self.writer.write("third \u00e9".encode())
+        self.accepted.set()
+        while (await receive())["type"] != "websocket.disconnect":
+            pass
+        self.done.set()
+
+
+@pytest.fixture
+async def served() -> AsyncIterator[tuple[App, str]]:
+    """An app under uvicorn with pings ten times a second."""
+    app = App()
+    listening = shared_socket("127.0.0.1", 0)
+    config = uvicorn.Config(
+        app, ws=FrameProtocol, ws_ping_interval=0.1, ws_ping_timeout=0.3, lifespan="off", log_config=None
+    )
+    server = uvicorn.Server(config)
+    serving = asyncio.create_task(server.serve(sockets=[listening]))
+    while not server.started:
+        await asyncio.sleep(0.01)
+    yield app, f"ws://127.0.0.1:{listening.getsockname()[1]}"
+    server.should_exit = True
+    await serving
+
+
+async def test_frames_of_both_doors_keep_their_order(served: tuple[App, str]) -> None:
+    app, url = served
+    async with connect(url) as client:
+        assert [await client.recv() for _ in range(3)] == ["first", "second", "third \u00e9"]
+    await asyncio.wait_for(app.done.wait(), 5)
+    assert app.writer is not None
+    assert not app.writer.write(b"too late")
+
+
+async def test_answered_pings_are_counted(served: tuple[App, str]) -> None:
+    app, url = served
+    async with connect(url):
+        await app.accepted.wait()
+        writer = app.writer
+        assert writer is not None
+        while writer.pongs < 3:
+            await asyncio.sleep(0.02)
+        assert writer.pings >= writer.pongs
+
+
+async def test_a_peer_that_answers_no_ping_is_closed(served: tuple[App, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    app, url = served
+    async with connect(url) as client:
+        monkeypatch.setattr(client.protocol, "recv_frame", _without_pongs(client.protocol))
+        await asyncio.wait_for(client.wait_closed(), 5)
+        assert client.close_code == CLOSE_TOO_SLOW
+    await asyncio.wait_for(app.done.wait(), 5)
+
+
+HANDSHAKE = (
+    b"GET / HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
+    b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+)
+
+
+class Echo:
+    """Says every message again."""
+
+    def __init__(self) -> None:
+        self.messages = 0
+        self.asked = asyncio.Event()
+        self.hold = asyncio.Event()
+        self.hold.set()
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        await receive()
+        self.asked.set()
+        await self.hold.wait()
+        await send({"type": "websocket.accept"})
+        while (message := await receive())["type"] == "websocket.receive":
+            self.messages += 1
+            await send({"type": "websocket.send", "text": message["text"]})
+
+
+@pytest.fixture
+async def echo() -> AsyncIterator[tuple[Echo, int]]:
+    """An echo under uvicorn."""
+    app = Echo()
+    listening = shared_socket("127.0.0.1", 0)
+    config = uvicorn.Config(app, ws=FrameProtocol, ws_max_size=65_536, lifespan="off", log_config=None)
+    server = uvicorn.Server(config)
+    serving = asyncio.create_task(server.serve(sockets=[listening]))
+    while not server.started:
+        await asyncio.sleep(0.01)
+    yield app, listening.getsockname()[1]
+    server.should_exit = True
+    await serving
+
+
+async def _raw(port: int) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    """An accepted socket, of which a test writes the bytes itself."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(HANDSHAKE)
+    assert b" 101 " in await reader.readuntil(b"\r\n\r\n")
+    return reader, writer
+
+
+def _masked(opcode: Opcode, payload: bytes = b"", *, fin: bool = True) -> bytes:
+    return Frame(opcode, payload, fin=fin).serialize(mask=True)
+
+
+async def test_frames_before_the_handshake_is_accepted_wait_for_it(echo: tuple[Echo, int]) -> None:
+    app, port = echo
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    app.hold.clear()
+    writer.write(HANDSHAKE)
+    await asyncio.wait_for(app.asked.wait(), 5)
+    writer.write(_masked(Opcode.PING, b"p") + _masked(Opcode.TEXT, b"early"))
+    await asyncio.sleep(0.1)
+    app.hold.set()
+    await reader.readuntil(b"\r\n\r\n")
+    assert await reader.readexactly(3) == Frame(Opcode.PONG, b"p").serialize(mask=False)
+    assert await reader.readexactly(7) == text_frame(b"early")
+    writer.close()
+
+
+@pytest.mark.parametrize("payload", [b"", b"x"])
+async def test_a_message_in_countless_fragments_ends_the_connection(echo: tuple[Echo, int], payload: bytes) -> None:
+    app, port = echo
+    reader, writer = await _raw(port)
+    writer.write(_masked(Opcode.TEXT, b"a", fin=False) + _masked(Opcode.CONT, payload, fin=False) * 64_000)
+    async with asyncio.timeout(30):
+        end = await reader.read(200)
+    assert end[:4] == bytes((0x88, len(end) - 2)) + CLOSE_TOO_BIG.to_bytes(2, "big")
+    assert app.messages == 0
+    writer.close()
+
+
+async def test_frames_beyond_the_bound_wait_and_none_is_lost(
+    echo: tuple[Echo, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Meanwhile another socket is served, and not once for all of them."""
+    monkeypatch.setattr("api.sockets.frame_protocol.FRAMES_AT_ONCE", 100)
+    monkeypatch.setattr("api.sockets.frame_protocol.FRAMES_PER_S", 2_000.0)
+    app, port = echo
+    reader, writer = await _raw(port)
+    many = 3_000
+    writer.write(_masked(Opcode.TEXT, b"m") * many)
+    served_beside = 0
+    async with connect(f"ws://127.0.0.1:{port}") as honest:
+        while app.messages - served_beside < many:
+            await honest.send("hello")
+            assert await asyncio.wait_for(honest.recv(), 5) == "hello"
+            served_beside += 1
+    assert served_beside > 10
+    assert await reader.readexactly(3 * many) == text_frame(b"m") * many
+    writer.close()
+
+
+async def test_a_peer_that_is_held_back_may_leave(echo: tuple[Echo, int]) -> None:
+    app, port = echo
+    _, writer = await _raw(port)
+    writer.write(_masked(Opcode.PING) * (FRAMES_AT_ONCE + 5_000))
+    await asyncio.sleep(0.3)
+    writer.transport.abort()
+    async with connect(f"ws://127.0.0.1:{port}") as honest:
+        await honest.send("hello")
+        assert await honest.recv() == "hello"
+    assert app.messages == 1
+
+
+def _without_pongs(protocol: Any) -> Any:
+    real = protocol.recv_frame
+
+    def recv_frame(frame: Frame) -> None:
+        if frame.opcode is not Opcode.PING:
+            real(frame)
+
+    return recv_frame

@@ -1,0 +1,222 @@
+"""A generator in a whole world of this process: what it counts is what the world counts."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from chunkcrawl.bots.rules import Action
+from chunkcrawl.errors import InvalidSession
+from chunkcrawl.transport.http import Api
+from cluster.local import LocalWorld
+from loadtest import generator as generating
+from loadtest import player
+from loadtest.behaviour import BEHAVIOURS
+from loadtest.figures import Figures, figures_of
+from loadtest.generator import GeneratorDefect, generate
+from loadtest.plan import Plan, shares
+from loadtest.server_counts import ServerCounts, parse_counts
+from loadtest.switchboard import Orders, Switchboard
+from loadtest.tally import Tally
+from tests.api.gates import Gate
+from tests.loadtest.makers import plan
+
+DEADLINE_S = 60.0
+SECOND_S = 0.25
+
+
+@pytest.fixture(autouse=True)
+def short_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Generators report four times a second, so that the tests are short."""
+    monkeypatch.setattr(generating, "SAMPLE_S", SECOND_S)
+
+
+class Conductor:
+    """The driver's part, by hand."""
+
+    def __init__(self, board: Switchboard, tally: Tally, running: list[asyncio.Task[None]]) -> None:
+        self.board, self.tally, self.running = board, tally, running
+        self.orders = Orders()
+
+    async def until(self, condition: Callable[[Tally], bool]) -> None:
+        """Add samples up until ``condition`` holds; a generator that failed raises."""
+        async with asyncio.timeout(DEADLINE_S):
+            while not condition(self.tally):
+                await self.take()
+                for task in self.running:
+                    if task.done():
+                        task.result()
+                await asyncio.sleep(0.05)
+
+    async def take(self) -> None:
+        for one in await self.board.take():
+            self.tally.add(one, self.orders)
+
+    async def order(self, **changes: Any) -> None:
+        self.orders = replace(self.orders, **changes)
+        await self.board.order(self.orders)
+
+    async def measure(self, seconds: int) -> None:
+        """Everybody in, so many seconds measured, everything over."""
+        await self.until(lambda tally: tally.all_in("ready"))
+        first = self.tally.second + 2
+        await self.order(measure_from=first, stop_at=first + seconds)
+        await self.until(lambda tally: tally.all_in("drained"))
+
+    async def leave(self) -> Figures:
+        await self.order(leave=True)
+        async with asyncio.timeout(DEADLINE_S):
+            await asyncio.gather(*self.running)
+        await self.take()
+        return figures_of(self.tally, generators_failed=0)
+
+
+@asynccontextmanager
+async def generators(wanted: Plan, tasks: int = 1) -> AsyncIterator[Conductor]:
+    """They run, and end in any case."""
+    board = Switchboard(tasks)
+    running = [asyncio.create_task(generate(wanted, share, board)) for share in shares(wanted, tasks)]
+    try:
+        yield Conductor(board, Tally(tasks), running)
+    finally:
+        for task in running:
+            task.cancel()
+        await asyncio.gather(*running, return_exceptions=True)
+
+
+async def servers(world: LocalWorld) -> ServerCounts:
+    counts = parse_counts((await world.metrics()).decode())
+    assert counts is not None
+    return counts
+
+
+async def servers_later(world: LocalWorld, wanted: ServerCounts) -> ServerCounts:
+    """The server's counts, once they are these (its page is cached), or as they are after a while."""
+    for _ in range(100):
+        if await servers(world) == wanted:
+            break
+        await asyncio.sleep(0.05)
+    return await servers(world)
+
+
+def added(before: ServerCounts, tally: Tally) -> ServerCounts:
+    counts = tally.whole.counts
+    ours: ServerCounts = {name: counts[name] for name in ("acks", "results", "refusals")}
+    ours |= {"agents": tally.agents, "spectators": tally.spectators}
+    return {name: before[name] + value for name, value in ours.items()}
+
+
+async def test_counts_are_the_servers(gate: Gate, local_world: LocalWorld) -> None:
+    before = await servers(local_world)
+    wanted = plan(base=gate.base, agents=12, spectators=4, ramp_s=0.5, think_s=0.2)
+    async with generators(wanted, tasks=2) as conductor:
+        await conductor.measure(8)
+        ours = added(before, conductor.tally)
+        assert await servers_later(local_world, ours) == ours
+        found = await conductor.leave()
+    assert conductor.tally.whole.counts["acks"] >= 12
+    assert (found["agents"], found["agents_min"], found["spectators"]) == (12, 12, 4)
+    assert found["results_missing"] == found["results_twice"] == found["given_up"] == found["disconnects"] == 0
+    assert found["unusable"] == 0
+    assert found["rtt_p50_ms"] is not None
+    counts = conductor.tally.measured.counts
+    assert counts["spectator_deliveries"] > 0
+    assert counts["deliveries"] == counts["agent_deliveries"] + counts["spectator_deliveries"]
+    await gate.idle()
+
+
+async def test_lines_that_are_cut_lose_nothing(
+    gate: Gate, local_world: LocalWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(player, "CUT_EVERY_S", 0.7)
+    before = await servers(local_world)
+    wanted = plan(base=gate.base, agents=8, spectators=0, ramp_s=0.0, think_s=0.1, scenario="reconnect")
+    async with generators(wanted) as conductor:
+        await conductor.measure(12)
+        ours = added(before, conductor.tally)
+        assert await servers_later(local_world, ours) == ours
+        found = await conductor.leave()
+    assert (found["cuts"] or 0) > 4
+    assert found["resume_p50_ms"] is not None
+    assert conductor.tally.whole.counts["resumes"] == conductor.tally.whole.counts["cuts"]
+    assert found["results_missing"] == found["results_twice"] == found["disconnects"] == 0
+
+
+LONG = pytest.mark.slow
+
+
+@pytest.mark.parametrize(
+    "scenario",
+    ["cross", "harvest", pytest.param("crowd", marks=LONG), pytest.param("slow-reader", marks=LONG)],
+)
+async def test_every_scenario_plays(scenario: str, gate: Gate) -> None:
+    wanted = plan(base=gate.base, agents=6, spectators=2, ramp_s=0.0, think_s=0.1, scenario=scenario)
+    async with generators(wanted) as conductor:
+        await conductor.measure(6)
+        found = await conductor.leave()
+    assert (found["acks_per_s"] or 0) > 0
+    assert found["results_missing"] == found["unusable"] == found["errors"] == 0
+
+
+async def test_stopping_while_they_join(gate: Gate) -> None:
+    async with generators(plan(base=gate.base, agents=50, ramp_s=60.0)) as conductor:
+        await conductor.until(lambda tally: tally.agents > 0)
+        await conductor.order(stop_at=conductor.tally.second)
+        await conductor.until(lambda tally: tally.all_in("drained"))
+        found = await conductor.leave()
+    assert conductor.tally.whole.counts["joins"] < 50
+    assert found["measured_s"] == 0
+    await gate.idle()
+
+
+async def test_those_who_are_refused_give_up(gate: Gate) -> None:
+    wanted = plan(base=gate.base, agents=3, spectators=2, ramp_s=0.0, api_key="dcw_nobodys")
+    async with generators(wanted) as conductor:
+        await conductor.measure(1)
+        found = await conductor.leave()
+    assert found["given_up"] == 5
+    assert conductor.tally.whole.of_group("join_failed") == {"invalid_api_key": 5}
+
+
+async def test_a_given_key_is_used_and_kept(gate: Gate) -> None:
+    async with Api(gate.base) as api:
+        account = await api.signup("owner@example.com", "long enough")
+        key = await api.create_key(account.account_id, auth=account.account_token)
+        async with generators(plan(base=gate.base, agents=2, spectators=0, ramp_s=0.0, api_key=key.api_key)) as one:
+            await one.measure(1)
+            await one.leave()
+        assert len(await api.agents(auth=account.account_token)) == 2
+        assert (await api.open_session(key.api_key, "spectator")).session_token
+
+
+async def test_an_account_of_its_own_leaves_no_key_behind(gate: Gate, monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[generating.Account] = []
+    original = generating._account
+
+    async def account(*arguments: Any) -> generating.Account:
+        made.append(await original(*arguments))
+        return made[-1]
+
+    monkeypatch.setattr(generating, "_account", account)
+    async with generators(plan(base=gate.base, agents=1, spectators=1, ramp_s=0.0)) as conductor:
+        await conductor.measure(1)
+        await conductor.leave()
+    async with Api(gate.base) as api:
+        with pytest.raises(InvalidSession):
+            await api.open_session(made[0].api_key, "spectator")
+
+
+async def test_a_fault_of_ours_ends_the_run(gate: Gate, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: Any) -> Action:
+        raise ZeroDivisionError("oh")
+
+    monkeypatch.setitem(BEHAVIOURS, "wander", broken)
+    async with generators(plan(base=gate.base, agents=1, spectators=0, ramp_s=0.0)) as conductor:
+        with pytest.raises(GeneratorDefect, match="ZeroDivisionError"):
+            await conductor.measure(5)
+    await gate.idle()

@@ -1,0 +1,133 @@
+"""The report as data and as text."""
+
+from __future__ import annotations
+
+import io
+import json
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from loadtest.figures import FIGURES
+from loadtest.limits import Limit
+from loadtest.report import Facts, build, differences_text, losses_text, verdict_text
+from loadtest.report_text import print_report
+from loadtest.server_counts import Comparison
+from loadtest.switchboard import Orders
+from loadtest.tally import Tally
+from tests.loadtest.makers import plan, sample
+
+
+def tally(*, lag_s: float = 0.001, cpu_s: float = 0.2) -> Tally:
+    made = Tally(2)
+    for second in range(10):
+        for task in range(2):
+            counts: dict[str, Any] = {
+                "acks": 5,
+                "results": 5,
+                "refusals": 1,
+                "refused__busy": 1,
+                "agent_deliveries": 25,
+            }
+            one = sample(task, second, rtt_s=(0.01, 0.02), cpu_s=cpu_s, agents=5, **counts)
+            one.measures.times["lag"].record(lag_s)
+            made.add(one, Orders(2, 8))
+    return made
+
+
+def report(limits: tuple[str, ...] = (), **facts: Any) -> dict[str, Any]:
+    known = Facts("2026-11-25T08:00:00+00:00", None, **facts)
+    return build(plan(), tally(), known, [Limit.parse(text, FIGURES) for text in limits])
+
+
+def printed(made: dict[str, Any]) -> str:
+    out = io.StringIO()
+    print_report(Console(file=out, width=200, color_system=None), made)
+    return out.getvalue()
+
+
+def test_it_is_json_without_secrets() -> None:
+    made = build(plan(api_key="dcw_secret"), tally(), Facts("now", None), [])
+    text = json.dumps(made)
+    assert json.loads(text) == made
+    assert "dcw_secret" not in text
+
+
+def test_the_series_are_columns_of_one_length() -> None:
+    series = report()["series"]
+    columns = [values for values in series.values() if isinstance(values, list)]
+    columns += [*series["refused_per_s"].values(), *series["cpu_share"].values()]
+    assert {len(column) for column in columns} == {10}
+    assert series["refused_per_s"] == {"busy": [2.0] * 10}
+    assert series["measured"] == [False, False, *([True] * 6), False, False]
+
+
+@pytest.mark.parametrize(
+    ("limits", "facts", "ok"),
+    [
+        ((), {}, True),
+        (("rtt_p99_ms>100",), {}, True),
+        (("rtt_p99_ms>5",), {}, False),
+        (("resume_p99_ms>5",), {}, False),
+        ((), {"interrupted": True}, False),
+        ((), {"failures": ["OSError: x"]}, False),
+    ],
+)
+def test_when_it_is_ok(limits: tuple[str, ...], facts: dict[str, Any], ok: bool) -> None:
+    assert report(limits, **facts)["ok"] is ok
+
+
+def test_the_verdict_names_who_was_the_bottleneck() -> None:
+    assert "the figures are the server's" in verdict_text(tally())
+    assert "2 of 2 generators used their whole processor" in verdict_text(tally(cpu_s=0.95))
+    assert "2 of 2 generators had to wait for a processor" in verdict_text(tally(lag_s=0.08))
+    assert "80.0 ms (p99)" in verdict_text(tally(lag_s=0.08))
+    assert "Nothing was measured" in verdict_text(Tally(1))
+
+
+def told(*, acks: int = 5, results: int = 5, twice: int = 0, interrupted: bool = False) -> str:
+    made = Tally(1)
+    made.add(sample(0, 0, acks=acks, results=results, results_twice=twice), Orders(0, 1))
+    return losses_text(made, interrupted=interrupted)
+
+
+def test_losses_are_said_in_words() -> None:
+    assert told() == "Nothing lost: each of 5 accepted commands had exactly one result."
+    assert told(results=3) == "LOST: 2 of 5 accepted commands had no result."
+    assert told(twice=1) == "LOST: 1 had two."
+    assert told(results=6) == "LOST: 1 results came for commands whose ack never did."
+    assert "still ran when this was interrupted" in told(results=4, interrupted=True)
+    assert told(acks=0, results=0) == "No command was accepted, so none could be lost."
+    assert "Nothing lost: each of 100 accepted commands" in printed(report())
+
+
+def test_differences_to_the_server_are_explained() -> None:
+    assert differences_text([Comparison("acks", 100, 100)]) == ""
+    more = [Comparison("acks", 100, 101), Comparison("agents", 10, 16), Comparison("results", 9, 9)]
+    assert differences_text(more).startswith("The server counts more acks and agents: whoever else was there")
+    assert "--no-demo" in printed(report(server=more))
+    assert differences_text([Comparison("acks", 3, 1)]).startswith("The server counts fewer acks: an actor that was")
+
+
+def test_the_terminal_shows_what_matters() -> None:
+    server = [Comparison("acks", 100, 101)]
+    text = printed(report(("rtt_p99_ms>5", "results_missing>0"), server=server, failures=["OSError: gone"]))
+    for wanted in (
+        "wander: 10 agents, 5 spectators, 2 generators, 6 s measured",
+        "refused                busy 12",
+        "acks 100 / 101",
+        "BROKEN fail if rtt_p99_ms>5: is 20",
+        "kept   fail if results_missing>0: is 0",
+        "A generator failed: OSError: gone",
+    ):
+        assert wanted in text, text
+
+
+def test_an_interrupted_run_says_so() -> None:
+    assert "Interrupted" in printed(report(interrupted=True))
+
+
+def test_nothing_measured_prints_too() -> None:
+    made = build(plan(), Tally(1), Facts("now", None, interrupted=True), [])
+    assert "0 s measured" in printed(made)

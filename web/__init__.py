@@ -1,0 +1,1 @@
+"""The pages that gateways serve: plain files, no build step."""
