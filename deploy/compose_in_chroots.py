@@ -296,7 +296,7 @@ def look_at(stack: Compose) -> None:
     app.run("chunkcrawl", "backup", "/var/log/chunkcrawl/backup")
     app.run("chunkcrawl", "backup", "--verify", "/var/log/chunkcrawl/backup")
     said = app.run("sh", "-c", "chunkcrawl doctor --base http://gateway:8000 --json || true").splitlines()[-1]
-    found = {check["name"]: check["findings"] for check in json.loads(said)["checks"] if check["findings"]}
+    found = {check["check"]: check["findings"] for check in json.loads(said)["checks"] if check["findings"]}
     if found.keys() - OF_THE_MACHINE:
         raise Failed(f"the doctor finds {found}")
     say("compose.yaml: a cluster of 3 nodes, /readyz through Caddy, doctor content, backed up and verified")
