@@ -127,8 +127,6 @@ class ShardRuntime:
             done, _ = await asyncio.wait([*loops, self._failed], return_when=asyncio.FIRST_COMPLETED)
             for task in done:
                 task.result()
-            if self._stopping:
-                await self._failed  # the last commit may be under way: only ``stop`` knows when it is over
         finally:
             await self.errands.end(*loops)
             if self.recording is not None:
@@ -203,7 +201,7 @@ class ShardRuntime:
             if skipped:
                 self.stats.ticks_skipped += skipped
             await self._run_tick(number)
-        # Not before the last commit, which ends with the loops.
+        # Not before the last commit, which would end with the loops: only ``stop`` knows when it is over.
         await asyncio.wait([self._failed])
 
     async def _run_tick(self, number: int) -> None:
