@@ -7,7 +7,7 @@ from typing import Any
 
 from world.actors import Actor
 from world.command import Command
-from world.commands import parse_command, rule_named, rule_of
+from world.commands import RULES, parse_command, rule_of
 from world.ids import ServerCmdId
 from world.inputs import Decision, Obstacle, Refusal, Submit
 from world.running import Running
@@ -33,7 +33,7 @@ def submit(state: ShardState, request: Submit) -> Decision:
     before_it = actor.running
     if before_it is not None and not rule_of(before_it).INTERRUPTIBLE:
         return _refuse(state, actor, request, Refusal("busy"), rule_of(before_it).busy_ms(state, before_it))
-    rule = rule_named(command.to_json()["type"])
+    rule = RULES[command.KIND]
     running = rule.plan(state, actor, command, request)
     if isinstance(running, Refusal):
         return _refuse(state, actor, request, running, rule.retry_ms(state, actor, command, running))

@@ -22,6 +22,9 @@ SAFE_INTEGER = 2**53 - 1
 class Command(Protocol):
     """A command as an agent sent it: a frozen value with the fields of its kind."""
 
+    KIND: ClassVar[str]
+    """``type`` on the wire."""
+
     def to_json(self) -> dict[str, Any]:
         """Return the command as it is echoed in its ack."""
 
@@ -38,7 +41,7 @@ class CommandRule(ABC, Generic[C, R]):
     """
 
     KIND: ClassVar[str]
-    """``type`` on the wire."""
+    """Its ``Command``'s, and its ``Running``'s."""
     FIELDS: ClassVar[frozenset[str]]
     """The fields besides ``type``: all of them and no others."""
     RUNNING: ClassVar[type[Running]]

@@ -35,19 +35,21 @@ INSUFFICIENT = Refusal("insufficient")
 class Give:
     """Give gold to an agent of the same chunk."""
 
+    KIND: ClassVar[str] = "give"
+
     agent_id: AgentId
     amount: int
 
     def to_json(self) -> dict[str, Any]:
         """Return the command as sent."""
-        return {"type": "give", "agent_id": self.agent_id, "amount": self.amount}
+        return {"type": self.KIND, "agent_id": self.agent_id, "amount": self.amount}
 
 
 @dataclass(slots=True)
 class Giving(Running):
     """The gold has changed hands; the result is due."""
 
-    KIND: ClassVar[str] = "give"
+    KIND: ClassVar[str] = Give.KIND
 
     agent_id: AgentId
     amount: int
@@ -65,7 +67,7 @@ class Giving(Running):
 class GiveRule(CommandRule[Give, Giving]):
     """See the module."""
 
-    KIND = "give"
+    KIND = Give.KIND
     FIELDS = frozenset({"agent_id", "amount"})
     RUNNING = Giving
 

@@ -34,18 +34,20 @@ DEPLETED = Refusal("depleted")
 class Harvest:
     """Dig at a node of the chunk, at most one cell away."""
 
+    KIND: ClassVar[str] = "harvest"
+
     node_id: NodeId
 
     def to_json(self) -> dict[str, Any]:
         """Return the command as sent."""
-        return {"type": "harvest", "node_id": self.node_id}
+        return {"type": self.KIND, "node_id": self.node_id}
 
 
 @dataclass(slots=True)
 class Harvesting(Running):
     """Digging at a node."""
 
-    KIND: ClassVar[str] = "harvest"
+    KIND: ClassVar[str] = Harvest.KIND
 
     node: Node
     due: Tick
@@ -65,7 +67,7 @@ class Harvesting(Running):
 class HarvestRule(CommandRule[Harvest, Harvesting]):
     """See the module."""
 
-    KIND = "harvest"
+    KIND = Harvest.KIND
     FIELDS = frozenset({"node_id"})
     RUNNING = Harvesting
     SHOWN: ClassVar[ActivityState] = "harvesting"

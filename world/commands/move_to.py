@@ -27,24 +27,26 @@ CHANGE_BY_LETTER: Final[Mapping[str, int]] = {str(side): change for side, change
 class MoveTo:
     """Walk to a cell of the chunk; a boundary cell leaves it on that side."""
 
+    KIND: ClassVar[str] = "move_to"
+
     x: int
     y: int
 
     def to_json(self) -> dict[str, Any]:
         """Return the command as sent."""
-        return {"type": "move_to", "x": self.x, "y": self.y}
+        return {"type": self.KIND, "x": self.x, "y": self.y}
 
 
 @dataclass(slots=True)
 class Moving(Running):
     """On the way to a cell."""
 
-    KIND: ClassVar[str] = "move_to"
+    KIND: ClassVar[str] = MoveTo.KIND
 
     target: int
     path: list[int]
     """The cells still to step on, the next one last."""
-    leaving: Crossing | None = None
+    crossing: Crossing | None = None
     """How it ends when the target is a boundary cell; None for an inner one."""
 
     @classmethod
@@ -53,11 +55,6 @@ class Moving(Running):
         side = SIDE_OF[target]
         leaving = None if side is None else Crossing(ticket, side, target, at_door=len(path) == 1)
         return cls(ticket, target, path, leaving)
-
-    @property
-    def crossing(self) -> Crossing | None:
-        """The crossing that it ends with."""
-        return self.leaving
 
     def details(self, cell: int) -> dict[str, Any]:
         """Return target, place and the rest of the path, from ``cell`` on as letters N, E, S, W."""
@@ -76,7 +73,7 @@ class Moving(Running):
 class MoveToRule(CommandRule[MoveTo, Moving]):
     """See the module."""
 
-    KIND = "move_to"
+    KIND = MoveTo.KIND
     FIELDS = frozenset({"x", "y"})
     RUNNING = Moving
     SHOWN: ClassVar[ActivityState] = "moving"
@@ -106,10 +103,10 @@ class MoveToRule(CommandRule[MoveTo, Moving]):
 
     def begin(self, state: ShardState, actor: Actor, running: Moving) -> None:
         """Ask early for a neighbour that the walk will need, and for its cell if that is the next step."""
-        if running.leaving is not None:
-            want_neighbor(state, state.chunk_of(actor), running.leaving.side)
-            if running.leaving.at_door:
-                approach(state, actor, running.leaving)
+        if running.crossing is not None:
+            want_neighbor(state, state.chunk_of(actor), running.crossing.side)
+            if running.crossing.at_door:
+                approach(state, actor, running.crossing)
 
     def step(self, state: ShardState, actor: Actor, running: Moving) -> None:
         """Do one tick of a walk: a step, an arrival, a crossing, a wait at the boundary, or the end at an obstacle."""
@@ -126,18 +123,18 @@ class MoveToRule(CommandRule[MoveTo, Moving]):
                 state.show(chunk)
             if not path:
                 state.finish(actor, "completed")
-            elif len(path) == 1 and running.leaving is not None:
-                running.leaving.at_door = True
-                approach(state, actor, running.leaving)
-        elif running.leaving is not None and running.leaving.at_door:
-            cross(state, actor, running.leaving)
+            elif len(path) == 1 and running.crossing is not None:
+                running.crossing.at_door = True
+                approach(state, actor, running.crossing)
+        elif running.crossing is not None and running.crossing.at_door:
+            cross(state, actor, running.crossing)
         else:
             state.blocked(actor, cell, chunk.occupants[cell].occupant())
 
     def stop(self, state: ShardState, actor: Actor, running: Moving, reason: str) -> None:
         """End it as failed; a cell that was asked for is given back."""
-        if running.leaving is not None:
-            give_up_handoff(state, running.leaving)
+        if running.crossing is not None:
+            give_up_handoff(state, running.crossing)
         super().stop(state, actor, running, reason)
 
     def busy_ms(self, state: ShardState, running: Moving) -> int:

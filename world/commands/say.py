@@ -23,18 +23,20 @@ from world.text import normalise
 class Say:
     """Say a line to everyone in the chunk; ``text`` is in its normal form."""
 
+    KIND: ClassVar[str] = "say"
+
     text: str
 
     def to_json(self) -> dict[str, Any]:
         """Return the command with its text as it will be heard."""
-        return {"type": "say", "text": self.text}
+        return {"type": self.KIND, "text": self.text}
 
 
 @dataclass(slots=True)
 class Saying(Running):
     """About to be heard in the next step."""
 
-    KIND: ClassVar[str] = "say"
+    KIND: ClassVar[str] = Say.KIND
 
     text: str
 
@@ -47,7 +49,7 @@ class Saying(Running):
 class SayRule(CommandRule[Say, Saying]):
     """See the module."""
 
-    KIND = "say"
+    KIND = Say.KIND
     FIELDS = frozenset({"text"})
     RUNNING = Saying
 
