@@ -15,6 +15,7 @@ from redis.exceptions import RedisError
 from rich.console import Console
 from sqlalchemy.exc import SQLAlchemyError
 
+from chunkcrawl.commands.common import EXIT_FAILED, EXIT_USAGE
 from cluster.configs import rules_of
 from config.settings import Settings, SettingsError
 from embedded.children import ServiceError
@@ -32,8 +33,6 @@ from streaming.connect import connect
 
 T = TypeVar("T")
 
-EXIT_FAILED = 1
-EXIT_USAGE = 2
 REFUSALS = (BackupError, RestoreRefused, NothingToRebuild, NotWhole, ServiceError)
 TROUBLE = (RedisError, SQLAlchemyError, OSError, CommandError)
 

@@ -13,6 +13,7 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
+from chunkcrawl.commands.common import EXIT_USAGE
 from config.settings import ENV_PREFIX, Settings, SettingsError, load_settings
 from operations.doctor.examine import examine
 from operations.doctor.finding import Patient, Result
@@ -22,7 +23,6 @@ app = typer.Typer(
 )
 
 EXIT_FOUND = 1
-EXIT_USAGE = 2
 BACKUP_MOST_H = 26.0
 
 

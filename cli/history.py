@@ -12,6 +12,7 @@ import orjson
 import typer
 from sqlalchemy.exc import SQLAlchemyError
 
+from chunkcrawl.commands.common import EXIT_FAILED, EXIT_USAGE
 from config.settings import SettingsError
 from embedded.children import ServiceError
 from operations.operator_services import open_services
@@ -22,8 +23,6 @@ from store.event_log import LoggedEvent
 
 app = typer.Typer(rich_markup_mode="markdown", pretty_exceptions_enable=False)
 
-EXIT_FAILED = 1
-EXIT_USAGE = 2
 LIMIT_MOST = 100_000
 UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 

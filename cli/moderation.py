@@ -11,6 +11,7 @@ import typer
 
 from api.ids import is_agent_id
 from api.limits.strikes import Standing, StrikeBook
+from chunkcrawl.commands.common import EXIT_FAILED, EXIT_USAGE
 from operations.operator_redis import find_redis, one_line_errors
 from streaming import keys
 from streaming.batch import RedisBatch
@@ -18,8 +19,6 @@ from streaming.connect import connect
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode="markdown", pretty_exceptions_enable=False)
 
-EXIT_FAILED = 1
-EXIT_USAGE = 2
 MINUTES_MAX = 525_600  # a year
 MS_PER_MINUTE = 60_000
 

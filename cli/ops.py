@@ -15,6 +15,7 @@ from rich.live import Live
 from rich.markup import escape
 from rich.table import Table
 
+from chunkcrawl.commands.common import EXIT_FAILED
 from operations.operator_redis import EXIT_UNREACHABLE, NoWorld, find_redis, one_line_errors
 from streaming import keys
 from streaming.clock import SKEW_MOST_S
@@ -22,7 +23,6 @@ from streaming.connect import connect
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode="markdown", pretty_exceptions_enable=False)
 
-EXIT_FAILED = 1
 REFRESH_S = 1.0
 SHARDS_MOST = 256
 COLUMNS = ("actor", "state", "tick", "chunks", "agents", "sockets", "tick ms\np50 / p99", "commit ms\np50 / p99")

@@ -6,7 +6,8 @@ import os
 
 import typer
 
-EXIT_USAGE = 2
+from chunkcrawl.commands.common import EXIT_USAGE
+
 #: Settings of the server that clients go by, too.
 READ_BY_CLIENTS = frozenset({"CHUNKCRAWL_HOST", "CHUNKCRAWL_METRICS_TOKEN", "CHUNKCRAWL_PORT"})
 

@@ -6,8 +6,7 @@ from typing import Annotated
 
 import typer
 
-EXIT_FAILED = 1
-EXIT_USAGE = 2
+from chunkcrawl.commands.common import EXIT_FAILED, EXIT_USAGE
 
 app = typer.Typer(help="Start the world.", rich_markup_mode="markdown", pretty_exceptions_enable=False)
 

@@ -7,14 +7,13 @@ from typing import Annotated
 
 import typer
 
+from chunkcrawl.commands.common import EXIT_FAILED, EXIT_USAGE
 from cluster.configs import rules_of
 from config.settings import SettingsError, load_settings
 from world.ids import DIRECTIONS
 from world.recording import NotARecording, verify
 from world.terrain import Terrain, make_terrain
 
-EXIT_FAILED = 1
-EXIT_USAGE = 2
 NODE = "$"
 
 app = typer.Typer(help="The world without a server.", rich_markup_mode="markdown", pretty_exceptions_enable=False)

@@ -58,5 +58,5 @@ def chunk_dump(raw: Any) -> ChunkDump:
 async def agent_ids_of(redis: Redis) -> AsyncIterator[str]:
     """The id of everyone who has a record."""
     before = len(namespace_of(redis).key(keys.agent("")))
-    async for full_name in redis.scan_iter(keys.agent("*"), count=1_000):
+    async for full_name in redis.scan_iter(keys.agent("*"), count=SCAN_COUNT):
         yield text(full_name)[before:]

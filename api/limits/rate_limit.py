@@ -22,7 +22,7 @@ from redis.exceptions import RedisError
 from api.accounts.auth import RedisCalls
 from api.errors import ApiError
 from api.keys import limit_bucket
-from api.limits import metrics as metrics
+from api.limits import metrics
 from config.limit import Limit
 from streaming.lua import Script
 

@@ -21,7 +21,7 @@ from api.challenge.commands import CommandDesk, DeskReply
 from api.errors import ApiError
 from api.ids import AGENT_ID_PATTERN, new_trace_id
 from api.ports import JoinOutcome, WorldFull, WorldUnavailable
-from api.sockets import metrics as metrics
+from api.sockets import metrics
 from api.sockets.connections import CLOSE_GONE, CLOSE_POLICY, CLOSE_TRY_LATER, Connection
 from api.sockets.frames import BINARY, CommandAnswer, FrameError, Ping, parse_frame
 from api.sockets.seats import Seat, control_channel

@@ -17,7 +17,7 @@ import structlog
 from redis.exceptions import RedisError
 
 from api.accounts.auth import Session
-from api.sockets import metrics as metrics
+from api.sockets import metrics
 from streaming import keys
 from streaming.cancellable import end
 from streaming.hub import Hub, Subscription

@@ -15,7 +15,7 @@ import structlog
 from redis.exceptions import RedisError
 
 from api.accounts.auth import RedisCalls
-from api.sockets import metrics as metrics
+from api.sockets import metrics
 from api.sockets.connections import CLOSE_TAKEN_OVER, Connection
 from streaming import keys
 from streaming.cancellable import end

@@ -11,7 +11,7 @@ import structlog
 from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
 from api.accounts.auth import chosen_subprotocol
-from api.sockets import metrics as metrics
+from api.sockets import metrics
 from api.sockets.connections import (
     CLOSE_FAILED,
     CLOSE_GONE,

@@ -12,7 +12,7 @@ from sse_starlette import EventSourceResponse
 from starlette.types import Receive, Scope, Send
 
 from api.errors import ApiError
-from api.sockets import metrics as metrics
+from api.sockets import metrics
 from api.sockets.connections import CLOSE_GONE, Connection
 from api.sockets.streams import AWAY, View, count_resyncs
 from streaming.cancellable import end

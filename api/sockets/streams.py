@@ -20,7 +20,7 @@ from starlette.requests import HTTPConnection
 from api.accounts.auth import Authenticator, RedisCalls
 from api.errors import ApiError
 from api.ids import trace_id_or_new
-from api.sockets import metrics as metrics
+from api.sockets import metrics
 from api.sockets.connections import Connection, Connections
 from api.sockets.seats import Seats
 from config.settings import Settings

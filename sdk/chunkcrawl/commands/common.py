@@ -24,6 +24,7 @@ __all__ = [
     "api_key_for",
     "emit",
     "fail",
+    "one_line",
     "perform",
 ]
 
@@ -93,12 +94,16 @@ def fail(
 
     ``more`` are further fields of the JSON; those that are None are left out.
     """
-    # Whatever the text is made of (a server's answer, another library's error), it is one line that moves no cursor.
-    text = "".join(letter if letter.isprintable() else "?" for letter in " ".join(text.split()))
+    text = one_line(text)
     fields = {name: value for name, value in (more or {}).items() if value is not None}
     line = json.dumps({"error": reason, "detail": text} | fields) if as_json else f"error: {text}"
     typer.echo(line, err=True)
     raise typer.Exit(code)
+
+
+def one_line(text: str) -> str:
+    """Return a text as one line that moves no cursor, whatever it is made of (a server's answer, a library's error)."""
+    return "".join(letter if letter.isprintable() else "?" for letter in " ".join(text.split()))
 
 
 def emit(fields: dict[str, Any], text: str, *, as_json: bool) -> None:

@@ -18,12 +18,12 @@ except ImportError:  # the SDK alone, without its extra
     sys.exit("The commands need an extra: pip install 'chunkcrawl[cli]'")
 from typer.core import TyperCommand, TyperGroup
 
+from chunkcrawl.commands.common import EXIT_FAILED, one_line
 from chunkcrawl.commands.interrupts import heed_like_ctrl_c
 from chunkcrawl.commands.table import Lazy, begin, named, tables
 
 __all__ = ["app", "commands", "main"]
 
-EXIT_FAILED = 1
 ERROR_MAX_CHARS = 500
 WHERE = "CHUNKCRAWL_LOG_LEVEL=debug shows where"
 COMPLETE_VARIABLE = "_CHUNKCRAWL_COMPLETE"
@@ -125,8 +125,7 @@ def main() -> None:
     except Exception as error:
         if os.environ.get("CHUNKCRAWL_LOG_LEVEL") == "debug":
             traceback.print_exc()
-        words = " ".join(str(error).split())[:ERROR_MAX_CHARS]
-        said = "".join(letter if letter.isprintable() else "?" for letter in words)
+        said = one_line(str(error))[:ERROR_MAX_CHARS]
         typer.echo(f"error: {type(error).__name__}{': ' if said else ''}{said} ({WHERE})", err=True)
         raise SystemExit(EXIT_FAILED) from None
 

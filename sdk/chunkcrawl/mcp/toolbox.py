@@ -20,6 +20,7 @@ from chunkcrawl.mcp.hints import code_of, hint_for
 from chunkcrawl.mcp.news import News, Weight
 from chunkcrawl.mcp.observe import observe
 from chunkcrawl.view.paths import Point
+from chunkcrawl.view.plain import plain
 from chunkcrawl.wire.messages import (
     ChunkDelta,
     ChunkTransition,
@@ -239,8 +240,7 @@ class Toolbox:
 
     def _happened(self, happened: WorldEvent) -> None:
         def field(name: str) -> str:
-            text = str(happened.get(name))[:TEXT_MAX_CHARS]
-            return "".join(letter if letter.isprintable() else " " for letter in text)
+            return plain(happened.get(name), TEXT_MAX_CHARS)
 
         match happened.get("type"):
             case "chat":
