@@ -26,6 +26,7 @@ from typing import Any
 import yaml
 
 ROOT = Path(__file__).parents[1]
+COMPOSE = yaml.safe_load((ROOT / "compose.yaml").read_text())
 BUILDAH = os.environ["IMAGE_CHECK_BUILDAH"].split()
 ADDRESS = "10.77.0.1"
 VALKEY_PORT = 6_479
@@ -66,9 +67,7 @@ class Chroot:
         self.volumes: list[str] = []
         self._process: subprocess.Popen[bytes] | None = None
         # buildah writes its own /etc/hosts over whatever stands there.
-        hosts = [
-            word for host in (scratch / "hosts").read_text().split() for word in ("--add-host", f"{host}:{ADDRESS}")
-        ]
+        hosts = [word for host in ("gateway", *COMPOSE["services"]) for word in ("--add-host", f"{host}:{ADDRESS}")]
         files = min(OPEN_FILES, resource.getrlimit(resource.RLIMIT_NOFILE)[1])
         buildah("from", *hosts, "--ulimit", f"nofile={files}:{files}", "--name", name, image)
 
@@ -191,12 +190,11 @@ class Compose:
     def __init__(self, image: str, scratch: Path) -> None:
         self._image, self._scratch = image, scratch
         self._data = scratch / "data"
-        file = yaml.safe_load((ROOT / "compose.yaml").read_text())
-        self.services = filled(file["services"], {"APP_IMAGE": image, "CHUNKCRAWL_DATA": str(self._data)})
+        self.services = filled(COMPOSE["services"], {"APP_IMAGE": image, "CHUNKCRAWL_DATA": str(self._data)})
         self.chroots: dict[str, Chroot] = {}
         for name in ("secrets", "logs"):
             (self._data / name).mkdir(parents=True)
-        words = {name: secrets.token_hex(24) for name in file["secrets"]}
+        words = {name: secrets.token_hex(24) for name in COMPOSE["secrets"]}
         words["chunkcrawl_database_url"] = (
             f"postgresql+asyncpg://chunkcrawl:{words['postgres_password']}@postgres/chunkcrawl"
         )
@@ -318,8 +316,6 @@ def main() -> int:
         say(f"our part of the image is {ours_mb} MB, of at most {OURS_MB_MOST}: see deploy/slim-image")
         return 1
     own_network()
-    names = yaml.safe_load((ROOT / "compose.yaml").read_text())["services"]
-    (scratch / "hosts").write_text(f"gateway {' '.join(names)}\n")
     try:
         alone(image, scratch)
         compose(image, scratch)
