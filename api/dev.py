@@ -18,7 +18,7 @@ from api.responses import refusals
 from api.services import Services
 from store import accounts
 from streaming import keys
-from streaming.clock import now_ms
+from streaming.shared_clock import now_ms
 
 DEMO_AGENT_ID: Final = "demo-player"
 #: Under the reserved top-level name, so nobody can sign up with it.

@@ -14,7 +14,7 @@ from pydantic import BaseModel
 from api.accounts.auth import bearer_token
 from api.errors import ApiError
 from api.exposition import render, single
-from api.responses import NotReady, refusals
+from api.responses import NotReadyBody, refusals
 from api.services import Services
 from config.settings import Settings
 
@@ -33,7 +33,7 @@ class Status(BaseModel):
     status: str
 
 
-NOT_READY: Final[dict[int | str, dict[str, Any]]] = {503: {"model": NotReady, "description": "`not_ready`"}}
+NOT_READY: Final[dict[int | str, dict[str, Any]]] = {503: {"model": NotReadyBody, "description": "`not_ready`"}}
 
 
 @router.get("/healthz", responses=refusals())

@@ -34,7 +34,7 @@ class SubmittedCommand:
     """A command whose challenge was answered and consumed.
 
     ``cmd`` is exactly the object that was hashed.  ``deadline_ms`` is when the gateway gives up on it and may tell the
-    agent ``busy``: a shard must not accept it later than that, by the clock of ``streaming.clock``.  0: no deadline.
+    agent ``busy``: a shard must not accept it later than that, by ``streaming.shared_clock``.  0: no deadline.
     """
 
     agent_id: str
@@ -46,7 +46,7 @@ class SubmittedCommand:
 
 
 @dataclass(frozen=True, slots=True)
-class Decision:
+class ShardAnswer:
     """What the shard decided.  By then the ``command_ack`` stands in the agent's stream."""
 
     accepted: bool
@@ -67,7 +67,7 @@ class World(Protocol):
         """
         ...
 
-    async def submit(self, command: SubmittedCommand) -> Decision:
+    async def submit(self, command: SubmittedCommand) -> ShardAnswer:
         """Have a command decided; returns once the decision is committed.  Submitting twice is harmless.
 
         Raises:

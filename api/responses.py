@@ -10,13 +10,13 @@ from pydantic import BaseModel, Field
 from api.errors import STATUS_OF_REASON
 
 
-class Refusal(BaseModel):
+class RefusalBody(BaseModel):
     """Every HTTP error."""
 
     detail: str = Field(description="A stable reason code.")
 
 
-class Fault(BaseModel):
+class RequestFault(BaseModel):
     """One thing that is wrong with a request; never the value itself."""
 
     loc: list[str | int] = Field(description="Where: `body`, `query` or `path`, then the field.")
@@ -30,20 +30,20 @@ class BrokenRule(BaseModel):
     rule: str = Field(description="What holds for it.")
 
 
-class InvalidRequest(Refusal):
+class InvalidRequestBody(RefusalBody):
     """A request of the wrong shape."""
 
-    errors: list[Fault]
+    errors: list[RequestFault]
     fields: list[BrokenRule]
 
 
-class Limited(Refusal):
+class Limited(RefusalBody):
     """Too many of something."""
 
     retry_after_ms: int = Field(description="When to try again; `Retry-After` has it in whole seconds.")
 
 
-class NotReady(Refusal):
+class NotReadyBody(RefusalBody):
     """Why the gateway can't serve."""
 
     problems: list[str]
@@ -52,7 +52,7 @@ class NotReady(Refusal):
 #: What any endpoint may answer.
 ANYWHERE: Final = ("bad_request", "token_in_url", "body_too_large", "invalid_request", "internal_error", "unavailable")
 
-MODEL_OF_STATUS: Final[dict[int, type[Refusal]]] = {422: InvalidRequest, 429: Limited}
+MODEL_OF_STATUS: Final[dict[int, type[RefusalBody]]] = {422: InvalidRequestBody, 429: Limited}
 
 
 def refusals(*reasons: str) -> dict[int | str, dict[str, Any]]:
@@ -62,7 +62,7 @@ def refusals(*reasons: str) -> dict[int | str, dict[str, Any]]:
         by_status[STATUS_OF_REASON[reason]].append(reason)
     return {
         status: {
-            "model": MODEL_OF_STATUS.get(status, Refusal),
+            "model": MODEL_OF_STATUS.get(status, RefusalBody),
             "description": ", ".join(f"`{reason}`" for reason in found),
         }
         for status, found in sorted(by_status.items())

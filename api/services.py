@@ -14,11 +14,11 @@ from api.accounts.key_ring import KeyRing
 from api.accounts.local_only import LocalOnly
 from api.accounts.passwords import Passwords
 from api.accounts.sessions import SessionStore
+from api.background_tasks import GatewayTasks
 from api.challenge.cooldown import CooldownRules
 from api.challenge.difficulty import DifficultyRules
 from api.challenge.ingress import Ingress
 from api.challenge.store import ChallengeRules
-from api.chores import Chores
 from api.limits.http_limits import HttpLimits
 from api.limits.strikes import StrikeRules
 from api.limits.word_file import WordFile
@@ -30,8 +30,8 @@ from store.engine import make_engine
 from store.session_log import SessionLog
 from streaming.batch import RedisBatch
 from streaming.cancellable import end
-from streaming.clock import SHARED, now_ms
 from streaming.connect import connect
+from streaming.shared_clock import SHARED, now_ms
 
 
 @dataclass(slots=True)
@@ -53,7 +53,7 @@ class Services:
     words: WordFile
     ingress: Ingress
     readiness: Readiness
-    chores: Chores
+    background: GatewayTasks
     draining: bool = False
     _clock: asyncio.Task[None] | None = None
 
@@ -85,20 +85,20 @@ class Services:
             words=words,
             ingress=Ingress(batch, world, challenge_rules(settings), find_banned=words.find),
             readiness=Readiness(engine, redis, world),
-            chores=Chores(engine, sessions),
+            background=GatewayTasks(engine, sessions),
         )
 
     def start(self) -> None:
         """Begin the background work; needs a running event loop."""
         self._clock = asyncio.create_task(SHARED.keep(self.redis), name="clock")
         self.session_log.start()
-        self.chores.start()
+        self.background.start()
         self.words.start()
 
     async def close(self) -> None:
         """End the background work and every connection of ours."""
         await self.ingress.drain(self.settings.drain_s)
-        await self.chores.close()
+        await self.background.close()
         await self.words.close()
         await self.session_log.close()
         self.passwords.close()

@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from operations.fsck import Dump, Finding, agents_in_world, check, read_dump
+from operations.fsck import Dump, Problem, agents_in_world, check, read_dump
 from operations.operator_redis import NoWorld, find_redis, one_line_errors
 from streaming.connect import connect
 
@@ -28,7 +28,7 @@ def fsck(
     ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Check that the world is whole: links, owners, agents, cells, promises. Changes nothing; the world may run.
+    """Check that the world is whole: links, owners, agents, cells, reservations. Changes nothing; the world may run.
 
     Looks at everything in one step, so what moves meanwhile is never seen twice or missed. Redis does nothing else for
     that long: 0.2 to 0.5 s for 1,000 chunks with 20,000 agents, measured on 2 busy cores.
@@ -61,7 +61,7 @@ async def _look(url: str) -> Dump:
     return dump
 
 
-def _as_json(dump: Dump, findings: list[Finding]) -> dict[str, object]:
+def _as_json(dump: Dump, findings: list[Problem]) -> dict[str, object]:
     return {
         "whole": not findings,
         "chunks": len(dump.chunks),
@@ -74,7 +74,7 @@ def _agents(dump: Dump) -> int:
     return sum(agent.get("here") == "1" for agent in dump.agents.values())
 
 
-def _print(console: Console, dump: Dump, findings: list[Finding]) -> None:
+def _print(console: Console, dump: Dump, findings: list[Problem]) -> None:
     seen = f"{len(dump.chunks)} chunks, {_agents(dump)} agents"
     if not findings:
         console.print(f"Whole: {seen}.")

@@ -25,7 +25,7 @@ from chunkcrawl.commands.common import (
     fail,
 )
 from loadtest.figures import FIGURES
-from loadtest.limits import BadLimit, Limit
+from loadtest.limits import BadLimit, FigureLimit
 from loadtest.plan import Plan, Scenario
 
 __all__ = ["app"]
@@ -44,9 +44,9 @@ def _tasks(text: str) -> int | None:
     raise typer.BadParameter(f"auto, or 1 to {TASKS_MOST}", param_hint="--tasks")
 
 
-def _limits(texts: list[str]) -> list[Limit]:
+def _limits(texts: list[str]) -> list[FigureLimit]:
     try:
-        return [Limit.parse(text, FIGURES) for text in texts]
+        return [FigureLimit.parse(text, FIGURES) for text in texts]
     except BadLimit as error:
         raise typer.BadParameter(f"{error}; `chunkcrawl load --figures` lists all", param_hint="--fail-if") from None
 
@@ -128,14 +128,16 @@ def load(
         raise typer.Exit(EXIT_FAILED)
 
 
-def _run(plan: Plan, limits: list[Limit], *, tasks: int | None, address: str | None, as_json: bool) -> dict[str, Any]:
+def _run(
+    plan: Plan, limits: list[FigureLimit], *, tasks: int | None, address: str | None, as_json: bool
+) -> dict[str, Any]:
     from chunkcrawl.errors import ChunkcrawlError, NotReady, ServerUnreachable
     from embedded.children import ServiceError
     from loadtest.fleet import FleetError
     from loadtest.run import run_load
-    from loadtest.screen import Screen
+    from loadtest.screen import LoadScreen
 
-    screen = Screen(Console(stderr=True), plan)
+    screen = LoadScreen(Console(stderr=True), plan)
     token = os.environ.get("CHUNKCRAWL_METRICS_TOKEN") or None
     work = run_load(plan, screen, tasks=tasks, address=address, limits=limits, metrics_token=token)
     try:

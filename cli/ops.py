@@ -18,8 +18,8 @@ from rich.table import Table
 from chunkcrawl.commands.common import EXIT_FAILED
 from operations.operator_redis import EXIT_UNREACHABLE, NoWorld, find_redis, one_line_errors
 from streaming import keys
-from streaming.clock import SKEW_MOST_S
 from streaming.connect import connect
+from streaming.shared_clock import SKEW_MOST_S
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode="markdown", pretty_exceptions_enable=False)
 

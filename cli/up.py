@@ -39,7 +39,7 @@ STRAY_WAIT_S = 5.0
 EXIT_FORCED = 130
 
 
-class Interrupted(BaseException):
+class StartInterrupted(BaseException):
     """A signal came while nothing could be cancelled (a server was being started)."""
 
 
@@ -90,7 +90,7 @@ class Up:
                 known["log_dir"] = str(Path(self._settings.data_dir).absolute() / "logs")
             self._settings = self._settings.model_copy(update=known)
             asyncio.run(self._main())
-        except Interrupted:
+        except StartInterrupted:
             pass
         finally:
             self._ending = True
@@ -122,7 +122,7 @@ class Up:
         if self._ending:
             return
         if self._task is None:
-            raise Interrupted
+            raise StartInterrupted
         if not self._task.done():
             self._task.get_loop().call_soon_threadsafe(self._task.cancel)
 

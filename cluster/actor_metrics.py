@@ -11,7 +11,7 @@ import ray
 from api.exposition import Family, of_metrics, single
 from cluster.archive_metrics import archive_families
 from cluster.metrics_collector import ASK_TIMEOUT_S, Sources
-from cluster.metrics_report import LIFE, Report, process_families
+from cluster.metrics_report import INCARNATION, Report, process_families
 from cluster.ray_clients import COORDINATOR, NamedActors
 
 ARCHIVER_PREFIX = "archiver"
@@ -43,4 +43,4 @@ async def _report_of(actors: NamedActors, name: str) -> Report:
 
 
 async def _own_report() -> Report:
-    return Report(COORDINATOR, LIFE, process_families(COORDINATOR))
+    return Report(COORDINATOR, INCARNATION, process_families(COORDINATOR))

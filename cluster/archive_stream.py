@@ -23,7 +23,7 @@ GROUP: Final = "archiver"
 STATS: Final = "archive"
 
 
-class Entry(NamedTuple):
+class ArchiveEntry(NamedTuple):
     """One fact.
 
     Attributes:
@@ -90,18 +90,18 @@ class ArchiveStream:
             if "BUSYGROUP" not in str(error):
                 raise
 
-    async def claim(self, min_idle_ms: int, count: int) -> list[Entry]:
+    async def claim(self, min_idle_ms: int, count: int) -> list[ArchiveEntry]:
         """Take over what other consumers were given ``min_idle_ms`` ago or earlier and have not acknowledged."""
         answer = await self._ask(
             "XAUTOCLAIM", keys.ARCHIVE_STREAM, GROUP, self.consumer, min_idle_ms, "0", "COUNT", count
         )
         return _entries(answer[1])
 
-    async def own(self, count: int) -> list[Entry]:
+    async def own(self, count: int) -> list[ArchiveEntry]:
         """What this consumer was given and has not acknowledged, oldest first."""
         return await self._read("0", count)
 
-    async def fresh(self, count: int, block_ms: int) -> list[Entry]:
+    async def fresh(self, count: int, block_ms: int) -> list[ArchiveEntry]:
         """What nobody was given yet; waits up to ``block_ms`` for the first one."""
         return await self._read(">", count, "BLOCK", block_ms)
 
@@ -122,7 +122,7 @@ class ArchiveStream:
         info = await self._redis.xinfo_stream(keys.ARCHIVE_STREAM)
         return text(info["last-generated-id"])
 
-    async def _read(self, start: str, count: int, *options: str | int) -> list[Entry]:
+    async def _read(self, start: str, count: int, *options: str | int) -> list[ArchiveEntry]:
         words = ("XREADGROUP", "GROUP", GROUP, self.consumer, "COUNT", count, *options)
         answer = await self._ask(*words, "STREAMS", keys.ARCHIVE_STREAM, start)
         if not answer:
@@ -139,7 +139,7 @@ class ArchiveStream:
             raise
 
 
-def _entries(found: Any) -> list[Entry]:
+def _entries(found: Any) -> list[ArchiveEntry]:
     # An entry that was cut off comes without fields, or as None.
     fields = [(text(item[0]), item[1] or {}) for item in found if item and item[0] is not None]
-    return [Entry(id_, said.get(b"m"), text(said.get(b"p", b""))) for id_, said in fields]
+    return [ArchiveEntry(id_, said.get(b"m"), text(said.get(b"p", b""))) for id_, said in fields]

@@ -30,7 +30,7 @@ from redis.exceptions import RedisError
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from cluster.archive_stream import ArchiveStream, Entry, GroupMissing, Waiting
+from cluster.archive_stream import ArchiveEntry, ArchiveStream, GroupMissing, Waiting
 from cluster.world_run import ensure_run
 from store import event_log, event_log_days, snapshots
 from store.event_log import LogRow, RowRefused, Span, is_before
@@ -185,7 +185,7 @@ class Archiver:
         for agent_id in whose:
             self._has_left(agent_id)
 
-    async def _next(self, block_ms: int) -> list[Entry]:
+    async def _next(self, block_ms: int) -> list[ArchiveEntry]:
         """Our own unfinished entries first, then dead consumers', then new ones."""
         if self._look_back:
             entries = await self._stream.own(BATCH)
@@ -260,7 +260,7 @@ class Archiver:
         }
 
 
-def chains(entries: Sequence[Entry]) -> list[Span]:
+def chains(entries: Sequence[ArchiveEntry]) -> list[Span]:
     """Where the stream says that there is nothing but these entries: each unbroken row of them, and what it follows."""
     spans: list[Span] = []
     for entry in entries:
@@ -274,7 +274,7 @@ def chains(entries: Sequence[Entry]) -> list[Span]:
     return spans
 
 
-def rows_of(entries: Sequence[Entry], run_id: str) -> list[LogRow]:
+def rows_of(entries: Sequence[ArchiveEntry], run_id: str) -> list[LogRow]:
     """The rows of entries; those that were cut off and those that can't be read are left out."""
     rows = (_row(entry.id, entry.payload, run_id) for entry in entries if entry.payload is not None)
     return [row for row in rows if row is not None]

@@ -14,7 +14,7 @@ import structlog
 from redis.exceptions import RedisError
 from sqlalchemy.exc import SQLAlchemyError
 
-from cluster.actor_life import live
+from cluster.actor_loop import live
 from cluster.archiver import Archiver
 from cluster.backup_age import read_age
 from cluster.ray_clients import here

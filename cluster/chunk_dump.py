@@ -14,7 +14,7 @@ from streaming.namespace import namespace_of
 
 SCAN_COUNT: Final = 1_000
 
-#: Lua: ``chunk_of(id)`` gives {hash, members, inbox, promises, id and message of the stream's last entry}.
+#: Lua: ``chunk_of(id)`` gives {hash, members, inbox, reservations, id and message of the stream's last entry}.
 READ_CHUNK: Final = """
 local function chunk_of(id)
   local last = redis.call('XREVRANGE', 'stream:chunk:' .. id, '+', '-', 'COUNT', 1)[1]
@@ -32,7 +32,7 @@ class ChunkDump:
     fields: dict[str, str]
     members: list[str] = field(default_factory=list)
     inbox: dict[str, str] = field(default_factory=dict)
-    promised: dict[str, str] = field(default_factory=dict)
+    reserved: dict[str, str] = field(default_factory=dict)
     last_id: str = "0-0"
     last: str = ""
 
@@ -50,9 +50,9 @@ def pairs(flat: Iterable[bytes]) -> dict[str, str]:
 
 def chunk_dump(raw: Any) -> ChunkDump:
     """What ``chunk_of`` gives."""
-    fields, members, inbox, promised, last_id, last = raw
+    fields, members, inbox, reserved, last_id, last = raw
     standing = sorted(text(member) for member in members)
-    return ChunkDump(pairs(fields), standing, pairs(inbox), pairs(promised), text(last_id), text(last))
+    return ChunkDump(pairs(fields), standing, pairs(inbox), pairs(reserved), text(last_id), text(last))
 
 
 async def agent_ids_of(redis: Redis) -> AsyncIterator[str]:

@@ -20,7 +20,7 @@ from redis.exceptions import RedisError
 
 from api.accounts.auth import DEV_ACCOUNT_ID
 from cluster import graph
-from cluster.actor_life import live
+from cluster.actor_loop import live
 from cluster.actor_metrics import actor_sources, cluster_families
 from cluster.actor_options import archiver_name, archiver_options, gateway_options, shard_options
 from cluster.archiver_actor import ChunkArchiver
@@ -137,12 +137,12 @@ class Coordinator:
         log.info("actor_retired", actor=name)
 
     async def _ensure(self, name: str, cls: type, options: dict[str, Any], number: int) -> None:
-        """Have the actor: a coordinator that was restarted takes up those that its former life made."""
+        """Have the actor: a coordinator that was restarted takes up those made before it."""
         if name not in self._handles:
             self._handles[name] = await asyncio.to_thread(_create, cls, options, (number, self._settings))
 
     async def _meet_the_living(self) -> None:
-        """Take up actors that a former life has made; drop those that Ray knows no more, so that they are made anew."""
+        """Take up actors that a former coordinator has made; drop those that Ray knows no more, so that they are made anew."""
         named = await asyncio.to_thread(ray.util.list_named_actors, True)
         ours = {actor["name"] for actor in named if actor["namespace"] == self._settings.ray_namespace}
         for name in [name for name in self._handles if name not in ours]:

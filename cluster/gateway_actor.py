@@ -8,9 +8,9 @@ from typing import Any
 import structlog
 
 from api import metrics
-from cluster.actor_life import live
+from cluster.actor_loop import live
 from cluster.gateway import GatewayServer, wait_started
-from cluster.metrics_report import LIFE, Report, process_families
+from cluster.metrics_report import INCARNATION, Report, process_families
 from cluster.ray_clients import NamedActors, RayClusterClient, RayShardClient, gateway_name, here
 from config.logs import configure_logging
 from config.settings import Settings
@@ -46,7 +46,7 @@ class Gateway:
     async def metrics(self) -> Report:
         """What this gateway counts."""
         name = gateway_name(self._number)
-        return Report(name, LIFE, [*metrics.families(), *process_families(name)])
+        return Report(name, INCARNATION, [*metrics.families(), *process_families(name)])
 
     async def stop(self) -> None:
         """Drain and end the server; the actor is to be killed after it."""

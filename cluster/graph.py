@@ -157,7 +157,7 @@ class Located:
     record: bytes
 
 
-class ChunkGone(Exception):
+class ChunkCollected(Exception):
     """The chunk has been collected."""
 
 
@@ -181,7 +181,7 @@ async def ensure_neighbor(redis: Redis, chunk_id: str, direction: Direction) -> 
     """The neighbour of ``chunk_id`` on that side, made now if there is none; one, however many ask together.
 
     Raises:
-        ChunkGone: ``chunk_id`` itself has been collected.
+        ChunkCollected: ``chunk_id`` itself has been collected.
     """
     lock = keys.neighbor_lock(chunk_id, direction)
     token = secrets.token_hex(8)
@@ -207,7 +207,7 @@ async def _make_neighbor(redis: Redis, chunk_id: str, direction: Direction, lock
     args = (chunk_id, direction, OPPOSITE[direction], name, number, shard_of(name, count), count, token)
     answer = await redis.eval(LINK.source, 1, lock, *(str(arg) for arg in args))
     if answer[0] == b"gone":
-        raise ChunkGone(chunk_id)
+        raise ChunkCollected(chunk_id)
     return None if answer[0] == b"lock" else ChunkId(answer[1].decode())
 
 

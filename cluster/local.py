@@ -17,7 +17,7 @@ from api.accounts.auth import DEV_ACCOUNT_ID
 from cluster import graph
 from cluster.demo_world import seat_demo_actors
 from cluster.metrics_collector import MetricsCollector, Sources
-from cluster.metrics_report import LIFE, Report
+from cluster.metrics_report import INCARNATION, Report
 from cluster.peers import ShardUnavailable
 from cluster.router import Router
 from cluster.shard.config import ShardConfig
@@ -104,10 +104,10 @@ class LocalWorld:
 
     def _metric_sources(self) -> Sources:
         async def of_gateway() -> Report:
-            return Report("gateway-0", LIFE, metrics.families())
+            return Report("gateway-0", INCARNATION, metrics.families())
 
         async def of_shard(runtime: ShardRuntime) -> Report:
-            return shard_report(runtime, f"{LIFE}-{runtime.journal.epoch}")
+            return shard_report(runtime, f"{INCARNATION}-{runtime.journal.epoch}")
 
         shards = {f"shard-{number}": partial(of_shard, runtime) for number, runtime in self.shards.runtimes.items()}
         return {**shards, "gateway-0": of_gateway}

@@ -2,11 +2,11 @@
 
 A process that is restarted counts from 0 again.  Were its figures just added to the others', the sum would fall, and
 Prometheus, which takes every fall for a restart of the whole, would count the whole sum once more.  So the ledger
-keeps, per process, what its former lives had counted when they were last heard (``carry``) and what the present life
-said last (``last``); a sum is of both, over all processes ever heard, also of those that do not answer just now.
+keeps, per process, what its former incarnations had counted when they were last heard (``carry``) and what the present
+one said last (``last``); a sum is of both, over all processes ever heard, also of those that do not answer just now.
 
-What a life counted after it was last heard is lost: the sums may lag behind, never fall.  The ledger itself outlives
-its process: whoever keeps it writes ``dump`` down before it shows any sum (``cluster.metrics_collector``).
+What an incarnation counted after it was last heard is lost: the sums may lag behind, never fall.  The ledger itself
+outlives its process: whoever keeps it writes ``dump`` down before it shows any sum (``cluster.metrics_collector``).
 """
 
 from __future__ import annotations
@@ -28,29 +28,34 @@ QUANTILES = (0.5, 0.95, 0.99)
 
 
 @dataclass(slots=True)
-class Account:
-    """One process.  ``life`` is empty after an orderly end, and ``ended`` names the life that had it."""
+class ProcessAccount:
+    """One process.  ``incarnation`` is empty after an orderly end, and ``ended`` names the incarnation that had it."""
 
-    life: str = ""
+    incarnation: str = ""
     ended: str = ""
     last: Values = field(default_factory=dict)
     carry: Values = field(default_factory=dict)
 
-    def end_life(self) -> None:
-        """Put what the life counted to what the former ones had."""
+    def end_incarnation(self) -> None:
+        """Put what the incarnation counted to what the former ones had."""
         for name, samples in self.last.items():
             mine = self.carry.setdefault(name, {})
             for key, value in samples.items():
                 mine[key] = mine.get(key, 0.0) + value
         self.last = {}
-        self.ended, self.life = self.life or self.ended, ""
+        self.ended, self.incarnation = self.incarnation or self.ended, ""
+
+
+def _renamed(account: dict[str, Any]) -> dict[str, Any]:
+    """An account as it is written now: up to 0.3 ``incarnation`` was called ``life``."""
+    return {"incarnation" if name == "life" else name: value for name, value in account.items()}
 
 
 class Ledger:
     """``take`` each report, then ``families`` of the same reports."""
 
     def __init__(self) -> None:
-        self._accounts: dict[str, Account] = {}
+        self._accounts: dict[str, ProcessAccount] = {}
         self._restarts: Counter[str] = Counter()
 
     # -- writing down --
@@ -69,7 +74,7 @@ class Ledger:
         ledger = cls()
         try:
             found: Any = orjson.loads(dumped)
-            ledger._accounts = {name: Account(**one) for name, one in found["accounts"].items()}
+            ledger._accounts = {name: ProcessAccount(**_renamed(one)) for name, one in found["accounts"].items()}
             ledger._restarts = Counter(found["restarts"])
         except (KeyError, TypeError, AttributeError, ValueError) as error:
             raise ValueError(f"not a ledger: {error!r}") from None
@@ -79,20 +84,20 @@ class Ledger:
 
     def take(self, report: Report) -> None:
         """Note what a process says of itself; reports of one process must come in their order."""
-        account = self._accounts.setdefault(report.process, Account())
-        if report.life == account.ended:
-            return  # what it still does while it ends is left out: it has been put to the former lives'
-        if account.life and account.life != report.life:
+        account = self._accounts.setdefault(report.process, ProcessAccount())
+        if report.incarnation == account.ended:
+            return  # what it still does while it ends is left out: it has been put to the former incarnations'
+        if account.incarnation and account.incarnation != report.incarnation:
             self._restarts[kind_of(report.process)] += 1
-            account.end_life()
-        account.life = report.life
+            account.end_incarnation()
+        account.incarnation = report.incarnation
         account.last = _growing(report)
 
     def ended(self, process: str) -> None:
-        """The process has ended in order: its next life is no restart."""
+        """The process has ended in order: its next incarnation is no restart."""
         account = self._accounts.get(process)
         if account is not None:
-            account.end_life()
+            account.end_incarnation()
 
     def all_ended(self) -> None:
         """The whole world has ended in order."""
@@ -102,7 +107,7 @@ class Ledger:
     # -- showing --
 
     def restarts(self, kinds: Iterable[str]) -> dict[str, int]:
-        """Lives that began without an orderly end before, by kind of actor."""
+        """Incarnations that began without an orderly end before, by kind of actor."""
         return {kind: self._restarts[kind] for kind in kinds}
 
     def families(self, reports: Sequence[Report]) -> list[Family]:

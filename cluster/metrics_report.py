@@ -14,16 +14,16 @@ from typing import Final
 
 from api.exposition import Family, family
 
-#: Names this life of the process: after a restart its counters begin at 0 again.
-LIFE: Final = secrets.token_hex(8)
+#: Names this incarnation of the process: after a restart its counters begin at 0 again.
+INCARNATION: Final = secrets.token_hex(8)
 
 _STARTED_AT: Final = time.time()
 _PAGE_BYTES: Final = resource.getpagesize()
 
 
 @dataclass(slots=True)
-class Window:
-    """A duration: its count and sum since the start of this life, and the newest values, in milliseconds."""
+class DurationWindow:
+    """A duration: its count and sum since the start of this incarnation, and the newest values, in milliseconds."""
 
     name: str
     help: str
@@ -37,9 +37,9 @@ class Report:
     """``process``: the actor's name, ``shard-0``; ``families`` and ``windows``: its own figures alone."""
 
     process: str
-    life: str
+    incarnation: str
     families: list[Family] = field(default_factory=list)
-    windows: list[Window] = field(default_factory=list)
+    windows: list[DurationWindow] = field(default_factory=list)
 
 
 def process_families(actor: str) -> list[Family]:

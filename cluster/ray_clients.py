@@ -11,7 +11,7 @@ from ray.actor import ActorHandle
 from ray.exceptions import ActorDiedError, RayActorError, RayError
 
 from cluster.peers import ShardUnavailable
-from streaming.clock import SHARED
+from streaming.shared_clock import SHARED
 
 NAMESPACE = "chunkcrawl"
 COORDINATOR = "coordinator"

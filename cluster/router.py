@@ -14,10 +14,10 @@ import structlog
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from api.ports import Decision, JoinOutcome, SubmittedCommand, WorldFull, WorldUnavailable
+from api.ports import JoinOutcome, ShardAnswer, SubmittedCommand, WorldFull, WorldUnavailable
 from cluster import graph
+from cluster.batcher import CommandBatcher
 from cluster.graph import CLAIM, CLAIM_PRESENCE_MS, LOCATE, Located
-from cluster.lanes import CommandLanes
 from cluster.peers import ClusterClient, ShardClient, ShardUnavailable, WorldReloaded
 from cluster.spawning import SpawnPlan
 from streaming import keys
@@ -51,13 +51,13 @@ class Router:
         self._batch = batch
         self._peers = peers
         self._cluster = cluster
-        self._lanes = CommandLanes(peers)
+        self._batcher = CommandBatcher(peers)
         self._spawn = SpawnPlan(redis, spawn_capacity)
         self._routes: OrderedDict[str, int] = OrderedDict()
 
     async def close(self) -> None:
         """End what is under way."""
-        await self._lanes.close()
+        await self._batcher.close()
 
     # -- joining --
 
@@ -104,7 +104,7 @@ class Router:
 
     # -- commands --
 
-    async def submit(self, command: SubmittedCommand) -> Decision:
+    async def submit(self, command: SubmittedCommand) -> ShardAnswer:
         """See ``api.ports.World.submit``."""
         agent_id = command.agent_id
         words = (
@@ -121,9 +121,9 @@ class Router:
         while time.monotonic() < deadline:
             try:
                 shard = await self._route(agent_id, command.trace_id)
-                outcome, accepted, reason, retry_after_ms, started = await self._lanes.send(shard, words)
+                outcome, accepted, reason, retry_after_ms, started = await self._batcher.send(shard, words)
                 if outcome == "decided":
-                    return Decision(accepted, reason, started, retry_after_ms)
+                    return ShardAnswer(accepted, reason, started, retry_after_ms)
                 why = f"shard {shard} does not hold the agent"
             except (ShardUnavailable, WorldReloaded, RedisError, OSError, TimeoutError) as error:
                 why = repr(error)

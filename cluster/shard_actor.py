@@ -8,7 +8,7 @@ from typing import Any
 
 import structlog
 
-from cluster.actor_life import live
+from cluster.actor_loop import live
 from cluster.configs import rules_of, shard_config
 from cluster.metrics_report import Report
 from cluster.ray_clients import NamedActors, RayShardClient, here, shard_name
@@ -23,7 +23,7 @@ log = structlog.get_logger(__name__)
 
 
 class ChunkShard:
-    """One shard.  Ray runs ``__init__`` again after a restart and nothing else, so life begins there.
+    """One shard.  Ray runs ``__init__`` again after a restart and nothing else, so epoch begins there.
 
     When the runtime ends with an error (a lost lease among them) the process ends too: Ray starts a new one, which
     comes back to the last commit.

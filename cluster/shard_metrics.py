@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final
 
 from api.exposition import Family, Kind, family, single
-from cluster.metrics_report import LIFE, Report, Window, process_families
+from cluster.metrics_report import INCARNATION, DurationWindow, Report, process_families
 from cluster.shard.stats import GOLD, quantiles_ms
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 RECENT: Final = 256
 
 
-def shard_report(runtime: ShardRuntime, life: str = LIFE) -> Report:
+def shard_report(runtime: ShardRuntime, incarnation: str = INCARNATION) -> Report:
     """Everything that the shard counts and measures."""
     name, stats = f"shard-{runtime.shard}", runtime.stats
     families = [*_now(runtime), *_counted(stats), *process_families(name)]
@@ -30,7 +30,7 @@ def shard_report(runtime: ShardRuntime, life: str = LIFE) -> Report:
         _window("tick_duration_ms", "A tick with its commit.", stats.ticks, stats.tick_seconds, stats.tick_times),
         _window("commit_ms", "A commit to Redis.", stats.commits, stats.commit_seconds, stats.commit_times),
     ]
-    return Report(name, life, families, windows)
+    return Report(name, incarnation, families, windows)
 
 
 def _now(runtime: ShardRuntime) -> list[Family]:
@@ -41,7 +41,7 @@ def _now(runtime: ShardRuntime) -> list[Family]:
         single("active_chunks", "gauge", "Chunks that shards hold.", len(world.chunk_ids)),
         single("active_agents", "gauge", "Agents that stand in the world.", world.population),
         single("busy_agents", "gauge", "Agents with a running command.", world.busy_agents),
-        single("reserved_cells", "gauge", "Cells promised to arrivals of other shards.", len(runtime.arrivals)),
+        single("reserved_cells", "gauge", "Cells reserved for arrivals of other shards.", len(runtime.arrivals)),
         _by("resource_nodes_active_total", "gauge", "Resource nodes that can be harvested.", "type", nodes),
         _of_shard(runtime, "shard_last_tick_age_seconds", "Since a shard's last tick.", age_s),
         _of_shard(runtime, "shard_tick", "Number of a shard's last tick.", runtime.tick),
@@ -86,7 +86,7 @@ def _of_shard(runtime: ShardRuntime, name: str, help_: str, value: float) -> Fam
     return family(name, "gauge", help_, [({"shard": str(runtime.shard)}, float(value))])
 
 
-def _window(name: str, help_: str, count: int, total_s: float, times: deque[float]) -> Window:
+def _window(name: str, help_: str, count: int, total_s: float, times: deque[float]) -> DurationWindow:
     recent = [round(seconds * 1000, 3) for seconds in list(times)[-RECENT:]]
     help_ += " Quantiles over the newest ones of all shards."
-    return Window(name, help_, count, round(total_s * 1000, 3), recent)
+    return DurationWindow(name, help_, count, round(total_s * 1000, 3), recent)

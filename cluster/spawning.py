@@ -8,7 +8,7 @@ from collections.abc import Collection
 from redis.asyncio import Redis
 
 from cluster import graph
-from cluster.graph import ChunkGone
+from cluster.graph import ChunkCollected
 from streaming import keys
 from streaming.connect import text
 from world.ids import ChunkId, Direction
@@ -65,7 +65,7 @@ class SpawnPlan:
                 if direction not in self._links.get(chunk_id, {}):
                     try:
                         made = await graph.ensure_neighbor(self._redis, chunk_id, direction)
-                    except ChunkGone:
+                    except ChunkCollected:
                         continue
                     self.forget()
                     return made

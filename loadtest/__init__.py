@@ -1,6 +1,6 @@
 """Load testing: simulated agents and spectators in Ray tasks, against any server of the wire contract.
 
-    driver (run) ─► Fleet ─► one task each: Generator ─► Players, Onlookers ─► the server
+    driver (run) ─► Fleet ─► one task each: Generator ─► Players, Spectators ─► the server
           ▲                        │
           └── Switchboard ◄────────┘  a sample a second there, orders back
 

@@ -13,12 +13,12 @@ from typing import TypeAlias
 
 from chunkcrawl.bots.rules import Action, Harvest, Move, Rest, Say
 from chunkcrawl.view.paths import STEPS, Point, exit_cells, is_boundary, is_floor, manhattan
-from chunkcrawl.view.world_view import GoldNode, Mirror
+from chunkcrawl.view.world_view import GoldNode, WorldView
 from loadtest.plan import Scenario
 
 __all__ = ["BEHAVIOURS", "Behaviour", "stroll"]
 
-Behaviour: TypeAlias = Callable[[Mirror, random.Random], Action]
+Behaviour: TypeAlias = Callable[[WorldView, random.Random], Action]
 
 NEAR = 8
 TRIES = 40
@@ -29,59 +29,59 @@ CROSS_SHARE = 0.1
 NOWHERE = Rest(0.5)
 
 
-def wander(mirror: Mirror, rng: random.Random) -> Action:
+def wander(view: WorldView, rng: random.Random) -> Action:
     """Walk a few cells; now and then say something or change chunks."""
     dice = rng.random()
     if dice < CHAT_SHARE:
-        return Say(f"tick {mirror.tick}")
+        return Say(f"tick {view.tick}")
     if dice < CHAT_SHARE + CROSS_SHARE:
-        return cross(mirror, rng)
-    return stroll(mirror, rng)
+        return cross(view, rng)
+    return stroll(view, rng)
 
 
-def stroll(mirror: Mirror, rng: random.Random) -> Action:
+def stroll(view: WorldView, rng: random.Random) -> Action:
     """Walk a few cells."""
-    if mirror.position is None:
+    if view.position is None:
         return NOWHERE
-    (x0, y0), taken = mirror.position, _taken(mirror)
+    (x0, y0), taken = view.position, _taken(view)
     for _ in range(TRIES):
         x, y = x0 + rng.randint(-NEAR, NEAR), y0 + rng.randint(-NEAR, NEAR)
-        if is_floor(mirror.grid, x, y) and not is_boundary(mirror.grid, x, y) and (x, y) not in taken:
+        if is_floor(view.grid, x, y) and not is_boundary(view.grid, x, y) and (x, y) not in taken:
             return Move(x, y)
     return NOWHERE
 
 
-def crowd(mirror: Mirror, rng: random.Random) -> Action:
+def crowd(view: WorldView, rng: random.Random) -> Action:
     """Everybody to the middle of the chunk, where everybody is in everybody's way."""
-    taken = _taken(mirror)
-    free = [cell for cell in _middle(_terrain(mirror)) if cell not in taken]
-    return Move(*rng.choice(free)) if free else stroll(mirror, rng)
+    taken = _taken(view)
+    free = [cell for cell in _middle(_terrain(view)) if cell not in taken]
+    return Move(*rng.choice(free)) if free else stroll(view, rng)
 
 
-def cross(mirror: Mirror, rng: random.Random) -> Action:
+def cross(view: WorldView, rng: random.Random) -> Action:
     """Out of the chunk, on any side."""
-    taken = _taken(mirror)
-    cells = [cell for cell in _exits(_terrain(mirror)) if cell not in taken]
-    return Move(*rng.choice(cells)) if cells else stroll(mirror, rng)
+    taken = _taken(view)
+    cells = [cell for cell in _exits(_terrain(view)) if cell not in taken]
+    return Move(*rng.choice(cells)) if cells else stroll(view, rng)
 
 
-def harvest(mirror: Mirror, rng: random.Random) -> Action:
+def harvest(view: WorldView, rng: random.Random) -> Action:
     """To the nearest gold and take it; where there is none, to another chunk."""
-    place = mirror.position
+    place = view.position
     if place is None:
         return NOWHERE
-    taken = _taken(mirror)
+    taken = _taken(view)
     nodes = sorted(
-        (node for node in mirror.gold.values() if node.available),
+        (node for node in view.gold.values() if node.available),
         key=lambda node: (manhattan((node.x, node.y), place), node.node_id),
     )
     for node in nodes:
         if manhattan((node.x, node.y), place) <= 1:
             return Harvest(node.node_id)
-        cells = [cell for cell in _beside(mirror, node) if cell not in taken]
+        cells = [cell for cell in _beside(view, node) if cell not in taken]
         if cells:
             return Move(*min(cells, key=lambda cell: (manhattan(cell, place), cell)))
-    return cross(mirror, rng) if not nodes else stroll(mirror, rng)
+    return cross(view, rng) if not nodes else stroll(view, rng)
 
 
 BEHAVIOURS: dict[Scenario, Behaviour] = {
@@ -94,24 +94,24 @@ BEHAVIOURS: dict[Scenario, Behaviour] = {
 }
 
 
-def _taken(mirror: Mirror) -> set[Point]:
+def _taken(view: WorldView) -> set[Point]:
     """Cells that somebody stands on, the agent's own among them: walking to where one is, is no walk."""
-    cells = {(view.x, view.y) for view in mirror.agents.values()}
-    return cells | {(npc.x, npc.y) for npc in mirror.npcs.values()}
+    cells = {(view.x, view.y) for view in view.agents.values()}
+    return cells | {(npc.x, npc.y) for npc in view.npcs.values()}
 
 
-def _beside(mirror: Mirror, node: GoldNode) -> list[Point]:
+def _beside(view: WorldView, node: GoldNode) -> list[Point]:
     around = [(node.x + dx, node.y + dy) for dx, dy in STEPS]
-    return [cell for cell in around if is_floor(mirror.grid, *cell) and not is_boundary(mirror.grid, *cell)]
+    return [cell for cell in around if is_floor(view.grid, *cell) and not is_boundary(view.grid, *cell)]
 
 
 Terrain: TypeAlias = tuple[bytes, ...]
 
 
-def _terrain(mirror: Mirror) -> Terrain:
+def _terrain(view: WorldView) -> Terrain:
     """The grid as something to look up by; empty for one that no server of the contract sends."""
     try:
-        return tuple(map(bytes, mirror.grid))
+        return tuple(map(bytes, view.grid))
     except ValueError:
         return ()
 

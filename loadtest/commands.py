@@ -1,7 +1,7 @@
 """The commands of one simulated agent: what it knows, what it asks for next, and what is timed and counted of it.
 
 The conversation is the SDK's ``AgentProtocol`` (30 us for a whole command, the proof of work aside) and what it knows
-the SDK's ``Mirror``. Other than the SDK it does not read every delta: ``TickWatch`` is enough for most (2 us where
+the SDK's ``WorldView``. Other than the SDK it does not read every delta: ``TickWatch`` is enough for most (2 us where
 parsing takes 25), and one is parsed when the next command is due, or every tenth time.
 """
 
@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from chunkcrawl.bots.rules import Action, Harvest, Move, Rest
 from chunkcrawl.errors import CommandFailed, CommandRefused
 from chunkcrawl.transport.http import Session
-from chunkcrawl.view.world_view import Mirror
+from chunkcrawl.view.world_view import WorldView
 from chunkcrawl.wire import signing
 from chunkcrawl.wire.codec import decode_ws
 from chunkcrawl.wire.messages import (
@@ -40,8 +40,8 @@ from chunkcrawl.wire.protocol import (
     Show,
 )
 from loadtest.behaviour import Behaviour, stroll
+from loadtest.connection import PicowsConnection
 from loadtest.crew import Crew
-from loadtest.line import Line
 from loadtest.ticks import TickWatch
 
 __all__ = ["Commands"]
@@ -57,11 +57,11 @@ INTERRUPT_AFTER_S = (2.0, 6.0)
 
 
 @dataclass(slots=True)
-class Pending:
+class AskedCommand:
     """A command that is not over: when its parts were sent, and on which connection."""
 
     harvest: bool
-    line: Line
+    connection: PicowsConnection
     sent_at: float
     answered_at: float = 0.0
     accepted: bool = False
@@ -82,27 +82,27 @@ class Commands:
         """``timed`` is False for an agent that is slow itself: its times say nothing about the server."""
         self._crew, self._behaviour, self._rng, self._timed = crew, behaviour, rng, timed
         self.protocol = AgentProtocol(agent_id, id_prefix=f"{crew.plan.run_id}-{rng.getrandbits(32):08x}")
-        self.pending: dict[str, Pending] = {}
+        self.pending: dict[str, AskedCommand] = {}
         self.shown = False
         self._given_up: set[str] = set()
-        self._mirror = Mirror(agent_id)
+        self._view = WorldView(agent_id)
         self._watch = TickWatch()
-        self._line: Line | None = None
+        self._connection: PicowsConnection | None = None
         self._due: asyncio.TimerHandle | None = None
         self._unparsed = 0
         self._wants_state = True
 
     # -- for the connection -------------------------------------------------------------------------------------------
 
-    def opened(self, line: Line, session: Session) -> None:
+    def opened(self, connection: PicowsConnection, session: Session) -> None:
         """A new connection."""
-        self._line, self.shown, self._wants_state = line, False, True
+        self._connection, self.shown, self._wants_state = connection, False, True
         self._watch.restart()
         self.protocol.connected(SessionKeys(session.session_jti, session.cmd_secret or ""))
 
     def lost(self) -> None:
         """The connection has ended."""
-        self._line, self.shown = None, False
+        self._connection, self.shown = None, False
         self.protocol.disconnected()
         self._carry_out(time.perf_counter())
 
@@ -121,7 +121,7 @@ class Commands:
     def sweep(self, now: float) -> None:
         """Give up commands that nobody answers; call it about once a second."""
         for client_cmd_id, pending in list(self.pending.items()):
-            if not pending.accepted and now - pending.sent_at > ANSWER_TIMEOUT_S and self._line is not None:
+            if not pending.accepted and now - pending.sent_at > ANSWER_TIMEOUT_S and self._connection is not None:
                 self._crew.measures.counts["timeouts"] += self._timed
                 self.protocol.forget(client_cmd_id)
                 del self.pending[client_cmd_id]
@@ -149,10 +149,10 @@ class Commands:
         """Take what shows the world."""
         if isinstance(event, UnknownEvent) and event.problem:
             self._crew.measures.counts["unusable"] += 1
-        self._mirror.feed(self._crew.shared(event))
-        if self._mirror.chunk_id is not None:
-            self._crew.place_of[self.protocol.agent_id] = self._mirror.chunk_id
-        if not self.shown and self._mirror.ready:
+        self._view.feed(self._crew.shared(event))
+        if self._view.chunk_id is not None:
+            self._crew.place_of[self.protocol.agent_id] = self._view.chunk_id
+        if not self.shown and self._view.ready:
             self.shown = True
             self._later(self._rng.random() * self._crew.plan.think_s)
 
@@ -167,8 +167,8 @@ class Commands:
 
     def _act(self) -> None:
         self._due = None
-        line = self._line
-        if line is None or not self.shown or not self._crew.going or not self._may_ask():
+        connection = self._connection
+        if connection is None or not self.shown or not self._crew.going or not self._may_ask():
             return
         try:
             action = self._decided()
@@ -180,15 +180,15 @@ class Commands:
             return
         now = time.perf_counter()
         client_cmd_id = self.protocol.request(_as_command(action))
-        self.pending[client_cmd_id] = Pending(isinstance(action, Harvest), line, now)
+        self.pending[client_cmd_id] = AskedCommand(isinstance(action, Harvest), connection, now)
         self._crew.measures.counts["requests"] += 1
         self._carry_out(now)
 
     def _decided(self) -> Action:
-        if self._mirror.me is None:
+        if self._view.me is None:
             return Rest(RETRY_S)
         # What runs now is a harvest: a walk interrupts it.
-        return (stroll if self.pending else self._behaviour)(self._mirror, self._rng)
+        return (stroll if self.pending else self._behaviour)(self._view, self._rng)
 
     def _may_ask(self) -> bool:
         """One command at a time; a harvest that runs can be interrupted."""
@@ -204,8 +204,8 @@ class Commands:
         settled = {output.client_cmd_id for output in outputs if isinstance(output, Settled)}
         for output in outputs:
             if isinstance(output, Send):
-                if self._line is not None:
-                    self._line.send(output.frame)
+                if self._connection is not None:
+                    self._connection.send(output.frame)
             elif isinstance(output, NeedProof):
                 self._prove(output)
             elif isinstance(output, Accepted):
@@ -246,7 +246,7 @@ class Commands:
 
     def _challenged(self, challenge: Challenge, now: float) -> None:
         pending = self.pending.get(challenge.client_cmd_id)
-        if pending is not None and pending.line is self._line and self._timed:
+        if pending is not None and pending.connection is self._connection and self._timed:
             self._crew.measures.times["challenge"].record(now - pending.sent_at)
             self._crew.measures.count_as("difficulty", challenge.difficulty)
 
@@ -257,7 +257,7 @@ class Commands:
             return
         pending.accepted = True
         # An ack that came only after a reconnect says how long that took, not how fast the server is.
-        if pending.line is self._line and self._timed:
+        if pending.connection is self._connection and self._timed:
             measures.times["rtt"].record(now - pending.sent_at)
             measures.times["decision"].record(now - pending.answered_at)
         if pending.harvest and self._rng.random() < INTERRUPT_SHARE:

@@ -15,10 +15,10 @@ import httptools
 from chunkcrawl.errors import ApiError, ProtocolViolation, ServerUnreachable
 from chunkcrawl.transport.http import bearer, error_of
 from chunkcrawl.wire.sse import EVENT_MAX_BYTES, HEADERS
+from loadtest.connection import small_socket
 from loadtest.crew import Crew
-from loadtest.line import small_socket
 
-__all__ = ["EventReader", "EventSplitter", "EventStream", "open_stream"]
+__all__ = ["EventReader", "EventSplitter", "SseConnection", "open_stream"]
 
 OPEN_TIMEOUT_S = 10.0
 OK = 200
@@ -27,7 +27,7 @@ OK = 200
 class EventReader(Protocol):
     """Whom a stream tells what comes."""
 
-    def event(self, stream: EventStream, name: bytes, event_id: bytes, data: bytes) -> None:
+    def event(self, stream: SseConnection, name: bytes, event_id: bytes, data: bytes) -> None:
         """An event; ``event_id`` is empty without one."""
         ...
 
@@ -69,7 +69,7 @@ def _fields(block: bytes) -> tuple[bytes, bytes, bytes]:
     return name, event_id, b"\n".join(data)
 
 
-class EventStream(asyncio.Protocol):
+class SseConnection(asyncio.Protocol):
     """A connection that carries one stream. ``opened`` is done with the answer's head, ``ended`` when it is over.
 
     Attributes:
@@ -165,7 +165,7 @@ class EventStream(asyncio.Protocol):
 
 async def open_stream(
     crew: Crew, path: str, token: str, last_event_id: str | None, reader: EventReader, *, slow: bool
-) -> EventStream:
+) -> SseConnection:
     """Open a stream; ``path`` with its query.
 
     Raises:
@@ -179,7 +179,7 @@ async def open_stream(
     head = "".join(f"{name}: {value}\r\n" for name, value in lines.items())
     request = f"GET {base.path}{path} HTTP/1.1\r\n{head}\r\n".encode()
     loop = asyncio.get_running_loop()
-    stream = EventStream(crew, request, reader)
+    stream = SseConnection(crew, request, reader)
     try:
         async with asyncio.timeout(OPEN_TIMEOUT_S):
             if slow:

@@ -35,18 +35,18 @@ class FleetError(RuntimeError):
     """Generators could not be started, or all of them failed."""
 
 
-class RemoteDesk:
-    """``Desk`` over the switchboard's actor."""
+class RemoteSwitchboard:
+    """``SwitchboardApi`` over the switchboard's actor."""
 
     def __init__(self, handle: Any) -> None:
         self._handle = handle
 
     async def begin(self, task: int) -> None:
-        """See ``Desk``."""
+        """See ``SwitchboardApi``."""
         await self._handle.begin.remote(task)
 
     async def report(self, sample: Sample) -> Orders:
-        """See ``Desk``."""
+        """See ``SwitchboardApi``."""
         async with asyncio.timeout(CALL_TIMEOUT_S):
             orders: Orders = await self._handle.report.remote(sample)
         return orders
@@ -56,7 +56,7 @@ def run_generator(plan: Plan, share: Share, switchboard: Any) -> None:
     """The body of a Ray task. See ``generate`` for what it raises."""
     _allow_many_sockets()
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-        runner.run(generate(plan, share, RemoteDesk(switchboard)))
+        runner.run(generate(plan, share, RemoteSwitchboard(switchboard)))
 
 
 class Fleet:

@@ -1,6 +1,6 @@
 """One generator: hundreds of agents and spectators in one event loop, and a report every second.
 
-``generate`` runs it to its end. It knows nothing of Ray: where its samples go is a ``Desk``.
+``generate`` runs it to its end. It knows nothing of Ray: where its samples go is a ``SwitchboardApi``.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from chunkcrawl.errors import ChunkcrawlError
 from chunkcrawl.transport.http import Api
 from loadtest.crew import Crew
 from loadtest.measures import Measures, Phase, Sample
-from loadtest.onlooker import Onlooker
 from loadtest.plan import Plan, Share
-from loadtest.player import Player
+from loadtest.player import SimulatedAgent
 from loadtest.self_watch import SelfWatch
-from loadtest.switchboard import Desk, Orders
+from loadtest.spectator import SimulatedSpectator
+from loadtest.switchboard import Orders, SwitchboardApi
 
 __all__ = ["GeneratorDefect", "generate"]
 
@@ -40,7 +40,7 @@ class GeneratorDefect(RuntimeError):
 
 
 @dataclass(frozen=True, slots=True)
-class Account:
+class LoadAccount:
     """Whose agents they are; ``token`` and ``key_id`` are empty for a key that was given."""
 
     api_key: str
@@ -48,7 +48,7 @@ class Account:
     key_id: str = ""
 
 
-async def generate(plan: Plan, share: Share, desk: Desk) -> None:
+async def generate(plan: Plan, share: Share, switchboard: SwitchboardApi) -> None:
     """Play this share of the plan until the orders say to leave.
 
     Raises:
@@ -58,8 +58,8 @@ async def generate(plan: Plan, share: Share, desk: Desk) -> None:
     async with Api(plan.base, direct=True) as api:
         account = await _account(api, plan, share)
         try:
-            await desk.begin(share.task)
-            await Generator(Crew(plan, api, account.api_key), share, desk).run()
+            await switchboard.begin(share.task)
+            await Generator(Crew(plan, api, account.api_key), share, switchboard).run()
         finally:
             if account.key_id:
                 # Ends all its sessions at once; they would end by themselves.
@@ -67,23 +67,23 @@ async def generate(plan: Plan, share: Share, desk: Desk) -> None:
                     await asyncio.wait_for(api.revoke_key(account.key_id, auth=account.token), LEAVE_TIMEOUT_S)
 
 
-async def _account(api: Api, plan: Plan, share: Share) -> Account:
+async def _account(api: Api, plan: Plan, share: Share) -> LoadAccount:
     if plan.api_key is not None:
-        return Account(plan.api_key)
+        return LoadAccount(plan.api_key)
     person = (f"load-{plan.run_id}-{share.task}@example.com", secrets.token_urlsafe(24))
     account = await api.signup(*person)
     key = await api.create_key(account.account_id, auth=account.account_token or person, label="load test")
-    return Account(key.api_key, account.account_token, key.key_id)
+    return LoadAccount(key.api_key, account.account_token, key.key_id)
 
 
 class Generator:
     """See the module's docstring."""
 
-    def __init__(self, crew: Crew, share: Share, desk: Desk) -> None:
-        self._crew, self._share, self._desk = crew, share, desk
+    def __init__(self, crew: Crew, share: Share, switchboard: SwitchboardApi) -> None:
+        self._crew, self._share, self._switchboard = crew, share, switchboard
         self._rng = random.Random(crew.plan.seed * MIXED_SEED + share.task)
-        self._players: list[Player] = []
-        self._onlookers: list[Onlooker] = []
+        self._players: list[SimulatedAgent] = []
+        self._spectators: list[SimulatedSpectator] = []
         self._tasks: set[asyncio.Task[None]] = set()
         self._watch = SelfWatch(crew.measures.times["lag"])
         self._phase: Phase = "ramp"
@@ -99,7 +99,7 @@ class Generator:
             while True:
                 await asyncio.sleep(max(0.0, self._began_at + (second + 1) * SAMPLE_S - time.perf_counter()))
                 self._sweep()
-                orders = await self._desk.report(self._sample(second))
+                orders = await self._switchboard.report(self._sample(second))
                 if self._crew.defect is not None:
                     raise GeneratorDefect(repr(self._crew.defect)) from self._crew.defect
                 # The second that has begun meanwhile.
@@ -119,23 +119,25 @@ class Generator:
         share = self._share
         gap_s = self._crew.plan.ramp_s / max(1, share.connections)
         agents = range(share.first_agent, share.first_agent + share.agents)
-        makers: list[Callable[[], Player | Onlooker]] = [partial(self._player, number) for number in agents]
-        makers += [partial(self._onlooker, number) for number in range(share.spectators)]
+        makers: list[Callable[[], SimulatedAgent | SimulatedSpectator]] = [
+            partial(self._player, number) for number in agents
+        ]
+        makers += [partial(self._spectator, number) for number in range(share.spectators)]
         for count, make in enumerate(makers):
             await asyncio.sleep(max(0.0, self._began_at + count * gap_s - time.perf_counter()))
             task = asyncio.get_running_loop().create_task(make().run())
             self._tasks.add(task)
             task.add_done_callback(self._ended)
 
-    def _player(self, number: int) -> Player:
+    def _player(self, number: int) -> SimulatedAgent:
         # By its number, so that an agent decides alike in however many tasks the run is.
         rng = random.Random(self._crew.plan.seed * MIXED_SEED + number)
-        self._players.append(Player(self._crew, number, rng))
+        self._players.append(SimulatedAgent(self._crew, number, rng))
         return self._players[-1]
 
-    def _onlooker(self, number: int) -> Onlooker:
-        self._onlookers.append(Onlooker(self._crew, number, random.Random(self._rng.random())))
-        return self._onlookers[-1]
+    def _spectator(self, number: int) -> SimulatedSpectator:
+        self._spectators.append(SimulatedSpectator(self._crew, number, random.Random(self._rng.random())))
+        return self._spectators[-1]
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
@@ -161,8 +163,8 @@ class Generator:
             one.sweep(now)
 
     @property
-    def _everybody(self) -> list[Player | Onlooker]:
-        return [*self._players, *self._onlookers]
+    def _everybody(self) -> list[SimulatedAgent | SimulatedSpectator]:
+        return [*self._players, *self._spectators]
 
     @property
     def _running(self) -> int:

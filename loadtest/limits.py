@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 
-__all__ = ["BadLimit", "Checked", "Limit", "check"]
+__all__ = ["BadLimit", "Checked", "FigureLimit", "check"]
 
 _FORM = re.compile(r"\s*([a-z][a-z0-9_]*)\s*(<=|>=|==|!=|<|>)\s*(-?\d{1,12}(?:\.\d{1,6})?)\s*")
 _COMPARE: dict[str, Callable[[float, float], bool]] = {
@@ -26,7 +26,7 @@ class BadLimit(ValueError):
 
 
 @dataclass(frozen=True, slots=True)
-class Limit:
+class FigureLimit:
     """The run fails if ``figure`` compares like this with ``bound``."""
 
     figure: str
@@ -34,7 +34,7 @@ class Limit:
     bound: float
 
     @classmethod
-    def parse(cls, text: str, known: Collection[str]) -> Limit:
+    def parse(cls, text: str, known: Collection[str]) -> FigureLimit:
         """Read ``figure<number``.
 
         Raises:
@@ -57,12 +57,12 @@ class Limit:
 class Checked:
     """A limit and how the run did. ``value`` is None when nothing was measured: then it is broken too."""
 
-    limit: Limit
+    limit: FigureLimit
     value: float | None
     broken: bool
 
 
-def check(limits: Collection[Limit], figures: Mapping[str, float | None]) -> list[Checked]:
+def check(limits: Collection[FigureLimit], figures: Mapping[str, float | None]) -> list[Checked]:
     """Hold the figures against the limits, in their order."""
     found = []
     for limit in limits:

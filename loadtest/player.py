@@ -1,4 +1,4 @@
-"""A simulated agent: joins, plays, and comes back when its line breaks or the scenario breaks it."""
+"""A simulated agent: joins, plays, and comes back when its connection breaks or the scenario breaks it."""
 
 from __future__ import annotations
 
@@ -21,20 +21,20 @@ from chunkcrawl.transport.sessions import SessionKeeper
 from chunkcrawl.wire.codec import encode
 from loadtest.behaviour import BEHAVIOURS
 from loadtest.commands import Commands
+from loadtest.connection import PicowsConnection, open_connection
 from loadtest.crew import Crew
-from loadtest.line import Line, open_line
 from loadtest.slow import Slowness
 
-__all__ = ["Player"]
+__all__ = ["SimulatedAgent"]
 
 CUT_EVERY_S = 10.0
-"""Mean time between two cuts of an agent's line in the scenario ``reconnect``."""
+"""Mean time between two cuts of an agent's connection in the scenario ``reconnect``."""
 
 SLOW_EVERY = 4
 """Of so many agents one reads slowly in the scenario ``slow-reader``."""
 
 
-class Player:
+class SimulatedAgent:
     """One agent. ``run`` plays until the crew closes; ``sweep`` is to be called about once a second.
 
     Attributes:
@@ -51,7 +51,7 @@ class Player:
         behaviour = BEHAVIOURS[plan.scenario]
         self.commands = Commands(crew, self._agent_id, behaviour, rng, timed=self._slow is None)
         self._session: Session | None = None
-        self._line: Line | None = None
+        self._connection: PicowsConnection | None = None
         self._began_at = 0.0
         self._joined = self._counted = False
         self._pinged_at = 0.0
@@ -66,73 +66,73 @@ class Player:
         while self._crew.open:
             try:
                 self._session = await self._sessions.current()
-                line = await self._opened_line(self._session)
+                connection = await self._opened(self._session)
             except ChunkcrawlError as error:
                 if not await self._crew.pause(error, backoff, joined=self._joined):
                     return
                 continue
-            spread_s = await self._connection(line, self._session)
-            if line.close_code == CLOSE_TAKEN_OVER:
+            spread_s = await self._play_on(connection, self._session)
+            if connection.close_code == CLOSE_TAKEN_OVER:
                 return
-            if line.ours or time.perf_counter() - self._began_at > STOOD_AFTER_S:
+            if connection.ours or time.perf_counter() - self._began_at > STOOD_AFTER_S:
                 backoff.reset()
             if self._crew.open:
                 await asyncio.sleep(backoff.next_delay(spread_s=spread_s))
 
-    async def _opened_line(self, session: Session) -> Line:
+    async def _opened(self, session: Session) -> PicowsConnection:
         query = {"agent_id": self._agent_id}
         if self.commands.protocol.last_event_id:
             query["last_event_id"] = self.commands.protocol.last_event_id
         if self._joined:
             self._began_at = time.perf_counter()
         try:
-            return await open_line(self._crew, session, query, self, slow=self._slow is not None)
+            return await open_connection(self._crew, session, query, self, slow=self._slow is not None)
         except InvalidSession as error:
             # The session's fault first: another one is tried before it counts.
             self._sessions.dead(session)
             raise NotReady(503, error.reason) from None
 
-    async def _connection(self, line: Line, session: Session) -> float | None:
-        """Until the line ends. Returns over what time all clients should come back; None: at once."""
+    async def _play_on(self, connection: PicowsConnection, session: Session) -> float | None:
+        """Until the connection ends. Returns over what time all clients should come back; None: at once."""
         if not self._crew.open:
-            line.close()
+            connection.close()
         keeping = asyncio.get_running_loop().create_task(self._sessions.keep(session))
         try:
-            await line.ended
+            await connection.ended
         finally:
             keeping.cancel()
-            self._ended(line)
-            line.close()  # when this was cancelled
-        if line.close_code == CLOSE_POLICY:
+            self._ended(connection)
+            connection.close()  # when this was cancelled
+        if connection.close_code == CLOSE_POLICY:
             self._sessions.dead(session)
-        return RESTART_SPREAD_S if line.close_code in CLOSE_RESTART else None
+        return RESTART_SPREAD_S if connection.close_code in CLOSE_RESTART else None
 
-    def _ended(self, line: Line) -> None:
-        self._line = None
+    def _ended(self, connection: PicowsConnection) -> None:
+        self._connection = None
         self._count(False)
         self.commands.lost()
-        if not line.ours:
+        if not connection.ours:
             self._crew.measures.counts["disconnects"] += 1
-            self._crew.measures.count_as("closed", line.close_code or "broken")
+            self._crew.measures.count_as("closed", connection.close_code or "broken")
 
     def close(self) -> None:
         """Leave in order."""
-        if self._line is not None:
-            self._line.close()
+        if self._connection is not None:
+            self._connection.close()
 
-    # -- for the line -------------------------------------------------------------------------------------------------
+    # -- for the connection --
 
-    def opened(self, line: Line) -> None:
+    def opened(self, connection: PicowsConnection) -> None:
         """See ``Hearer``."""
         if self._session is None:
             return
-        self._line = line
+        self._connection = connection
         self._cut_at = time.perf_counter() + self._rng.expovariate(1 / CUT_EVERY_S)
-        self.commands.opened(line, self._session)
+        self.commands.opened(connection, self._session)
 
-    def heard(self, line: Line, raw: bytes, now: float) -> None:
+    def heard(self, connection: PicowsConnection, raw: bytes, now: float) -> None:
         """See ``Hearer``."""
-        if line is not self._line:
+        if connection is not self._connection:
             return
         self.commands.heard(raw, now)
         if self.commands.shown and not self._counted:
@@ -152,20 +152,20 @@ class Player:
     def sweep(self, now: float) -> None:
         """Give up what nobody answers, notice silence, and do what the scenario does to lines."""
         self.commands.sweep(now)
-        line = self._line
-        if line is None:
+        connection = self._connection
+        if connection is None:
             return
-        heard_at = line.heard_at
+        heard_at = connection.heard_at
         if self._slow is not None:
-            self._slow.apply(line, now, going=self._crew.going)
-            # A server that has given up a line that was not read may have ended it without a word.
+            self._slow.apply(connection, now, going=self._crew.going)
+            # A server that has given up a connection that was not read may have ended it without a word.
             heard_at = now if self._slow.paused else max(heard_at, self._slow.reading_since)
         if now - heard_at > SILENCE_MAX_S:
             self._crew.measures.counts["silences"] += 1
-            line.cut()
+            connection.cut()
         elif now - heard_at > PING_AFTER_S and self._pinged_at < heard_at:
             self._pinged_at = now
-            line.send(encode("ping", {}))
+            connection.send(encode("ping", {}))
         if self._cuts and self._counted and self._crew.going and now >= self._cut_at:
             self._crew.measures.counts["cuts"] += 1
-            line.cut()
+            connection.cut()

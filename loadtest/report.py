@@ -9,7 +9,7 @@ from importlib.metadata import version
 from typing import Any
 
 from loadtest.figures import figures_of
-from loadtest.limits import Checked, Limit, check
+from loadtest.limits import Checked, FigureLimit, check
 from loadtest.plan import Plan
 from loadtest.self_watch import BUSY_CPU, LATE_S
 from loadtest.series import Point, Series
@@ -40,7 +40,7 @@ class Facts:
     server: list[Comparison] | None = None
 
 
-def build(plan: Plan, tally: Tally, facts: Facts, limits: Sequence[Limit]) -> dict[str, Any]:
+def build(plan: Plan, tally: Tally, facts: Facts, limits: Sequence[FigureLimit]) -> dict[str, Any]:
     """The report; docs/load-testing.md describes its parts."""
     figures = figures_of(tally, generators_failed=len(facts.failures))
     checked = check(limits, figures)

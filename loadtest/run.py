@@ -22,10 +22,10 @@ from chunkcrawl.commands.interrupts import heeded_signals, print_no_more_where_n
 from chunkcrawl.errors import NotReady, ServerUnreachable
 from chunkcrawl.transport.proxies import http_client, proxy_for, unreachable
 from loadtest.fleet import Fleet
-from loadtest.limits import Limit
+from loadtest.limits import FigureLimit
 from loadtest.plan import Plan
 from loadtest.report import Facts, build
-from loadtest.screen import Screen
+from loadtest.screen import LoadScreen
 from loadtest.server_counts import ServerCounts, compare, read_counts
 from loadtest.switchboard import Orders
 from loadtest.tally import Tally
@@ -48,11 +48,11 @@ CHECK_TIMEOUT_S = 10.0
 
 async def run_load(
     plan: Plan,
-    screen: Screen,
+    screen: LoadScreen,
     *,
     tasks: int | None,
     address: str | None,
-    limits: Sequence[Limit] = (),
+    limits: Sequence[FigureLimit] = (),
     metrics_token: str | None = None,
 ) -> dict[str, Any]:
     """Run the plan and return its report.
@@ -82,7 +82,7 @@ async def run_load(
 class Driver:
     """One run; see the module's docstring."""
 
-    def __init__(self, plan: Plan, screen: Screen, fleet: Fleet, facts: Facts) -> None:
+    def __init__(self, plan: Plan, screen: LoadScreen, fleet: Fleet, facts: Facts) -> None:
         self.plan, self.screen, self.fleet, self.facts = plan, screen, fleet, facts
         self.tally = Tally(fleet.tasks)
         self.orders = Orders()

@@ -15,13 +15,13 @@ from loadtest.plan import Plan
 from loadtest.switchboard import Orders
 from loadtest.tally import Tally
 
-__all__ = ["Screen"]
+__all__ = ["LoadScreen"]
 
 LINE_EVERY_S = 5
 BAR_WIDTH = 40
 
 
-class Screen:
+class LoadScreen:
     """Shows a run. Use it as a context manager."""
 
     def __init__(self, console: Console, plan: Plan) -> None:
@@ -29,7 +29,7 @@ class Screen:
         self._live = Live(console=console, auto_refresh=False, transient=True) if console.is_terminal else None
         self._line_at = 0
 
-    def __enter__(self) -> Screen:
+    def __enter__(self) -> LoadScreen:
         if self._live is not None:
             self._live.start()
         return self

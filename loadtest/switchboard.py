@@ -11,7 +11,7 @@ from typing import Protocol
 
 from loadtest.measures import Sample
 
-__all__ = ["Desk", "Orders", "Switchboard"]
+__all__ = ["Orders", "Switchboard", "SwitchboardApi"]
 
 SAMPLES_MAX = 10_000
 """Kept for a driver that does not come; the oldest go first."""
@@ -38,7 +38,7 @@ class Orders:
         return self.stop_at is None or second < self.stop_at
 
 
-class Desk(Protocol):
+class SwitchboardApi(Protocol):
     """The generators' side of a switchboard, wherever it is."""
 
     async def begin(self, task: int) -> None:
@@ -61,14 +61,14 @@ class Switchboard:
         self._orders = Orders()
 
     async def begin(self, task: int) -> None:
-        """See ``Desk``."""
+        """See ``SwitchboardApi``."""
         self._here.add(task)
         if len(self._here) >= self._tasks:
             self._all_here.set()
         await self._all_here.wait()
 
     async def report(self, sample: Sample) -> Orders:
-        """See ``Desk``."""
+        """See ``SwitchboardApi``."""
         self._samples.append(sample)
         del self._samples[:-SAMPLES_MAX]
         return self._orders

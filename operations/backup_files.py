@@ -33,7 +33,7 @@ import orjson
 from pydantic import BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError
 
 from operations.pg_archive import RATIO_FREE_BYTES, RATIO_MOST
-from operations.world_bounds import OutOfBounds, check_bounds
+from operations.world_bounds import WorldOutOfBounds, check_bounds
 from operations.world_dump import WorldDump, from_lines, to_lines
 
 FORMAT: Final = 2
@@ -291,7 +291,7 @@ def read_world(directory: Path) -> WorldDump:
         with opened(directory, WORLD) as file:
             dump = from_lines(_lines(file))
         check_bounds(dump)
-    except (OSError, EOFError, ValueError, zlib.error, OutOfBounds) as error:
+    except (OSError, EOFError, ValueError, zlib.error, WorldOutOfBounds) as error:
         raise BackupError(f"{WORLD} can't be read: {error}") from None
     return dump
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Final
 
-from operations.pg_archive import Archive, ArchiveError, Entry
+from operations.pg_archive import Archive, ArchiveError, TocEntry
 from operations.printable import printable
 from operations.table_digests import SCHEMA, TABLES, VERSION_TABLE
 from store import event_log_days
@@ -67,7 +67,7 @@ _OURS: Final = {
 class TableRows:
     """Rows of one table: ``table`` they belong into, ``columns`` in their order."""
 
-    entry: Entry
+    entry: TocEntry
     table: str
     columns: tuple[str, ...]
 
@@ -145,7 +145,7 @@ def is_log(name: str) -> bool:
     return name == LOG_DEFAULT or _day_of(name) is not None
 
 
-def _table_rows(archive: Archive, entry: Entry) -> TableRows:
+def _table_rows(archive: Archive, entry: TocEntry) -> TableRows:
     copy = _COPY.fullmatch(entry.copy)
     table = LOG if is_log(entry.name) else entry.name
     if table not in (*TABLES, VERSION_TABLE) or entry.schema != SCHEMA:
@@ -172,7 +172,7 @@ def _revision(archive: Archive, part: TableRows) -> str:
     return revision[1].decode()
 
 
-def _refuse_unless_ours(archive: Archive, entry: Entry) -> None:
+def _refuse_unless_ours(archive: Archive, entry: TocEntry) -> None:
     if archive.has_rows(entry):
         raise ArchiveError(f"it holds data of {printable(entry.kind)} {entry.name!r}")
     if entry.kind in ABOUT_DATABASE or ABOUT_SESSION.get(entry.kind) == entry.statement:

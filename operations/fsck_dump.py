@@ -61,7 +61,7 @@ class Dump:
     shards: dict[str, str] = field(default_factory=dict)
     """The lease of every shard that owns a chunk; empty text: there never was such a shard."""
     now_ms: int = 0
-    """By Redis' clock; 0: not a look at a running world, so there are no promises to judge."""
+    """By Redis' clock; 0: not a look at a running world, so there are no reservations to judge."""
 
 
 async def read_dump(redis: Redis, agent_ids: list[str] | None = None) -> Dump:

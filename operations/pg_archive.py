@@ -42,7 +42,7 @@ class ArchiveError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class TocEntry:
     """One entry of the table of contents.  ``statement``: what makes it.  ``copy``: what would begin its rows."""
 
     number: int
@@ -71,11 +71,11 @@ class Archive:
         self.entries = self._contents()
         self._blocks = self._find_blocks()
 
-    def has_rows(self, entry: Entry) -> bool:
+    def has_rows(self, entry: TocEntry) -> bool:
         """Whether there is a block of rows, be it empty, for the entry."""
         return entry.number in self._blocks
 
-    def rows(self, entry: Entry) -> Iterator[bytes]:
+    def rows(self, entry: TocEntry) -> Iterator[bytes]:
         """The entry's rows as ``COPY ... FROM STDIN`` takes them, in pieces that may end in the middle of one.
 
         Raises:
@@ -111,13 +111,13 @@ class Archive:
         for _ in range(3):
             self._text()  # of which database, by which versions
 
-    def _contents(self) -> tuple[Entry, ...]:
+    def _contents(self) -> tuple[TocEntry, ...]:
         count = self._number()
         if not 0 <= count <= ENTRIES_MOST:
             raise ArchiveError(f"it says that it has {count} entries")
         return tuple(self._entry() for _ in range(count))
 
-    def _entry(self) -> Entry:
+    def _entry(self) -> TocEntry:
         number = self._number()
         self._number()  # whether it has rows; the blocks say so
         self._text(), self._text()  # object ids
@@ -134,7 +134,7 @@ class Archive:
         else:
             raise ArchiveError(f"{kind!r} {name!r} depends on too much")
         self._bytes(1 + self._offset_bytes)  # where its rows are; ``_find_blocks`` looks by itself
-        return Entry(number, kind, schema, name, statement, copy)
+        return TocEntry(number, kind, schema, name, statement, copy)
 
     def _find_blocks(self) -> dict[int, int]:
         """Where each entry's rows begin, by its number: the blocks are passed over from the first to the last."""

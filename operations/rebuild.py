@@ -18,8 +18,8 @@ from cluster.chunk_dump import ChunkDump
 from cluster.configs import rules_of
 from cluster.world_run import begin_run, new_run_id
 from config.settings import Settings
-from operations.fsck import Finding, check
-from operations.world_bounds import OutOfBounds, check_bounds
+from operations.fsck import Problem, check
+from operations.world_bounds import WorldOutOfBounds, check_bounds
 from operations.world_dump import WorldDump, checkable, read_world
 from operations.world_load import WorldThere, write_world
 from operations.world_settle import beginning, settle
@@ -43,7 +43,7 @@ class NothingToRebuild(Exception):
 class NotWhole(Exception):
     """The checker finds something wrong with the world that would be written."""
 
-    def __init__(self, found: list[Finding]) -> None:
+    def __init__(self, found: list[Problem]) -> None:
         super().__init__("; ".join(f"{finding.code} {finding.subject}: {finding.text}" for finding in found))
 
 
@@ -119,10 +119,10 @@ def _fitting(
         dump.world.setdefault("epoch_ms", str(now_ms))
         # One that is not in the world is looked at when it comes back; it must not keep everybody else away.
         check_bounds(replace(dump, agents={id_: f for id_, f in dump.agents.items() if f.get("here") == "1"}))
-    except OutOfBounds as error:
-        raise NotWhole([Finding("out_of_bounds", "snapshots", str(error))]) from None
+    except WorldOutOfBounds as error:
+        raise NotWhole([Problem("out_of_bounds", "snapshots", str(error))]) from None
     except (ValueError, LookupError, TypeError, AttributeError, ArithmeticError) as error:
-        raise NotWhole([Finding("unreadable", "snapshots", repr(error))]) from None
+        raise NotWhole([Problem("unreadable", "snapshots", repr(error))]) from None
     return dump
 
 

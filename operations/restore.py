@@ -23,7 +23,7 @@ from redis.asyncio import Redis
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from cluster.archive_stream import Entry
+from cluster.archive_stream import ArchiveEntry
 from cluster.archiver import rows_of
 from cluster.world_run import begin_run, new_run_id
 from migrations.run import upgrade
@@ -140,7 +140,7 @@ async def _begin_run(engine: AsyncEngine, manifest: Manifest, dump: WorldDump, b
     if manifest.run_id is not None:
         await event_log.cut_after(engine, manifest.run_id, manifest.archived)
     await begin_run(engine, begin.run_id, dump.world)
-    entries = [Entry(id_, payload.encode()) for id_, payload in dump.facts.items()]
+    entries = [ArchiveEntry(id_, payload.encode()) for id_, payload in dump.facts.items()]
     rows = rows_of(entries, manifest.run_id or begin.run_id)
     try:
         for first in range(0, len(rows), FACTS_AT_ONCE):

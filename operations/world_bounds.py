@@ -31,7 +31,7 @@ SHOWN_CHARS: Final = 80
 TEXT_CHARS: Final = 4_096
 
 
-class OutOfBounds(Exception):
+class WorldOutOfBounds(Exception):
     """A record is not one that a shard of ours writes; the text names it, its field and the rule."""
 
 
@@ -216,13 +216,13 @@ def check_bounds(dump: WorldDump) -> None:
     """Hold every record of a world against what a shard of ours writes.
 
     Raises:
-        OutOfBounds: for the first that is not.
+        WorldOutOfBounds: for the first that is not.
     """
     world = _checked("world", lambda: _World.model_validate(dump.world))
     if not 1 <= int(world.shard_count) <= SHARDS_MOST:
-        raise OutOfBounds(f"world: shard_count is {world.shard_count}, of at most {SHARDS_MOST}")
+        raise WorldOutOfBounds(f"world: shard_count is {world.shard_count}, of at most {SHARDS_MOST}")
     if not -(2**63) <= int(world.seed) < 2**63:
-        raise OutOfBounds("world: seed is beyond 64 bits")
+        raise WorldOutOfBounds("world: seed is beyond 64 bits")
     for what, there, most in (
         ("chunks", dump.chunks, CHUNKS_MOST),
         ("agents", dump.agents, AGENTS_MOST),
@@ -230,7 +230,7 @@ def check_bounds(dump: WorldDump) -> None:
         ("shards", dump.shards, SHARDS_MOST),
     ):
         if len(_checked(what, lambda there=there: _MAPPING.validate_python(there))) > most:  # type: ignore[misc]
-            raise OutOfBounds(f"{what}: more than {most}")
+            raise WorldOutOfBounds(f"{what}: more than {most}")
     for number, shard in dump.shards.items():
         _check_shard(number, shard)
     for chunk_id, chunk in dump.chunks.items():
@@ -250,20 +250,20 @@ def _check_shard(number: str, fields: Mapping[str, str]) -> None:
 def _check_chunk(chunk_id: str, chunk: ChunkDump) -> None:
     what = f"chunk {_shown(chunk_id)}"
     if not is_chunk_id(chunk_id):
-        raise OutOfBounds(f"{what}: not a chunk id")
+        raise WorldOutOfBounds(f"{what}: not a chunk id")
     fields = _checked(what, lambda: _ChunkFields.model_validate(chunk.fields))
     _shard_number(what, fields.shard)
     if chunk_name(int(fields.number)) != chunk_id:
-        raise OutOfBounds(f"{what}: its number is {fields.number}")
+        raise WorldOutOfBounds(f"{what}: its number is {fields.number}")
     if fields.state is not None:
         state = _checked(f"{what}, state", lambda: _Chunk.model_validate_json(fields.state or ""))
         if state.chunk_id != chunk_id or state.number != int(fields.number):
-            raise OutOfBounds(f"{what}: its state is of chunk {state.chunk_id}")
+            raise WorldOutOfBounds(f"{what}: its state is of chunk {state.chunk_id}")
     for agent_id in _checked(f"{what}, members", lambda: _NAMES.validate_python(chunk.members, strict=True)):
         _agent_id(f"{what}, members", agent_id)
     for arrival in _checked(f"{what}, inbox", lambda: _TEXTS.validate_python(chunk.inbox, strict=True)).values():
         _check_arrival(f"{what}, inbox", arrival)
-    _checked(f"{what}, promised", lambda: _TEXTS.validate_python(chunk.promised, strict=True))
+    _checked(f"{what}, reserved", lambda: _TEXTS.validate_python(chunk.reserved, strict=True))
     _checked(f"{what}, last_id", lambda: _ENTRY_ID.validate_python(chunk.last_id, strict=True))
     _check_message(what, chunk.last)
 
@@ -274,13 +274,13 @@ def _check_arrival(what: str, arrival: str) -> None:
 
 def _check_message(what: str, message: object) -> None:
     if not isinstance(message, str):
-        raise OutOfBounds(f"{what}, last: not a text")
+        raise WorldOutOfBounds(f"{what}, last: not a text")
     _, newline, payload = message.partition("\n")
     if not newline:
         return
     found = _checked(f"{what}, last", lambda: orjson.loads(payload))
     if not isinstance(found, dict):
-        raise OutOfBounds(f"{what}, last: not an object")
+        raise WorldOutOfBounds(f"{what}, last: not an object")
     if "agents" in found:
         _checked(f"{what}, last", lambda: _Delta.model_validate(found))
 
@@ -292,25 +292,25 @@ def _check_agent(agent_id: str, fields: Mapping[str, str]) -> None:
     if known.rec is not None:
         record = _checked(f"{what}, rec", lambda: _Agent.model_validate_json(known.rec or ""))
         if record.agent_id != agent_id:
-            raise OutOfBounds(f"{what}: its record is of agent {record.agent_id}")
+            raise WorldOutOfBounds(f"{what}: its record is of agent {record.agent_id}")
 
 
 def _check_fact(entry_id: str, payload: object) -> None:
     what = f"fact {_shown(entry_id)}"
     _checked(what, lambda: _ENTRY_ID.validate_python(entry_id, strict=True))
     if not isinstance(payload, str):
-        raise OutOfBounds(f"{what}: not a text")
+        raise WorldOutOfBounds(f"{what}: not a text")
     _checked(what, lambda: _Fact.model_validate_json(payload))
 
 
 def _agent_id(what: str, agent_id: object) -> None:
     if not isinstance(agent_id, str) or not is_agent_id(agent_id):
-        raise OutOfBounds(f"{what}: {_shown(agent_id)} is not an agent id")
+        raise WorldOutOfBounds(f"{what}: {_shown(agent_id)} is not an agent id")
 
 
 def _shard_number(what: str, number: object) -> None:
     if not isinstance(number, str) or number not in _SHARDS:
-        raise OutOfBounds(f"{what}: {_shown(number)} is not a shard's number")
+        raise WorldOutOfBounds(f"{what}: {_shown(number)} is not a shard's number")
 
 
 _SHARDS: Final = frozenset(str(number) for number in range(SHARDS_MOST))
@@ -322,9 +322,9 @@ def _checked(what: str, look: Callable[[], T]) -> T:
     except ValidationError as error:
         first = error.errors(include_url=False, include_context=False)[0]
         place = ".".join(str(part) for part in first["loc"])
-        raise OutOfBounds(f"{what}: {_shown(place)}: {first['msg']}, not {_shown(first['input'])}") from None
+        raise WorldOutOfBounds(f"{what}: {_shown(place)}: {first['msg']}, not {_shown(first['input'])}") from None
     except orjson.JSONDecodeError as error:
-        raise OutOfBounds(f"{what}: {error}") from None
+        raise WorldOutOfBounds(f"{what}: {error}") from None
 
 
 def _shown(value: object) -> str:

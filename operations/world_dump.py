@@ -1,6 +1,6 @@
 """Everything in Redis that must last, at one moment: the world without connections, sessions and limits.
 
-Kept are the hashes ``world``, ``shard:``, ``chunk:`` and ``agent:``, the members, inboxes and promised cells of chunks,
+Kept are the hashes ``world``, ``shard:``, ``chunk:`` and ``agent:``, the members, inboxes and reserved cells of chunks,
 and of each chunk's stream its newest entry, which with the records is the whole state.  Not kept: sessions,
 challenges, slots in flight, limits, mutes, presence, connections, locks, status, the rest of the streams, and
 ``static:``, which follows from the seed.
@@ -124,7 +124,7 @@ async def _facts(redis: Redis, upto: str) -> dict[str, str]:
 def checkable(dump: WorldDump) -> Dump:
     """The dump as the checker wants it."""
     chunks = {
-        id_: {"fields": c.fields, "members": c.members, "inbox": c.inbox, "resv": c.promised, "last": c.last}
+        id_: {"fields": c.fields, "members": c.members, "inbox": c.inbox, "resv": c.reserved, "last": c.last}
         for id_, c in dump.chunks.items()
     }
     population = {id_: str(len(chunk.members)) for id_, chunk in dump.chunks.items()}

@@ -5,7 +5,7 @@ Pure, but for the terrain that the core makes.  What changes, and why:
 - Every chunk gets one entry for its stream, at a tick above all that were ever given out, with ``0-0`` before it: a
   reader that comes back with an id of the old world is resynced.
 - Agents' event numbers leave a gap, for the same reason.
-- Arrivals that wait in an inbox are seated on the cell that was promised to them; promises are dropped.
+- Arrivals that wait in an inbox are seated on the cell that was reserved for them; reservations are dropped.
 - An agent that no chunk has is not in the world; it keeps its record and comes back with it.
 - Leases begin above every old one, without holder, so a shard of the old world that still runs is fenced.
 - Chunk numbers leave a gap, since they are never given twice.

@@ -17,7 +17,7 @@ class AgentLimitReached(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class AgentRecord:
+class OwnedAgent:
     agent_id: str
     created_at: datetime
 
@@ -54,7 +54,7 @@ async def claim(engine: AsyncEngine, agent_id: str, account_id: str, *, limit: i
     return account_id
 
 
-async def list_of(engine: AsyncEngine, account_id: str, *, after: str = "", limit: int = 1000) -> list[AgentRecord]:
+async def list_of(engine: AsyncEngine, account_id: str, *, after: str = "", limit: int = 1000) -> list[OwnedAgent]:
     """The account's agents by id, from the one behind ``after`` on, at most ``limit``."""
     statement = (
         select(Agent.agent_id, Agent.created_at)
@@ -63,4 +63,4 @@ async def list_of(engine: AsyncEngine, account_id: str, *, after: str = "", limi
         .limit(limit)
     )
     async with engine.connect() as connection:
-        return [AgentRecord(*row) for row in await connection.execute(statement)]
+        return [OwnedAgent(*row) for row in await connection.execute(statement)]

@@ -143,7 +143,7 @@ class EventLog(Base):
     payload: Mapped[dict[str, Any]]
 
 
-class Snapshot(Base):
+class SnapshotRow(Base):
     """The world's state as it was at a tick; the newest of each chunk brings a lost Redis back."""
 
     __tablename__ = "snapshots"

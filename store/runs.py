@@ -10,7 +10,7 @@ from sqlalchemy import func, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from store.models import Run, Snapshot
+from store.models import Run, SnapshotRow
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +41,7 @@ async def end_all_but(engine: AsyncEngine, run_id: str | None) -> None:
 
 async def newest_with_snapshots(engine: AsyncEngine) -> RunRecord | None:
     """The run that was begun last of those of which a chunk has been kept; None when there is none."""
-    kept = select(Snapshot.run_id).where(Snapshot.run_id == Run.run_id).exists()
+    kept = select(SnapshotRow.run_id).where(SnapshotRow.run_id == Run.run_id).exists()
     statement = select(Run.run_id, Run.seed, Run.info).where(kept).order_by(Run.started_at.desc()).limit(1)
     async with engine.connect() as connection:
         row = (await connection.execute(statement)).one_or_none()

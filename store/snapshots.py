@@ -11,7 +11,7 @@ from sqlalchemy import func, select, text, update
 from sqlalchemy.dialects.postgresql import distinct_on, insert
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from store.models import AgentSnapshot, Snapshot
+from store.models import AgentSnapshot, SnapshotRow
 
 #: State of a chunk that has been collected: its earlier snapshots must not come back.
 COLLECTED: Final = "collected"
@@ -68,10 +68,10 @@ async def put(engine: AsyncEngine, run_id: str, chunks: Sequence[ChunkState], ag
 
 
 async def _put_chunks(connection: AsyncConnection, run_id: str, chunks: Sequence[ChunkState]) -> None:
-    statement = insert(Snapshot)
+    statement = insert(SnapshotRow)
     # The same tick again: after a Redis that lost its last second.
     statement = statement.on_conflict_do_update(
-        index_elements=[Snapshot.run_id, Snapshot.chunk_id, Snapshot.tick],
+        index_elements=[SnapshotRow.run_id, SnapshotRow.chunk_id, SnapshotRow.tick],
         set_={"state": statement.excluded.state, "taken_at": func.now()},
     )
     rows = [{"run_id": run_id, "chunk_id": c.chunk_id, "tick": c.tick, "state": dict(c.state)} for c in chunks]
@@ -93,10 +93,10 @@ async def _put_agents(connection: AsyncConnection, agents: Sequence[AgentState])
 async def newest(engine: AsyncEngine, run_id: str) -> list[ChunkState]:
     """The newest snapshot of every chunk of the run that has not been collected, by id."""
     statement = (
-        select(Snapshot.chunk_id, Snapshot.tick, Snapshot.state)
-        .where(Snapshot.run_id == run_id)
-        .ext(distinct_on(Snapshot.chunk_id))
-        .order_by(Snapshot.chunk_id, Snapshot.taken_at.desc(), Snapshot.tick.desc())
+        select(SnapshotRow.chunk_id, SnapshotRow.tick, SnapshotRow.state)
+        .where(SnapshotRow.run_id == run_id)
+        .ext(distinct_on(SnapshotRow.chunk_id))
+        .order_by(SnapshotRow.chunk_id, SnapshotRow.taken_at.desc(), SnapshotRow.tick.desc())
     )
     async with engine.connect() as connection:
         found = [ChunkState(*row) for row in await connection.execute(statement)]

@@ -25,7 +25,7 @@ return {record[1] or '', record[2] or '0', record[3] or '0', record[4] or '', en
 
 
 @dataclass(frozen=True, slots=True)
-class AgentRecord:
+class StoredAgent:
     """``chunk_id`` is None while the agent is not in the world.  ``seq``: number of its last event.
 
     ``missed`` are its events after the number that was asked for, None if the stream can't give all of them.
@@ -40,7 +40,7 @@ class AgentRecord:
     last_seen: PrivateEvent | None
 
 
-async def read_agent(redis: Redis, agent_id: str, since: int | None = None) -> AgentRecord:
+async def read_agent(redis: Redis, agent_id: str, since: int | None = None) -> StoredAgent:
     """The record, and the events after number ``since`` (None: none of them).  Raises ``RedisError``."""
     stream = keys.agent_stream(agent_id)
     start = "" if since is None else f"{since}-0"
@@ -49,9 +49,9 @@ async def read_agent(redis: Redis, agent_id: str, since: int | None = None) -> A
     chunk_id = chunk.decode() if here == b"1" and chunk else None
     gold = orjson.loads(rec).get("gold") if rec else None
     if since is None:
-        return AgentRecord(chunk_id, seq, gold, [], None)
+        return StoredAgent(chunk_id, seq, gold, [], None)
     missed, last_seen = _missed(stream, entries, since, seq)
-    return AgentRecord(chunk_id, seq, gold, missed, last_seen)
+    return StoredAgent(chunk_id, seq, gold, missed, last_seen)
 
 
 def _missed(

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 from streaming.entry import StreamId
-from streaming.sequence import Item, Sequence
+from streaming.gap_detector import GapDetector, Item
 
 Sink = Callable[[Item], None]
 ControlSink = Callable[[bytes | None], None]
@@ -59,7 +59,7 @@ class Subscription:
     def head(self) -> StreamId | None:
         """Id of the newest entry that the hub has handed on here; what a reader reads must reach at least this."""
         channel = self._channel
-        return channel.sequence.last if channel is not None and channel.sequence is not None else None
+        return channel.detector.last if channel is not None and channel.detector is not None else None
 
     def close(self) -> None:
         channel, self._channel = self._channel, None
@@ -72,12 +72,12 @@ class Channel:
 
     __slots__ = (
         "_members",
+        "detector",
         "filling",
         "fruitless",
         "in_force",
         "key",
         "name",
-        "sequence",
         "sinks",
         "started",
         "unacked",
@@ -86,7 +86,7 @@ class Channel:
     def __init__(self, key: str, *, stream: bool) -> None:
         self.key = key
         self.name = key.encode()
-        self.sequence = Sequence(key) if stream else None
+        self.detector = GapDetector(key) if stream else None
         self.in_force = asyncio.Event()
         #: The stream's head was read once: from then on somebody may have a place in it.
         self.started = False
@@ -111,8 +111,8 @@ class Channel:
 
     def renew(self) -> None:
         """Begin anew for a first subscriber, after all others had left."""
-        if self.sequence is not None:
-            self.sequence = Sequence(self.key)
+        if self.detector is not None:
+            self.detector = GapDetector(self.key)
         self.started = self.filling = False
         self.fruitless = 0
         self.in_force.clear()

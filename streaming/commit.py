@@ -38,7 +38,7 @@ if conditions > 0 then
   local lost = {'cond'}
   for _ = 1, conditions do
     local kind, ok = ARGV[i], false
-    if kind == 'P' then -- a cell is promised: handoff, chunk, cell
+    if kind == 'P' then -- a cell is reserved: handoff, chunk, cell
       local held = redis.call('HGET', 'resv:' .. ARGV[i + 2], ARGV[i + 3])
       if held then
         local id, deadline = string.match(held, '^(%S+) (%d+)$')
@@ -105,7 +105,7 @@ while i <= n do
     redis.call('HDEL', 'inbox:' .. ARGV[i + 1], ARGV[i + 3])
     take_back(ARGV[i + 1], ARGV[i + 2], ARGV[i + 3])
     i = i + 4
-  elseif op == 'V' then -- a cell is promised: chunk, cell, handoff, milliseconds
+  elseif op == 'V' then -- a cell is reserved: chunk, cell, handoff, milliseconds
     local t = redis.call('TIME')
     local deadline = t[1] * 1000 + math.floor(t[2] / 1000) + ARGV[i + 4]
     redis.call('HSET', 'resv:' .. ARGV[i + 1], ARGV[i + 2], ARGV[i + 3] .. ' ' .. string.format('%d', deadline))
@@ -164,7 +164,7 @@ class Batch:
         self.ops += ("+" if joined else "-", chunk_id, agent_id)
 
     def departure(self, chunk_id: str, cell: tuple[int, int], handoff_id: str, arrival: bytes) -> None:
-        """Put an arrival into ``chunk_id``'s inbox, on condition that its cell is still promised to ``handoff_id``."""
+        """Put an arrival into ``chunk_id``'s inbox, on condition that its cell is still reserved for ``handoff_id``."""
         self.conditions += ("P", handoff_id, chunk_id, f"{cell[0]},{cell[1]}")
         self.ops += ("X", chunk_id, handoff_id, arrival)
 

@@ -1,7 +1,7 @@
 """What an owner or an agent is shown, from its first event to the end, without any transport.
 
 The shell around ``streaming.follower.Follower``: it subscribes, reads and resumes.  Nothing is dropped on the way; a
-reader that falls behind is closed (``streaming.mailbox.Overflowed``) and replays when it comes back.
+reader that falls behind is closed (``streaming.subscriber_queue.Overflowed``) and replays when it comes back.
 """
 
 from __future__ import annotations
@@ -11,17 +11,17 @@ from collections.abc import AsyncGenerator, AsyncIterator
 from redis.asyncio import Redis
 
 from streaming import keys
-from streaming.agent_record import AgentRecord, read_agent
+from streaming.agent_record import StoredAgent, read_agent
 from streaming.arrival import read_arrival
-from streaming.clock import now_ms
 from streaming.cursor import Position
 from streaming.entry import BEFORE_FIRST, PrivateEvent, SharedEvent, StreamId, notice
-from streaming.follower import Followed, Follower, Move, effective_moves, move_of, shows
+from streaming.follower import Followed, Follower, Whereabouts, effective_moves, move_of, shows
+from streaming.gap_detector import Resync
 from streaming.hub import Hub, Subscription
-from streaming.mailbox import Mailbox
 from streaming.replay import Unreplayable, replay
-from streaming.sequence import Resync
+from streaming.shared_clock import now_ms
 from streaming.snapshot import Snapshots
+from streaming.subscriber_queue import SubscriberQueue
 from streaming.watch import resync_required
 
 
@@ -30,7 +30,7 @@ class Follow:
 
     Args:
         hello: fields of ``session_ready``; ``chunk_id``, ``agent_online`` and ``inventory`` are added.
-        mailbox: its queue, with policy ``overflow_close``.
+        queue: its queue, with policy ``overflow_close``.
         trace_id: of the connection; what is said to this reader alone bears it.
         last_event_id: what the reader handed back, if anything.
         since: without that, the number of the last agent's event that the reader is known to have.  None: all.
@@ -44,7 +44,7 @@ class Follow:
         redis: Redis,
         snapshots: Snapshots,
         agent_id: str,
-        mailbox: Mailbox,
+        queue: SubscriberQueue,
         trace_id: str,
         hello: dict[str, object],
         *,
@@ -67,17 +67,17 @@ class Follow:
         self._around: Subscription | None = None
         self._around_key: str | None = None
         self.agent_id = agent_id
-        self.mailbox = mailbox
+        self.queue = queue
         self.follower = Follower(agent_id, Position(None, BEFORE_FIRST, 0), channel_id)
 
     async def events(self) -> AsyncGenerator[list[Followed], None]:
         """What to send, a list at a time, for ever.  Use ``contextlib.aclosing``.
 
         Raises:
-            Overflowed, Closed: see ``streaming.mailbox``.
+            Overflowed, Closed: see ``streaming.subscriber_queue``.
             HubUnavailable, RedisError: Redis is away; the reader should come back.
         """
-        self._own = self._hub.subscribe(self._agent_key, self.mailbox.put)
+        self._own = self._hub.subscribe(self._agent_key, self.queue.put)
         try:
             await self._own.ready()
             async for followed in self._beginning():
@@ -111,7 +111,7 @@ class Follow:
         async for followed in self._afresh(record, start, "unknown_event_id" if useless else None):
             yield followed
 
-    def _ready(self, record: AgentRecord) -> SharedEvent:
+    def _ready(self, record: StoredAgent) -> SharedEvent:
         fields = {
             **self._hello,
             "chunk_id": record.chunk_id,
@@ -120,7 +120,7 @@ class Follow:
         }
         return notice("session_ready", fields, now_ms(), self._trace_id)
 
-    async def _afresh(self, record: AgentRecord, since: int, reason: str | None) -> AsyncIterator[list[Followed]]:
+    async def _afresh(self, record: StoredAgent, since: int, reason: str | None) -> AsyncIterator[list[Followed]]:
         """The present state, then the agent's events after ``since`` that are at hand."""
         missed = [event for event in record.missed or () if event.id[0] > since]
         self._begin(Position(record.chunk_id, BEFORE_FIRST, since))
@@ -132,7 +132,7 @@ class Follow:
         async for followed in self._settled():
             yield followed
 
-    async def _resume(self, position: Position, record: AgentRecord) -> AsyncIterator[list[Followed]]:
+    async def _resume(self, position: Position, record: StoredAgent) -> AsyncIterator[list[Followed]]:
         """Go on exactly where the reader was, over all the moves that it has missed.
 
         Raises:
@@ -163,7 +163,7 @@ class Follow:
             yield followed
 
     async def _surroundings(
-        self, chunk_id: str, since: StreamId, move: Move | None
+        self, chunk_id: str, since: StreamId, move: Whereabouts | None
     ) -> AsyncIterator[list[SharedEvent]]:
         """The chunk's entries after ``since``, up to the tick of ``move``; without one, followed live from then on."""
         upto: StreamId | None = (move.tick, 2**53) if move is not None else None
@@ -172,7 +172,7 @@ class Follow:
         async for page in replay(self._redis, keys.chunk_stream(chunk_id), since, upto):
             yield [entry for entry in page if isinstance(entry, SharedEvent)]
 
-    async def _agent_resumes(self, position: Position, record: AgentRecord) -> bool:
+    async def _agent_resumes(self, position: Position, record: StoredAgent) -> bool:
         """An agent that still is where it was: static, the first delta that it missed, its own events, the others.
 
         False: it can't be done exactly, and nothing has been shown.
@@ -209,7 +209,7 @@ class Follow:
     # -- living --
 
     async def _live(self) -> list[Followed]:
-        items = await self.mailbox.take() or []
+        items = await self.queue.take() or []
         follower = self.follower
         was_online = follower.online
         out: list[Followed] = []
@@ -230,12 +230,12 @@ class Follow:
             follower = self.follower
         if was_online and not follower.online:
             self._leave_chunk()
-        if self.mailbox.heartbeat_due or was_online != follower.online:
-            if self.mailbox.heartbeat_due and not follower.online:
+        if self.queue.heartbeat_due or was_online != follower.online:
+            if self.queue.heartbeat_due and not follower.online:
                 out += follower.take()
                 out += await self._look_again()
                 follower = self.follower
-            self.mailbox.heartbeat_due = False
+            self.queue.heartbeat_due = False
             follower.say(self._heartbeat())
         return out + follower.take()
 
@@ -282,7 +282,7 @@ class Follow:
         if self._around_key != key:
             self._leave_chunk()
             self._around_key = key
-            self._around = self._hub.subscribe(key, self.mailbox.put)
+            self._around = self._hub.subscribe(key, self.queue.put)
         if self._around is not None:
             await self._around.ready()
 
@@ -292,7 +292,7 @@ class Follow:
         if around is not None:
             around.close()
         if key is not None:
-            self.mailbox.unsubscribed(key)
+            self.queue.unsubscribed(key)
 
     async def _show_present(self, chunk_id: str, reason: str | None, seq: int) -> None:
         await self._enter_chunk(chunk_id)

@@ -31,14 +31,14 @@ Followed = tuple[Event, EventId | None]
 
 
 @dataclass(frozen=True, slots=True)
-class Move:
+class Whereabouts:
     """The agent has come to ``chunk_id`` (None: out of the world) at ``tick``."""
 
     chunk_id: str | None
     tick: int
 
 
-def move_of(event: PrivateEvent) -> Move | None:
+def move_of(event: PrivateEvent) -> Whereabouts | None:
     """Where an agent's event takes it, or None if it leaves it where it is."""
     if event.kind not in MOVES:
         return None
@@ -46,18 +46,18 @@ def move_of(event: PrivateEvent) -> Move | None:
     tick = fields.get("tick")
     at = tick if isinstance(tick, int) else 0
     if event.kind == "agent_removed":
-        return Move(None, at)
+        return Whereabouts(None, at)
     to = fields.get("to_chunk_id" if event.kind == "chunk_transition" else "chunk_id")
-    return Move(str(to), at)
+    return Whereabouts(str(to), at)
 
 
-def effective_moves(chunk_id: str | None, events: Iterable[PrivateEvent]) -> list[tuple[int, Move]]:
+def effective_moves(chunk_id: str | None, events: Iterable[PrivateEvent]) -> list[tuple[int, Whereabouts]]:
     """The moves among ``events`` that change what is shown, for one who shows ``chunk_id``, with their indices.
 
     An agent that was taken out and placed again where it was has not moved; a transition always counts.
     """
     moves = [(index, event, move) for index, event in enumerate(events) if (move := move_of(event)) is not None]
-    found: list[tuple[int, Move]] = []
+    found: list[tuple[int, Whereabouts]] = []
     here = chunk_id
     for place, (index, event, move) in enumerate(moves):
         if move.chunk_id is None and place + 1 < len(moves):
@@ -249,7 +249,7 @@ class Follower:
             return
         self._out.append((event, position_event_id(self.chunk_id, self.at, self.seq)))
 
-    def _go(self, event: PrivateEvent, move: Move) -> None:
+    def _go(self, event: PrivateEvent, move: Whereabouts) -> None:
         self.chunk_id = move.chunk_id
         self.at = BEFORE_FIRST
         self.arrival_tick = move.tick

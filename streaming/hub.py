@@ -2,11 +2,11 @@
 
 "The stream is the truth, Pub/Sub is the bell": a committed entry is published in the same script that appends it.
 The hub hands it to each subscriber of its channel, in order, in the turn of the loop in which it was read, without a
-task or an encoding per reader.  A hole (a lost message, a connection made anew) is filled from the stream before
+task or an encoding per reader.  A gap (a lost message, a connection made anew) is filled from the stream before
 anything newer is handed on; where the stream no longer has it, subscribers get ``Resync``.
 
-A sink is a plain function that must not block, raise, or change subscriptions; ``streaming.mailbox.Mailbox.put`` is
-the usual one.
+A sink is a plain function that must not block, raise, or change subscriptions; ``SubscriberQueue.put`` of
+``streaming.subscriber_queue`` is the usual one.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ from redis.asyncio import Redis
 from redis.asyncio.connection import AbstractConnection
 from redis.exceptions import RedisError
 
+from streaming.backfill import Backfill
 from streaming.cancellable import end
 from streaming.channel import Channel, ControlSink, HubUnavailable, Sink, Subscription
 from streaming.entry import BadEntry, from_message
-from streaming.filler import Filler
 from streaming.namespace import namespace_of
 
 __all__ = ["Hub", "HubUnavailable", "Subscription"]
@@ -55,7 +55,7 @@ class Hub:
         self._connection: AbstractConnection | None = None
         self._outbox: list[tuple[str, bytes]] = []
         self._outbox_due = asyncio.Event()
-        self._filler = Filler(redis)
+        self._backfill = Backfill(redis)
         self._heard_at = 0.0
         self._task: asyncio.Task[None] | None = None
         self.connected = asyncio.Event()
@@ -63,7 +63,7 @@ class Hub:
         # Counters, for the metrics page.
         self.messages = 0
         self.deliveries = 0
-        self.holes = 0
+        self.gaps = 0
         self.reconnects = 0
         self._bad_messages = 0
 
@@ -88,14 +88,14 @@ class Hub:
     @property
     def resyncs(self) -> int:
         """Holes that the stream no longer had."""
-        return self._filler.resyncs
+        return self._backfill.resyncs
 
     @property
     def bad_entries(self) -> int:
         """Messages and entries that were no event."""
-        return self._bad_messages + self._filler.bad_entries
+        return self._bad_messages + self._backfill.bad_entries
 
-    # -- life --
+    # -- start and stop --
 
     def start(self) -> None:
         if self._task is None:
@@ -134,7 +134,7 @@ class Hub:
 
     def _forget(self, channel: Channel) -> None:
         self._channels.pop(channel.name, None)
-        self._filler.forget(channel)
+        self._backfill.forget(channel)
 
     def _say(self, word: str, channel: Channel) -> None:
         channel.unacked += 1
@@ -182,7 +182,7 @@ class Hub:
                     "hub-read": self._read(connection),
                     "hub-write": self._write(connection),
                     "hub-watch": self._watch(connection),
-                    "hub-fill": self._filler.run(),
+                    "hub-fill": self._backfill.run(),
                 }
             )
         finally:
@@ -203,15 +203,15 @@ class Hub:
     def _suspend(self) -> None:
         """The connection is gone: forget what was said on it, and trust nothing that was not seen."""
         self._outbox.clear()
-        self._filler.clear()
+        self._backfill.clear()
         for channel in list(self._channels.values()):
             channel.unacked = 0
             channel.filling = False
             channel.in_force.clear()
             if not channel.sinks:
                 self._forget(channel)
-            elif channel.sequence is not None:
-                channel.sequence.suspend()
+            elif channel.detector is not None:
+                channel.detector.suspend()
 
     async def _write(self, connection: AbstractConnection) -> None:
         while True:
@@ -255,8 +255,8 @@ class Hub:
         if channel is None:
             return
         self.messages += 1
-        sequence = channel.sequence
-        if sequence is None:
+        detector = channel.detector
+        if detector is None:
             for sink in channel.sinks:
                 sink(data)
             return
@@ -266,14 +266,14 @@ class Hub:
             self._bad_messages += 1
             log.error("hub_bad_entry", error=str(error))
             return
-        if sequence.receive(entry):
+        if detector.receive(entry):
             sinks = channel.sinks
             self.deliveries += len(sinks)
             for sink in sinks:
                 sink(entry)
-        elif not sequence.ready and channel.in_force.is_set() and not channel.filling:
-            self.holes += 1
-            self._filler.want(channel)
+        elif not detector.ready and channel.in_force.is_set() and not channel.filling:
+            self.gaps += 1
+            self._backfill.want(channel)
 
     def _acknowledged(self, name: bytes) -> None:
         channel = self._channels.get(name)
@@ -284,9 +284,9 @@ class Hub:
             return
         if not channel.sinks:
             self._forget(channel)
-        elif channel.sequence is None:
+        elif channel.detector is None:
             channel.in_force.set()
             for sink in channel.sinks:
                 sink(None)
         else:
-            self._filler.want(channel)
+            self._backfill.want(channel)

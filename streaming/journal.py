@@ -2,11 +2,11 @@
 
 A commit is one Lua call (``streaming.commit``).  The script first checks, and only then writes:
 
-1. the lease: ``shard:{n}.epoch`` is the writer's (else ``fenced``: another life of the shard has begun);
+1. the lease: ``shard:{n}.epoch`` is the writer's (else ``fenced``: another epoch of the shard has begun);
 2. the number: ``shard:{n}.seq`` is below the commit's (else ``dup``: the answer of an earlier try was lost), and not
    below the last one that was answered (else ``behind``: Redis came back without commits that it had confirmed);
-3. the conditions: what the commit relies on still stands (else ``cond``): the promises of departures, the seats that
-   joining agents have claimed, commands that their gateway has not refused meanwhile.
+3. the conditions: what the commit relies on still stands (else ``cond``): the reservations of departures, the seats
+   that joining agents have claimed, commands that their gateway has not refused meanwhile.
 
 So a commit may be sent again until its answer arrives, and runs once.  While Redis is away ``commit`` waits and
 tries again; the shard holds its world still meanwhile.  After ``behind`` or ``cond`` nothing of it was written; the
@@ -33,9 +33,9 @@ from redis.exceptions import (
 )
 
 from streaming import keys
-from streaming.clock import now_ms
 from streaming.commit import COMMIT, Batch
 from streaming.lua import Script
+from streaming.shared_clock import now_ms
 
 log = structlog.get_logger(__name__)
 
@@ -69,7 +69,7 @@ PASSING_WORDS = ("BUSY", "MISCONF", "NOREPLICAS")
 
 
 class Fenced(Exception):
-    """Another life of this shard holds the lease: this process must write nothing more and end."""
+    """Another epoch of this shard holds the lease: this process must write nothing more and end."""
 
 
 class CommitRefused(Exception):
@@ -87,7 +87,7 @@ class CommitRefused(Exception):
 
 
 class Journal:
-    """The commits of one life of one shard."""
+    """The commits of one epoch of one shard."""
 
     def __init__(self, redis: Redis, shard: int, holder: str, epoch: int, seq: int) -> None:
         self._redis = redis
@@ -108,7 +108,7 @@ class Journal:
         return cls(redis, shard, holder, int(epoch), int(seq)), int(tick)
 
     async def renew(self) -> None:
-        """Begin a new epoch of this life, so that nothing sent under the old one can run any more.
+        """Begin a new epoch of this lease, so that nothing sent under the old one can run any more.
 
         Not while a commit is under way.
 

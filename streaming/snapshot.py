@@ -16,9 +16,9 @@ from redis.asyncio import Redis
 from redis.exceptions import NoScriptError
 
 from streaming import keys
-from streaming.clock import now_ms
 from streaming.entry import BadEntry, SharedEvent, StreamId, from_stream
 from streaming.lua import Script
+from streaming.shared_clock import now_ms
 
 #: Chunks whose last snapshot is kept.  A snapshot is some 10 KB.
 CACHED_CHUNKS: Final = 512
@@ -38,7 +38,7 @@ return {0, static, digest, last or false}
 
 
 @dataclass(frozen=True, slots=True)
-class Snapshot:
+class ChunkSnapshot:
     """``static`` and ``latest`` are of one moment.  ``latest`` is None for a chunk that has no delta yet."""
 
     chunk_id: str
@@ -62,10 +62,10 @@ class Snapshots:
 
     def __init__(self, redis: Redis) -> None:
         self._redis = redis
-        self._cached: OrderedDict[str, Snapshot] = OrderedDict()
-        self._reading: dict[str, asyncio.Task[Snapshot | None]] = {}
+        self._cached: OrderedDict[str, ChunkSnapshot] = OrderedDict()
+        self._reading: dict[str, asyncio.Task[ChunkSnapshot | None]] = {}
 
-    async def get(self, chunk_id: str, at_least: StreamId | None = None) -> Snapshot | None:
+    async def get(self, chunk_id: str, at_least: StreamId | None = None) -> ChunkSnapshot | None:
         """The chunk's state at ``at_least`` or later; with None, as it is now.  None: there is no such chunk.
 
         A reader that is subscribed passes its subscription's ``head``: then a snapshot read for somebody else will
@@ -90,7 +90,7 @@ class Snapshots:
         # Shielded: one reader that goes away must not take the others' read with it.
         return await asyncio.shield(reading)
 
-    async def _read(self, chunk_id: str) -> Snapshot | None:
+    async def _read(self, chunk_id: str) -> ChunkSnapshot | None:
         known = self._cached.get(chunk_id)
         have: list[Any] = ["", ""]
         if known is not None and known.latest is not None:
@@ -115,11 +115,11 @@ class Snapshots:
         return snapshot
 
 
-def _reaches(snapshot: Snapshot, at_least: StreamId | None) -> bool:
+def _reaches(snapshot: ChunkSnapshot, at_least: StreamId | None) -> bool:
     return at_least is not None and snapshot.at is not None and snapshot.at >= at_least
 
 
-def _snapshot(chunk_id: str, static: bytes, digest: bytes, last: list[Any] | None) -> Snapshot | None:
+def _snapshot(chunk_id: str, static: bytes, digest: bytes, last: list[Any] | None) -> ChunkSnapshot | None:
     latest = None
     if last is not None:
         try:
@@ -129,7 +129,7 @@ def _snapshot(chunk_id: str, static: bytes, digest: bytes, last: list[Any] | Non
         if not isinstance(entry, SharedEvent) or entry.kind != "chunk_delta":
             return None  # closed
         latest = entry
-    return Snapshot(chunk_id, static_event(chunk_id, static, latest), latest, digest)
+    return ChunkSnapshot(chunk_id, static_event(chunk_id, static, latest), latest, digest)
 
 
 def static_event(chunk_id: str, payload: bytes, latest: SharedEvent | None) -> SharedEvent:
@@ -157,6 +157,6 @@ def snapshots_of(redis: Redis) -> Snapshots:
     return found
 
 
-async def read_snapshot(redis: Redis, chunk_id: str) -> Snapshot | None:
+async def read_snapshot(redis: Redis, chunk_id: str) -> ChunkSnapshot | None:
     """The chunk as it is now, or None if there is none.  Raises ``RedisError``."""
     return await snapshots_of(redis).get(chunk_id)

@@ -11,14 +11,14 @@ from collections.abc import AsyncGenerator, AsyncIterator, Iterable
 from redis.asyncio import Redis
 
 from streaming import keys
-from streaming.clock import now_ms
 from streaming.cursor import ChunkCursor
 from streaming.entry import BEFORE_FIRST, EventId, SharedEvent, StreamId, notice
+from streaming.gap_detector import Resync
 from streaming.hub import Hub, Subscription
-from streaming.mailbox import Mailbox
 from streaming.replay import Unreplayable, replay
-from streaming.sequence import Resync
+from streaming.shared_clock import now_ms
 from streaming.snapshot import Snapshots
+from streaming.subscriber_queue import SubscriberQueue
 
 #: An event and the id under which it can be resumed from; None for what is not replayed.
 Shown = tuple[SharedEvent, EventId | None]
@@ -39,7 +39,7 @@ class Watch:
     """One spectator's view of ``chunk_id``.
 
     Args:
-        mailbox: its queue; the registry puts heartbeats and closing into it.
+        queue: its queue; the registry puts heartbeats and closing into it.
         trace_id: of the connection; what is said to this reader alone bears it.
         hello: fields of ``session_ready``, with which it then begins; ``chunk_id`` is added.
         last_event_id: what the reader handed back; None for a new reader.
@@ -51,7 +51,7 @@ class Watch:
         redis: Redis,
         snapshots: Snapshots,
         chunk_id: str,
-        mailbox: Mailbox,
+        queue: SubscriberQueue,
         trace_id: str,
         hello: dict[str, object] | None = None,
         last_event_id: str | None = None,
@@ -65,7 +65,7 @@ class Watch:
         self._last_event_id = last_event_id
         self._subscription: Subscription | None = None
         self.chunk_id = chunk_id
-        self.mailbox = mailbox
+        self.queue = queue
         self.at: StreamId = BEFORE_FIRST
         self._ended = False
         self._lost = False
@@ -74,10 +74,10 @@ class Watch:
         """What to send, a list at a time; ends after ``chunk_closed``.  Use ``contextlib.aclosing``.
 
         Raises:
-            Closed: somebody closed the mailbox (see ``streaming.mailbox``).
+            Closed: somebody closed the queue (see ``streaming.subscriber_queue``).
             HubUnavailable, RedisError: Redis is away; the reader should come back.
         """
-        self._subscription = self._hub.subscribe(self._key, self.mailbox.put)
+        self._subscription = self._hub.subscribe(self._key, self.queue.put)
         try:
             await self._subscription.ready()
             if self._hello is not None:
@@ -100,24 +100,24 @@ class Watch:
         self.at = cursor.at
         try:
             while True:
-                self.mailbox.forget()
+                self.queue.forget()
                 async for page in replay(self._redis, self._key, self.at):
                     yield self._show(page)
-                if not self.mailbox.overflowed:
+                if not self.queue.overflowed:
                     return  # else live entries fell out of the queue during a long replay: the stream has them
         except Unreplayable:
             yield await self._resync("out_of_window")
 
     async def _live(self) -> list[Shown]:
-        items = await self.mailbox.take()
+        items = await self.queue.take()
         if items is None:
             return await self._resync("too_slow")
         shown = self._show(items)
         if self._lost:
             self._lost = False
             shown = await self._resync("history_lost")
-        if self.mailbox.heartbeat_due:
-            self.mailbox.heartbeat_due = False
+        if self.queue.heartbeat_due:
+            self.queue.heartbeat_due = False
             if not self._ended:
                 fields: dict[str, object] = {"chunk_id": self.chunk_id, "tick": self.at[0]}
                 shown.append(self._say("heartbeat", fields))

@@ -180,7 +180,7 @@ def granted(state: ShardState, answer: Granted) -> Done | Refusal:
     """The cell is kept: the next step goes.  Too late an answer gives the cell back."""
     actor = state.agents.get(answer.agent_id)
     if actor is None:
-        # Gone: if it departed with this very handoff the cell is its own, else the promise runs out by itself.
+        # Gone: if it departed with this very handoff the cell is its own, else the reservation runs out by itself.
         return Refusal("agent_not_here")
     handoff = _handoff(actor, answer.handoff_id)
     if handoff is not None:

@@ -34,7 +34,7 @@ class NotARecording(ValueError):
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class ReplayVerdict:
     """Whether a replay came out as recorded."""
 
     same: bool
@@ -165,7 +165,7 @@ def replay(lines: Iterable[str]) -> str:
     return verify(lines).digest
 
 
-def verify(lines: Iterable[str]) -> Verdict:
+def verify(lines: Iterable[str]) -> ReplayVerdict:
     """Run a recording again and compare each output with what was recorded.
 
     Raises:
@@ -189,7 +189,7 @@ def verify(lines: Iterable[str]) -> Verdict:
             differs_at = number
     if world is None:
         raise NotARecording("empty")
-    return Verdict(differs_at is None, digest.value, takes, differs_at, complete)
+    return ReplayVerdict(differs_at is None, digest.value, takes, differs_at, complete)
 
 
 def _run(world: ShardWorld, line: Mapping[str, Any], digest: OutputDigest) -> str | None:

@@ -54,6 +54,6 @@ def leave(state: ShardState, request: Leave) -> AgentRecord | Refusal:
 
 
 def end_disconnected(state: ShardState, actor: Actor) -> None:
-    """End whatever runs, and give back what it was promised."""
+    """End whatever runs, and give back what it was reserved."""
     if actor.running is not None:
         rule_of(actor.running).stop(state, actor, actor.running, DISCONNECTED)

@@ -16,7 +16,7 @@ from api.accounts.tokens import api_key_prefix, sha256_hex
 from api.errors import ApiError
 from store import api_keys
 from store.api_keys import KeyProof
-from streaming.clock import utc_now
+from streaming.shared_clock import utc_now
 
 CACHE_S: Final = 10.0
 CACHED_KEYS: Final = 10_000

@@ -20,7 +20,7 @@ from store import accounts, agents, api_keys
 from store import sessions as session_rows
 from store.accounts import EmailTaken
 from store.api_keys import KeyLimitReached, KeyRecord, PrefixTaken
-from streaming.clock import utc_now
+from streaming.shared_clock import utc_now
 
 router = APIRouter()
 

@@ -18,7 +18,7 @@ from api.fields import AgentIdField
 from api.responses import refusals
 from api.services import Services
 from store.sessions import SessionRecord
-from streaming.clock import utc_now
+from streaming.shared_clock import utc_now
 
 router = APIRouter()
 

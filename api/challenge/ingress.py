@@ -16,7 +16,7 @@ from api.challenge.challenge import Challenge
 from api.challenge.store import ChallengeRules, ChallengeStore
 from api.ports import SubmittedCommand, World, WorldUnavailable
 from config.logs import described
-from streaming.clock import now_ms
+from streaming.shared_clock import now_ms
 
 log = structlog.get_logger(__name__)
 
@@ -32,7 +32,7 @@ REDIS_FAILURES: Final = (RedisError, OSError, TimeoutError)
 
 
 class Ingress:
-    """What the desks of one gateway share.
+    """What the handlers of one gateway share.
 
     Args:
         redis: batched calls.
@@ -65,7 +65,7 @@ class Ingress:
 
     @property
     def waiting(self) -> int:
-        """Commands under way and small chores."""
+        """Commands under way and small background tasks."""
         return len(self._tasks)
 
     async def drain(self, timeout_s: float) -> None:

@@ -15,7 +15,7 @@ from typing import Final, NamedTuple
 
 from api.limits.folding import Sign, fold
 
-__all__ = ["BannedWords", "Fault", "parse_list"]
+__all__ = ["WordFilter", "WordListFault", "parse_list"]
 
 ENTRIES_MAX: Final = 20_000
 ENTRY_MAX_CHARS: Final = 64
@@ -36,7 +36,7 @@ GENUINE_MIN: Final = 2
 SPACE: Final = " "
 
 
-class Fault(NamedTuple):
+class WordListFault(NamedTuple):
     """A line of the list that can't be used: its number, and a code that says why; never its text."""
 
     line: int
@@ -51,7 +51,7 @@ class _Node:
     ends: list[tuple[bool, bool, int]] = field(default_factory=list)
 
 
-class BannedWords:
+class WordFilter:
     """The entries of a list.  Fill it with ``add``; ``find`` is the search."""
 
     def __init__(self) -> None:
@@ -98,9 +98,9 @@ class BannedWords:
         return None
 
 
-def parse_list(text: str) -> tuple[BannedWords, list[Fault]]:
+def parse_list(text: str) -> tuple[WordFilter, list[WordListFault]]:
     """The list that ``text`` is, and the lines of it that can't be used and were left out."""
-    words, faults = BannedWords(), []
+    words, faults = WordFilter(), []
     for line, raw in enumerate(text.removeprefix("\ufeff").split("\n"), start=1):
         entry = raw.partition("#")[0].strip()
         if not entry:
@@ -112,7 +112,7 @@ def parse_list(text: str) -> tuple[BannedWords, list[Fault]]:
         else:
             reason = words.add(entry, line)
         if reason is not None:
-            faults.append(Fault(line, reason))
+            faults.append(WordListFault(line, reason))
     return words, faults
 
 

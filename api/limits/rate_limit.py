@@ -22,7 +22,7 @@ from redis.exceptions import RedisError
 from api.accounts.auth import RedisCalls
 from api.errors import ApiError
 from api.keys import limit_bucket
-from api.limits import metrics
+from api.limits import limit_metrics
 from config.limit import Limit
 from streaming.lua import Script
 
@@ -123,12 +123,12 @@ class RateLimiter:
             empty, wait_ms = await self._redis.eval(TAKE, (), [word for bucket in buckets for word in bucket.args])
         except (RedisError, OSError) as error:
             kind = buckets[0].kind
-            metrics.RATE_LIMIT_UNAVAILABLE.labels(kind).inc()
+            limit_metrics.RATE_LIMIT_UNAVAILABLE.labels(kind).inc()
             log.warning("rate_limit_unavailable", limit=kind, error=type(error).__name__)
             raise
         if empty:
             kind = buckets[empty - 1].kind
-            metrics.RATE_LIMITED.labels(kind).inc()
+            limit_metrics.RATE_LIMITED.labels(kind).inc()
             log.debug("rate_limited", limit=kind, retry_after_ms=wait_ms)
             raise ApiError("rate_limited", retry_after_s=wait_ms / 1000)
 

@@ -14,7 +14,7 @@ from typing import Final, NamedTuple
 
 import structlog
 
-from api.limits.banned_words import BannedWords, Fault, parse_list
+from api.limits.banned_words import WordFilter, WordListFault, parse_list
 
 __all__ = ["DEFAULT_LIST", "WordFile"]
 
@@ -36,8 +36,8 @@ class _Stamp(NamedTuple):
 
 class _Reading(NamedTuple):
     stamp: _Stamp | None
-    words: BannedWords | None
-    faults: list[Fault]
+    words: WordFilter | None
+    faults: list[WordListFault]
     error: str
 
 
@@ -53,10 +53,10 @@ class WordFile:
         self._check_every_s = check_every_s
         self._task: asyncio.Task[None] | None = None
         self._stamp: _Stamp | None = None
-        self._words: BannedWords | None = None
+        self._words: WordFilter | None = None
         self._take(_read(self._path))
         if self._words is None:
-            self._words = _read(DEFAULT_LIST).words or BannedWords()
+            self._words = _read(DEFAULT_LIST).words or WordFilter()
 
     def find(self, text: str) -> int | None:
         """The line of an entry that ``text`` holds, or None."""

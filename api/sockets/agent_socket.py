@@ -1,6 +1,6 @@
 """The socket on which an agent plays (contract, "Playing"): ``WS /v1/agent/ws``.
 
-    frames in ─► CommandDesk                agent's stream, chunk's stream ─► Follow ─► frames out
+    frames in ─► AgentCommandHandler                agent's stream, chunk's stream ─► Follow ─► frames out
 
 What an agent is told about its commands comes through its stream; this socket itself says only ``error`` and
 ``heartbeat``.  See docs/decisions/0025-agent-socket.md.
@@ -17,22 +17,22 @@ from fastapi import APIRouter, Depends, Query, WebSocket
 from redis.exceptions import RedisError
 
 from api.accounts.auth import Session, check_agent, require
-from api.challenge.commands import CommandDesk, DeskReply
+from api.challenge.command_handler import AgentCommandHandler, CommandReply
 from api.errors import ApiError
 from api.ids import AGENT_ID_PATTERN, new_trace_id
 from api.ports import JoinOutcome, WorldFull, WorldUnavailable
-from api.sockets import metrics
+from api.sockets import stream_metrics
 from api.sockets.connections import CLOSE_GONE, CLOSE_POLICY, CLOSE_TRY_LATER, Connection
 from api.sockets.frames import BINARY, CommandAnswer, FrameError, Ping, parse_frame
 from api.sockets.seats import Seat, control_channel
 from api.sockets.socket import Socket, accepted, pump
 from api.sockets.streams import Batch, Streams, new_channel_id, streams_of, trace_of
 from streaming.cancellable import end
-from streaming.clock import now_ms
 from streaming.entry import notice
 from streaming.follow import Follow
 from streaming.hub import HubUnavailable
-from streaming.mailbox import FOLLOWER_CAPACITY, Mailbox
+from streaming.shared_clock import now_ms
+from streaming.subscriber_queue import FOLLOWER_CAPACITY, SubscriberQueue
 
 log = structlog.get_logger(__name__)
 
@@ -57,8 +57,8 @@ async def socket(
     streams = streams_of(websocket)
     await streams.seats.hold(agent_id)
     outcome = await _join(websocket, session, agent_id)
-    mailbox = Mailbox(FOLLOWER_CAPACITY, "overflow_close")
-    async with streams.connections.open("agent_ws", session, mailbox) as connection:
+    queue = SubscriberQueue(FOLLOWER_CAPACITY, "overflow_close")
+    async with streams.connections.open("agent_ws", session, queue) as connection:
         seat = Seat(agent_id, new_channel_id(), connection)
         control = streams.hub.listen(control_channel(seat), seat.heard)
         clean = False
@@ -104,7 +104,7 @@ async def _play(
         streams.redis,
         streams.snapshots,
         seat.agent_id,
-        seat.connection.mailbox,
+        seat.connection.queue,
         trace_of(websocket),
         {"agent_id": seat.agent_id, "channel_id": seat.channel_id, "role": "agent", "resumed": outcome.resumed},
         last_event_id=last_event_id,
@@ -112,7 +112,7 @@ async def _play(
         present_first=True,
         channel_id=seat.channel_id,
     )
-    out = Socket(websocket, view.mailbox)
+    out = Socket(websocket, view.queue)
 
     was_online = False
 
@@ -129,34 +129,36 @@ async def _play(
             seat.note_pings(out.writer.pings, out.writer.pongs)
 
     seat.look = look
-    desk = CommandDesk(services.ingress, session, seat.channel_id)
+    handler = AgentCommandHandler(services.ingress, session, seat.channel_id)
     sending = asyncio.create_task(pump(out, view, seat.connection, sent), name="agent-send")
     try:
         try:
-            await desk.resume_pending()
+            await handler.resume_pending()
         except RedisError as error:
             log.info("pending_not_resumed", agent_id=seat.agent_id, error=repr(error))
-        return await _listen(websocket, desk, out, seat, services.settings.bad_frames_max)
+        return await _listen(websocket, handler, out, seat, services.settings.bad_frames_max)
     finally:
-        desk.close()
-        view.mailbox.close(CLOSE_GONE, "gone")
+        handler.close()
+        view.queue.close(CLOSE_GONE, "gone")
         await end(sending)
 
 
-async def _listen(websocket: WebSocket, desk: CommandDesk, out: Socket, seat: Seat, bad_frames_max: int) -> bool:
+async def _listen(
+    websocket: WebSocket, handler: AgentCommandHandler, out: Socket, seat: Seat, bad_frames_max: int
+) -> bool:
     """Take the agent's frames, one after the other.  Returns whether it closed in order."""
     patience = Patience(bad_frames_max)
     connection = seat.connection
     while True:
         message = await websocket.receive()
         if message["type"] == "websocket.disconnect":
-            return connection.mailbox.closed is None and message.get("code") in CLEAN_CODES
-        if connection.mailbox.closed is not None:
+            return connection.queue.closed is None and message.get("code") in CLEAN_CODES
+        if connection.queue.closed is not None:
             continue  # on its way out; what still comes is not looked at
         text = message.get("text")
         frame = BINARY if text is None else parse_frame(text)
         if isinstance(frame, FrameError):
-            metrics.BAD_FRAMES.labels(frame.reason).inc()
+            stream_metrics.BAD_FRAMES.labels(frame.reason).inc()
             await _say(out, "error", {"reason": frame.reason}, new_trace_id())
             if patience.ends():
                 connection.close(CLOSE_POLICY, "too_many_bad_frames")
@@ -165,10 +167,10 @@ async def _listen(websocket: WebSocket, desk: CommandDesk, out: Socket, seat: Se
         else:
             if isinstance(frame, CommandAnswer):
                 seat.note_answer(frame.server_cmd_id)
-            await _reply(out, connection, await desk.handle(frame), frame.trace_id)
+            await _reply(out, connection, await handler.handle(frame), frame.trace_id)
 
 
-async def _reply(out: Socket, connection: Connection, reply: DeskReply | None, trace_id: str) -> None:
+async def _reply(out: Socket, connection: Connection, reply: CommandReply | None, trace_id: str) -> None:
     if reply is None:
         return
     await _say(out, "error", reply.payload(), trace_id)

@@ -17,11 +17,11 @@ import structlog
 from redis.exceptions import RedisError
 
 from api.accounts.auth import Session
-from api.sockets import metrics
+from api.sockets import stream_metrics
 from streaming import keys
 from streaming.cancellable import end
 from streaming.hub import Hub, Subscription
-from streaming.mailbox import Mailbox
+from streaming.subscriber_queue import SubscriberQueue
 
 log = structlog.get_logger(__name__)
 
@@ -53,7 +53,7 @@ class Alive(Protocol):
 class Connection:
     """One connection's slot.  ``async with`` it in the task that serves the connection.
 
-    ``close`` asks it to end; the reader finds that in its mailbox.  If it does not, because it is stuck sending to a
+    ``close`` asks it to end; the reader finds that in its queue.  If it does not, because it is stuck sending to a
     peer that does not read, its task is cancelled and the ``with`` block ends as if it had returned.
     """
 
@@ -66,16 +66,16 @@ class Connection:
         "jti",
         "key_id",
         "kind",
-        "mailbox",
         "opened_at",
+        "queue",
     )
 
-    def __init__(self, registry: Connections, kind: Kind, session: Session, mailbox: Mailbox) -> None:
+    def __init__(self, registry: Connections, kind: Kind, session: Session, queue: SubscriberQueue) -> None:
         self._registry = registry
         self.kind: Kind = kind
         self.jti = session.jti
         self.key_id = session.key_id
-        self.mailbox = mailbox
+        self.queue = queue
         self.opened_at = time.monotonic()
         self._task: asyncio.Task[object] | None = None
         self._timer: asyncio.TimerHandle | None = None
@@ -84,7 +84,7 @@ class Connection:
 
     async def __aenter__(self) -> Connection:
         self._task = asyncio.current_task()
-        self.mailbox.on_overflow = self._too_slow
+        self.queue.on_overflow = self._too_slow
         self._registry._add(self)
         return self
 
@@ -92,7 +92,7 @@ class Connection:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> bool:
         self._registry._remove(self)
-        self.mailbox.on_overflow = None
+        self.queue.on_overflow = None
         if self._timer is not None:
             self._timer.cancel()
         task, self._task = self._task, None
@@ -103,7 +103,7 @@ class Connection:
 
     def close(self, code: int, reason: str) -> None:
         """End the connection soon; ``reason`` is for the client, ``code`` for sockets."""
-        self.mailbox.close(code, reason)
+        self.queue.close(code, reason)
         if self._timer is None and self._task is not None:
             self._timer = asyncio.get_running_loop().call_later(CUT_OFF_AFTER_S, self.cut_off)
 
@@ -114,17 +114,17 @@ class Connection:
             self._task.cancel()
 
     def _too_slow(self) -> None:
-        metrics.CONSUMERS_DROPPED.labels(self.kind, "queue_full").inc()
+        stream_metrics.CONSUMERS_DROPPED.labels(self.kind, "queue_full").inc()
         self.close(CLOSE_TOO_SLOW, "too_slow")
 
     def beat(self) -> None:
         """A heartbeat is due.  Two that were not even taken: the peer does not read."""
-        if self.mailbox.beat():
+        if self.queue.beat():
             self._stalled = 0
             return
         self._stalled += 1
         if self._stalled >= 2:
-            metrics.CONSUMERS_DROPPED.labels(self.kind, "stalled").inc()
+            stream_metrics.CONSUMERS_DROPPED.labels(self.kind, "stalled").inc()
             self.close(CLOSE_TOO_SLOW, "too_slow")
 
 
@@ -158,7 +158,7 @@ class Connections:
     def __len__(self) -> int:
         return len(self._slot_of)
 
-    # -- life --
+    # -- start and stop --
 
     def start(self) -> None:
         """Begin to beat and to watch sessions; needs a running loop."""
@@ -200,9 +200,9 @@ class Connections:
 
     # -- slots --
 
-    def open(self, kind: Kind, session: Session, mailbox: Mailbox) -> Connection:
+    def open(self, kind: Kind, session: Session, queue: SubscriberQueue) -> Connection:
         """A slot for a connection that is about to be served."""
-        return Connection(self, kind, session, mailbox)
+        return Connection(self, kind, session, queue)
 
     def close_jti(self, jti: str) -> None:
         """Close everything of a session."""
@@ -221,7 +221,7 @@ class Connections:
         self._slot_of[connection] = slot
         self._by_jti[connection.jti].add(connection)
         self._empty.clear()
-        metrics.CONNECTIONS.labels(connection.kind).inc()
+        stream_metrics.CONNECTIONS.labels(connection.kind).inc()
 
     def _remove(self, connection: Connection) -> None:
         slot = self._slot_of.pop(connection, None)
@@ -234,7 +234,7 @@ class Connections:
             del self._by_jti[connection.jti]
         if not self._slot_of:
             self._empty.set()
-        metrics.CONNECTIONS.labels(connection.kind).dec()
+        stream_metrics.CONNECTIONS.labels(connection.kind).dec()
 
     # -- watching --
 

@@ -184,7 +184,7 @@ class FrameProtocol(WebSocketsSansIOProtocol):
             return
         super().handle_parser_exception()
 
-    # -- life --
+    # -- start and stop --
 
     async def send(self, message: ASGISendEvent) -> None:
         await super().send(message)

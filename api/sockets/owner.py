@@ -11,10 +11,10 @@ from api.accounts.auth import Session, check_agent, require
 from api.ids import AGENT_ID_PATTERN
 from api.responses import refusals
 from api.sockets.socket import serve_watcher
-from api.sockets.sse import EventStream
+from api.sockets.sse import SseResponse
 from api.sockets.streams import LastEventId, Streams, new_channel_id, streams_of, trace_of
 from streaming.follow import Follow
-from streaming.mailbox import FOLLOWER_CAPACITY, Mailbox
+from streaming.subscriber_queue import FOLLOWER_CAPACITY, SubscriberQueue
 
 router = APIRouter()
 
@@ -24,7 +24,7 @@ Owner = Annotated[Session, Depends(require("owner_spectator"))]
 
 @router.get(
     "/v1/owner/stream",
-    response_class=EventStream,
+    response_class=SseResponse,
     status_code=200,  # the response class has none to derive it from
     responses={
         200: {"content": {"text/event-stream": {"schema": {"type": "string"}}}, "description": "The agent's events."},
@@ -37,7 +37,7 @@ async def stream(request: Request, agent_id: AgentIdQuery, session: Owner, last_
     check_agent(session, agent_id)
     streams = streams_of(request)
     view = _view(streams, agent_id, trace_of(request), last_event_id)
-    return EventStream(view, streams.connections.open("owner_sse", session, view.mailbox))
+    return SseResponse(view, streams.connections.open("owner_sse", session, view.queue))
 
 
 @router.websocket("/v1/owner/ws")
@@ -51,19 +51,19 @@ async def socket(
     check_agent(session, agent_id)
     streams = streams_of(websocket)
     view = _view(streams, agent_id, trace_of(websocket), last_event_id)
-    connection = streams.connections.open("owner_ws", session, view.mailbox)
+    connection = streams.connections.open("owner_ws", session, view.queue)
     await serve_watcher(websocket, view, connection)
 
 
 def _view(streams: Streams, agent_id: str, trace_id: str, last_event_id: str | None) -> Follow:
     hello: dict[str, object] = {"agent_id": agent_id, "role": "owner_spectator", "channel_id": new_channel_id()}
-    mailbox = Mailbox(FOLLOWER_CAPACITY, "overflow_close")
+    queue = SubscriberQueue(FOLLOWER_CAPACITY, "overflow_close")
     return Follow(
         streams.hub,
         streams.redis,
         streams.snapshots,
         agent_id,
-        mailbox,
+        queue,
         trace_id,
         hello,
         last_event_id=last_event_id,

@@ -39,7 +39,7 @@ def bound_unsent(listening: socket.socket) -> None:
     """Let connections accepted by ``listening`` buffer no more than ``UNSENT_MOST_BYTES`` that are not on their way.
 
     Otherwise the kernel takes megabytes for a reader that has stopped: it costs as much, reads old news for minutes
-    when it goes on, and its mailbox, which would notice, never fills.
+    when it goes on, and its queue, which would notice, never fills.
     """
     option = getattr(socket, "TCP_NOTSENT_LOWAT", None)
     if option is not None:

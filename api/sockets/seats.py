@@ -15,7 +15,7 @@ import structlog
 from redis.exceptions import RedisError
 
 from api.accounts.auth import RedisCalls
-from api.sockets import metrics
+from api.sockets import stream_metrics
 from api.sockets.connections import CLOSE_TAKEN_OVER, Connection
 from streaming import keys
 from streaming.cancellable import end
@@ -138,8 +138,8 @@ class Seat:
 
     def replaced(self) -> None:
         """A newer socket has the agent."""
-        if self.connection.mailbox.closed is None:
-            metrics.TAKEOVERS.inc()
+        if self.connection.queue.closed is None:
+            stream_metrics.TAKEOVERS.inc()
         self.connection.close(CLOSE_TAKEN_OVER, "taken_over")
 
     def take_check(self) -> bool:

@@ -11,7 +11,7 @@ import structlog
 from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
 from api.accounts.auth import chosen_subprotocol
-from api.sockets import metrics
+from api.sockets import stream_metrics
 from api.sockets.connections import (
     CLOSE_FAILED,
     CLOSE_GONE,
@@ -23,7 +23,7 @@ from api.sockets.connections import (
 )
 from api.sockets.streams import AWAY, Batch, View, count_resyncs
 from streaming.cancellable import end
-from streaming.mailbox import Closed, Mailbox, Overflowed
+from streaming.subscriber_queue import Closed, Overflowed, SubscriberQueue
 
 log = structlog.get_logger(__name__)
 
@@ -38,9 +38,9 @@ WRITE_AGAIN_AFTER_S: Final = 0.02
 class Socket:
     """Sends events on an accepted WebSocket, past the ASGI calls where the server offers that."""
 
-    def __init__(self, websocket: WebSocket, mailbox: Mailbox) -> None:
+    def __init__(self, websocket: WebSocket, queue: SubscriberQueue) -> None:
         self._websocket = websocket
-        self._mailbox = mailbox
+        self._queue = queue
         extensions = websocket.scope.get("extensions") or {}
         self.writer = extensions.get(FRAMES_EXTENSION)
 
@@ -48,7 +48,7 @@ class Socket:
         """Send events in order; waits while the peer does not read.
 
         Raises:
-            Closed: the mailbox was closed meanwhile.
+            Closed: the queue was closed meanwhile.
         """
         writer = self.writer
         for event, event_id in batch:
@@ -57,8 +57,8 @@ class Socket:
                 await self._websocket.send({"type": "websocket.send", "text": form.decode()})
                 continue
             while writer.buffered > WRITE_AHEAD_BYTES:
-                if self._mailbox.closed is not None:
-                    raise self._mailbox.closed
+                if self._queue.closed is not None:
+                    raise self._queue.closed
                 await asyncio.sleep(WRITE_AGAIN_AFTER_S)
             writer.write(form)
 
@@ -89,7 +89,7 @@ async def pump(socket: Socket, view: View, connection: Connection, sent: Callabl
             async for batch in events:
                 count_resyncs(batch, connection)
                 await socket.send(batch)
-                metrics.delivered(batch)
+                stream_metrics.delivered(batch)
                 if sent is not None:
                     sent(batch)
         code, reason = CLOSE_NORMAL, "chunk_closed"
@@ -103,7 +103,7 @@ async def pump(socket: Socket, view: View, connection: Connection, sent: Callabl
         code, reason = CLOSE_TRY_LATER, "unavailable"
     except Exception:  # nobody awaits this task: said here, and to the peer by the code
         log.exception("stream_failed", kind=connection.kind)
-    connection.mailbox.close(code, reason)
+    connection.queue.close(code, reason)
     await socket.close(code, reason)
 
 
@@ -112,7 +112,7 @@ async def serve_watcher(websocket: WebSocket, view: View, connection: Connection
     async with connection:
         if not await accepted(websocket):
             return
-        socket = Socket(websocket, view.mailbox)
+        socket = Socket(websocket, view.queue)
         sending = asyncio.create_task(pump(socket, view, connection), name="ws-send")
         try:
             while True:
@@ -121,5 +121,5 @@ async def serve_watcher(websocket: WebSocket, view: View, connection: Connection
                     return
                 connection.close(CLOSE_POLICY, "read_only")
         finally:
-            view.mailbox.close(CLOSE_GONE, "gone")
+            view.queue.close(CLOSE_GONE, "gone")
             await end(sending)

@@ -16,9 +16,9 @@ from api.errors import ApiError
 from api.ids import CHUNK_ID_PATTERN, is_chunk_id
 from api.responses import refusals
 from api.sockets.socket import serve_watcher
-from api.sockets.sse import EventStream
+from api.sockets.sse import SseResponse
 from api.sockets.streams import LastEventId, Streams, new_channel_id, streams_of, trace_of
-from streaming.mailbox import WATCHER_CAPACITY, Mailbox
+from streaming.subscriber_queue import WATCHER_CAPACITY, SubscriberQueue
 from streaming.watch import Watch
 
 router = APIRouter()
@@ -34,7 +34,7 @@ Spectator = Annotated[Session, Depends(require("spectator"))]
 
 @aliased.get(
     "/v1/spectate/stream",
-    response_class=EventStream,
+    response_class=SseResponse,
     status_code=200,  # the response class has none to derive it from
     responses={
         200: {"content": {"text/event-stream": {"schema": {"type": "string"}}}, "description": "The chunk's events."},
@@ -46,7 +46,7 @@ async def stream(request: Request, chunk_id: ChunkIdQuery, session: Spectator, l
     """The chunk as it is, then every change, as server-sent events.  `Last-Event-ID` resumes."""
     streams = streams_of(request)
     view = await _view(streams, chunk_id, trace_of(request), last_event_id)
-    return EventStream(view, streams.connections.open("spectator_sse", session, view.mailbox))
+    return SseResponse(view, streams.connections.open("spectator_sse", session, view.queue))
 
 
 @router.websocket("/v1/spectate/ws")
@@ -59,7 +59,7 @@ async def socket(
     """The same events in the WebSocket envelope; anything sent closes it."""
     streams = streams_of(websocket)
     view = await _view(streams, chunk_id, trace_of(websocket), last_event_id)
-    connection = streams.connections.open("spectator_ws", session, view.mailbox)
+    connection = streams.connections.open("spectator_ws", session, view.queue)
     await serve_watcher(websocket, view, connection)
 
 
@@ -69,5 +69,5 @@ async def _view(streams: Streams, chunk_id: str, trace_id: str, last_event_id: s
     if not is_chunk_id(wanted) or await streams.snapshots.get(wanted) is None:
         raise ApiError("chunk_not_found")
     hello: dict[str, object] = {"role": "spectator", "channel_id": new_channel_id()}
-    mailbox = Mailbox(WATCHER_CAPACITY, "drop_and_resync")
-    return Watch(streams.hub, streams.redis, streams.snapshots, wanted, mailbox, trace_id, hello, last_event_id)
+    queue = SubscriberQueue(WATCHER_CAPACITY, "drop_and_resync")
+    return Watch(streams.hub, streams.redis, streams.snapshots, wanted, queue, trace_id, hello, last_event_id)

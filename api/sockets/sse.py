@@ -12,11 +12,11 @@ from sse_starlette import EventSourceResponse
 from starlette.types import Receive, Scope, Send
 
 from api.errors import ApiError
-from api.sockets import metrics
+from api.sockets import stream_metrics
 from api.sockets.connections import CLOSE_GONE, Connection
 from api.sockets.streams import AWAY, View, count_resyncs
 from streaming.cancellable import end
-from streaming.mailbox import Closed, Overflowed
+from streaming.subscriber_queue import Closed, Overflowed
 
 #: Under this name the server may offer a way to say that a connection has become an event stream, which is not closed
 #: for others' sake (``api.sockets.http_protocol``); it answers whether there is room for one.
@@ -34,7 +34,7 @@ def retry_line() -> bytes:
     return b"retry: %d\n" % (RETRY_LEAST_MS + random.randrange(RETRY_SPREAD_MS))
 
 
-class EventStream(EventSourceResponse):
+class SseResponse(EventSourceResponse):
     """A view as an SSE response.
 
     Its blocks are sent as they are.  Heartbeats are events of the view, and stopping the server is ``Connections``'
@@ -69,7 +69,7 @@ class EventStream(EventSourceResponse):
     async def _until_gone(self, receive: Receive) -> None:
         while (await receive())["type"] != "http.disconnect":
             pass
-        self._view.mailbox.close(CLOSE_GONE, "gone")
+        self._view.queue.close(CLOSE_GONE, "gone")
 
     async def _blocks(self) -> AsyncGenerator[bytes, None]:
         yield retry_line()
@@ -79,7 +79,7 @@ class EventStream(EventSourceResponse):
                     if batch:
                         count_resyncs(batch, self._connection)
                         yield b"".join([event.sse_bytes(event_id) for event, event_id in batch])
-                        metrics.delivered(batch)  # when it is asked for more, the last one has been sent
+                        stream_metrics.delivered(batch)  # when it is asked for more, the last one has been sent
         except Closed as closed:
             if closed.code == CLOSE_GONE:
                 return

@@ -1,6 +1,6 @@
 """What event streams and sockets have in common: the parts of a gateway that they use, and what a view is.
 
-    hub ─► mailbox ─► view (``streaming.watch``, ``streaming.follow``) ─► SSE blocks or WebSocket frames
+    hub ─► queue ─► view (``streaming.watch``, ``streaming.follow``) ─► SSE blocks or WebSocket frames
 
 A view says what to send; ``api.sockets.sse`` and ``api.sockets.socket`` frame and send it.
 """
@@ -20,14 +20,14 @@ from starlette.requests import HTTPConnection
 from api.accounts.auth import Authenticator, RedisCalls
 from api.errors import ApiError
 from api.ids import trace_id_or_new
-from api.sockets import metrics
+from api.sockets import stream_metrics
 from api.sockets.connections import Connection, Connections
 from api.sockets.seats import Seats
 from config.settings import Settings
 from streaming.entry import Event, EventId
 from streaming.hub import Hub, HubUnavailable
-from streaming.mailbox import Mailbox
 from streaming.snapshot import Snapshots, snapshots_of
+from streaming.subscriber_queue import SubscriberQueue
 
 #: Redis is away or the reader fell behind what it holds: the client should come back.
 AWAY: Final = (HubUnavailable, RedisError, OSError, TimeoutError)
@@ -38,7 +38,7 @@ Batch = Sequence[tuple[Event, EventId | None]]
 class View(Protocol):
     """What ``streaming.watch.Watch`` and ``streaming.follow.Follow`` are."""
 
-    mailbox: Mailbox
+    queue: SubscriberQueue
 
     def events(self) -> AsyncGenerator[Batch, None]: ...
 
@@ -59,7 +59,7 @@ class Streams:
         self.hub.start()
         self.connections.start()
         self.seats.start()
-        self._collector = metrics.watch_hub(self.hub)
+        self._collector = stream_metrics.watch_hub(self.hub)
 
     async def drain(self, window_s: float) -> None:
         """Refuse new connections and send the open ones away, spread over ``window_s``."""
@@ -71,7 +71,7 @@ class Streams:
         await self.seats.close()
         await self.hub.close()
         if self._collector is not None:
-            metrics.unwatch(self._collector)
+            stream_metrics.unwatch(self._collector)
             self._collector = None
 
 
@@ -107,4 +107,4 @@ def new_channel_id() -> str:
 def count_resyncs(batch: Batch, connection: Connection) -> None:
     for event, _ in batch:
         if event.kind == "resync_required":
-            metrics.RESYNCS.labels(connection.kind).inc()
+            stream_metrics.RESYNCS.labels(connection.kind).inc()

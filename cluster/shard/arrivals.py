@@ -1,7 +1,7 @@
-"""The target's side of a crossing between shards: promising cells, and seating who arrives.
+"""The target's side of a crossing between shards: reserving cells, and seating who arrives.
 
-A promised cell is a field of ``resv:{chunk}`` with a deadline on Redis' clock, and counts as taken in memory.  The
-source's commit puts the agent into ``inbox:{chunk}`` only while the promise stands.  So a cell may be freed only
+A reserved cell is a field of ``resv:{chunk}`` with a deadline on Redis' clock, and counts as taken in memory.  The
+source's commit puts the agent into ``inbox:{chunk}`` only while the reservation stands.  So a cell may be freed only
 when, in one look at Redis, the deadline has passed and no arrival is there: from then on none can come.
 """
 
@@ -30,14 +30,14 @@ log = structlog.get_logger(__name__)
 LOOK_MARGIN_S = 0.5
 LOOK_AGAIN_S = 1.0
 
-#: (handoff_id, agent_id, chunk_id, x, y) of a request to promise a cell.
+#: (handoff_id, agent_id, chunk_id, x, y) of a request to reserve a cell.
 ReserveTuple = tuple[str, str, str, int, int]
 
 #: ("ok",) | ("blocked", id, x, y) | ("gone",)
 ReserveAnswer = tuple[Any, ...]
 
 EXPIRE = Script(
-    "expire_promise",
+    "expire_reservation",
     """
 if redis.call('HEXISTS', 'inbox:' .. ARGV[1], ARGV[3]) == 1 then return 'arrived' end
 local held = redis.call('HGET', 'resv:' .. ARGV[1], ARGV[2])
@@ -54,7 +54,7 @@ return 'free'
 
 
 @dataclass(slots=True, eq=False)
-class Promise:
+class TimedReservation:
     """A cell kept for an arrival, until ``look_at`` on the monotonic clock; then Redis is asked.
 
     Renewed, it is another object: what Redis said about the old one does not count for it.
@@ -68,36 +68,36 @@ class Promise:
 
 
 class Arrivals:
-    """Promises of this shard's cells, by handoff and chunk."""
+    """Reservations of this shard's cells, by handoff and chunk."""
 
     def __init__(self, runtime: ShardRuntime) -> None:
         self._rt = runtime
-        self._promises: dict[tuple[str, str], Promise] = {}
+        self._reservations: dict[tuple[str, str], TimedReservation] = {}
 
     def __len__(self) -> int:
-        return len(self._promises)
+        return len(self._reservations)
 
     def forget(self) -> None:
         """Drop what is in memory; ``recover`` brings it back from Redis."""
-        self._promises.clear()
+        self._reservations.clear()
 
-    # -- promising --
+    # -- reserving --
 
     async def reserve(self, requests: Sequence[ReserveTuple]) -> list[ReserveAnswer]:
-        """Promise cells, each answered on its own; asking again with the same handoff renews its promise.
+        """Reserve cells, each answered on its own; asking again with the same handoff renews its reservation.
 
         Raises:
-            ShardUnavailable, WorldReloaded: nothing was promised.
+            ShardUnavailable, WorldReloaded: nothing was reserved.
         """
         rt = self._rt
         rt.check_open()
         for chunk_id in {request[2] for request in requests}:
             await rt.loader.ensure(chunk_id)
-        answers = [self._promise(request) for request in requests]
+        answers = [self._reserve(request) for request in requests]
         await rt.commits.flush()
         return answers
 
-    def _promise(self, request: ReserveTuple) -> ReserveAnswer:
+    def _reserve(self, request: ReserveTuple) -> ReserveAnswer:
         rt = self._rt
         handoff_id, agent_id, chunk_id, x, y = request
         if not rt.world.holds(ChunkId(chunk_id)):
@@ -116,13 +116,13 @@ class Arrivals:
     async def release(self, requests: Sequence[tuple[str, str]]) -> None:
         """The source gave these handoffs up: free their cells, unless an arrival is in the inbox after all."""
         for handoff_id, chunk_id in requests:
-            promise = self._promises.get((handoff_id, chunk_id))
-            if promise is not None:
-                await self._expire(promise, given_up=True)
+            reservation = self._reservations.get((handoff_id, chunk_id))
+            if reservation is not None:
+                await self._expire(reservation, given_up=True)
 
-    def recover(self, chunk_id: str, promised: dict[bytes, bytes]) -> None:
-        """Take up the promises that stand in Redis for a chunk just loaded."""
-        for cell, value in promised.items():
+    def recover(self, chunk_id: str, reserved: dict[bytes, bytes]) -> None:
+        """Take up the reservations that stand in Redis for a chunk just loaded."""
+        for cell, value in reserved.items():
             x, y = (int(part) for part in cell.split(b","))
             handoff_id = value.split(b" ")[0].decode()
             self._rt.world.apply(Reserve(HandoffId(handoff_id), AgentId(""), ChunkId(chunk_id), x, y))
@@ -130,23 +130,23 @@ class Arrivals:
 
     def _keep(self, handoff_id: str, chunk_id: str, x: int, y: int, ttl_s: float) -> None:
         look_at = time.monotonic() + ttl_s + LOOK_MARGIN_S
-        self._promises[handoff_id, chunk_id] = Promise(handoff_id, chunk_id, x, y, look_at)
+        self._reservations[handoff_id, chunk_id] = TimedReservation(handoff_id, chunk_id, x, y, look_at)
 
     def drop_chunk(self, chunk_id: str) -> None:
-        """The chunk has left this shard, promises and all."""
-        for promise in [p for p in self._promises.values() if p.chunk_id == chunk_id]:
-            del self._promises[promise.handoff_id, chunk_id]
+        """The chunk has left this shard, reservations and all."""
+        for reservation in [p for p in self._reservations.values() if p.chunk_id == chunk_id]:
+            del self._reservations[reservation.handoff_id, chunk_id]
 
     # -- seating --
 
     async def seat(self) -> None:
-        """Seat everybody who waits in the inboxes of chunks with promised cells, and free what has run out.
+        """Seat everybody who waits in the inboxes of chunks with reserved cells, and free what has run out.
 
         Applies to memory; the caller commits.
         """
-        if not self._promises:
+        if not self._reservations:
             return
-        chunks = sorted({promise.chunk_id for promise in self._promises.values()})
+        chunks = sorted({reservation.chunk_id for reservation in self._reservations.values()})
         pipe = self._rt.redis.pipeline(transaction=False)
         for chunk_id in chunks:
             pipe.hgetall(keys.inbox(chunk_id))
@@ -158,13 +158,13 @@ class Arrivals:
             for handoff, arrival in sorted(inbox.items()):
                 self._seat_one(chunk_id, handoff.decode(), orjson.loads(arrival))
         now = time.monotonic()
-        for promise in [p for p in self._promises.values() if p.look_at <= now]:
-            self._rt.errands.begin(self._expire(promise))
-            promise.look_at = now + LOOK_AGAIN_S
+        for reservation in [p for p in self._reservations.values() if p.look_at <= now]:
+            self._rt.background.begin(self._expire(reservation))
+            reservation.look_at = now + LOOK_AGAIN_S
 
     def _seat_one(self, chunk_id: str, handoff_id: str, arrival: dict[str, Any]) -> None:
         rt = self._rt
-        if not rt.world.holds(ChunkId(chunk_id)) or (handoff_id, chunk_id) not in self._promises:
+        if not rt.world.holds(ChunkId(chunk_id)) or (handoff_id, chunk_id) not in self._reservations:
             return
         record = AgentRecord.from_json(arrival["record"])
         x, y = arrival["x"], arrival["y"]
@@ -172,15 +172,17 @@ class Arrivals:
         if not isinstance(seated, Joined):
             log.error("arrival_not_seated", shard=rt.shard, chunk_id=chunk_id, why=seated.reason)
             return  # it stays in the inbox, and is tried again
-        del self._promises[handoff_id, chunk_id]
+        del self._reservations[handoff_id, chunk_id]
         rt.commits.extra.append(lambda batch: batch.seated(chunk_id, (x, y), handoff_id))
 
-    async def _expire(self, promise: Promise, *, given_up: bool = False) -> None:
-        """Free the cell if nobody can come to it any more: no arrival is there and the promise has been taken back."""
-        await self._rt.commits.flush()  # a promise that Redis does not have yet must not be taken for one that has gone
-        cell, key = f"{promise.x},{promise.y}", (promise.handoff_id, promise.chunk_id)
-        args = (promise.chunk_id, cell, promise.handoff_id, "1" if given_up else "0")
+    async def _expire(self, reservation: TimedReservation, *, given_up: bool = False) -> None:
+        """Free the cell if nobody can come to it any more: no arrival is there, and the reservation is taken back."""
+        await (
+            self._rt.commits.flush()
+        )  # a reservation that Redis does not have yet must not be taken for one that has gone
+        cell, key = f"{reservation.x},{reservation.y}", (reservation.handoff_id, reservation.chunk_id)
+        args = (reservation.chunk_id, cell, reservation.handoff_id, "1" if given_up else "0")
         answer = await self._rt.redis.eval(EXPIRE.source, 0, *args)
-        if answer == b"free" and self._promises.get(key) is promise:
-            del self._promises[key]
-            self._rt.world.apply(Release(HandoffId(promise.handoff_id), ChunkId(promise.chunk_id)))
+        if answer == b"free" and self._reservations.get(key) is reservation:
+            del self._reservations[key]
+            self._rt.world.apply(Release(HandoffId(reservation.handoff_id), ChunkId(reservation.chunk_id)))

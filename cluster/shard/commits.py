@@ -15,10 +15,10 @@ import structlog
 
 from cluster.peers import WorldReloaded
 from cluster.shard.output_log import log_output
-from streaming.clock import now_ms
 from streaming.commit import Batch
 from streaming.encode import encode_output
 from streaming.journal import CommitRefused
+from streaming.shared_clock import now_ms
 from world.outputs import Output
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ log = structlog.get_logger(__name__)
 
 
 class Commits:
-    """The commits of one life of a shard.
+    """The commits of one epoch of a shard.
 
     Attributes:
         extra: What the next commit holds besides the core's output.
@@ -55,10 +55,10 @@ class Commits:
 
         Raises:
             WorldReloaded: it could not be committed and had no effect.
-            ShardUnavailable: this life of the shard has ended; whether it was committed is not known.
+            ShardUnavailable: this epoch of the shard has ended; whether it was committed is not known.
         """
         self._asked += 1
-        await self._rt.errands.to_the_end(self._flush(self._asked, self._rt.generation))
+        await self._rt.background.to_the_end(self._flush(self._asked, self._rt.generation))
 
     async def between(self, work: Callable[[], Awaitable[T]]) -> T:
         """Run ``work`` while everything is committed and no tick or commit can begin.

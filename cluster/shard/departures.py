@@ -35,7 +35,7 @@ class Departures:
 
     def ask(self, requests: Iterable[ReserveWanted]) -> None:
         """Send requests to the owners of their chunks."""
-        self._rt.errands.begin(self._route(list(requests)))
+        self._rt.background.begin(self._route(list(requests)))
 
     def ask_again(self) -> None:
         """Start calls for targets that have requests waiting and no call under way."""
@@ -43,7 +43,7 @@ class Departures:
             self._kick(shard)
 
     async def release(self, request: ReleaseWanted) -> None:
-        """Tell the target that nobody will come; if it does not hear, the promise runs out by itself."""
+        """Tell the target that nobody will come; if it does not hear, the reservation runs out by itself."""
         owner = await self._rt.redis.hget(keys.chunk(request.to_chunk), "shard")
         if owner is not None and int(owner) != self._rt.shard:
             args = [(request.handoff_id, request.to_chunk)]
@@ -65,7 +65,7 @@ class Departures:
     def _kick(self, shard: int) -> None:
         if shard not in self._busy and self._waiting.get(shard):
             self._busy.add(shard)
-            self._rt.errands.begin(self._drain(shard))
+            self._rt.background.begin(self._drain(shard))
 
     async def _drain(self, shard: int) -> None:
         try:

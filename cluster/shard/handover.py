@@ -3,7 +3,7 @@
 Order, and what a crash at each point leaves:
 
 1. everything of the chunk is committed (a flush) - nothing has changed yet;
-2. the chunk is dropped from memory - a new life of this shard loads it again, its hash still names us;
+2. the chunk is dropped from memory - a new epoch of this shard loads it again, its hash still names us;
 3. a script gives the chunk's hash to the other shard, if the lease is still ours - the commit point.  It also notes
    the chunk in ``adopt:{shard}``, so that the other shard loads it though nobody tells it;
 4. the other shard is called and loads it as in a recovery.
@@ -63,7 +63,7 @@ class Handover:
         """
         if to_shard == self._rt.shard:
             return None
-        return await self._rt.errands.to_the_end(self._give(chunk_id, to_shard))
+        return await self._rt.background.to_the_end(self._give(chunk_id, to_shard))
 
     async def _give(self, chunk_id: str, to_shard: int) -> float | None:
         rt = self._rt

@@ -1,4 +1,4 @@
-"""Loading chunks from Redis: at the start of a life, when a chunk was made or given to this shard, after a reload.
+"""Loading chunks from Redis: at the start of an epoch, when a chunk was made or given to this shard, after a reload.
 
 A chunk's newest delta holds where everybody stood; what a delta does not show is in the chunk's and the agents'
 records of the same commit.  The terrain comes from the seed.
@@ -100,7 +100,7 @@ class ChunkLoader:
         return await asyncio.shield(task)
 
     async def _load(self, chunk_id: str) -> bool:
-        """Read the chunk and hand it to the core, with the cells promised in it."""
+        """Read the chunk and hand it to the core, with the cells reserved in it."""
         rt = self._rt
         while True:
             generation = rt.generation
@@ -109,7 +109,7 @@ class ChunkLoader:
             pipe.xrevrange(keys.chunk_stream(chunk_id), count=1)
             pipe.smembers(keys.members(chunk_id))
             pipe.hgetall(keys.reservations(chunk_id))
-            fields, newest, members, promised = await pipe.execute()
+            fields, newest, members, reserved = await pipe.execute()
             if not fields or int(fields[b"shard"]) != rt.shard:
                 return False
             standing = await self._agents(chunk_id, sorted(member.decode() for member in members))
@@ -117,7 +117,7 @@ class ChunkLoader:
                 return True
             if rt.generation == generation:
                 self._take_in(chunk_id, fields, newest_delta(newest), standing)
-                rt.arrivals.recover(chunk_id, promised)
+                rt.arrivals.recover(chunk_id, reserved)
                 return True
             # The world went back meanwhile, so what was read may be from before its last commits.
 

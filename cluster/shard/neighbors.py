@@ -9,7 +9,7 @@ import structlog
 from redis.exceptions import RedisError
 
 from cluster import graph
-from cluster.graph import ChunkGone
+from cluster.graph import ChunkCollected
 from cluster.peers import ShardUnavailable, WorldReloaded
 from streaming import keys
 from streaming.connect import text
@@ -27,7 +27,7 @@ UNLINK_TRIES = 5
 UNLINK_PAUSE_S = 1.0
 
 
-class Neighbors:
+class NeighborLinks:
     """The links of this shard's chunks."""
 
     def __init__(self, runtime: ShardRuntime) -> None:
@@ -37,7 +37,7 @@ class Neighbors:
         """Find or make the neighbour on that side, load it when it is ours, and tell the core."""
         try:
             neighbor = await graph.ensure_neighbor(self._rt.redis, chunk_id, direction)
-        except ChunkGone:
+        except ChunkCollected:
             return
         await self._rt.loader.ensure(neighbor)
         if self._rt.world.holds(chunk_id):
@@ -66,7 +66,7 @@ class Neighbors:
 
     def lost(self, request: ReserveWanted) -> None:
         """A neighbour that the core believes in has gone: correct the link; the core asks for a new one."""
-        self._rt.errands.begin(self.refresh([request.from_chunk]))
+        self._rt.background.begin(self.refresh([request.from_chunk]))
 
     # -- collecting --
 
@@ -78,7 +78,7 @@ class Neighbors:
         linked = [neighbor for neighbor in rt.world.neighbors(chunk_id).values() if neighbor is not None]
         with rt.loader.leaving(chunk_id):
             if isinstance(rt.world.apply(Close(chunk_id)), Refusal):
-                return  # a cell of it is promised; the core asks again
+                return  # a cell of it is reserved; the core asks again
             await rt.commits.flush()
             outcome = await self._collect(chunk_id)
         if await rt.loader.ensure(chunk_id):

@@ -51,7 +51,7 @@ class Presence:
 
     async def loop(self) -> None:
         """Sweep for ever."""
-        self.pause()  # a new life too: the gateways may have been away with the old one
+        self.pause()  # a new epoch too: the gateways may have been away with the old one
         while True:
             await asyncio.sleep(self._rt.config.presence_interval_s)
             try:

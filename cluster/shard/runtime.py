@@ -1,4 +1,4 @@
-"""One life of one shard: it owns the clock, applies inputs to the core, and commits what comes of them.
+"""One epoch of one shard: it owns the clock, applies inputs to the core, and commits what comes of them.
 
 Every input is applied in memory first and answered only after the journal has it (``cluster.shard.commits``), so nobody
 learns of anything that a crash could take back.
@@ -17,23 +17,23 @@ import structlog
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from cluster.clock import TickClock
 from cluster.graph import WorldInfo, read_world
 from cluster.peers import ShardClient, ShardUnavailable, WorldReloaded
 from cluster.shard.arrivals import Arrivals
 from cluster.shard.commits import Commits
 from cluster.shard.config import ShardConfig
 from cluster.shard.departures import Departures
-from cluster.shard.errands import Errands
 from cluster.shard.handover import Handover
 from cluster.shard.loading import ChunkLoader
-from cluster.shard.neighbors import Neighbors
+from cluster.shard.neighbors import NeighborLinks
 from cluster.shard.presence import Presence
 from cluster.shard.recording import Recording
 from cluster.shard.seating import Seating
+from cluster.shard.shard_tasks import ShardTasks
 from cluster.shard.stats import ShardStats
-from streaming.clock import SHARED, now_ms
+from cluster.tick_clock import TickClock
 from streaming.journal import Journal
+from streaming.shared_clock import SHARED, now_ms
 from world.ids import AgentId, ServerCmdId
 from world.inputs import Decision, Submit
 from world.outputs import NeighborWanted, Output, ReleaseWanted, ReserveWanted
@@ -55,7 +55,7 @@ DecisionTuple = tuple[str, bool, str | None, int | None, int | None]
 class ShardRuntime:
     """The shard's calls and loops.  ``start`` once, then ``run`` until it raises; the calls may come any time after.
 
-    Its parts (``commits``, ``errands``, ``seating``, ``arrivals``, ``departures``, ``neighbors``, ``presence``,
+    Its parts (``commits``, ``background``, ``seating``, ``arrivals``, ``departures``, ``neighbors``, ``presence``,
     ``loader``, ``handover``) each do one thing and share ``world`` and ``journal``.
     """
 
@@ -66,7 +66,7 @@ class ShardRuntime:
         self.config = config
         self.peers = peers
         self.tick = -1
-        self.errands = Errands(shard)
+        self.background = ShardTasks(shard)
         self.commits = Commits(self)
         self.generation = 0
         self.stats = ShardStats()
@@ -78,14 +78,14 @@ class ShardRuntime:
         self.seating = Seating(self)
         self.arrivals = Arrivals(self)
         self.departures = Departures(self)
-        self.neighbors = Neighbors(self)
+        self.neighbors = NeighborLinks(self)
         self.presence = Presence(self)
         self.handover = Handover(self)
         self.recording: Recording | None = None
         self._stopping = False
         self._failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
-    # -- life --
+    # -- start and stop --
 
     async def start(self) -> None:
         """Take the lease and come back to the last committed tick.
@@ -115,7 +115,7 @@ class ShardRuntime:
         """The loops of the shard; returns after ``stop``.
 
         Raises:
-            Fenced: another life of this shard has begun; the process must end.
+            Fenced: another epoch of this shard has begun; the process must end.
         """
         loops = [
             asyncio.create_task(self._tick_loop(), name="ticks"),
@@ -128,7 +128,7 @@ class ShardRuntime:
             for task in done:
                 task.result()
         finally:
-            await self.errands.end(*loops)
+            await self.background.end(*loops)
             if self.recording is not None:
                 self.recording.close()
 
@@ -214,7 +214,7 @@ class ShardRuntime:
         except WorldReloaded:
             log.warning("tick_undone", shard=self.shard, tick=number)
         except ShardUnavailable:
-            return  # this life has ended: ``run`` says why
+            return  # this epoch has ended: ``run`` says why
         self.departures.ask_again()
         self.stats.tick(time.monotonic() - began, now=time.monotonic())
 
@@ -227,21 +227,21 @@ class ShardRuntime:
             if isinstance(request, ReserveWanted):
                 reserve.append(request)
             elif isinstance(request, NeighborWanted):
-                self.errands.begin(self.neighbors.make(request.chunk_id, request.direction))
+                self.background.begin(self.neighbors.make(request.chunk_id, request.direction))
             elif isinstance(request, ReleaseWanted):
-                self.errands.begin(self.departures.release(request))
+                self.background.begin(self.departures.release(request))
             else:
-                self.errands.begin(self.neighbors.collect(request.chunk_id))
+                self.background.begin(self.neighbors.collect(request.chunk_id))
         if reserve:
             self.departures.ask(reserve)
 
     def check_alive(self) -> None:
-        """Raise ``ShardUnavailable`` when this life has ended."""
+        """Raise ``ShardUnavailable`` when this epoch has ended."""
         if self._failed.done():
             raise ShardUnavailable(f"shard {self.shard} has ended")
 
     def fail(self, error: BaseException) -> ShardUnavailable:
-        """End this life: ``run`` raises ``error``.  Returns what to raise to whoever waits."""
+        """End this epoch: ``run`` raises ``error``.  Returns what to raise to whoever waits."""
         if not self._failed.done():
             if isinstance(error, asyncio.CancelledError):
                 self._failed.set_result(None)  # ``run`` has ended, or was cancelled itself
@@ -260,7 +260,7 @@ class ShardRuntime:
         await self.loader.load_owned()
 
     def _new_world(self) -> ShardWorld:
-        """An empty world; with a recording of what it is told, one file per life and reload."""
+        """An empty world; with a recording of what it is told, one file per epoch and reload."""
         if self.recording is not None:
             self.recording.close()
             self.recording = None
@@ -278,7 +278,7 @@ class ShardRuntime:
         Waits for Redis as long as it takes, for a world that is loaded in part must not go on.
 
         Raises:
-            ShardUnavailable: the lease is somebody else's; this life has ended.
+            ShardUnavailable: the lease is somebody else's; this epoch has ended.
         """
         self.generation += 1
         self.stats.reloads += 1

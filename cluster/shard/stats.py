@@ -18,7 +18,7 @@ HARVEST_REFUSALS: Final = frozenset({"node_not_found", "too_far", "depleted"})
 
 
 class ShardStats:
-    """Counts since the start of this life; times over the last ``WINDOW`` samples, in seconds."""
+    """Counts since the start of this epoch; times over the last ``WINDOW`` samples, in seconds."""
 
     def __init__(self) -> None:
         self.ticks = 0

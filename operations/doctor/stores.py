@@ -17,9 +17,9 @@ from migrations.run import current, head
 from operations.doctor.finding import Finding, Patient, Skipped
 from store.engine import make_engine
 from streaming import keys
-from streaming.clock import SKEW_MOST_S
 from streaming.connect import connect
 from streaming.connect import text as text_of
+from streaming.shared_clock import SKEW_MOST_S
 
 TIMEOUT_S: Final = 5.0
 POSTGRES_LEAST: Final = 16

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     )
     from chunkcrawl.transport.address import default_base
     from chunkcrawl.transport.http import Api
-    from chunkcrawl.view.world_view import Mirror
+    from chunkcrawl.view.world_view import WorldView
     from chunkcrawl.watcher import Watcher
 
 __all__ = [
@@ -37,17 +37,17 @@ __all__ = [
     "ChunkcrawlError",
     "CommandFailed",
     "CommandRefused",
-    "Mirror",
     "OutcomeUnknown",
     "TakenOver",
     "Watcher",
+    "WorldView",
     "default_base",
 ]
 
 _HOMES = {
     "Agent": "chunkcrawl.agent",
     "Api": "chunkcrawl.transport.http",
-    "Mirror": "chunkcrawl.view.world_view",
+    "WorldView": "chunkcrawl.view.world_view",
     "Watcher": "chunkcrawl.watcher",
     "default_base": "chunkcrawl.transport.address",
 }

@@ -4,7 +4,7 @@
         await me.move_to(25, 30)
         await me.say("hello")
 
-A shell around ``Conversation`` (commands), ``Link`` (the socket) and ``Mirror`` (what is known). Safe for
+A shell around ``Conversation`` (commands), ``Link`` (the socket) and ``WorldView`` (what is known). Safe for
 concurrent use from tasks of one event loop; not from other threads.
 """
 
@@ -20,19 +20,19 @@ from typing import Any
 from weakref import WeakSet
 
 from chunkcrawl.errors import AgentClosed, ChunkcrawlError, ProtocolViolation, ServerUnreachable
-from chunkcrawl.transport.connection import AWAY_TIMEOUT_S, Link
+from chunkcrawl.transport.connection import AWAY_TIMEOUT_S, AgentConnection
 from chunkcrawl.transport.conversation import COMMAND_TIMEOUT_S, Conversation
 from chunkcrawl.transport.http import Api, Session
 from chunkcrawl.transport.sessions import SessionKeeper
 from chunkcrawl.transport.stream_queue import EventQueue
 from chunkcrawl.view.paths import Point
-from chunkcrawl.view.world_view import GoldNode, Mirror
+from chunkcrawl.view.world_view import GoldNode, WorldView
 from chunkcrawl.wire.messages import AgentView, Event
 from chunkcrawl.wire.protocol import AgentProtocol, Completed
 
 __all__ = ["Agent"]
 
-MIRROR_WAIT_S = 1.0
+VIEW_WAIT_S = 1.0
 """A result and the delta of its tick travel in two streams; the second may be a moment behind."""
 
 END_SESSION_TIMEOUT_S = 0.7
@@ -55,7 +55,7 @@ class Agent:
 
     Attributes:
         agent_id: The agent.
-        mirror: What is known of its chunk, kept up to date by every event.
+        view: What is known of its chunk, kept up to date by every event.
     """
 
     def __init__(
@@ -72,7 +72,7 @@ class Agent:
     ) -> None:
         """Use ``Agent.connect`` instead; this is for those who bring their own sessions."""
         self.agent_id = agent_id
-        self.mirror = Mirror(agent_id)
+        self.view = WorldView(agent_id)
         self.open_timeout_s = 15.0
         self._api, self._owns_api = api, owns_api
         self._sessions = sessions
@@ -83,7 +83,7 @@ class Agent:
         self._conversation = Conversation(
             protocol, send=self._send, on_event=self._happened, is_active=self._is_active, rng=rng
         )
-        self._link = Link(
+        self._connection = AgentConnection(
             api.base,
             agent_id,
             sessions,
@@ -152,8 +152,10 @@ class Agent:
     async def __aenter__(self) -> Agent:
         self._running = asyncio.get_running_loop().create_task(self._run(), name=f"agent {self.agent_id}")
         try:
-            if not await self.wait_until(lambda mirror: mirror.ready and mirror.me is not None, self.open_timeout_s):
-                raise self._link.last_problem or ServerUnreachable(f"not in the world after {self.open_timeout_s:g} s")
+            if not await self.wait_until(lambda view: view.ready and view.me is not None, self.open_timeout_s):
+                raise self._connection.last_problem or ServerUnreachable(
+                    f"not in the world after {self.open_timeout_s:g} s"
+                )
         except BaseException:
             await self.close()
             raise
@@ -178,7 +180,7 @@ class Agent:
 
     async def _run(self) -> None:
         try:
-            await self._link.run()
+            await self._connection.run()
         except ChunkcrawlError as error:
             self._finish(error)
         except Exception as error:
@@ -195,7 +197,7 @@ class Agent:
 
     def drop_connection(self) -> None:
         """Cut the present connection as a bad line would, for trying what happens then; it reconnects by itself."""
-        self._link.abort()
+        self._connection.abort()
 
     # -- acting -------------------------------------------------------------------------------------------------------
 
@@ -208,7 +210,7 @@ class Agent:
             timeout_s: See ``command``.
 
         Returns:
-            When it has arrived; the mirror shows it there, or in the next chunk.
+            When it has arrived; the view shows it there, or in the next chunk.
 
         Raises:
             OutOfBounds, Unreachable: Refused at once.
@@ -217,7 +219,7 @@ class Agent:
         """
         completed = await self.command({"type": "move_to", "x": x, "y": y}, timeout_s=timeout_s)
         ended = completed.ended_tick if completed.ended_tick is not None else -1
-        await self.wait_until(lambda mirror: mirror.ready and mirror.tick >= ended, MIRROR_WAIT_S)
+        await self.wait_until(lambda view: view.ready and view.tick >= ended, VIEW_WAIT_S)
         return completed
 
     async def say(self, text: str, *, timeout_s: float | None = None) -> Completed:
@@ -291,9 +293,9 @@ class Agent:
         return queue
 
     async def wait_until(
-        self, condition: Callable[[Mirror], bool], timeout_s: float | None = COMMAND_TIMEOUT_S
+        self, condition: Callable[[WorldView], bool], timeout_s: float | None = COMMAND_TIMEOUT_S
     ) -> bool:
-        """Wait until ``condition(mirror)`` holds; it is asked after every event. False when the time was up.
+        """Wait until ``condition(view)`` holds; it is asked after every event. False when the time was up.
 
         ``timeout_s`` None waits for as long as the agent lasts.
 
@@ -302,41 +304,41 @@ class Agent:
         """
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(timeout_s):
-                while not condition(self.mirror):
+                while not condition(self.view):
                     self._conversation.check_open()
                     self._changed.clear()
                     await self._changed.wait()
-        return condition(self.mirror)
+        return condition(self.view)
 
     @property
     def me(self) -> AgentView | None:
         """The agent as everybody sees it, None while it is not in the world."""
-        return self.mirror.me
+        return self.view.me
 
     @property
     def position(self) -> Point | None:
         """The agent's cell ``(x, y)``."""
-        return self.mirror.position
+        return self.view.position
 
     @property
     def others(self) -> dict[str, AgentView]:
         """Everybody else in the chunk by id."""
-        return self.mirror.others
+        return self.view.others
 
     @property
     def grid(self) -> list[list[int]]:
         """The chunk's terrain, ``grid[y][x]``: 0 floor, 1 wall."""
-        return self.mirror.grid
+        return self.view.grid
 
     @property
     def gold(self) -> dict[str, GoldNode]:
         """The chunk's gold nodes by id."""
-        return self.mirror.gold
+        return self.view.gold
 
     @property
     def chunk_id(self) -> str | None:
         """The present chunk."""
-        return self.mirror.chunk_id
+        return self.view.chunk_id
 
     @property
     def connected(self) -> bool:
@@ -350,24 +352,24 @@ class Agent:
 
     @property
     def away_s(self) -> float | None:
-        """Seconds since the connection was lost, None while there is one: so old is what the mirror shows."""
-        since = self._link.away_since_s
+        """Seconds since the connection was lost, None while there is one: so old is what the view shows."""
+        since = self._connection.away_since_s
         return None if since is None else asyncio.get_running_loop().time() - since
 
     @property
     def silent_s(self) -> float:
         """Seconds since the server was heard on the present connection; above some 15 something is wrong with it."""
-        return self._link.silent_s
+        return self._connection.silent_s
 
     @property
     def problem(self) -> ChunkcrawlError | None:
         """Why the last try to connect failed, None while there is a connection."""
-        return self._link.last_problem
+        return self._connection.last_problem
 
     @property
     def connections(self) -> int:
         """How many connections there have been; every one above the first is a reconnect."""
-        return self._link.connections
+        return self._connection.connections
 
     @property
     def ack_s(self) -> float | None:
@@ -377,13 +379,13 @@ class Agent:
     # -- private ------------------------------------------------------------------------------------------------------
 
     async def _send(self, frame: str) -> None:
-        await self._link.send(frame)
+        await self._connection.send(frame)
 
     def _is_active(self) -> bool:
         return self.me is not None and self.me.activity_state != "idle"
 
     def _happened(self, event: Event) -> None:
-        self.mirror.feed(event)
+        self.view.feed(event)
         for queue in self._queues:
             queue.put(event)
         self._changed.set()

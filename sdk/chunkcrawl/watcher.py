@@ -2,7 +2,7 @@
 
     async with Watcher.chunk(base, "chunk-0", api_key=key) as watcher:
         async for event in watcher.events():
-            print(event.type, watcher.mirror.tick)
+            print(event.type, watcher.view.tick)
 
 It resumes with ``Last-Event-ID`` after every loss, opens a new session when the old one is dead, and waits with full
 jitter in between. Read-only by nature.
@@ -31,7 +31,7 @@ from chunkcrawl.transport.connection import (
 from chunkcrawl.transport.http import Api, Session, bearer, error_of
 from chunkcrawl.transport.proxies import unreachable
 from chunkcrawl.transport.sessions import SessionKeeper
-from chunkcrawl.view.world_view import Mirror
+from chunkcrawl.view.world_view import WorldView
 from chunkcrawl.wire.codec import decode_sse
 from chunkcrawl.wire.messages import ChunkClosed, Event
 from chunkcrawl.wire.repeats import Repeats
@@ -50,7 +50,7 @@ class Watcher:
     """A stream that goes on over lost connections. Make it with ``Watcher.chunk`` or ``Watcher.owner``.
 
     Attributes:
-        mirror: The present state of what is watched, kept up to date by ``events``.
+        view: The present state of what is watched, kept up to date by ``events``.
         connections: How many connections there have been.
         connected: Whether there is one now.
         problem: Why there is none, as far as that is known.
@@ -73,7 +73,7 @@ class Watcher:
         rng: random.Random,
     ) -> None:
         """Use ``Watcher.chunk`` or ``Watcher.owner`` instead."""
-        self.mirror = Mirror(agent_id)
+        self.view = WorldView(agent_id)
         self.connections = 0
         self.connected = False
         self.problem: ChunkcrawlError | None = None
@@ -181,7 +181,7 @@ class Watcher:
             await self._api.aclose()
 
     async def events(self) -> AsyncGenerator[Event, None]:
-        """Every event once, in order; the mirror is fed before each.
+        """Every event once, in order; the view is fed before each.
 
         There is no queue: who takes long between two events makes the
         server drop old deltas and send ``resync_required`` (spectators), or resume the stream anew (owners).
@@ -267,7 +267,7 @@ class Watcher:
                     return
 
     def _taken(self, name: str, data: str, event_id: str) -> Event | None:
-        """The event, mirrored; None for a repeat or for what is no message."""
+        """The event, fed to the view; None for a repeat or for what is no message."""
         # The library repeats the last id on events without one; only a new id is this event's own.
         own_id = event_id if event_id != self.last_event_id else ""
         try:
@@ -279,12 +279,12 @@ class Watcher:
             self.last_event_id = own_id
         if self._repeats.is_repeat(event):
             return None
-        self.mirror.feed(event)
-        self._over = isinstance(event, ChunkClosed) and self.mirror.agent_id is None
+        self.view.feed(event)
+        self._over = isinstance(event, ChunkClosed) and self.view.agent_id is None
         return event
 
     def _gone(self) -> ChunkGone:
-        return ChunkGone(self.mirror.chunk_id or self._query.get("chunk_id", ""))
+        return ChunkGone(self.view.chunk_id or self._query.get("chunk_id", ""))
 
     def _refused(self, session: Session, error: ApiError) -> ApiError:
         """A 401 is the session's fault first: another one is tried before it counts."""

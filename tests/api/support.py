@@ -13,8 +13,8 @@ from redis.asyncio import Redis
 from api import metrics
 from api.accounts.auth import Session
 from api.challenge.challenge import hash_of, proof_hash, sign
-from api.challenge.commands import CommandDesk, DeskReply
-from api.ports import Decision, JoinOutcome, SubmittedCommand, WorldUnavailable
+from api.challenge.command_handler import AgentCommandHandler, CommandReply
+from api.ports import JoinOutcome, ShardAnswer, SubmittedCommand, WorldUnavailable
 from api.sockets.frames import Frame, parse_frame
 from streaming import keys
 
@@ -40,7 +40,7 @@ class FakeWorld:
 
     submitted: list[SubmittedCommand] = field(default_factory=list)
     joined: list[str] = field(default_factory=list)
-    answer: Callable[[SubmittedCommand], Awaitable[Decision]] | None = None
+    answer: Callable[[SubmittedCommand], Awaitable[ShardAnswer]] | None = None
     trouble: list[str] = field(default_factory=list)
     redis: Redis | None = None
 
@@ -48,33 +48,33 @@ class FakeWorld:
         self.joined.append(agent_id)
         return JoinOutcome("chunk-0", resumed=False)
 
-    async def submit(self, command: SubmittedCommand) -> Decision:
+    async def submit(self, command: SubmittedCommand) -> ShardAnswer:
         self.submitted.append(command)
-        decision = Decision(True, started_tick=7) if self.answer is None else await self.answer(command)
+        decision = ShardAnswer(True, started_tick=7) if self.answer is None else await self.answer(command)
         if self.redis is not None:
             # What a shard's commit does: the decided command frees its slot.
             await self.redis.delete(keys.inflight(command.agent_id))
         return decision
 
-    def unavailable_times(self, count: int) -> Callable[[SubmittedCommand], Awaitable[Decision]]:
+    def unavailable_times(self, count: int) -> Callable[[SubmittedCommand], Awaitable[ShardAnswer]]:
         """An ``answer`` that fails ``count`` times before it accepts."""
         left = count
 
-        async def answer(_: SubmittedCommand) -> Decision:
+        async def answer(_: SubmittedCommand) -> ShardAnswer:
             nonlocal left
             left -= 1
             if left >= 0:
                 raise WorldUnavailable
-            return Decision(True)
+            return ShardAnswer(True)
 
         return answer
 
     def unavailable_until(
         self, clock: FakeClock, *, ms_per_call: int
-    ) -> Callable[[SubmittedCommand], Awaitable[Decision]]:
+    ) -> Callable[[SubmittedCommand], Awaitable[ShardAnswer]]:
         """An ``answer`` that never comes; each try takes ``ms_per_call`` of the clock."""
 
-        async def answer(_: SubmittedCommand) -> Decision:
+        async def answer(_: SubmittedCommand) -> ShardAnswer:
             clock.advance(ms_per_call)
             raise WorldUnavailable
 
@@ -159,9 +159,9 @@ def answer_to(session: Session, challenge: dict[str, Any], cmd: object = MOVE, *
     }
 
 
-async def request(desk: CommandDesk, cmd: object = MOVE, client_cmd_id: str = "c-1") -> DeskReply | None:
-    return await desk.handle(frame("command_req", client_cmd_id=client_cmd_id, cmd=cmd))
+async def request(handler: AgentCommandHandler, cmd: object = MOVE, client_cmd_id: str = "c-1") -> CommandReply | None:
+    return await handler.handle(frame("command_req", client_cmd_id=client_cmd_id, cmd=cmd))
 
 
-async def answer(desk: CommandDesk, payload: dict[str, Any]) -> DeskReply | None:
-    return await desk.handle(frame("command_answer", **payload))
+async def answer(handler: AgentCommandHandler, payload: dict[str, Any]) -> CommandReply | None:
+    return await handler.handle(frame("command_answer", **payload))

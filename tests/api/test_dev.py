@@ -8,7 +8,7 @@ import pytest
 from redis.asyncio import Redis
 
 from api.app import create_app
-from api.ports import Decision, SubmittedCommand
+from api.ports import ShardAnswer, SubmittedCommand
 from api.services import Services
 from config.settings import Settings
 from streaming import keys
@@ -84,8 +84,8 @@ async def test_a_move_without_a_challenge(http: httpx.AsyncClient, world: FakeWo
 
 @pytest.mark.usefixtures("seated")
 async def test_the_worlds_refusal_is_an_answer_and_no_error(http: httpx.AsyncClient, world: FakeWorld) -> None:
-    async def refuse(_: SubmittedCommand) -> Decision:
-        return Decision(False, "out_of_bounds")
+    async def refuse(_: SubmittedCommand) -> ShardAnswer:
+        return ShardAnswer(False, "out_of_bounds")
 
     world.answer = refuse
     answer = await http.post("/v1/dev/agent/move-to", json={"agent_id": "a-1", "x": 99, "y": -4}, headers=DEV)

@@ -4,7 +4,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from redis.asyncio import Redis
 
 from api import metrics
-from api.challenge.commands import CommandDesk
+from api.challenge.command_handler import AgentCommandHandler
 from api.challenge.ingress import Ingress
 from streaming import keys
 from tests.api.support import FakeClock, answer, answer_to, enlist, last_message, new_session, request
@@ -23,10 +23,10 @@ def series() -> int:
 
 async def play(redis: Redis, ingress: Ingress, agent_id: str, *, right: bool = True) -> None:
     session = await enlist(redis, new_session(agent_id))
-    desk = CommandDesk(ingress, session, "ws-1")
-    await request(desk)
+    handler = AgentCommandHandler(ingress, session, "ws-1")
+    await request(handler)
     _, challenge = await last_message(redis, agent_id)
-    await answer(desk, answer_to(session, challenge) | ({} if right else {"sig": "A" * 43}))
+    await answer(handler, answer_to(session, challenge) | ({} if right else {"sig": "A" * 43}))
 
 
 async def test_a_handshake_is_counted_and_timed(redis: Redis, ingress: Ingress) -> None:
@@ -56,14 +56,14 @@ async def test_a_challenge_that_nobody_answers_is_counted_as_expired_once(
     redis: Redis, ingress: Ingress, clock: FakeClock
 ) -> None:
     before = sample("challenge_expired_total")
-    desk = CommandDesk(ingress, await enlist(redis, new_session()), "ws-1")
-    await request(desk)
+    handler = AgentCommandHandler(ingress, await enlist(redis, new_session()), "ws-1")
+    await request(handler)
     clock.advance(20_000)
     await redis.delete(keys.inflight("a-1"))
-    await request(desk)
+    await request(handler)
     assert sample("challenge_expired_total") == before + 1
-    desk.close()
-    desk.close()
+    handler.close()
+    handler.close()
     assert sample("challenge_expired_total") == before + 2
 
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from api.limits.banned_words import BannedWords, parse_list
+from api.limits.banned_words import WordFilter, parse_list
 from api.limits.word_file import DEFAULT_LIST
 
 LIST = """
@@ -223,7 +223,7 @@ INNOCENT = [
 
 
 @pytest.fixture(scope="module")
-def words() -> BannedWords:
+def words() -> WordFilter:
     words, faults = parse_list(LIST)
     assert faults == []
     return words
@@ -236,12 +236,12 @@ def test_the_table_is_long_enough_both_ways() -> None:
 
 
 @pytest.mark.parametrize("text", BANNED, ids=ascii)
-def test_is_banned(words: BannedWords, text: str) -> None:
+def test_is_banned(words: WordFilter, text: str) -> None:
     assert words.find(text) is not None
 
 
 @pytest.mark.parametrize("text", INNOCENT, ids=ascii)
-def test_is_innocent(words: BannedWords, text: str) -> None:
+def test_is_innocent(words: WordFilter, text: str) -> None:
     assert words.find(text) is None
 
 
@@ -266,7 +266,7 @@ def test_every_character_can_be_read() -> None:
         assert words.find("\n".join(known[start : start + 100])) is None
 
 
-def test_the_line_of_the_entry_is_told(words: BannedWords) -> None:
+def test_the_line_of_the_entry_is_told(words: WordFilter) -> None:
     lines = LIST.splitlines()
     for text, entry in (("ASS", "ass"), ("fucker", "fuck*"), ("kill yourself", "kill yourself"), ("nitwit", "*twit")):
         assert words.find(text) == lines.index(entry) + 1

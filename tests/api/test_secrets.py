@@ -15,7 +15,7 @@ from sqlalchemy import inspect, text
 
 from api import metrics
 from api.accounts.auth import Session
-from api.challenge.commands import CommandDesk
+from api.challenge.command_handler import AgentCommandHandler
 from api.services import Services
 from api.sockets.frames import CommandAnswer, parse_frame
 from config.logs import configure_logging
@@ -96,11 +96,11 @@ async def use_everything(
 async def play(services: Services, redis: Redis, opened: dict[str, Any]) -> None:
     """A command done and one refused."""
     mine = Session(opened["session_jti"], "agent", "acc", "a-1", "key", opened["cmd_secret"], opened["expires_at"])
-    desk = CommandDesk(services.ingress, mine, "ws-1")
+    handler = AgentCommandHandler(services.ingress, mine, "ws-1")
     for sig in ({}, {"sig": "A" * 43}):
-        await request(desk)
+        await request(handler)
         _, challenge = await last_message(redis, "a-1")
-        await answer(desk, answer_to(mine, challenge) | sig)
+        await answer(handler, answer_to(mine, challenge) | sig)
         await services.ingress.drain(2.0)
 
 
@@ -109,13 +109,13 @@ async def play_with_secrets_for_ids(
 ) -> None:
     """Frames whose trace and command ids are secrets; what they begin is traced by ids of the server's own."""
     mine = Session(opened["session_jti"], "agent", "acc", "a-1", "key", opened["cmd_secret"], opened["expires_at"])
-    desk = CommandDesk(services.ingress, mine, "ws-1")
+    handler = AgentCommandHandler(services.ingress, mine, "ws-1")
     for number, secret in enumerate(misplaced):
         asked = parse_frame(frame_text("command_answer", trace_id=secret, server_cmd_id=secret, sig="A" * 43))
         assert isinstance(asked, CommandAnswer)
         assert asked.trace_id != secret
-        await desk.handle(asked)
-        await desk.handle(frame("command_req", client_cmd_id=f"c-{number}", cmd={}, trace_id=secret))
+        await handler.handle(asked)
+        await handler.handle(frame("command_req", client_cmd_id=f"c-{number}", cmd={}, trace_id=secret))
         await services.ingress.drain(2.0)
 
 

@@ -1,7 +1,7 @@
 """What a gateway's side of a command costs: full handshakes a second in one process, with a real Valkey.
 
-A handshake is request -> challenge -> answer -> checks -> consumed -> submitted, through ``CommandDesk`` and its Lua
-scripts: the same work as in a gateway, minus the socket and minus a real shard.  The world is faked by one that
+A handshake is request, challenge, answer, checks, consumed, submitted, through ``AgentCommandHandler`` and its
+Lua scripts: the same work as in a gateway, minus the socket and minus a real shard.  The world is faked by one that
 accepts at once and frees the agent's slot in Redis, so this measures the ingress, not the game.  The agents' own work
 (signature and proof of work) is done in this process too, but timed apart and taken out of the figure.
 
@@ -31,11 +31,11 @@ from redis.asyncio import Redis
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from api.accounts.auth import Session
-from api.challenge.commands import CommandDesk
+from api.challenge.command_handler import AgentCommandHandler
 from api.challenge.ingress import Ingress
 from api.challenge.scripts import ISSUE
 from api.challenge.store import ChallengeRules
-from api.ports import Decision, JoinOutcome, SubmittedCommand
+from api.ports import JoinOutcome, ShardAnswer, SubmittedCommand
 from api.sockets.frames import parse_frame
 from embedded.valkey import EmbeddedValkey
 from streaming import keys
@@ -80,9 +80,9 @@ class AcceptingWorld:
     async def join(self, agent_id: str, account_id: str, trace_id: str) -> JoinOutcome:
         return JoinOutcome("chunk-0", resumed=False)
 
-    async def submit(self, command: SubmittedCommand) -> Decision:
+    async def submit(self, command: SubmittedCommand) -> ShardAnswer:
         await self._batch.command("DEL", keys.inflight(command.agent_id))
-        return Decision(True, started_tick=1)
+        return ShardAnswer(True, started_tick=1)
 
     async def problems(self) -> list[str]:
         return []
@@ -110,31 +110,31 @@ class Bench:
                 pipe.set(keys.session_by_jti(session.jti), "sess:x", px=600_000)
             await pipe.execute()
 
-    async def one(self, desk: CommandDesk, session: Session, number: int) -> None:
+    async def one(self, handler: AgentCommandHandler, session: Session, number: int) -> None:
         """One whole handshake."""
         began = time.perf_counter()
         text = frame_text("command_req", client_cmd_id=f"c-{number}", cmd=MOVE)
-        await self.handle(desk, text)
+        await self.handle(handler, text)
         challenge = self.overheard.challenges.pop(session.agent_id or "")
         solving, solving_cpu = time.perf_counter(), time.thread_time()
         text = frame_text("command_answer", **answer_to(session, challenge))
         solved = time.perf_counter() - solving
         self.client_s += time.thread_time() - solving_cpu
-        await self.handle(desk, text)
+        await self.handle(handler, text)
         self.done += 1
         self.times_ms.append((time.perf_counter() - began - solved) * 1e3)
 
-    async def handle(self, desk: CommandDesk, text: str) -> None:
+    async def handle(self, handler: AgentCommandHandler, text: str) -> None:
         parsed = parse_frame(text)
-        reply = await desk.handle(parsed)  # type: ignore[arg-type]
+        reply = await handler.handle(parsed)  # type: ignore[arg-type]
         if reply is not None:
             raise AssertionError(f"refused: {reply}")
 
     async def agent(self, session: Session, until: float, pause_s: float) -> None:
-        desk = CommandDesk(self.ingress, session, f"ws-{session.jti}")
+        handler = AgentCommandHandler(self.ingress, session, f"ws-{session.jti}")
         number = 0
         while time.perf_counter() < until:
-            await self.one(desk, session, number)
+            await self.one(handler, session, number)
             number += 1
             # Below the limit of 10 requests a second of one agent.
             await asyncio.sleep(pause_s)
@@ -155,9 +155,9 @@ class Bench:
         """One agent alone on an idle system: request to consumed, the proof of work left out."""
         self.times_ms.clear()
         session = self.sessions[0]
-        desk = CommandDesk(self.ingress, session, "ws-alone")
+        handler = AgentCommandHandler(self.ingress, session, "ws-alone")
         for number in range(commands):
-            await self.one(desk, session, number)
+            await self.one(handler, session, number)
             await self.ingress.drain(1.0)
             await asyncio.sleep(0.105)
         ranked = sorted(self.times_ms)

@@ -47,7 +47,7 @@ from config.settings import Settings
 from embedded.valkey import EmbeddedValkey
 from streaming import keys
 from streaming.hub import Hub
-from streaming.mailbox import Mailbox
+from streaming.subscriber_queue import SubscriberQueue
 from tests.api.support import FakeWorld
 from tests.streaming.writer import APPEND
 
@@ -97,10 +97,10 @@ async def hub_part(url: str, chunks: int, readers: int, ticks: int) -> dict[str,
     hub = Hub(redis)
     hub.start()
     await hub.connected.wait()
-    boxes: list[Mailbox] = []
+    boxes: list[SubscriberQueue] = []
     for number in range(chunks):
         for _ in range(readers):
-            boxes.append(Mailbox(ticks + 1))
+            boxes.append(SubscriberQueue(ticks + 1))
             hub.subscribe(keys.chunk_stream(f"chunk-{number}"), boxes[-1].put)
     while not all(channel.in_force.is_set() for channel in hub._channels.values()):
         await asyncio.sleep(0.01)

@@ -70,7 +70,7 @@ async def test_a_killed_gateway_is_waited_for_and_the_stream_goes_on(world: Embe
         await expect(page.locator("#connection")).to_have_attribute("data-phase", "waiting")
         await screen.shot("watch-killed")
         await expect(page.locator("#connection")).to_have_attribute("data-phase", "live", timeout=BACK_MS)
-        cell = me.mirror.next_free(21, 28)
+        cell = me.view.next_free(21, 28)
         assert cell is not None
         async with asyncio.timeout(BACK_MS / 1000):
             await me.move_to(*cell)

@@ -51,7 +51,7 @@ async def me(play: Play) -> AsyncIterator[Agent]:
 
 async def walk(me: Agent, x: int, y: int) -> tuple[int, int]:
     """Go there, or beside who stands there; returns the cell."""
-    cell = me.mirror.next_free(x, y)
+    cell = me.view.next_free(x, y)
     assert cell is not None
     if cell != me.position:
         await me.move_to(*cell)

@@ -90,17 +90,17 @@ async def test_waiting_grows_with_full_jitter_up_to_a_cap(page: Page) -> None:
     assert found["least"] == 1200
 
 
-# the mirror
+# the view
 
 ROWS = ["####", "#..#", "#...", "#.##"]  # south first: a door in the south at x = 1 is none, one in the east at y = 2
-MIRROR = """
-const mirror = new m.Mirror(given.agent ?? null);
-const told = given.events.map(([type, data]) => mirror.feed(type, data));
+WORLD_VIEW = """
+const view = new m.WorldView(given.agent ?? null);
+const told = given.events.map(([type, data]) => view.feed(type, data));
 return {
-  chunkId: mirror.chunkId, tick: mirror.tick, ready: mirror.ready, closed: mirror.closed, gold: mirror.gold,
-  setBacks: mirror.setBacks,
-  agents: [...mirror.agents.values()], npcs: [...mirror.npcs.values()], nodes: [...mirror.nodes.values()],
-  neighbors: mirror.neighbors, exits: mirror.exits(), grid: mirror.grid, told,
+  chunkId: view.chunkId, tick: view.tick, ready: view.ready, closed: view.closed, gold: view.gold,
+  setBacks: view.setBacks,
+  agents: [...view.agents.values()], npcs: [...view.npcs.values()], nodes: [...view.nodes.values()],
+  neighbors: view.neighbors, exits: view.exits(), grid: view.grid, told,
 };
 """
 
@@ -117,10 +117,12 @@ def delta(tick: int, x: int = 1, chunk_id: str = "chunk-0", **more: Any) -> tupl
 
 
 async def mirrored(page: Page, *events: tuple[str, dict[str, Any]], agent: str | None = None) -> Any:
-    return await run(page, "state/mirror.js", MIRROR, {"events": [list(event) for event in events], "agent": agent})
+    return await run(
+        page, "state/world_view.js", WORLD_VIEW, {"events": [list(event) for event in events], "agent": agent}
+    )
 
 
-async def test_the_mirror_holds_the_newest_delta_and_tells_each_event_once(page: Page) -> None:
+async def test_the_world_view_holds_the_newest_delta_and_tells_each_event_once(page: Page) -> None:
     chat = {"type": "chat", "from": "ada", "text": "hi"}
     used = [{"node_id": "n-0", "remaining": 4, "state": "available", "version": 2}, {"node_id": "unknown"}]
     ready: tuple[str, dict[str, Any]] = ("session_ready", {})

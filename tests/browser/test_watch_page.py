@@ -159,7 +159,7 @@ async def test_the_owner_sees_commands_inventory_and_every_chunk(play: Play, ope
         await expect(page.locator("#news .news-blocked")).to_contain_text("digger was blocked by other")
 
         # gold
-        found = me.mirror.nearest_gold()
+        found = me.view.nearest_gold()
         assert found is not None
         node, cell = found
         await me.move_to(*cell)

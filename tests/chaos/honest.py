@@ -85,8 +85,8 @@ class Honest:
         while not over.is_set():
             near = [
                 cell
-                for cell, far in agent.mirror.reachable().items()
-                if 0 < far <= FAR_MOST and not is_boundary(agent.mirror.grid, *cell)
+                for cell, far in agent.view.reachable().items()
+                if 0 < far <= FAR_MOST and not is_boundary(agent.view.grid, *cell)
             ]
             if near:
                 self._sent += 1

@@ -50,7 +50,7 @@ async def run_and_lose(stage: Scene, directory: str) -> list[object]:
         async with asyncio.timeout(ALL_RETURN_WITHIN_S):
             ends = await asyncio.gather(*walks, return_exceptions=True)
         for agent in agents:  # and play on; who stands in somebody's way is told so, as ever
-            cell = next(cell for cell, far in agent.mirror.reachable().items() if far == 1)
+            cell = next(cell for cell, far in agent.view.reachable().items() if far == 1)
             with contextlib.suppress(Blocked):
                 await agent.move_to(*cell)
         return list(ends)

@@ -15,5 +15,5 @@ async def stage(redis: Redis) -> AsyncIterator[Stage]:
     built = await Stage(redis).build()
     yield built
     for runtime in built.wires.runtimes.values():
-        for task in list(runtime.errands.tasks):
+        for task in list(runtime.background.tasks):
             task.cancel()

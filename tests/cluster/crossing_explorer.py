@@ -140,7 +140,9 @@ class Explorer:
             state.agents[::-1],
             state.seats[::-1],
             tuple(_renamed(state.shards[i]) for i in shards),
-            tuple((1 - h, alive) if h >= 0 else (h, alive) for h, alive in (state.promises[cell] for cell in cells)),
+            tuple(
+                (1 - h, alive) if h >= 0 else (h, alive) for h, alive in (state.reservations[cell] for cell in cells)
+            ),
         )
 
     def _way(self, number: int) -> list[str]:
@@ -165,7 +167,7 @@ class Explorer:
 def _renamed(shard: Shard) -> Shard:
     if not shard.pending and not shard.late:
         return shard
-    return Shard(shard.life, _renamed_ops(shard.pending), _renamed_ops(shard.late))
+    return Shard(shard.epoch, _renamed_ops(shard.pending), _renamed_ops(shard.late))
 
 
 @lru_cache(maxsize=4_096)

@@ -23,13 +23,13 @@ What disturbs them, each at any moment:
 | ``time out`` | a call's answer is lost; the request may still come to its target |
 | ``lose`` | a request or a release is lost |
 | ``repeat`` | the core asks again while a call is under way, so another call follows it |
-| ``expire`` | a promise's deadline passes on Redis' clock |
+| ``expire`` | a reservation's deadline passes on Redis' clock |
 | ``old look`` | what ``Arrivals.seat`` read in the inbox is seated after it was committed as seated |
 | ``cap`` | ``world.crossing._wait`` gives up |
 
 Sending a commit and its running are one step: what is applied in memory in between does not look at Redis, so it may
 as well come after.  The running and its answer are one, too: a death in between is a ``kill`` whose commit runs late.
-There are no counters of lives and numbers: what an earlier life or number sends is answered ``fenced`` or ``dup``.
+There are no counters of epochs and numbers: what an earlier epoch or number sends is answered ``fenced`` or ``dup``.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ from tests.cluster.crossing_state import (
     MEMBER_HERE,
     MEMBER_THERE,
     NO_ANSWER,
-    NO_PROMISE,
+    NO_RESERVATION,
     RELOADING,
     SAYS_NO,
     SAYS_OK,
@@ -81,21 +81,21 @@ Step = tuple[str, State]
 
 #: What can be left out of the protocol; each must be found by the exploration.
 MUTATIONS = (
-    "frees without a look at the inbox",  # EXPIRE deletes the promise though the arrival is there
-    "frees in memory only",  # EXPIRE says "free" and leaves the promise in the journal
-    "a look frees what was promised anew",  # the answer of EXPIRE is taken for a promise renewed meanwhile
-    "looks before the commit",  # EXPIRE runs before the commit of the promise
-    "promises a taken cell",  # the target does not look who stands there or was promised it
-    "the source sets no condition",  # a departure's commit does not ask for the promise
-    "anybody's promise counts",  # it asks for a promise, but not whose it is
+    "frees without a look at the inbox",  # EXPIRE deletes the reservation though the arrival is there
+    "frees in memory only",  # EXPIRE says "free" and leaves the reservation in the journal
+    "a look frees what was reserved anew",  # the answer of EXPIRE is taken for a reservation renewed meanwhile
+    "looks before the commit",  # EXPIRE runs before the commit of the reservation
+    "reserves a taken cell",  # the target does not look who stands there or was reserved it
+    "the source sets no condition",  # a departure's commit does not ask for the reservation
+    "anybody's reservation counts",  # it asks for a reservation, but not whose it is
     "goes without the inbox",  # a departure's commit leaves the arrival to another one
     "goes without a result",  # a departure's commit leaves the result to another one
     "seats and leaves the arrival",  # the target's commit does not take the arrival out of the inbox
     "a refused commit is forgotten",  # memory goes on as if it had been committed
-    "a refused commit may run later",  # a copy of it, still under way, finds the promise renewed
-    "an old life may write",  # commits are not fenced
+    "a refused commit may run later",  # a copy of it, still under way, finds the reservation renewed
+    "an old epoch may write",  # commits are not fenced
     "no numbers",  # a commit sent again runs again
-    "loads no promises",  # a new life of the target takes promised cells for free
+    "loads no reservations",  # a new epoch of the target takes reserved cells for free
 )
 
 
@@ -116,7 +116,7 @@ class Model:
     def start(self) -> State:
         """Both agents stand before their last step, their commands accepted and committed."""
         return State(
-            (Agent(),) * self.count, (Seat(),) * self.count, (Shard(),) * self.shards, (NO_PROMISE,) * self.cells
+            (Agent(),) * self.count, (Seat(),) * self.count, (Shard(),) * self.shards, (NO_RESERVATION,) * self.cells
         )
 
     # -- what may happen next --
@@ -131,18 +131,21 @@ class Model:
 
     def waits(self, state: State) -> Iterator[Step]:
         """What time does when nothing else goes on."""
-        for cell, promise in enumerate(state.promises):
-            if promise[1]:
-                yield f"expire cell {cell}", state._replace(promises=put(state.promises, cell, (promise[0], False)))
+        for cell, reservation in enumerate(state.reservations):
+            if reservation[1]:
+                yield (
+                    f"expire cell {cell}",
+                    state._replace(reservations=put(state.reservations, cell, (reservation[0], False))),
+                )
 
     def disturbances(self, state: State) -> Iterator[Step]:
         """What may come between."""
         yield from self.waits(state)
         for i, shard in enumerate(state.shards):
-            if shard.life != DEAD:
+            if shard.epoch != DEAD:
                 yield f"kill {i}", self._kill(state, i)
         for h, agent in enumerate(state.agents):
-            up = state.shards[self.routes[h].source].life == UP
+            up = state.shards[self.routes[h].source].epoch == UP
             if agent.call != IDLE:
                 yield f"time out {h}", self._end_call(state, h)
                 if agent.memory == WAITING and not agent.queued and up:
@@ -153,14 +156,14 @@ class Model:
                 yield f"lose release {h}", with_agent(state, h, releasing=False)
             if agent.memory == WAITING and agent.heard == NO_ANSWER and up:
                 yield f"cap {h}", self._end(state, h)
-            if state.seats[h].promised and agent.places == MEMBER_HERE:
+            if state.seats[h].reserved and agent.places == MEMBER_HERE:
                 yield f"old look {h}", self._seat(state, h)
 
     # -- the source's side --
 
     def _source_steps(self, state: State, h: int) -> Iterator[Step]:
         agent, route = state.agents[h], self.routes[h]
-        if state.shards[route.source].life != UP:
+        if state.shards[route.source].epoch != UP:
             return
         if agent.memory == WAITING and agent.heard == NO_ANSWER and agent.call == IDLE:
             yield f"ask {h}", with_agent(state, h, call=SENT, asks=min(2, agent.asks + 1))
@@ -189,7 +192,7 @@ class Model:
 
     def _target_steps(self, state: State, h: int) -> Iterator[Step]:
         agent, seat, route = state.agents[h], state.seats[h], self.routes[h]
-        if state.shards[route.target].life != UP:
+        if state.shards[route.target].epoch != UP:
             return
         if agent.call == SENT:
             yield f"reserve {h}", self._reserve(with_agent(state, h, call=TAKEN), h, wanted=True)
@@ -197,47 +200,47 @@ class Model:
             yield f"reserve stray {h}", self._reserve(with_agent(state, h, stray=False), h, wanted=False)
         if agent.releasing and self._is_committed(state, h):
             yield f"release {h}", self._sweep(with_agent(state, h, releasing=False), h, given_up=True)
-        if seat.promised and not seat.looking and self._is_committed(state, h):
+        if seat.reserved and not seat.looking and self._is_committed(state, h):
             yield f"sweep {h}", self._sweep(state, h, given_up=False)
         if seat.looking:
-            yield f"freed {h}", with_seat(state, h, promised=False, looking=False)
+            yield f"freed {h}", with_seat(state, h, reserved=False, looking=False)
 
     def _reserve(self, state: State, h: int, *, wanted: bool) -> State:
         route = self.routes[h]
         taken = not state.seats[h].seated and self._in_the_way(state, h)
-        if taken and "promises a taken cell" not in self.mutations:
+        if taken and "reserves a taken cell" not in self.mutations:
             return self._apply(state, route.target, ("answer", h, 0)) if wanted else state
-        stays = state.seats[h].looking and "a look frees what was promised anew" in self.mutations
-        state = with_seat(state, h, promised=True, looking=stays)
-        state = self._apply(state, route.target, ("promise", h, 0))
+        stays = state.seats[h].looking and "a look frees what was reserved anew" in self.mutations
+        state = with_seat(state, h, reserved=True, looking=stays)
+        state = self._apply(state, route.target, ("reservation", h, 0))
         return self._apply(state, route.target, ("answer", h, 1)) if wanted else state
 
     def _in_the_way(self, state: State, h: int) -> bool:
         cell = self.routes[h].cell
         return any(
-            seat.stands or (seat.promised and other != h)
+            seat.stands or (seat.reserved and other != h)
             for other, seat in enumerate(state.seats)
             if self.routes[other].cell == cell
         )
 
     def _is_committed(self, state: State, h: int) -> bool:
-        """``Arrivals._expire`` flushes first, so that its look finds the promise in the journal."""
+        """``Arrivals._expire`` flushes first, so that its look finds the reservation in the journal."""
         pending = state.shards[self.routes[h].target].pending
-        return ("promise", h, 0) not in pending or "looks before the commit" in self.mutations
+        return ("reservation", h, 0) not in pending or "looks before the commit" in self.mutations
 
     def _sweep(self, state: State, h: int, *, given_up: bool) -> State:
         """The script ``EXPIRE``; only "free" matters."""
-        if not state.seats[h].promised:
+        if not state.seats[h].reserved:
             return state
         cell, mutations = self.routes[h].cell, self.mutations
         if state.agents[h].places & IN_INBOX and "frees without a look at the inbox" not in mutations:
             return state
-        promise = state.promises[cell]
-        if promise[0] == h:
-            if promise[1] and not given_up:
+        reservation = state.reservations[cell]
+        if reservation[0] == h:
+            if reservation[1] and not given_up:
                 return state
             if "frees in memory only" not in mutations:
-                state = state._replace(promises=put(state.promises, cell, NO_PROMISE))
+                state = state._replace(reservations=put(state.reservations, cell, NO_RESERVATION))
         return with_seat(state, h, looking=True)
 
     # -- ticks and commits --
@@ -247,7 +250,7 @@ class Model:
             ran = self._run(state, shard.late)
             if ran is not None:
                 yield f"late commit of {i}", with_shard(ran, i, late=())
-        if shard.life != UP:
+        if shard.epoch != UP:
             yield f"load {i}", self._load(state, i)
             return
         ticked = self._tick(state, i)
@@ -264,7 +267,7 @@ class Model:
 
     def _tick(self, state: State, i: int) -> State:
         for h, route in enumerate(self.routes):
-            if route.target == i and state.seats[h].promised and state.agents[h].places & IN_INBOX:
+            if route.target == i and state.seats[h].reserved and state.agents[h].places & IN_INBOX:
                 state = self._seat(state, h)
         for h, route in enumerate(self.routes):
             agent = state.agents[h]
@@ -288,7 +291,7 @@ class Model:
             others = (o for o, other in enumerate(state.seats) if other.stands and self.routes[o].cell == route.cell)
             if any(others):
                 raise Broken(f"agent {h} arrives on a cell where somebody stands")
-        state = with_seat(state, h, promised=False, looking=False, seated=True, stands=True)
+        state = with_seat(state, h, reserved=False, looking=False, seated=True, stands=True)
         return self._apply(state, route.target, ("seat", h, 0))
 
     def _apply(self, state: State, i: int, op: Op) -> State:
@@ -299,23 +302,23 @@ class Model:
     def _run(self, state: State, ops: tuple[Op, ...]) -> State | None:
         """The commit script, its lease and its number being good; None when a condition does not hold."""
         for kind, h, _ in ops:
-            if kind == "go" and not self._still_promised(state, h):
+            if kind == "go" and not self._still_reserved(state, h):
                 return None
         for op in ops:
             state = self._write(state, op)
         return state
 
-    def _still_promised(self, state: State, h: int) -> bool:
+    def _still_reserved(self, state: State, h: int) -> bool:
         if "the source sets no condition" in self.mutations:
             return True
-        promise = state.promises[self.routes[h].cell]
-        return promise[1] and (promise[0] == h or "anybody's promise counts" in self.mutations)
+        reservation = state.reservations[self.routes[h].cell]
+        return reservation[1] and (reservation[0] == h or "anybody's reservation counts" in self.mutations)
 
     def _write(self, state: State, op: Op) -> State:
         kind, h, _ = op
         agent, cell, mutations = state.agents[h], self.routes[h].cell, self.mutations
-        if kind == "promise":
-            return state._replace(promises=put(state.promises, cell, (h, True)))
+        if kind == "reservation":
+            return state._replace(reservations=put(state.reservations, cell, (h, True)))
         if kind == "go":
             places = agent.places & ~MEMBER_THERE
             if "goes without the inbox" not in mutations:
@@ -325,12 +328,12 @@ class Model:
         if kind == "end":
             return with_agent(state, h, running=False, results=agent.results + 1)
         if kind == "seat":
-            promise = state.promises[cell]
+            reservation = state.reservations[cell]
             places = agent.places | MEMBER_HERE
             if "seats and leaves the arrival" not in mutations:
                 places &= ~IN_INBOX
-            if promise[0] == h:
-                state = state._replace(promises=put(state.promises, cell, NO_PROMISE))
+            if reservation[0] == h:
+                state = state._replace(reservations=put(state.reservations, cell, NO_RESERVATION))
             return with_agent(state, h, places=places)
         return state
 
@@ -343,16 +346,16 @@ class Model:
                 state = with_agent(state, h, releasing=True)
         return state
 
-    # -- lives --
+    # -- epochs --
 
     def _refused(self, state: State, i: int, shard: Shard) -> State:
         if "a refused commit is forgotten" in self.mutations:
             return with_shard(state, i, pending=())
-        return with_shard(self._forget(state, i), i, life=RELOADING, late=shard.pending)
+        return with_shard(self._forget(state, i), i, epoch=RELOADING, late=shard.pending)
 
     def _kill(self, state: State, i: int) -> State:
         shard = state.shards[i]
-        return with_shard(self._forget(state, i), i, life=DEAD, late=shard.pending or shard.late)
+        return with_shard(self._forget(state, i), i, epoch=DEAD, late=shard.pending or shard.late)
 
     def _forget(self, state: State, i: int) -> State:
         """The memory goes, and with it whoever waits for an answer from it or in it."""
@@ -369,7 +372,7 @@ class Model:
     def _end_call(self, state: State, h: int) -> State:
         """The source waits no more; the request may still come to its target, whose answer then is for nobody."""
         agent, target = state.agents[h], self.routes[h].target
-        if agent.call == SENT and state.shards[target].life != DEAD:
+        if agent.call == SENT and state.shards[target].epoch != DEAD:
             state = with_agent(state, h, stray=True)
         if agent.call == TAKEN:
             pending = tuple(op for op in state.shards[target].pending if op[:2] != ("answer", h))
@@ -379,17 +382,17 @@ class Model:
     def _load(self, state: State, i: int) -> State:
         """A new lease, which ends all that an earlier one may still send; then the memory as the journal has it."""
         shard, mutations = state.shards[i], self.mutations
-        lease = {DEAD: "an old life may write", RELOADING: "a refused commit may run later"}
-        late = shard.late if lease[shard.life] in mutations else ()
+        lease = {DEAD: "an old epoch may write", RELOADING: "a refused commit may run later"}
+        late = shard.late if lease[shard.epoch] in mutations else ()
         for h, route in enumerate(self.routes):
-            agent, promise = state.agents[h], state.promises[route.cell]
+            agent, reservation = state.agents[h], state.reservations[route.cell]
             if route.source == i and agent.places & MEMBER_THERE:
                 state = with_agent(state, h, memory=WAITING if agent.running else ENDED)
             if route.target == i:
                 stands = bool(agent.places & MEMBER_HERE)
-                promised = promise[0] == h and "loads no promises" not in mutations
-                state = state._replace(seats=put(state.seats, h, Seat(promised=promised, stands=stands)))
-        return with_shard(state, i, life=UP, late=late)
+                reserved = reservation[0] == h and "loads no reservations" not in mutations
+                state = state._replace(seats=put(state.seats, h, Seat(reserved=reserved, stands=stands)))
+        return with_shard(state, i, epoch=UP, late=late)
 
     # -- what must hold --
 
@@ -428,7 +431,7 @@ class Model:
                 raise Broken(f"agent {h} is in no shard's memory")
             if state.seats[h].stands != (agent.places == MEMBER_HERE):
                 raise Broken(f"agent {h} is in the memory of the wrong shard")
-            if state.seats[h].promised:
-                raise Broken(f"a cell stays promised to {h} in memory")
-        if any(promise != NO_PROMISE for promise in state.promises):
-            raise Broken("a promise stays in the journal")
+            if state.seats[h].reserved:
+                raise Broken(f"a cell stays reserved to {h} in memory")
+        if any(reservation != NO_RESERVATION for reservation in state.reservations):
+            raise Broken("a reservation stays in the journal")

@@ -17,7 +17,7 @@ IDLE, SENT, TAKEN, SAYS_OK, SAYS_NO = 0, 1, 2, 3, 4
 DEAD, RELOADING, UP = 0, 1, 2
 
 Op = tuple[str, int, int]
-"""("promise", h, 0), ("answer", h, 1 yes | 0 no), ("go", h, 0), ("end", h, 1 with release | 0), ("seat", h, 0)."""
+"""("reservation", h, 0), ("answer", h, 1 yes | 0 no), ("go", h, 0), ("end", h, 1 with release | 0), ("seat", h, 0)."""
 
 
 class Agent(NamedTuple):
@@ -38,31 +38,31 @@ class Agent(NamedTuple):
 class Seat(NamedTuple):
     """The target's memory of one handoff."""
 
-    promised: bool = False
-    looking: bool = False  # the script has answered "free" for this promise
+    reserved: bool = False
+    looking: bool = False  # the script has answered "free" for this reservation
     seated: bool = False
     stands: bool = False  # the agent is in the memory
 
 
 class Shard(NamedTuple):
-    """A shard's life and its commits."""
+    """A shard's epoch and its commits."""
 
-    life: int = UP
+    epoch: int = UP
     pending: tuple[Op, ...] = ()
     late: tuple[Op, ...] = ()  # a commit that may still run, though nobody waits for its answer
 
 
-Promise = tuple[int, bool]
-NO_PROMISE: Promise = (-1, False)
+Reservation = tuple[int, bool]
+NO_RESERVATION: Reservation = (-1, False)
 
 
 class State(NamedTuple):
-    """Everything.  ``promises``: by cell, (handoff, not yet run out) as the journal has it."""
+    """Everything.  ``reservations``: by cell, (handoff, not yet run out) as the journal has it."""
 
     agents: tuple[Agent, ...]
     seats: tuple[Seat, ...]
     shards: tuple[Shard, ...]
-    promises: tuple[Promise, ...]
+    reservations: tuple[Reservation, ...]
 
 
 def put(values: tuple[Any, ...], index: int, value: Any) -> tuple[Any, ...]:

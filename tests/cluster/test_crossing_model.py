@@ -2,7 +2,7 @@
 
 ``crossing_model`` says which code each step stands for.  What must hold in every state: an agent is in one place by
 the journal, no cell has two, no command has two results.  Where nothing goes on any more: each command has its result,
-nobody waits in an inbox, no cell stays promised, and memory agrees with the journal.
+nobody waits in an inbox, no cell stays reserved, and memory agrees with the journal.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from tests.cluster.crossing_state import State
 DISTURBANCES = 3
 
 #: Mutations that do no harm to an agent alone.
-TAKES_TWO = ("promises a taken cell", "anybody's promise counts")
+TAKES_TWO = ("reserves a taken cell", "anybody's reservation counts")
 
 SCENARIOS = {
     # Each passes through the cell on which the other arrives.
     "opposite ways": Scenario((Route(0, 1, 1, 0), Route(1, 0, 0, 1)), shards=(1, 0), cells=(1, 0)),
     # From chunks of two shards to one cell of a third.
     "one cell": Scenario((Route(0, 1, 0), Route(2, 1, 0)), shards=(2, 1, 0), cells=(0,)),
-    # From one chunk, so in one commit: one promise that is lost takes both back.
+    # From one chunk, so in one commit: one reservation that is lost takes both back.
     "two cells": Scenario((Route(0, 1, 0), Route(0, 1, 1)), shards=(0, 1), cells=(1, 0)),
 }
 ALONE = Scenario((Route(0, 1, 0),), shards=(0, 1), cells=(0,))

@@ -9,7 +9,7 @@ import pytest
 from redis.asyncio import Redis
 
 from cluster import graph
-from cluster.graph import CLAIM, ChunkGone
+from cluster.graph import CLAIM, ChunkCollected
 from streaming import keys
 from streaming.journal import Journal
 from world.ids import ChunkId, shard_of
@@ -50,7 +50,7 @@ async def test_fifty_that_arrive_together_make_one_chunk_a_side(world: Any) -> N
 
 
 async def test_a_neighbor_of_a_chunk_that_is_gone_is_refused(world: Any) -> None:
-    with pytest.raises(ChunkGone):
+    with pytest.raises(ChunkCollected):
         await graph.ensure_neighbor(world, "chunk-99", "E")
 
 

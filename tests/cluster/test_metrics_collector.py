@@ -27,7 +27,7 @@ class Counting:
 
     def __init__(self, name: str) -> None:
         self.name = name
-        self.life = "first"
+        self.incarnation = "first"
         self.asked = 0
         self.counted = 0.0
         self.trouble: Exception | None = None
@@ -39,7 +39,7 @@ class Counting:
             await asyncio.sleep(600)
         if self.trouble is not None:
             raise self.trouble
-        return Report(self.name, self.life, [single("meals_total", "counter", "Meals.", self.counted)])
+        return Report(self.name, self.incarnation, [single("meals_total", "counter", "Meals.", self.counted)])
 
 
 @pytest.fixture(autouse=True)
@@ -76,7 +76,7 @@ async def test_another_collector_goes_on_with_the_same_sums(redis: Redis) -> Non
     process = Counting("shard-0")
     process.counted = 10
     await collector(redis, process).page()
-    process.life, process.counted = "second", 1
+    process.incarnation, process.counted = "second", 1
     found = parsed(await collector(redis, process).page())
     assert found["meals_total"] == 11
     assert found['actor_restarts_total{kind="shard"}'] == 1
@@ -88,7 +88,7 @@ async def test_a_world_that_was_stopped_in_order_has_no_restarts(redis: Redis) -
     await first.page()
     process.counted = 4
     await first.end_all()
-    process.life, process.counted = "second", 1
+    process.incarnation, process.counted = "second", 1
     found = parsed(await collector(redis, process).page())
     assert found["meals_total"] == 5
     assert found['actor_restarts_total{kind="shard"}'] == 0

@@ -6,14 +6,14 @@ import pytest
 
 from api.exposition import Family, family, single
 from cluster.metrics_ledger import Ledger
-from cluster.metrics_report import Report, Window
+from cluster.metrics_report import DurationWindow, Report
 
 
-def report(process: str, life: str, count: float, *, gauge: float = 0.0) -> Report:
-    """A process that has counted ``count`` meals in this life."""
+def report(process: str, incarnation: str, count: float, *, gauge: float = 0.0) -> Report:
+    """A process that has counted ``count`` meals in this incarnation."""
     return Report(
         process,
-        life,
+        incarnation,
         [
             family("meals_total", "counter", "Meals.", [({"kind": "late"}, count)]),
             single("guests", "gauge", "Guests.", gauge),
@@ -93,7 +93,7 @@ def test_sums_never_fall_whatever_dies() -> None:
     for seed in range(30):
         dice = random.Random(seed)
         ledger = Ledger()
-        lives, counts, births = ["0", "1", "2"], [0, 0, 0], 3
+        incarnations, counts, births = ["0", "1", "2"], [0, 0, 0], 3
         before = 0.0
         for _ in range(200):
             which = dice.randrange(3)
@@ -102,22 +102,22 @@ def test_sums_never_fall_whatever_dies() -> None:
                 counts[which] += dice.randrange(100)
             elif what == "restart":
                 births += 1
-                lives[which], counts[which] = str(births), 0
+                incarnations[which], counts[which] = str(births), 0
             elif what == "ledger":
                 ledger = Ledger.load(ledger.dump())
             elif what == "end":
                 ledger.ended(f"shard-{which}")
             else:
                 heard = [n for n in range(3) if dice.random() < 0.7] or [0]
-                now = meals(ledger, *(report(f"shard-{n}", lives[n], counts[n]) for n in heard))
+                now = meals(ledger, *(report(f"shard-{n}", incarnations[n], counts[n]) for n in heard))
                 assert now >= before, f"seed {seed}"
                 before = now
 
 
 def test_quantiles_are_of_all_processes_together() -> None:
     ledger = Ledger()
-    quick = Report("shard-0", "a", [], [Window("tick_ms", "Ticks.", 99, 99.0, [1.0] * 99)])
-    slow = Report("shard-1", "b", [], [Window("tick_ms", "Ticks.", 2, 1000.0, [500.0] * 2)])
+    quick = Report("shard-0", "a", [], [DurationWindow("tick_ms", "Ticks.", 99, 99.0, [1.0] * 99)])
+    slow = Report("shard-1", "b", [], [DurationWindow("tick_ms", "Ticks.", 2, 1000.0, [500.0] * 2)])
     for one in (quick, slow):
         ledger.take(one)
     families = ledger.families([quick, slow])
@@ -128,7 +128,7 @@ def test_quantiles_are_of_all_processes_together() -> None:
 
 def test_no_values_are_no_quantile() -> None:
     ledger = Ledger()
-    empty = Report("shard-0", "a", [], [Window("tick_ms", "Ticks.", 0, 0.0, [])])
+    empty = Report("shard-0", "a", [], [DurationWindow("tick_ms", "Ticks.", 0, 0.0, [])])
     ledger.take(empty)
     value = total(ledger.families([empty]), 'tick_ms{quantile="0.5"}')
     assert value != value

@@ -14,7 +14,7 @@ from redis.asyncio import Redis
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from cluster.archive_stream import Entry
+from cluster.archive_stream import ArchiveEntry
 from cluster.archiver import UNDONE_MOST_MS, Archiver, chains
 from cluster.graph import init_world
 from embedded import children
@@ -89,7 +89,7 @@ async def decided(redis: Redis) -> Counter[str]:
     return Counter({name(member): 1 for member in await redis.smembers(DECIDED)})
 
 
-@pytest.mark.parametrize("then", ["nothing", "archive first", "play first", "play on in the same life"])
+@pytest.mark.parametrize("then", ["nothing", "archive first", "play first", "play on in the same epoch"])
 @pytest.mark.parametrize("part", [0.35, 0.6, 0.8, 0.95, 0.999])
 async def test_a_tail_that_was_cut_leaves_what_redis_knows(
     valkey: Valkey, engine: AsyncEngine, part: float, then: str
@@ -111,7 +111,7 @@ async def test_a_tail_that_was_cut_leaves_what_redis_knows(
     redis = valkey.start()
     known = len(await redis.smembers(DECIDED))
     journal, _ = await Journal.acquire(redis, 0)
-    if then == "play on in the same life":
+    if then == "play on in the same epoch":
         archiver._redis = archiver._stream._redis = redis  # its own connection made anew
     else:
         archiver = Archiver(redis, engine)
@@ -172,8 +172,8 @@ async def test_the_last_record_of_an_agent_may_be_of_what_was_undone(valkey: Val
 
 
 def test_only_unbroken_rows_say_that_nothing_is_between() -> None:
-    def entry(number: int, before: int | None, payload: bytes | None = b"{}") -> Entry:
-        return Entry(f"{number}-0", payload, "" if before is None else f"{before}-0")
+    def entry(number: int, before: int | None, payload: bytes | None = b"{}") -> ArchiveEntry:
+        return ArchiveEntry(f"{number}-0", payload, "" if before is None else f"{before}-0")
 
     assert chains([]) == []
     assert chains([entry(5, 4), entry(6, 5), entry(9, 6)]) == [Span("4-0", "9-0", ("5-0", "6-0", "9-0"))]
@@ -185,7 +185,7 @@ def test_only_unbroken_rows_say_that_nothing_is_between() -> None:
     ]
     assert chains([entry(5, None)]) == []
     # A stream that was removed is no reason to forget everything.
-    late = Entry("1790000000000-0", b"{}", "0-0")
+    late = ArchiveEntry("1790000000000-0", b"{}", "0-0")
     assert chains([late]) == [Span(f"{1_790_000_000_000 - UNDONE_MOST_MS}-0", late.id, (late.id,))]
 
 

@@ -11,10 +11,10 @@ from typing import Any
 import orjson
 from redis.asyncio import Redis
 
-from api.ports import Decision, SubmittedCommand
+from api.ports import ShardAnswer, SubmittedCommand
 from cluster.local import LocalWorld
 from cluster.router import Router
-from operations.fsck import Finding, check, read_dump
+from operations.fsck import Problem, check, read_dump
 from streaming import keys
 
 _numbers = itertools.count(1)
@@ -48,7 +48,7 @@ class Player:
         await self.redis.zadd(keys.PRESENCE, {self.agent_id: time.time() * 1000 + 600_000})
         return (await self.router.join(self.agent_id, "acc", "t")).chunk_id
 
-    async def submit(self, cmd: dict[str, Any], server_cmd_id: str | None = None) -> Decision:
+    async def submit(self, cmd: dict[str, Any], server_cmd_id: str | None = None) -> ShardAnswer:
         """Submit one command and note what was decided."""
         name = server_cmd_id or f"cmd-{next(_numbers)}"
         self.submitted.append(name)
@@ -107,7 +107,7 @@ async def newest_delta(redis: Any, chunk_id: str) -> dict[str, Any]:
     return found
 
 
-async def whole(redis: Redis, agent_ids: list[str]) -> list[Finding]:
+async def whole(redis: Redis, agent_ids: list[str]) -> list[Problem]:
     """What the checker finds; it is asked until it finds nothing or time is up."""
 
     async def nothing() -> bool:
@@ -120,7 +120,7 @@ async def whole(redis: Redis, agent_ids: list[str]) -> list[Finding]:
     return []
 
 
-async def settled(world: LocalWorld, players: list[Player]) -> list[Finding]:
+async def settled(world: LocalWorld, players: list[Player]) -> list[Problem]:
     """``whole`` for the players of a local world."""
     return await whole(world.redis, [player.agent_id for player in players])
 

@@ -72,7 +72,7 @@ def test_the_test_without_a_server(tmp_path: Path) -> None:
 def test_the_test_without_a_server_can_fail(tmp_path: Path) -> None:
     write_all(tmp_path)
     digger = tmp_path / "digger.py"
-    digger.write_text(digger.read_text().replace("cell == mirror.position", "cell != mirror.position"))
+    digger.write_text(digger.read_text().replace("cell == view.position", "cell != view.position"))
     assert run(tmp_path, *pytest_argv("test_digger.py")).returncode == 1
 
 

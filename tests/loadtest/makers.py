@@ -1,10 +1,10 @@
-"""Samples, plans and mirrors for the tests of load testing."""
+"""Samples, plans and views for the tests of load testing."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from chunkcrawl.view.world_view import Mirror
+from chunkcrawl.view.world_view import WorldView
 from chunkcrawl.wire.messages import AgentView, ChunkDelta, ChunkStatic, NodeSpec
 from loadtest.measures import Measures, Phase, Sample
 from loadtest.plan import Plan
@@ -42,16 +42,18 @@ def sample(
     return made
 
 
-def hall(*others: tuple[int, int], at: tuple[int, int] = (25, 25), nodes: tuple[tuple[int, int], ...] = ()) -> Mirror:
+def hall(
+    *others: tuple[int, int], at: tuple[int, int] = (25, 25), nodes: tuple[tuple[int, int], ...] = ()
+) -> WorldView:
     """What an agent ``me`` knows of a chunk that is one empty hall with an exit in the north at x = 23..26."""
     grid = [[int(x in (0, SIZE - 1) or y in (0, SIZE - 1)) for x in range(SIZE)] for y in range(SIZE)]
     for x in range(23, 27):
         grid[SIZE - 1][x] = 0
     for x, y in nodes:
         grid[y][x] = 1
-    mirror = Mirror("me")
+    view = WorldView("me")
     specs = [NodeSpec(f"n{number}", x, y, max_remaining=5) for number, (x, y) in enumerate(nodes)]
-    mirror.feed(ChunkStatic(chunk_id="chunk-0", grid=grid, resource_nodes=specs))
+    view.feed(ChunkStatic(chunk_id="chunk-0", grid=grid, resource_nodes=specs))
     agents = [AgentView("me", *at), *(AgentView(f"a{number}", x, y) for number, (x, y) in enumerate(others))]
-    mirror.feed(ChunkDelta(chunk_id="chunk-0", tick=7, agents=agents))
-    return mirror
+    view.feed(ChunkDelta(chunk_id="chunk-0", tick=7, agents=agents))
+    return view

@@ -8,17 +8,17 @@ import pytest
 
 from chunkcrawl.bots.rules import Harvest, Move, Rest, Say
 from chunkcrawl.view.paths import is_boundary, is_floor, manhattan
-from chunkcrawl.view.world_view import Mirror
+from chunkcrawl.view.world_view import WorldView
 from chunkcrawl.wire.messages import ChunkDelta, ChunkStatic, NodeState
 from loadtest.behaviour import BEHAVIOURS, cross, crowd, harvest, stroll, wander
 from loadtest.plan import SCENARIOS
 from tests.loadtest.makers import hall
 
 
-def many(behaviour: object, mirror: Mirror, count: int = 300) -> list[object]:
+def many(behaviour: object, view: WorldView, count: int = 300) -> list[object]:
     rng = random.Random(3)
     assert callable(behaviour)
-    return [behaviour(mirror, rng) for _ in range(count)]
+    return [behaviour(view, rng) for _ in range(count)]
 
 
 def test_every_scenario_has_a_behaviour() -> None:
@@ -28,19 +28,19 @@ def test_every_scenario_has_a_behaviour() -> None:
 @pytest.mark.parametrize("name", SCENARIOS)
 def test_the_same_seed_decides_alike(name: str) -> None:
     behaviour = BEHAVIOURS[name]  # type: ignore[index]
-    mirror = hall((24, 25), (26, 25), nodes=((10, 10),))
-    assert many(behaviour, mirror) == many(behaviour, mirror)
+    view = hall((24, 25), (26, 25), nodes=((10, 10),))
+    assert many(behaviour, view) == many(behaviour, view)
 
 
 def test_a_stroll_ends_near_by_on_free_floor() -> None:
-    mirror = hall((24, 25), at=(2, 3))
-    for move in many(stroll, mirror):
+    view = hall((24, 25), at=(2, 3))
+    for move in many(stroll, view):
         assert isinstance(move, Move)
         assert abs(move.x - 2) <= 8
         assert abs(move.y - 3) <= 8
-        assert mirror.is_free(move.x, move.y)
+        assert view.is_free(move.x, move.y)
         assert (move.x, move.y) != (2, 3)
-        assert not is_boundary(mirror.grid, move.x, move.y)
+        assert not is_boundary(view.grid, move.x, move.y)
 
 
 def test_wanderers_also_talk_and_leave() -> None:
@@ -77,20 +77,20 @@ def test_harvesters_leave_a_node_that_is_surrounded_for_another() -> None:
 
 
 def test_where_all_is_taken_they_look_elsewhere() -> None:
-    mirror = hall(nodes=((20, 25),))
+    view = hall(nodes=((20, 25),))
     gone = [NodeState("n0", 0, "depleted")]
-    mirror.feed(ChunkDelta(chunk_id="chunk-0", tick=8, agents=list(mirror.agents.values()), resources=gone))
-    assert isinstance(harvest(mirror, random.Random(1)), Move)
+    view.feed(ChunkDelta(chunk_id="chunk-0", tick=8, agents=list(view.agents.values()), resources=gone))
+    assert isinstance(harvest(view, random.Random(1)), Move)
     assert all(
-        is_floor(mirror.grid, one.x, one.y) and one.y == 49 for one in many(harvest, mirror) if isinstance(one, Move)
+        is_floor(view.grid, one.x, one.y) and one.y == 49 for one in many(harvest, view) if isinstance(one, Move)
     )
 
 
 @pytest.mark.parametrize("name", SCENARIOS)
 @pytest.mark.parametrize("grid", [[], [[]], [[0]], [[999, -1], [0, 0]], [[0], [0, 0, 0]]])
 def test_no_terrain_of_a_server_is_a_fault_of_ours(name: str, grid: list[list[int]]) -> None:
-    mirror = Mirror("me")
-    mirror.feed(ChunkStatic(chunk_id="c", grid=grid, tiles=[]))
-    mirror.feed(ChunkDelta(chunk_id="c", tick=1, agents=list(hall(at=(0, 0)).agents.values())))
-    for action in many(BEHAVIOURS[name], mirror, 30):  # type: ignore[index]
+    view = WorldView("me")
+    view.feed(ChunkStatic(chunk_id="c", grid=grid, tiles=[]))
+    view.feed(ChunkDelta(chunk_id="c", tick=1, agents=list(hall(at=(0, 0)).agents.values())))
+    for action in many(BEHAVIOURS[name], view, 30):  # type: ignore[index]
         assert isinstance(action, Move | Rest | Say)

@@ -12,7 +12,7 @@ import pytest
 
 from chunkcrawl.bots.rules import Action, Harvest, Move, Rest
 from chunkcrawl.transport.http import Api, Session
-from chunkcrawl.view.world_view import Mirror
+from chunkcrawl.view.world_view import WorldView
 from loadtest.commands import ANSWER_TIMEOUT_S, PARSE_EVERY, Commands
 from loadtest.crew import Crew
 from tests.loadtest.makers import hall, plan
@@ -92,11 +92,11 @@ class Talk:
         return self.crew.measures.counts[name]
 
 
-def walk(mirror: Mirror, rng: random.Random) -> Action:
+def walk(view: WorldView, rng: random.Random) -> Action:
     return Move(25, 26)
 
 
-def dig(mirror: Mirror, rng: random.Random) -> Action:
+def dig(view: WorldView, rng: random.Random) -> Action:
     return Harvest("n0")
 
 
@@ -218,12 +218,12 @@ async def test_what_runs_is_not_given_up() -> None:
 
 
 async def test_most_deltas_are_counted_and_not_parsed(monkeypatch: pytest.MonkeyPatch) -> None:
-    talk = Talk(lambda mirror, rng: Rest(60))
+    talk = Talk(lambda view, rng: Rest(60))
     talk.open()
     await asyncio.sleep(0.01)
     talk.state("moving")
     parsed: list[Any] = []
-    monkeypatch.setattr(Mirror, "feed", lambda self, event: parsed.append(event))
+    monkeypatch.setattr(WorldView, "feed", lambda self, event: parsed.append(event))
     before = talk.count("deliveries")
     for _ in range(5 * PARSE_EVERY):
         talk.state("moving")
@@ -247,7 +247,7 @@ ODD_DELTA = b'{"type":"chunk_delta","payload":{"tick":"x"}}'
 
 @pytest.mark.parametrize("raw", [b"", b"[]", b"\xff\xff", b"{", ODD_DELTA[:20], ODD_DELTA, b"[" * 9999])
 async def test_what_is_no_message_is_counted(raw: bytes) -> None:
-    talk = Talk(lambda mirror, rng: Rest(60))
+    talk = Talk(lambda view, rng: Rest(60))
     talk.open()
     talk.commands._wants_state = True
     talk.commands.heard(raw, time.perf_counter())
@@ -264,7 +264,7 @@ async def test_errors_are_counted_by_reason_and_the_command_goes_on() -> None:
 
 
 async def test_a_fault_of_ours_is_kept_for_the_generator() -> None:
-    def broken(mirror: Mirror, rng: random.Random) -> Action:
+    def broken(view: WorldView, rng: random.Random) -> Action:
         raise ZeroDivisionError
 
     talk = Talk(broken)
@@ -285,11 +285,11 @@ async def test_nothing_is_asked_when_it_is_over() -> None:
 
 async def test_terrain_is_shared() -> None:
     crew = Crew(plan(), Api("http://127.0.0.1:1"), "dcw_x")
-    mirrors = []
+    views = []
     for _ in range(2):
         talk = Talk(walk)
         talk.crew = crew
         talk.commands._crew = crew
         talk.open()
-        mirrors.append(talk.commands._mirror)
-    assert mirrors[0].grid is mirrors[1].grid
+        views.append(talk.commands._view)
+    assert views[0].grid is views[1].grid

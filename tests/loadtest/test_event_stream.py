@@ -12,7 +12,7 @@ from chunkcrawl.errors import ApiError, ChunkcrawlError, ProtocolViolation, Serv
 from chunkcrawl.transport.http import Api
 from chunkcrawl.wire.sse import EVENT_MAX_BYTES
 from loadtest.crew import Crew
-from loadtest.event_stream import EventSplitter, EventStream, open_stream
+from loadtest.event_stream import EventSplitter, SseConnection, open_stream
 from tests.loadtest.makers import plan
 
 DELTA = b'id: chunk-0:5:0\nevent: chunk_delta\ndata: {"tick":5}\n\n'
@@ -47,7 +47,7 @@ class Reader:
         self.events: list[tuple[bytes, bytes, bytes]] = []
         self.came = asyncio.Event()
 
-    def event(self, stream: EventStream, name: bytes, event_id: bytes, data: bytes) -> None:
+    def event(self, stream: SseConnection, name: bytes, event_id: bytes, data: bytes) -> None:
         self.events.append((name, event_id, data))
         self.came.set()
 
@@ -78,7 +78,7 @@ def chunked(*parts: bytes, kind: bytes = b"text/event-stream; charset=utf-8") ->
     return b"HTTP/1.1 200 OK\r\nContent-Type: " + kind + b"\r\nTransfer-Encoding: chunked\r\n\r\n" + body
 
 
-async def opened(crew: Crew, reader: Reader, *, slow: bool = False, last: str | None = None) -> EventStream:
+async def opened(crew: Crew, reader: Reader, *, slow: bool = False, last: str | None = None) -> SseConnection:
     return await open_stream(crew, "/v1/spectate/stream?chunk_id=demo", "sess_x", last, reader, slow=slow)
 
 
@@ -147,7 +147,7 @@ async def test_nobody_listens() -> None:
 
 async def test_a_fault_of_ours_is_kept() -> None:
     class Broken(Reader):
-        def event(self, stream: EventStream, name: bytes, event_id: bytes, data: bytes) -> None:
+        def event(self, stream: SseConnection, name: bytes, event_id: bytes, data: bytes) -> None:
             raise ZeroDivisionError
 
     async with server(chunked(DELTA), stay=True) as (crew, _):

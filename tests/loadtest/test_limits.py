@@ -5,22 +5,22 @@ from __future__ import annotations
 import pytest
 
 from loadtest.figures import FIGURES
-from loadtest.limits import BadLimit, Limit, check
+from loadtest.limits import BadLimit, FigureLimit, check
 
 
 @pytest.mark.parametrize(
     ("text", "limit"),
     [
-        ("rtt_p99_ms>100", Limit("rtt_p99_ms", ">", 100)),
-        (" rtt_p99_ms >= 99.5 ", Limit("rtt_p99_ms", ">=", 99.5)),
-        ("acks_per_s<10", Limit("acks_per_s", "<", 10)),
-        ("given_up!=0", Limit("given_up", "!=", 0)),
-        ("agents==500", Limit("agents", "==", 500)),
-        ("disconnects<=-1", Limit("disconnects", "<=", -1)),
+        ("rtt_p99_ms>100", FigureLimit("rtt_p99_ms", ">", 100)),
+        (" rtt_p99_ms >= 99.5 ", FigureLimit("rtt_p99_ms", ">=", 99.5)),
+        ("acks_per_s<10", FigureLimit("acks_per_s", "<", 10)),
+        ("given_up!=0", FigureLimit("given_up", "!=", 0)),
+        ("agents==500", FigureLimit("agents", "==", 500)),
+        ("disconnects<=-1", FigureLimit("disconnects", "<=", -1)),
     ],
 )
-def test_what_a_limit_looks_like(text: str, limit: Limit) -> None:
-    assert Limit.parse(text, FIGURES) == limit
+def test_what_a_limit_looks_like(text: str, limit: FigureLimit) -> None:
+    assert FigureLimit.parse(text, FIGURES) == limit
 
 
 @pytest.mark.parametrize(
@@ -28,12 +28,12 @@ def test_what_a_limit_looks_like(text: str, limit: Limit) -> None:
 )
 def test_what_is_none(text: str) -> None:
     with pytest.raises(BadLimit, match="looks like"):
-        Limit.parse(text, FIGURES)
+        FigureLimit.parse(text, FIGURES)
 
 
 def test_a_misspelt_figure_is_answered_with_near_ones() -> None:
     with pytest.raises(BadLimit, match="did you mean rtt_p99_ms"):
-        Limit.parse("rtt_p95_ms>1", FIGURES)
+        FigureLimit.parse("rtt_p95_ms>1", FIGURES)
 
 
 @pytest.mark.parametrize(
@@ -49,14 +49,14 @@ def test_a_misspelt_figure_is_answered_with_near_ones() -> None:
     ],
 )
 def test_a_run_fails_if_it_holds(text: str, value: float, broken: bool) -> None:
-    (found,) = check([Limit.parse(text, FIGURES)], {"acks_per_s": value})
+    (found,) = check([FigureLimit.parse(text, FIGURES)], {"acks_per_s": value})
     assert (found.value, found.broken) == (value, broken)
 
 
 def test_what_was_not_measured_was_not_kept() -> None:
-    (found,) = check([Limit.parse("rtt_p99_ms>100", FIGURES)], {"rtt_p99_ms": None})
+    (found,) = check([FigureLimit.parse("rtt_p99_ms>100", FIGURES)], {"rtt_p99_ms": None})
     assert found.broken
 
 
 def test_a_limit_reads_as_it_was_given() -> None:
-    assert str(Limit.parse("rtt_p99_ms > 100.0", FIGURES)) == "rtt_p99_ms>100"
+    assert str(FigureLimit.parse("rtt_p99_ms > 100.0", FIGURES)) == "rtt_p99_ms>100"

@@ -10,7 +10,7 @@ import pytest
 from rich.console import Console
 
 from loadtest.figures import FIGURES
-from loadtest.limits import Limit
+from loadtest.limits import FigureLimit
 from loadtest.report import Facts, build, differences_text, losses_text, verdict_text
 from loadtest.report_text import print_report
 from loadtest.server_counts import Comparison
@@ -38,7 +38,7 @@ def tally(*, lag_s: float = 0.001, cpu_s: float = 0.2) -> Tally:
 
 def report(limits: tuple[str, ...] = (), **facts: Any) -> dict[str, Any]:
     known = Facts("2026-11-25T08:00:00+00:00", None, **facts)
-    return build(plan(), tally(), known, [Limit.parse(text, FIGURES) for text in limits])
+    return build(plan(), tally(), known, [FigureLimit.parse(text, FIGURES) for text in limits])
 
 
 def printed(made: dict[str, Any]) -> str:

@@ -16,7 +16,7 @@ from loadtest.fleet import Fleet, FleetError
 from loadtest.measures import Phase, Sample
 from loadtest.report import Facts
 from loadtest.run import Driver, run_load
-from loadtest.screen import Screen
+from loadtest.screen import LoadScreen
 from loadtest.switchboard import Orders
 from tests.loadtest.makers import plan, sample
 
@@ -81,7 +81,7 @@ def no_waits(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def driver_of(fleet: PlayedFleet) -> Driver:
-    screen = Screen(Console(file=io.StringIO()), plan())
+    screen = LoadScreen(Console(file=io.StringIO()), plan())
     return Driver(plan(), screen, cast(Fleet, fleet), Facts("now", None))
 
 
@@ -167,7 +167,7 @@ async def test_a_server_that_is_not_there_starts_no_ray(
     monkeypatch.setattr(Fleet, "start", never)
     listening = await asyncio.start_server(answer, "127.0.0.1", 0)
     port = listening.sockets[0].getsockname()[1] if status else 1
-    screen = Screen(Console(file=io.StringIO()), plan())
+    screen = LoadScreen(Console(file=io.StringIO()), plan())
     async with listening:
         with pytest.raises(error):
             await run_load(plan(base=f"http://127.0.0.1:{port}"), screen, tasks=1, address=None)

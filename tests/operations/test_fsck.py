@@ -100,9 +100,9 @@ TABLE = [
     ("wrong_busy", "a", set_at("agents/a/busy", "move_to")),
     ("wrong_busy", "a", set_at("agents/a/rec", record("chunk-0", running={"kind": "harvest"}))),
     ("unreadable_arrival", "chunk-1", set_at("chunks/chunk-1/inbox/ho-b", "[]")),
-    ("arrival_without_promise", "chunk-1", set_at("chunks/chunk-1/resv", {})),
-    ("arrival_without_promise", "chunk-1", set_at("chunks/chunk-1/resv/0,24", "ho-c 2000000")),
-    ("stale_promise", "chunk-1", set_at("chunks/chunk-1/resv/0,25", "ho-c 1")),
+    ("arrival_without_reservation", "chunk-1", set_at("chunks/chunk-1/resv", {})),
+    ("arrival_without_reservation", "chunk-1", set_at("chunks/chunk-1/resv/0,24", "ho-c 2000000")),
+    ("stale_reservation", "chunk-1", set_at("chunks/chunk-1/resv/0,25", "ho-c 1")),
     ("shared_cell", "chunk-0", set_at("chunks/chunk-0/last", delta([("a", 1, 1), ("x", 1, 1)]))),
     ("shared_cell", "chunk-0", set_at("chunks/chunk-0/last", delta([("a", 1, 1)], [("slime", 1, 1)]))),
     ("agent_shown_twice", "a", set_at("chunks/chunk-0/last", delta([("a", 1, 1), ("a", 2, 1)]))),
@@ -159,7 +159,7 @@ async def test_damage_in_redis_is_read_as_such(stage: Stage) -> None:
     found = check(await read_dump(stage.redis, await agents_in_world(stage.redis)))
     assert [(finding.code, finding.subject) for finding in found] == [
         ("agent_nowhere", "a"),
-        ("stale_promise", EAST),
+        ("stale_reservation", EAST),
         ("unreadable_arrival", EAST),
         ("wrong_population", HALL),
     ]

@@ -9,7 +9,7 @@ import orjson
 import pytest
 
 from cluster.chunk_dump import ChunkDump
-from operations.world_bounds import OutOfBounds, check_bounds
+from operations.world_bounds import WorldOutOfBounds, check_bounds
 from operations.world_dump import WorldDump
 from world.genesis import new_chunk
 from world.ids import AgentId, ChunkId, ServerCmdId, Tick
@@ -164,7 +164,7 @@ NPC = {"id": "n", "x": 1, "y": 1, "kind": "slime"}
         put("chunks", "chunk-0", "members", value={"a": 1}),
         put("chunks", "chunk-0", "inbox", value={"ho": packed({"record": record(), "x": 50, "y": 0})}),
         put("chunks", "chunk-0", "inbox", value={"ho": "null"}),
-        put("chunks", "chunk-0", "promised", value={"0,0\x07": "x"}),
+        put("chunks", "chunk-0", "reserved", value={"0,0\x07": "x"}),
         put("chunks", "chunk-0", "last_id", value="0"),
         put("chunks", "chunk-0", "last_id", value="9" * 19 + "-0"),
         put("chunks", "chunk-0", "last", value="x\n[1]"),
@@ -221,7 +221,7 @@ NPC = {"id": "n", "x": 1, "y": 1, "kind": "slime"}
 def test_what_no_shard_writes_is_named_in_a_line(change: Callable[[WorldDump], None]) -> None:
     dump = world()
     change(dump)
-    with pytest.raises(OutOfBounds) as error:
+    with pytest.raises(WorldOutOfBounds) as error:
         check_bounds(dump)
     assert str(error.value).isprintable()
     assert len(str(error.value)) < 500

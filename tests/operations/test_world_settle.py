@@ -147,7 +147,7 @@ async def test_a_shard_of_the_old_world_that_still_runs_is_fenced(redis: Redis) 
     world = LocalWorld(redis, shards=1, rules=RULES, config=QUICK)
     async with world:
         await player(world, "w")
-        life = world._tasks[0]
+        epoch = world._tasks[0]
         dump = await dumped(redis)
         await write_world(redis, settle(dump, beginning(dump, "r", now_ms=10**13, tick_hz=5, there=dump), RULES))
         before = await dumped(redis)
@@ -156,8 +156,8 @@ async def test_a_shard_of_the_old_world_that_still_runs_is_fenced(redis: Redis) 
         runtime.commits.extra.append(lambda batch: batch.chunk_state("chunk-0", b"{}"))
         with pytest.raises(ShardUnavailable):
             await runtime.commits.flush()
-        await asyncio.wait([life], timeout=10)
-        assert isinstance(life.exception(), Fenced)
+        await asyncio.wait([epoch], timeout=10)
+        assert isinstance(epoch.exception(), Fenced)
         assert (await dumped(redis)).chunks == before.chunks
 
 

@@ -190,7 +190,7 @@ async def play_on(system: System, known: Known, world: WorldDump) -> None:
 async def one_plays_on(system: System, key: str, name: str, record_text: str) -> None:
     record = orjson.loads(record_text)
     async with Agent.connect(system.base, agent_id=name, api_key=key, retries=30) as agent:
-        await agent.wait_until(lambda mirror: mirror.ready and mirror.me is not None, 20.0)
+        await agent.wait_until(lambda view: view.ready and view.me is not None, 20.0)
         if record["running"] is None:
             assert agent.chunk_id == record["chunk_id"]
             assert agent.position == (record["x"], record["y"])
@@ -203,7 +203,7 @@ async def walk(agent: Agent) -> None:
     bot, rng = make_bot("wander"), random.Random(1)
     task = asyncio.create_task(drive(agent, bot, rng))
     start = (agent.chunk_id, agent.position)
-    moved = await agent.wait_until(lambda mirror: (mirror.chunk_id, mirror.position) != start, 20.0)
+    moved = await agent.wait_until(lambda view: (view.chunk_id, view.position) != start, 20.0)
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
     assert moved, f"{agent.agent_id} has not moved from {start}"
@@ -252,5 +252,5 @@ def test_rehearsal(first: System, second: System, room: Path) -> None:
 
 async def walk_again(system: System, key: str) -> None:
     async with Agent.connect(system.base, agent_id=AGENTS[0], api_key=key) as agent:
-        await agent.wait_until(lambda mirror: mirror.ready and mirror.me is not None, 20.0)
+        await agent.wait_until(lambda view: view.ready and view.me is not None, 20.0)
         await walk(agent)

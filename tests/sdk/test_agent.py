@@ -25,7 +25,7 @@ from chunkcrawl.errors import (
     StillRunning,
     TakenOver,
 )
-from chunkcrawl.transport import connection as link
+from chunkcrawl.transport import connection
 from chunkcrawl.wire.messages import CommandResult
 from tests.sdk.fake_server import FakeServer, Speaker
 
@@ -38,7 +38,7 @@ async def server() -> AsyncIterator[FakeServer]:
 
 @pytest.fixture(autouse=True)
 def quick_reconnects(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(link, "RESTART_SPREAD_S", 0.05)
+    monkeypatch.setattr(connection, "RESTART_SPREAD_S", 0.05)
 
 
 class Quick(random.Random):
@@ -71,12 +71,12 @@ async def test_it_enters_with_terrain_and_place_known(server: FakeServer) -> Non
 
 
 @pytest.mark.parametrize("difficulty", [0, 2, 3])
-async def test_a_move_is_signed_solved_and_mirrored(server: FakeServer, difficulty: int) -> None:
+async def test_a_move_is_signed_solved_and_seen(server: FakeServer, difficulty: int) -> None:
     server.difficulty = difficulty
     async with agent(server) as me:
         completed = await me.move_to(3, 3)
         assert me.position == (3, 3)
-        assert completed.ended_tick == me.mirror.tick
+        assert completed.ended_tick == me.view.tick
         assert me.ack_s is not None
     assert server.commands == [{"type": "move_to", "x": 3, "y": 3}]
 
@@ -372,9 +372,9 @@ async def test_a_connection_that_stays_away_ends_the_agent_for_all_who_wait(serv
 
 
 async def test_a_peer_that_takes_nothing_is_left(server: FakeServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(link, "SEND_TIMEOUT_S", 0.1)
+    monkeypatch.setattr(connection, "SEND_TIMEOUT_S", 0.1)
     async with agent(server) as me:
-        socket = me._link._socket
+        socket = me._connection._socket
         assert socket is not None
 
         async def never(*_: object) -> None:
@@ -413,8 +413,8 @@ async def _count(events: AsyncIterator[object]) -> int:
 
 
 async def test_silence_of_the_line_makes_it_reconnect(server: FakeServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(link, "PING_AFTER_S", 0.1)
-    monkeypatch.setattr(link, "SILENCE_MAX_S", 0.4)
+    monkeypatch.setattr(connection, "PING_AFTER_S", 0.1)
+    monkeypatch.setattr(connection, "SILENCE_MAX_S", 0.4)
 
     async def deaf(*_: object) -> None:
         return

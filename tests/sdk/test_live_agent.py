@@ -28,7 +28,7 @@ from chunkcrawl.errors import (
     Unreachable,
 )
 from chunkcrawl.view.paths import is_boundary
-from chunkcrawl.view.world_view import Mirror
+from chunkcrawl.view.world_view import WorldView
 from chunkcrawl.wire.messages import ChunkDelta, ChunkTransition, CommandAck, CommandResult, Direction, PrivateDelta
 from tests.sdk.bad_line import BadLine
 
@@ -41,17 +41,17 @@ pytestmark = [pytest.mark.ray, pytest.mark.timeout(240)]
 async def free_neighbour(me: Agent, far: int = 1) -> tuple[int, int]:
     """A free inner cell exactly ``far`` steps away, once there is one: agents of earlier tests stay for a while."""
 
-    def cells(mirror: Mirror) -> list[tuple[int, int]]:
-        return [cell for cell, n in mirror.reachable().items() if n == far and not is_boundary(mirror.grid, *cell)]
+    def cells(view: WorldView) -> list[tuple[int, int]]:
+        return [cell for cell, n in view.reachable().items() if n == far and not is_boundary(view.grid, *cell)]
 
-    assert await me.wait_until(lambda mirror: bool(cells(mirror)), GRACE_MAX_S)
-    return cells(me.mirror)[0]
+    assert await me.wait_until(lambda view: bool(cells(view)), GRACE_MAX_S)
+    return cells(me.view)[0]
 
 
 GRACE_MAX_S = 45.0
 
 
-async def test_walking_is_mirrored(world: EmbeddedWorld) -> None:
+async def test_walking_is_seen(world: EmbeddedWorld) -> None:
     async with world.agent() as me:
         for far in (1, 5):
             target = await free_neighbour(me, far)
@@ -88,12 +88,12 @@ async def test_harvest_needs_a_node_beside_one(world: EmbeddedWorld) -> None:
 @pytest.mark.slow
 async def test_gold_ends_up_in_the_inventory_and_a_move_interrupts(world: EmbeddedWorld) -> None:
     async with world.agent() as me:
-        found = me.mirror.nearest_gold()
+        found = me.view.nearest_gold()
         assert found is not None
         node, cell = found
         await me.move_to(*cell)
         harvest = asyncio.create_task(me.harvest(node))
-        assert await me.wait_until(lambda mirror: (mirror.inventory_gold or 0) >= 2, 30)
+        assert await me.wait_until(lambda view: (view.inventory_gold or 0) >= 2, 30)
         await me.move_to(*await free_neighbour(me))
         with pytest.raises(Interrupted):
             await harvest
@@ -118,8 +118,8 @@ async def test_somebody_in_the_way_is_named(world: EmbeddedWorld) -> None:
     async with world.agent() as me, world.agent() as other:
         target = await free_neighbour(me, 9)
         walking = asyncio.create_task(me.move_to(*target))
-        await me.wait_until(lambda mirror: mirror.me is not None and mirror.me.activity_state == "moving", 5)
-        way = me.mirror.path_to(*target)
+        await me.wait_until(lambda view: view.me is not None and view.me.activity_state == "moving", 5)
+        way = me.view.path_to(*target)
         assert way
         # Whoever stands on the target when it is told is refused as unreachable; one that comes later blocks.
         with pytest.raises((Blocked, Unreachable)):
@@ -131,25 +131,25 @@ async def test_somebody_in_the_way_is_named(world: EmbeddedWorld) -> None:
 async def test_leaving_in_the_north_and_coming_back(world: EmbeddedWorld) -> None:
     async with world.agent() as me:
         home = me.chunk_id
-        cells = [cell for cell in me.mirror.exits()["N"] if cell in me.mirror.reachable()]
+        cells = [cell for cell in me.view.exits()["N"] if cell in me.view.reachable()]
         await me.move_to(*cells[0])
         away = me.chunk_id
         assert away != home
         assert me.position == (cells[0][0], 0)
-        assert me.mirror.ready
-        assert me.mirror.neighbors["S"] == home
+        assert me.view.ready
+        assert me.view.neighbors["S"] == home
         await me.move_to(*await free_neighbour(me, 3))
-        back = [cell for cell in me.mirror.exits()["S"] if cell in me.mirror.reachable()]
+        back = [cell for cell in me.view.exits()["S"] if cell in me.view.reachable()]
         await me.move_to(*back[0])
         assert me.chunk_id == home
-        assert me.mirror.neighbors["N"] == away
+        assert me.view.neighbors["N"] == away
 
 
 async def leave(me: Agent, side: Direction) -> str:
     """Walk out on that side; the chunk that was left."""
     left = me.chunk_id
-    near = me.mirror.reachable()
-    await me.move_to(*next(cell for cell in me.mirror.exits()[side] if cell in near))
+    near = me.view.reachable()
+    await me.move_to(*next(cell for cell in me.view.exits()[side] if cell in near))
     assert left
     assert me.chunk_id != left
     return left
@@ -164,8 +164,8 @@ async def test_an_empty_chunk_is_gone_and_another_takes_its_place() -> None:
             watching = asyncio.create_task(watched_to_the_end(Watcher.chunk(quick.base, away, api_key=quick.key)))
             await me.move_to(*await free_neighbour(me, 3))
             assert await leave(me, "S") == away
-            assert await me.wait_until(lambda mirror: mirror.lost_neighbors == {"N": away}, 60)
-            assert me.mirror.neighbors["N"] is None
+            assert await me.wait_until(lambda view: view.lost_neighbors == {"N": away}, 60)
+            assert me.view.neighbors["N"] is None
             async with asyncio.timeout(30):
                 with pytest.raises(ChunkGone, match=away):
                     await watching
@@ -257,7 +257,7 @@ async def test_a_spectator_sees_each_tick_once_over_lost_lines(world: EmbeddedWo
 
         async def caught_up(connections: int) -> None:
             async with asyncio.timeout(30):
-                while watcher.connections < connections or watcher.mirror.tick < me.mirror.tick:
+                while watcher.connections < connections or watcher.view.tick < me.view.tick:
                     await asyncio.sleep(0.02)
 
         watching = asyncio.create_task(watch())
@@ -267,7 +267,7 @@ async def test_a_spectator_sees_each_tick_once_over_lost_lines(world: EmbeddedWo
             line.cut()
             for _ in range(2):
                 target = await free_neighbour(me, 2)
-                walked += me.mirror.path_to(*target) or []
+                walked += me.view.path_to(*target) or []
                 await me.move_to(*target)
             await caught_up(round_number)
         watching.cancel()
@@ -295,13 +295,13 @@ async def test_an_owner_follows_commands_and_chunks(world: EmbeddedWorld) -> Non
             while "chunk_delta" not in kinds:
                 await asyncio.sleep(0.05)
         await me.move_to(*await free_neighbour(me, 3))
-        cells = [cell for cell in me.mirror.exits()["E"] if cell in me.mirror.reachable()]
+        cells = [cell for cell in me.view.exits()["E"] if cell in me.view.reachable()]
         walking = asyncio.create_task(me.move_to(*cells[0]))
         await asyncio.sleep(1.0)
         line.cut()
         await walking
         async with asyncio.timeout(20):
-            while watcher.mirror.chunk_id != me.chunk_id or kinds.count("command_result") < 2:
+            while watcher.view.chunk_id != me.chunk_id or kinds.count("command_result") < 2:
                 await asyncio.sleep(0.05)
         watching.cancel()
         await asyncio.gather(watching, return_exceptions=True)

@@ -94,12 +94,12 @@ async def watched(script: Script, **more: Any) -> tuple[Watcher, list[Event]]:
     return watcher, events
 
 
-async def test_a_stream_is_mirrored_until_the_chunk_closes() -> None:
+async def test_a_stream_is_seen_until_the_chunk_closes() -> None:
     script = Script(Body(READY, STATIC, tick(1), tick(2), CLOSED))
     watcher, events = await watched(script, api_key="k")
     kinds = ["session_ready", "chunk_static", "chunk_delta", "chunk_delta", "chunk_closed"]
     assert [event.type for event in events] == kinds
-    assert (watcher.mirror.tick, watcher.connections, watcher.last_event_id) == (2, 1, "chunk-0:2:0")
+    assert (watcher.view.tick, watcher.connections, watcher.last_event_id) == (2, 1, "chunk-0:2:0")
 
 
 @pytest.mark.parametrize(
@@ -149,7 +149,7 @@ async def test_after_a_resync_the_state_is_the_present_whatever_its_tick() -> No
     script = Script(Body(READY, STATIC, tick(50), cut=True), Body(READY, resync, STATIC, tick(7), CLOSED))
     watcher, events = await watched(script, api_key="k")
     assert "resync_required" in [event.type for event in events]
-    assert watcher.mirror.tick == 7
+    assert watcher.view.tick == 7
 
 
 async def test_heartbeats_have_no_id_of_their_own() -> None:
@@ -247,7 +247,7 @@ async def test_an_owner_follows_over_chunks_and_closed_chunks_do_not_end_it() ->
         with pytest.raises(Forbidden):
             async for _ in watcher.events():
                 pass
-    assert (watcher.mirror.chunk_id, watcher.mirror.position) == ("chunk-1", (4, 2))
+    assert (watcher.view.chunk_id, watcher.view.position) == ("chunk-1", (4, 2))
     assert script.asked == [None, "chunk-1:2:0:5"]
 
 

@@ -15,8 +15,8 @@ from streaming.entry import SharedEvent, chunk_of
 from streaming.follow import Follow
 from streaming.follower import Followed
 from streaming.hub import Hub
-from streaming.mailbox import FOLLOWER_CAPACITY, Mailbox, Overflowed
 from streaming.snapshot import Snapshots
+from streaming.subscriber_queue import FOLLOWER_CAPACITY, Overflowed, SubscriberQueue
 from tests.streaming.wanderer import AGENT, Commit, Story, agent_ids, check_arrivals, check_order
 from tests.streaming.writer import AgentWriter, ChunkWriter, cut_pubsub
 
@@ -36,11 +36,11 @@ class Owner:
         self.keep_id = keep_id
         self.shown: list[Followed] = []
         self.last_event_id: str | None = None
-        self.mailbox = Mailbox(self.CAPACITY, "overflow_close")
+        self.queue = SubscriberQueue(self.CAPACITY, "overflow_close")
 
     async def follow(self, until: Callable[[], bool] | None = None, *, batches: int = 10**9) -> None:
         """Follow until the condition holds, or so many batches came; then drop the connection."""
-        self.mailbox = Mailbox(self.CAPACITY, "overflow_close")
+        self.queue = SubscriberQueue(self.CAPACITY, "overflow_close")
         last = self.last_event_id if self.keep_id else None
         hello: dict[str, object] = {"role": "owner_spectator"}
         view = Follow(
@@ -48,7 +48,7 @@ class Owner:
             self.redis,
             Snapshots(self.redis),
             AGENT,
-            self.mailbox,
+            self.queue,
             "conn-1",
             hello,
             last_event_id=last,
@@ -111,7 +111,7 @@ async def test_a_new_owner_sees_the_present_and_then_everything(redis: Redis, hu
     await story.steps(100)
     await story.until(lambda commit: commit.events[-1:] != [])
     told.set()
-    owner.mailbox.beat()
+    owner.queue.beat()
     await following
     assert owner.kinds[:3] == ["session_ready", "chunk_static", "chunk_delta"]
     ready = owner.shown[0][0].fields()
@@ -201,7 +201,7 @@ async def test_an_agent_that_is_not_in_the_world_is_awaited(redis: Redis, hub: H
         await asyncio.sleep(0.005)
     ready = owner.shown[0][0].fields()
     assert (ready["agent_online"], ready["chunk_id"], ready["inventory"]) == (False, None, None)
-    owner.mailbox.beat()
+    owner.queue.beat()
     while "heartbeat" not in owner.kinds:
         await asyncio.sleep(0.005)
     story = await story_of(redis)
@@ -221,7 +221,7 @@ async def test_a_coming_that_nobody_told_is_found_with_the_next_heartbeat(redis:
     while not owner.shown:
         await asyncio.sleep(0.005)
     await redis.hset(f"agent:{AGENT}", "here", 1)
-    owner.mailbox.beat()
+    owner.queue.beat()
     await following
     assert owner.kinds == ["session_ready", "chunk_static", "chunk_delta", "heartbeat"]
     assert owner.shown[-1][0].fields()["chunk_id"] == story.wanderer.chunk_id
@@ -285,13 +285,13 @@ async def test_a_lost_agent_stream_is_a_resync(redis: Redis, hub: Hub) -> None:
 
 async def test_a_slow_follower_is_closed_not_cut(redis: Redis, hub: Hub) -> None:
     story = await story_of(redis)
-    mailbox = Mailbox(8, "overflow_close")
-    view = Follow(hub, redis, Snapshots(redis), AGENT, mailbox, "conn-1", {})
+    queue = SubscriberQueue(8, "overflow_close")
+    view = Follow(hub, redis, Snapshots(redis), AGENT, queue, "conn-1", {})
     async with aclosing(view.events()) as events:
         for _ in range(2):
             await anext(events)
         await story.steps(60)
-        while not mailbox.overflowed:
+        while not queue.overflowed:
             await asyncio.sleep(0.005)
         with pytest.raises(Overflowed):
             await anext(events)
@@ -392,7 +392,7 @@ async def test_an_owner_who_drops_two_hundred_times_gets_what_a_steady_one_gets(
     await flightily
     await story.until(lambda commit: commit.events[-1:] != [] and commit.events[-1][0] == "command_ack")
     told.set()
-    steady.mailbox.beat()
+    steady.queue.beat()
     await steadily
     await flighty.catch_up(story)
     assert agent_ids(flighty.shown) == agent_ids(steady.shown) == story.visible

@@ -1,4 +1,4 @@
-"""The hub on a real Valkey: order, holes, reconnecting, and nothing left behind."""
+"""The hub on a real Valkey: order, detector, reconnecting, and nothing left behind."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from redis.asyncio import Redis
 
 from streaming.connect import connect
 from streaming.entry import SharedEvent
+from streaming.gap_detector import Item, Resync
 from streaming.hub import Hub, HubUnavailable
-from streaming.sequence import Item, Resync
 from tests.streaming.writer import ChunkWriter, cut_pubsub
 
 DEADLINE_S = 10.0

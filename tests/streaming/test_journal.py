@@ -10,9 +10,9 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import ResponseError
 
 from streaming import keys
-from streaming.clock import now_ms
 from streaming.commit import COMMIT, REFUSAL_KNOWN_MS, Batch
 from streaming.journal import CommitRefused, Fenced, Journal
+from streaming.shared_clock import now_ms
 
 
 async def acquired(redis: Any, shard: int = 0) -> Journal:
@@ -109,9 +109,9 @@ async def test_a_departure_needs_its_reservation(redis: Any) -> None:
     assert refused.value.lost == ["h-1"]
     assert not await redis.exists(keys.agent("a"), keys.inbox("chunk-2"))
 
-    promise = Batch(tick=4)
-    promise.reserve("chunk-2", (0, 24), "h-1", 5_000)
-    await target.commit(promise)
+    reservation = Batch(tick=4)
+    reservation.reserve("chunk-2", (0, 24), "h-1", 5_000)
+    await target.commit(reservation)
     await source.commit(leaving)
     assert await redis.hget(keys.agent("a"), "chunk") == b"chunk-2"
     assert await redis.hgetall(keys.inbox("chunk-2")) == {b"h-1": b"{}"}
@@ -122,12 +122,12 @@ async def test_a_departure_needs_its_reservation(redis: Any) -> None:
     assert not await redis.exists(keys.inbox("chunk-2"), keys.reservations("chunk-2"))
 
 
-async def test_a_promise_that_has_run_out_or_is_anothers_does_not_count(redis: Any) -> None:
+async def test_a_reservation_that_has_run_out_or_is_anothers_does_not_count(redis: Any) -> None:
     source, target = await acquired(redis, 0), await acquired(redis, 1)
-    promise = Batch(tick=1)
-    promise.reserve("chunk-2", (0, 24), "h-1", 1)
-    promise.reserve("chunk-2", (0, 25), "h-2", 5_000)
-    await target.commit(promise)
+    reservation = Batch(tick=1)
+    reservation.reserve("chunk-2", (0, 24), "h-1", 1)
+    reservation.reserve("chunk-2", (0, 25), "h-2", 5_000)
+    await target.commit(reservation)
     await asyncio.sleep(0.01)
     leaving = Batch(tick=2)
     leaving.departure("chunk-2", (0, 24), "h-1", b"{}")
@@ -137,7 +137,7 @@ async def test_a_promise_that_has_run_out_or_is_anothers_does_not_count(redis: A
     assert refused.value.lost == ["h-1", "h-3"]
 
 
-async def test_a_seat_takes_back_only_its_own_promise(redis: Any) -> None:
+async def test_a_seat_takes_back_only_its_own_reservation(redis: Any) -> None:
     journal = await acquired(redis)
     batch = Batch(tick=1)
     batch.reserve("chunk-2", (0, 24), "h-1", 5_000)

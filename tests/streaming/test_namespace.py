@@ -16,11 +16,11 @@ from operations.fsck_dump import agents_in_world
 from streaming import keys
 from streaming.commit import COMMIT, Batch
 from streaming.connect import connect
+from streaming.gap_detector import Item
 from streaming.hub import Hub
 from streaming.journal import Journal
 from streaming.lua import Script
 from streaming.namespace import EMPTY, HOLDS_ANYTHING, Namespace, namespace_of
-from streaming.sequence import Item
 from tests.streaming.writer import ChunkWriter
 
 #: Two worlds by their numbers, by their names, and one with a name beside one without.

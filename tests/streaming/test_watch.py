@@ -11,8 +11,8 @@ import pytest
 from redis.asyncio import Redis
 
 from streaming.hub import Hub
-from streaming.mailbox import Closed, Mailbox
 from streaming.snapshot import Snapshots
+from streaming.subscriber_queue import Closed, SubscriberQueue
 from streaming.watch import Shown, Watch
 from tests.streaming.writer import ChunkWriter, cut_pubsub, delta_payload
 
@@ -29,14 +29,14 @@ class Spectator:
         self.capacity = capacity
         self.shown: list[Shown] = []
         self.last_event_id: str | None = None
-        self.mailbox = Mailbox(capacity)
+        self.queue = SubscriberQueue(capacity)
         self.snapshots = Snapshots(redis)
 
     async def watch(self, until: Any = None, *, batches: int = 10**9) -> None:
         """Watch until an event satisfies ``until``, or so many batches came; then drop the connection."""
-        self.mailbox = Mailbox(self.capacity)
+        self.queue = SubscriberQueue(self.capacity)
         view = Watch(
-            self.hub, self.redis, self.snapshots, self.chunk_id, self.mailbox, "conn-1", None, self.last_event_id
+            self.hub, self.redis, self.snapshots, self.chunk_id, self.queue, "conn-1", None, self.last_event_id
         )
         async with asyncio.timeout(DEADLINE_S), aclosing(view.events()) as events:
             async for some in events:
@@ -207,14 +207,14 @@ async def test_a_closed_chunk_ends_the_stream(redis: Redis, hub: Hub) -> None:
 async def test_a_slow_spectator_is_resynced_and_its_memory_bounded(redis: Redis, hub: Hub) -> None:
     chunk = await chunk_with(redis, 1)
     spectator = Spectator(hub, redis, capacity=8)
-    mailbox = Mailbox(8)
-    view = Watch(hub, redis, Snapshots(redis), "chunk-0", mailbox, "conn-1")
+    queue = SubscriberQueue(8)
+    view = Watch(hub, redis, Snapshots(redis), "chunk-0", queue, "conn-1")
     async with aclosing(view.events()) as events:
         spectator.shown += await anext(events)
         for _ in range(200):
             await chunk.tick()  # nobody takes
-            assert len(mailbox) <= 8
-        while mailbox.dropped == 0:
+            assert len(queue) <= 8
+        while queue.dropped == 0:
             await asyncio.sleep(0.005)
         await asyncio.sleep(0.05)
         spectator.shown += await anext(events)
@@ -233,13 +233,13 @@ async def test_a_slow_spectator_is_resynced_and_its_memory_bounded(redis: Redis,
 
 async def test_heartbeats_and_closing_reach_an_idle_reader(redis: Redis, hub: Hub) -> None:
     await chunk_with(redis, 1)
-    mailbox = Mailbox()
-    async with aclosing(Watch(hub, redis, Snapshots(redis), "chunk-0", mailbox, "conn-1").events()) as events:
+    queue = SubscriberQueue()
+    async with aclosing(Watch(hub, redis, Snapshots(redis), "chunk-0", queue, "conn-1").events()) as events:
         await anext(events)
-        mailbox.beat()
+        queue.beat()
         ((event, id_),) = await anext(events)
         assert (event.kind, id_) == ("heartbeat", None)
-        mailbox.close(1012, "drain")
+        queue.close(1012, "drain")
         with pytest.raises(Closed):
             await anext(events)
     assert hub.subscriber_count == 0

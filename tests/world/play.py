@@ -88,7 +88,7 @@ class Script:
         elif draw < 0.2:
             cluster.submit(name, {"type": "give", "agent_id": self._beside(name), "amount": dice.randint(1, 2)})
         else:
-            cluster.submit(name, self._errand(name, draw))
+            cluster.submit(name, self._background_task(name, draw))
 
     def _beside(self, name: str) -> str:
         """Somebody beside an agent, or else anybody."""
@@ -97,7 +97,7 @@ class Script:
         beside: list[str] = [one["id"] for one in agents if abs(one["x"] - x) + abs(one["y"] - y) == 1]
         return self.random.choice(beside or self.names)
 
-    def _errand(self, name: str, draw: float) -> dict[str, Any]:
+    def _background_task(self, name: str, draw: float) -> dict[str, Any]:
         """To a door, to a node, digging there, or anywhere near."""
         dice = self.random
         chunk, x, y = self.cluster.place(name)
@@ -119,7 +119,7 @@ class Script:
     def _hand_over(self) -> None:
         cluster = self.cluster
         chunk = self.random.choice(sorted(cluster.home))
-        # Promised cells live with the cluster; this small one has nowhere to keep them, so it waits for them to go.
+        # Reserved cells live with the cluster; this small one has nowhere to keep them, so it waits for them to go.
         source = cluster.home[chunk]
         if source._state.chunks[chunk].reserved or not cluster.answers:
             return

@@ -81,7 +81,7 @@ def test_the_hall_is_pinned(world: TinyCluster) -> None:
     assert not [request for request in world.requests if isinstance(request, CollectWanted)]
 
 
-def test_a_promised_cell_keeps_it(world: TinyCluster) -> None:
+def test_a_reserved_cell_keeps_it(world: TinyCluster) -> None:
     visit(world)
     shard = world.shards[0]
     handoff = HandoffId("h")

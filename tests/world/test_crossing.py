@@ -145,7 +145,7 @@ def test_swapping_through_one_door(cluster: TinyCluster) -> None:
     if len(cluster.shards) == 1:  # the first accepted stands in the other's doorway by then
         assert cluster.ending("in") == ("failed", "blocked")
         assert cluster.place("in") == (NEXT, 1, 24)
-    else:  # both doorways were promised to the arrivals, which keeps nobody from leaving through them
+    else:  # both doorways were reserved to the arrivals, which keeps nobody from leaving through them
         assert cluster.ending("in") == ("completed", None)
         assert cluster.place("in") == (HALL, 49, 24)
 

@@ -26,9 +26,9 @@ async def drive(agent: Agent, bot: Bot, rng: random.Random) -> None:
         ChunkcrawlError: The connection has ended for good; refused and failed commands are only logged.
     """
     while True:
-        if not await agent.wait_until(lambda mirror: mirror.ready and mirror.me is not None, READY_TIMEOUT_S):
+        if not await agent.wait_until(lambda view: view.ready and view.me is not None, READY_TIMEOUT_S):
             continue
-        action = bot.decide(agent.mirror, rng)
+        action = bot.decide(agent.view, rng)
         try:
             await act(agent, action)
         except (CommandRefused, CommandFailed, CommandDropped, OutcomeUnknown) as refused:

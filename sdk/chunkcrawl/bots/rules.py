@@ -1,6 +1,6 @@
-"""Rules by which a simple agent decides what to do next. Pure: mirror and seeded random generator in, action out.
+"""Rules by which a simple agent decides what to do next. Pure: view and seeded random generator in, action out.
 
-The same mirror, state and generator give the same action, whatever the order of dictionaries and sets.
+The same view, state and generator give the same action, whatever the order of dictionaries and sets.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Literal, Protocol, TypeAlias
 
 from chunkcrawl.view.paths import Point, is_boundary
-from chunkcrawl.view.world_view import Mirror
+from chunkcrawl.view.world_view import WorldView
 
 __all__ = ["BOTS", "Action", "Bot", "BotName", "GoldSeeker", "Harvest", "Move", "Rest", "Say", "Wanderer", "make_bot"]
 
@@ -64,7 +64,7 @@ Action: TypeAlias = Move | Harvest | Say | Rest
 class Bot(Protocol):
     """Something that decides."""
 
-    def decide(self, mirror: Mirror, rng: random.Random) -> Action:
+    def decide(self, view: WorldView, rng: random.Random) -> Action:
         """The next action, given what is known now."""
         ...
 
@@ -82,21 +82,21 @@ class Wanderer:
         self.chat, self.cross = chat, cross
         self._trail: list[str] = [home] if home else []
 
-    def decide(self, mirror: Mirror, rng: random.Random) -> Action:
+    def decide(self, view: WorldView, rng: random.Random) -> Action:
         """Rest when there is nowhere to go, else chat, cross or stroll."""
-        self._note(mirror.chunk_id)
-        steps = mirror.reachable()
-        steps.pop(mirror.position or (-1, -1), None)
+        self._note(view.chunk_id)
+        steps = view.reachable()
+        steps.pop(view.position or (-1, -1), None)
         if not steps:
             return Rest(1.0)
         dice = rng.random()
         if dice < self.chat:
             return Say(rng.choice(LINES))
         if dice < self.chat + self.cross:
-            return self._exit(mirror, steps, rng, back=False)
+            return self._exit(view, steps, rng, back=False)
         if len(self._trail) > 1 and dice < self.chat + 3 * self.cross:
-            return self._exit(mirror, steps, rng, back=True)
-        return self._stroll(mirror, steps, rng)
+            return self._exit(view, steps, rng, back=True)
+        return self._stroll(view, steps, rng)
 
     def _note(self, chunk_id: str | None) -> None:
         if chunk_id is None:
@@ -106,18 +106,18 @@ class Wanderer:
         else:
             self._trail.append(chunk_id)
 
-    def _exit(self, mirror: Mirror, steps: dict[Point, int], rng: random.Random, *, back: bool) -> Action:
-        exits = mirror.exits()
+    def _exit(self, view: WorldView, steps: dict[Point, int], rng: random.Random, *, back: bool) -> Action:
+        exits = view.exits()
         sides = sorted(exits)
         if back:
-            sides = [side for side in sides if mirror.neighbors.get(side) == self._trail[-2]]
+            sides = [side for side in sides if view.neighbors.get(side) == self._trail[-2]]
         cells = [cell for side in sides for cell in exits[side] if cell in steps]
-        return Move(*rng.choice(cells)) if cells else self._stroll(mirror, steps, rng)
+        return Move(*rng.choice(cells)) if cells else self._stroll(view, steps, rng)
 
     @staticmethod
-    def _stroll(mirror: Mirror, steps: dict[Point, int], rng: random.Random) -> Action:
+    def _stroll(view: WorldView, steps: dict[Point, int], rng: random.Random) -> Action:
         near = sorted(
-            cell for cell, far in steps.items() if far <= STROLL_MAX_STEPS and not is_boundary(mirror.grid, *cell)
+            cell for cell, far in steps.items() if far <= STROLL_MAX_STEPS and not is_boundary(view.grid, *cell)
         )
         return Move(*rng.choice(near)) if near else Rest(1.0)
 
@@ -128,13 +128,13 @@ class GoldSeeker:
     def __init__(self) -> None:
         self._search = Wanderer(chat=0.02, cross=0.6)
 
-    def decide(self, mirror: Mirror, rng: random.Random) -> Action:
+    def decide(self, view: WorldView, rng: random.Random) -> Action:
         """Harvest what is in reach, else walk to the nearest, else wander."""
-        found = mirror.nearest_gold()
+        found = view.nearest_gold()
         if found is None:
-            return self._search.decide(mirror, rng)
+            return self._search.decide(view, rng)
         node, cell = found
-        return Harvest(node.node_id) if cell == mirror.position else Move(*cell)
+        return Harvest(node.node_id) if cell == view.position else Move(*cell)
 
 
 BOTS: dict[BotName, type[Wanderer] | type[GoldSeeker]] = {"wander": Wanderer, "gold": GoldSeeker}

@@ -46,7 +46,7 @@ def play(
         chunkcrawl play scout-1 --bot wander --json | jq -c 'select(.type == "command_result")'
     """
     from chunkcrawl.agent import Agent
-    from chunkcrawl.commands import screens as playing
+    from chunkcrawl.commands import screens
 
     keys = bot is None and sys.stdin.isatty() and not as_json
     if bot is None and not keys:
@@ -56,7 +56,7 @@ def play(
     async def work() -> None:
         # Who sits before it decides how long a server that is away is worth waiting for.
         player = Agent.connect(base, agent_id=agent, api_key=key, open_timeout_s=OPEN_TIMEOUT_S, away_timeout_s=None)
-        await _for(seconds, playing.play(player, bot=bot, seed=seed, as_json=as_json, keys=keys))
+        await _for(seconds, screens.play(player, bot=bot, seed=seed, as_json=as_json, keys=keys))
 
     perform(work(), as_json=as_json)
 
@@ -106,7 +106,7 @@ def watch(
 
         chunkcrawl watch chunk-3 --json --seconds 10
     """
-    from chunkcrawl.commands import screens as playing
+    from chunkcrawl.commands import screens
     from chunkcrawl.watcher import Watcher
 
     if chunk and owner:
@@ -119,7 +119,7 @@ def watch(
         else:
             name = chunk or "demo"
             watcher = Watcher.chunk(base, name, api_key=key, open_timeout_s=OPEN_TIMEOUT_S, away_timeout_s=None)
-        await _for(seconds, playing.show_json(watcher) if as_json else playing.watch(watcher))
+        await _for(seconds, screens.show_json(watcher) if as_json else screens.watch(watcher))
 
     perform(work(), as_json=as_json)
 

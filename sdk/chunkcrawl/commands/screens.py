@@ -20,11 +20,11 @@ from chunkcrawl.bots.driver import drive
 from chunkcrawl.bots.rules import BotName, make_bot
 from chunkcrawl.commands.keyboard import DIRECTIONS, raw_keys
 from chunkcrawl.errors import CommandDropped, CommandFailed, CommandRefused, OutcomeUnknown
+from chunkcrawl.screen.plain import plain
+from chunkcrawl.screen.signs import Signs
 from chunkcrawl.view.command_log import CommandLog
 from chunkcrawl.view.drawing import chat_lines, facts, names_of, screen
-from chunkcrawl.view.plain import plain
-from chunkcrawl.view.signs import Signs
-from chunkcrawl.view.world_view import Mirror
+from chunkcrawl.view.world_view import WorldView
 from chunkcrawl.watcher import Watcher
 from chunkcrawl.wire.messages import Event
 
@@ -39,16 +39,16 @@ HELP = "arrows/wasd/hjkl walk   g harvest   t say   q quit"
 
 
 class Screen:
-    """The view and what it shows besides the mirror. Without a terminal to draw on: lines, as things happen.
+    """The screen and what it shows besides the view. Without a terminal to draw on: lines, as things happen.
 
     Args:
-        mirror: What is drawn; its agent's commands are shown, if it has an agent.
+        view: What is drawn; its agent's commands are shown, if it has an agent.
         status: Gives the line at the bottom.
         console: Where to draw.
     """
 
-    def __init__(self, mirror: Mirror, status: Callable[[], str], *, console: Console | None = None) -> None:
-        self.mirror, self.status = mirror, status
+    def __init__(self, view: WorldView, status: Callable[[], str], *, console: Console | None = None) -> None:
+        self.view, self.status = view, status
         self.lines: deque[str] = deque(maxlen=LINES_KEPT)
         self.commands = CommandLog()
         self.console = console or Console()
@@ -75,18 +75,18 @@ class Screen:
     def _drawn(self) -> RenderableType:
         commands = [command.line for command in self.commands.newest_last]
         return screen(
-            self.mirror,
+            self.view,
             list(self.lines),
             self.status(),
             (self.console.width, self.console.height),
-            signs=self._signs.of(names_of(self.mirror)),
-            commands=commands if self.mirror.agent_id is not None else None,
+            signs=self._signs.of(names_of(self.view)),
+            commands=commands if self.view.agent_id is not None else None,
         )
 
     async def _print_facts(self) -> None:
         last = ""
         while True:
-            if self.mirror.grid and (now := facts(self.mirror)) != last:
+            if self.view.grid and (now := facts(self.view)) != last:
                 last = now
                 self._print(now)
             await asyncio.sleep(FACTS_EVERY_S)
@@ -185,7 +185,7 @@ class Player:
             self.status = str(refused)
 
     async def _harvest(self) -> None:
-        found = self.agent.mirror.nearest_gold()
+        found = self.agent.view.nearest_gold()
         if found is None:
             self.status = "no gold to reach here"
             return
@@ -203,32 +203,32 @@ async def play(agent: Agent, *, bot: BotName | None, seed: int | None, as_json: 
         agent: From ``Agent.connect``, not entered yet.
         bot: Who decides; None for the keys.
         seed: Of the bot's decisions.
-        as_json: Print events as lines in place of the view.
+        as_json: Print events as lines in place of the screen.
         keys: Whether stdin is a terminal to read keys from.
     """
     async with agent:
         events = agent.events()
         player = Player(agent)
-        view = Screen(agent.mirror, player.status_line)
+        screen = Screen(agent.view, player.status_line)
         with raw_keys(player.press) if keys else nullcontext():
-            work = [_print_all(events) if as_json else _note_all(events, view)]
+            work = [_print_all(events) if as_json else _note_all(events, screen)]
             work += [drive(agent, make_bot(bot), random.Random(seed))] if bot else []
             work += [player.run()] if keys else []
-            work += [] if as_json else [view.run()]
+            work += [] if as_json else [screen.run()]
             await _first_of([*work, player.over.wait()])
 
 
 async def watch(watcher: Watcher) -> None:
-    """Show a stream as a view until it ends or is cancelled."""
-    view = Screen(watcher.mirror, lambda: away_words(watcher) or "watching; Ctrl-C to leave")
+    """Show a stream as a screen until it ends or is cancelled."""
+    screen = Screen(watcher.view, lambda: away_words(watcher) or "watching; Ctrl-C to leave")
 
     async def follow() -> None:
         async with aclosing(watcher.events()) as events:
             async for event in events:
-                view.note(event)
+                screen.note(event)
 
     async with watcher:
-        await _first_of([follow(), view.run(), *([] if view.console.is_terminal else [_tell_away(watcher)])])
+        await _first_of([follow(), screen.run(), *([] if screen.console.is_terminal else [_tell_away(watcher)])])
 
 
 async def show_json(watcher: Watcher) -> None:
@@ -253,7 +253,7 @@ def away_words(watcher: Watcher) -> str:
 
 
 async def _tell_away(watcher: Watcher) -> None:
-    """Say on stderr, where there is no view, that the server is gone, before each try, and when it is back."""
+    """Say on stderr, where there is no screen, that the server is gone, before each try, and when it is back."""
     told: float | None = None
     while True:
         if watcher.next_try_at is not None and watcher.next_try_at != told:
@@ -285,9 +285,9 @@ async def _print_all(events: AsyncIterator[Event]) -> None:
         print(as_json_line(event), file=sys.stdout, flush=True)
 
 
-async def _note_all(events: AsyncIterator[Event], view: Screen) -> None:
+async def _note_all(events: AsyncIterator[Event], screen: Screen) -> None:
     async for event in events:
-        view.note(event)
+        screen.note(event)
 
 
 async def _first_of(work: list[Any]) -> None:

@@ -1,10 +1,10 @@
-"""What to do about a refusal: one sentence for each reason code, with what the mirror knows filled in. Pure."""
+"""What to do about a refusal: one sentence for each reason code, with what the view knows filled in. Pure."""
 
 from __future__ import annotations
 
 from chunkcrawl.errors import BannedWords, Blocked, ChunkcrawlError, CommandRefused, Unreachable
 from chunkcrawl.view.paths import Point
-from chunkcrawl.view.world_view import Mirror
+from chunkcrawl.view.world_view import WorldView
 
 __all__ = ["HINTS", "code_of", "hint_for"]
 
@@ -36,19 +36,19 @@ def code_of(error: ChunkcrawlError) -> str:
     return code if code in HINTS else error.reason
 
 
-def hint_for(error: ChunkcrawlError, mirror: Mirror, target: Point | None = None) -> str:
+def hint_for(error: ChunkcrawlError, view: WorldView, target: Point | None = None) -> str:
     """The remedy for an error, empty when none is known; ``target`` is where a move was to lead."""
     parts = [HINTS.get(code_of(error), "")]
     if isinstance(error, Unreachable):
-        obstacle = error.obstacle or (mirror.obstacle(*target) if target else "")
+        obstacle = error.obstacle or (view.obstacle(*target) if target else "")
         parts.insert(0, f"{obstacle}." if obstacle else "")
-        free = mirror.next_free(*target) if target else None
-        if free is not None and free not in (target, mirror.position):
+        free = view.next_free(*target) if target else None
+        if free is not None and free not in (target, view.position):
             parts.append(f"The nearest free one is {free[0]},{free[1]}.")
     if isinstance(error, BannedWords) and error.warning:
         parts.append(f"Mind: {error.warning}.")
     if error.reason in ("too_far", "node_not_found", "depleted"):
-        found = mirror.nearest_gold()
+        found = view.nearest_gold()
         if found is not None:
             node, cell = found
             parts.append(f"Nearest with gold: {node.node_id}, stand at {cell[0]},{cell[1]}.")

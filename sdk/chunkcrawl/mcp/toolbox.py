@@ -86,7 +86,7 @@ class Toolbox:
     async def observe(self, budget_tokens: int = 600) -> str:
         """Where you are and what is around you, in at most ``budget_tokens`` tokens; first, if it is old."""
         await self._arrived()
-        return observe(self.agent.mirror, list(self._heard), budget_tokens=budget_tokens, notice=self._stale())
+        return observe(self.agent.view, list(self._heard), budget_tokens=budget_tokens, notice=self._stale())
 
     async def move_to(self, x: int, y: int) -> str:
         """Walk to a cell of the present chunk; an exit cell leads into the next chunk. Waits for the arrival."""
@@ -130,9 +130,9 @@ class Toolbox:
 
     async def _arrived(self) -> None:
         """Wait a moment for a connection that has just come back to show where the agent is."""
-        if self.agent.connected and not self.agent.mirror.ready:
+        if self.agent.connected and not self.agent.view.ready:
             with contextlib.suppress(ChunkcrawlError):
-                await self.agent.wait_until(lambda mirror: mirror.ready and mirror.me is not None, ARRIVAL_WAIT_S)
+                await self.agent.wait_until(lambda view: view.ready and view.me is not None, ARRIVAL_WAIT_S)
 
     async def _told(
         self, what: str, work: Awaitable[Completed], success: Callable[[Completed], str], target: Point | None = None
@@ -153,7 +153,7 @@ class Toolbox:
             if isinstance(error, CommandDropped | ServerUnreachable):
                 why = self._stale() or "Another command of this agent took too long."
                 return f"{error.reason}: Waited for {COMMAND_WAIT_S:g} s. {why} Nothing was done, and nothing will be."
-            return f"{code_of(error)}: {hint_for(error, self.agent.mirror, target) or error}"
+            return f"{code_of(error)}: {hint_for(error, self.agent.view, target) or error}"
 
     def _still(self, what: str) -> str:
         if what.startswith("the harvest"):
@@ -174,7 +174,7 @@ class Toolbox:
 
         with contextlib.suppress(ChunkcrawlError):
             if await self.agent.wait_until(harvesting, STAND_STILL_WAIT_S) and self.agent.position is not None:
-                cell = self.agent.mirror.next_free(*self.agent.position)
+                cell = self.agent.view.next_free(*self.agent.position)
                 if cell is not None:
                     await self.agent.move_to(*cell, timeout_s=STAND_STILL_WAIT_S)
 
@@ -187,7 +187,7 @@ class Toolbox:
         return f"{self._place()}{moved}"
 
     def _gold(self) -> str:
-        return f"You carry {self.agent.mirror.inventory_gold or 0} gold."
+        return f"You carry {self.agent.view.inventory_gold or 0} gold."
 
     def _stale(self) -> str:
         """Why the view is not the present, and what to do; empty when it is the present."""

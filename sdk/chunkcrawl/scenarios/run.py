@@ -103,7 +103,7 @@ class _Run:
         elif step.reconnect:
             before = actor.agent.connections
             actor.agent.drop_connection()
-            await actor.agent.wait_until(lambda mirror: actor.agent.connections > before and mirror.ready)
+            await actor.agent.wait_until(lambda view: actor.agent.connections > before and view.ready)
         else:
             end = await _ending(step, actor.agent)
             if end != step.ends:
@@ -120,19 +120,19 @@ class _Run:
     def _unmet(self, wanted: Expectation | None, actor: _Actor) -> list[str]:
         """Why the expectation does not hold, empty when it does."""
         assert wanted is not None
-        mirror = actor.agent.mirror
-        if not mirror.ready or mirror.position is None:
+        view = actor.agent.view
+        if not view.ready or view.position is None:
             return ["it is not in the world"]
-        x, y = mirror.position
-        gold = mirror.inventory_gold or 0
-        absent = [name for name in wanted.sees if self._full_name(name) not in mirror.others]
+        x, y = view.position
+        gold = view.inventory_gold or 0
+        absent = [name for name in wanted.sees if self._full_name(name) not in view.others]
         checks = (
             (wanted.at in (None, (x, y)) and wanted.x in (None, x) and wanted.y in (None, y), f"it is at {x},{y}"),
-            (wanted.chunk in (None, mirror.chunk_id), f"it is in {mirror.chunk_id}"),
-            (wanted.chunk_not is None or wanted.chunk_not != mirror.chunk_id, f"it is in {mirror.chunk_id}"),
+            (wanted.chunk in (None, view.chunk_id), f"it is in {view.chunk_id}"),
+            (wanted.chunk_not is None or wanted.chunk_not != view.chunk_id, f"it is in {view.chunk_id}"),
             (wanted.gold in (None, gold) and gold >= (wanted.gold_min or 0), f"it has {gold} gold"),
             (not absent, f"it does not see {', '.join(absent)}"),
-            (wanted.alone in (None, not mirror.others), f"it sees {sorted(mirror.others)}"),
+            (wanted.alone in (None, not view.others), f"it sees {sorted(view.others)}"),
         )
         return [text for holds, text in checks if not holds]
 
@@ -188,7 +188,7 @@ async def _ending(step: Step, agent: Agent) -> str:
         elif step.say is not None:
             await agent.say(step.say)
         elif step.harvest == "nearest":
-            found = agent.mirror.nearest_gold()
+            found = agent.view.nearest_gold()
             if found is None:
                 return "no_gold_in_reach"
             if found[1] != agent.position:
@@ -203,8 +203,8 @@ async def _ending(step: Step, agent: Agent) -> str:
 
 def _way_out(agent: Agent, side: Direction) -> tuple[int, int]:
     """The nearest free exit cell of a side, else any cell of that side for the server to refuse."""
-    cells = agent.mirror.exits().get(side, [])
-    steps = agent.mirror.reachable()
+    cells = agent.view.exits().get(side, [])
+    steps = agent.view.reachable()
     if not cells:
         return {"N": (25, 49), "E": (49, 25), "S": (25, 0), "W": (0, 25)}[side]
     return min(cells, key=lambda cell: (steps.get(cell, 10_000), cell))

@@ -22,7 +22,7 @@ from chunkcrawl.transport.proxies import proxy_for, unreachable
 from chunkcrawl.transport.sessions import SessionKeeper
 from chunkcrawl.wire.codec import encode
 
-__all__ = ["CLOSE_RESTART", "CLOSE_TAKEN_OVER", "CLOSE_TOO_SLOW", "Link", "is_worth_retrying"]
+__all__ = ["CLOSE_RESTART", "CLOSE_TAKEN_OVER", "CLOSE_TOO_SLOW", "AgentConnection", "is_worth_retrying"]
 
 log = logging.getLogger("chunkcrawl.client")
 
@@ -65,7 +65,7 @@ class Lost:
     spread_s: float | None = None
 
 
-class Link:
+class AgentConnection:
     """See the module's docstring.
 
     Attributes:

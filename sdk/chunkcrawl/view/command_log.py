@@ -8,14 +8,14 @@ from typing import Any
 from chunkcrawl.view.plain import plain
 from chunkcrawl.wire.messages import Challenge, CommandAck, CommandResult, Event
 
-__all__ = ["Command", "CommandLog"]
+__all__ = ["CommandLog", "LoggedCommand"]
 
 KEPT = 50
 ID_SHOWN_CHARS = 6
 
 
 @dataclass(slots=True)
-class Command:
+class LoggedCommand:
     """One command: ``state`` is challenged, running, refused, completed or failed; ``more`` says how or why."""
 
     what: str = "command"
@@ -33,10 +33,10 @@ class CommandLog:
     """The newest commands, at most ``KEPT``."""
 
     def __init__(self) -> None:
-        self._commands: dict[str, Command] = {}
+        self._commands: dict[str, LoggedCommand] = {}
 
     @property
-    def newest_last(self) -> list[Command]:
+    def newest_last(self) -> list[LoggedCommand]:
         """As they began."""
         return list(self._commands.values())
 
@@ -68,11 +68,11 @@ class CommandLog:
         command.more = _how_ended(event, command.started_tick)
         return f"{name}: {command.what} {command.state}" + (f", {command.more}" if command.more else "")
 
-    def _find(self, server_id: str | None, client_id: str | None) -> tuple[Command, str]:
+    def _find(self, server_id: str | None, client_id: str | None) -> tuple[LoggedCommand, str]:
         """The command, and how it is called. What was refused before its challenge has no id of the server's."""
         key = server_id or f"request {client_id}"
         if key not in self._commands:
-            self._commands[key] = Command()
+            self._commands[key] = LoggedCommand()
             if len(self._commands) > KEPT:
                 del self._commands[next(iter(self._commands))]
         return self._commands[key], f"command {plain(key[-ID_SHOWN_CHARS:])}"

@@ -1,4 +1,4 @@
-"""How a chunk looks in a terminal: pure functions from a mirror to rich renderables.
+"""How a chunk looks in a terminal: pure functions from a view to rich renderables.
 
 North is up, so rows are drawn from the highest ``y`` down. Signs differ in shape, not only in colour; every agent has
 one of its own, and a legend says whose it is. What does not fit into a line goes on in the next one, or says that
@@ -19,7 +19,7 @@ from rich.text import Text
 from chunkcrawl.view.paths import Point
 from chunkcrawl.view.plain import plain, short_names, shortened
 from chunkcrawl.view.signs import FREE, MANY, Signs
-from chunkcrawl.view.world_view import Mirror
+from chunkcrawl.view.world_view import WorldView
 from chunkcrawl.wire.messages import ChunkDelta, ChunkTransition, Event
 
 __all__ = ["Window", "chat_lines", "draw_chunk", "facts", "names_of", "screen", "window_around"]
@@ -65,44 +65,44 @@ def window_around(center: Point, size: Point, room: Point) -> Window:
     return Window(left, bottom, width, height)
 
 
-def names_of(mirror: Mirror) -> dict[str, str]:
+def names_of(view: WorldView) -> dict[str, str]:
     """What everybody else in the chunk is called, by id; with the id, where a name is not its own."""
-    names = {one.id: plain(one.name or one.id) for one in mirror.others.values()}
+    names = {one.id: plain(one.name or one.id) for one in view.others.values()}
     often = [*names.values()]
     return {one: name if often.count(name) == 1 else f"{name} ({plain(one)})" for one, name in names.items()}
 
 
-def things(mirror: Mirror, signs: Mapping[str, str]) -> dict[Point, str]:
+def things(view: WorldView, signs: Mapping[str, str]) -> dict[Point, str]:
     """One sign for each cell that has more on it than floor or wall; what stands higher wins."""
-    found: dict[Point, str] = {cell: EXIT for cells in mirror.exits().values() for cell in cells}
-    for node in mirror.gold.values():
+    found: dict[Point, str] = {cell: EXIT for cells in view.exits().values() for cell in cells}
+    for node in view.gold.values():
         found[node.x, node.y] = GOLD if node.available else SPENT
-    for npc in mirror.npcs.values():
+    for npc in view.npcs.values():
         found[npc.x, npc.y] = NPC
-    for agent in mirror.others.values():
+    for agent in view.others.values():
         found[agent.x, agent.y] = signs.get(agent.id, MANY)
-    if mirror.position is not None:
-        found[mirror.position] = ME
+    if view.position is not None:
+        found[view.position] = ME
     return found
 
 
 def draw_chunk(
-    mirror: Mirror, window: Window, *, columns_per_cell: int = 1, signs: Mapping[str, str] | None = None
+    view: WorldView, window: Window, *, columns_per_cell: int = 1, signs: Mapping[str, str] | None = None
 ) -> Text:
     """The window of the chunk as styled text, one line per row.
 
     Args:
-        mirror: What to draw.
+        view: What to draw.
         window: Which part of it.
         columns_per_cell: 1 or 2; two make a cell about square.
         signs: Of the others by id, as ``Signs`` gave them; None for new ones.
     """
-    found = things(mirror, Signs().of(names_of(mirror)) if signs is None else signs)
+    found = things(view, Signs().of(names_of(view)) if signs is None else signs)
     text = Text(no_wrap=True)
     pad = " " * (columns_per_cell - 1)
     for y in range(window.bottom + window.height - 1, window.bottom - 1, -1):
         for x in range(window.left, window.left + window.width):
-            sign = found.get((x, y)) or (WALL if mirror.grid[y][x] else FLOOR)
+            sign = found.get((x, y)) or (WALL if view.grid[y][x] else FLOOR)
             text.append(sign + (sign if sign == WALL and pad else pad), style_of(sign))
         text.append("\n")
     text.rstrip()
@@ -118,7 +118,7 @@ def style_of(sign: str) -> str:
 
 
 def screen(
-    mirror: Mirror,
+    view: WorldView,
     lines: Sequence[str],
     status: str,
     terminal: Point,
@@ -129,7 +129,7 @@ def screen(
     """The whole view: facts, map, who is who, the agent's commands, what was said last, and a status line.
 
     Args:
-        mirror: What to draw.
+        view: What to draw.
         lines: The newest last; only the last few are shown.
         status: One line at the bottom.
         terminal: Columns and rows to fit into.
@@ -138,48 +138,48 @@ def screen(
     """
     columns, rows = terminal
     bottom = Text(shortened(plain(status, columns), columns), style="bold", no_wrap=True)
-    if not mirror.grid:
+    if not view.grid:
         return Group(Panel(Text("waiting for the chunk ..."), title="chunkcrawl"), bottom)
-    given = Signs().of(names_of(mirror)) if signs is None else signs
-    size = (len(mirror.grid[0]), len(mirror.grid))
-    head = [Text(line, style="bold", no_wrap=True) for line in filled(fact_parts(mirror), columns)]
+    given = Signs().of(names_of(view)) if signs is None else signs
+    size = (len(view.grid[0]), len(view.grid))
+    head = [Text(line, style="bold", no_wrap=True) for line in filled(fact_parts(view), columns)]
     said = lines[-(LINES_SHOWN_LOW if rows < LOW_ROWS else LINES_SHOWN) :]
-    foot = [_key(mirror, columns), *(_line(line, columns) for line in said), bottom]
+    foot = [_key(view, columns), *(_line(line, columns) for line in said), bottom]
     # Two columns make a cell about square; one is better than not seeing the chunk.
     wide = 2 if columns - BORDER >= 2 * size[0] else 1
     left = min(SIDE_MOST, columns - min(columns, wide * size[0] + BORDER) - 1)
     room = rows - len(head) - len(foot) - BORDER
     below: list[Text] = []
     if left < SIDE_LEAST:
-        below += _legend(mirror, given, columns, min(LEGEND_ROWS, room - MAP_LEAST_ROWS))
+        below += _legend(view, given, columns, min(LEGEND_ROWS, room - MAP_LEAST_ROWS))
     if commands is not None and left < COMMANDS_LEAST:
         below += _commands(commands, columns, min(COMMANDS_SHOWN // 2 + 1, room - MAP_LEAST_ROWS - len(below)))
         commands = None
     room -= len(below)
-    window = window_around(mirror.position or (size[0] // 2, size[1] // 2), size, ((columns - BORDER) // wide, room))
-    drawn = draw_chunk(mirror, window, columns_per_cell=wide, signs=given)
+    window = window_around(view.position or (size[0] // 2, size[1] // 2), size, ((columns - BORDER) // wide, room))
+    drawn = draw_chunk(view, window, columns_per_cell=wide, signs=given)
     picture: RenderableType = Panel.fit(drawn, padding=0)
     if left >= SIDE_LEAST:
-        side = _side(mirror, given, commands, left, window.height + BORDER)
+        side = _side(view, given, commands, left, window.height + BORDER)
         picture = Table.grid(padding=(0, 1, 0, 0))
         picture.add_row(Panel.fit(drawn, padding=0), Group(*side))
     return Group(*head, picture, *below, *foot)
 
 
-def facts(mirror: Mirror) -> str:
+def facts(view: WorldView) -> str:
     """Chunk, tick, place, inventory and neighbours in one line."""
-    return "  ".join(fact_parts(mirror))
+    return "  ".join(fact_parts(view))
 
 
-def fact_parts(mirror: Mirror) -> list[str]:
+def fact_parts(view: WorldView) -> list[str]:
     """What ``facts`` is made of."""
-    here = len(mirror.agents)
-    parts = [plain(mirror.chunk_id), f"tick {mirror.tick}", f"{here} agent" + ("" if here == 1 else "s")]
-    if mirror.position is not None:
-        parts.append(f"at {mirror.position[0]},{mirror.position[1]}")
-    if mirror.inventory_gold is not None:
-        parts.append(f"{mirror.inventory_gold} gold")
-    linked = sorted(mirror.neighbors.items())
+    here = len(view.agents)
+    parts = [plain(view.chunk_id), f"tick {view.tick}", f"{here} agent" + ("" if here == 1 else "s")]
+    if view.position is not None:
+        parts.append(f"at {view.position[0]},{view.position[1]}")
+    if view.inventory_gold is not None:
+        parts.append(f"{view.inventory_gold} gold")
+    linked = sorted(view.neighbors.items())
     return parts + [f"{plain(side)}: {plain(chunk_id)}" for side, chunk_id in linked if chunk_id]
 
 
@@ -194,11 +194,11 @@ def filled(parts: Iterable[str], columns: int) -> list[str]:
     return lines
 
 
-def _key(mirror: Mirror, columns: int) -> Text:
+def _key(view: WorldView, columns: int) -> Text:
     """What the signs of things mean."""
     key = Text(style="dim", no_wrap=True, overflow="ellipsis")
     for sign, meaning in KEY.items():
-        if sign != ME or mirror.agent_id is not None:
+        if sign != ME or view.agent_id is not None:
             key.append(sign, style_of(sign)).append(f" {meaning}  ")
     key.truncate(columns)
     return key
@@ -208,9 +208,9 @@ def _line(line: str, columns: int) -> Text:
     return Text(plain(line, 4 * columns), no_wrap=True, overflow="ellipsis")
 
 
-def _who(mirror: Mirror, signs: Mapping[str, str], width: int) -> list[Text]:
+def _who(view: WorldView, signs: Mapping[str, str], width: int) -> list[Text]:
     """The legend: sign and name of everybody else, in the order of their names."""
-    names = names_of(mirror)
+    names = names_of(view)
     shorts = short_names(names, max(1, width - 2))
     found = []
     for one in sorted(names, key=lambda one: (names[one].casefold(), one)):
@@ -233,17 +233,17 @@ def _commands(commands: Sequence[str], width: int, most: int) -> list[Text]:
 
 
 def _side(
-    mirror: Mirror, signs: Mapping[str, str], commands: Sequence[str] | None, width: int, rows: int
+    view: WorldView, signs: Mapping[str, str], commands: Sequence[str] | None, width: int, rows: int
 ) -> list[Text]:
     """What stands beside the map."""
     done = [] if commands is None else _commands(commands, width, min(COMMANDS_SHOWN + 1, max(2, rows // 2)))
-    who = _titled("Agents", _who(mirror, signs, width), rows - len(done) - (1 if done else 0))
+    who = _titled("Agents", _who(view, signs, width), rows - len(done) - (1 if done else 0))
     return [*who, Text(""), *done] if who and done else [*who, *done]
 
 
-def _legend(mirror: Mirror, signs: Mapping[str, str], columns: int, rows: int) -> list[Text]:
+def _legend(view: WorldView, signs: Mapping[str, str], columns: int, rows: int) -> list[Text]:
     """The same in a few lines, below a map that leaves no room beside it."""
-    who = _who(mirror, signs, min(columns, SIDE_LEAST))
+    who = _who(view, signs, min(columns, SIDE_LEAST))
     for shown in range(len(who), 0, -1):
         more = [Text(f"and {len(who) - shown} more", "dim")] if shown < len(who) else []
         lines = _joined([*who[:shown], *more], columns)

@@ -1,7 +1,7 @@
-"""A local mirror of the chunk that an agent stands in, or that a watcher looks at.
+"""A local view of the chunk that an agent stands in, or that a watcher looks at.
 
 Pure: ``feed`` takes events in the order they came and nothing else changes it. A delta holds the whole present state
-of a chunk's moving things, so events that were lost or dropped on the way never leave the mirror wrong for long.
+of a chunk's moving things, so events that were lost or dropped on the way never leave the view wrong for long.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from chunkcrawl.wire.messages import (
     SessionReady,
 )
 
-__all__ = ["GoldNode", "Mirror"]
+__all__ = ["GoldNode", "WorldView"]
 
 STATICS_KEPT = 8
 
@@ -47,11 +47,11 @@ class GoldNode:
         return self.state == "available" and self.remaining > 0
 
 
-class Mirror:
+class WorldView:
     """What is known of the present chunk.
 
     Attributes:
-        agent_id: Whose mirror it is; None when nobody is followed.
+        agent_id: Whose view it is; None when nobody is followed.
         chunk_id: The present chunk, None before the first event and between a transition and its static.
         tick: Of the newest delta, -1 before the first.
         grid: Rows, ``grid[y][x]``, 0 floor and 1 wall; empty until the terrain is known.

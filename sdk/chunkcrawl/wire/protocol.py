@@ -96,7 +96,7 @@ class Settled:
 
 @dataclass(frozen=True, slots=True)
 class Show:
-    """An event for the mirror and for whoever listens, each once."""
+    """An event for the view and for whoever listens, each once."""
 
     event: Event
 

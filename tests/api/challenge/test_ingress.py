@@ -9,7 +9,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from api.challenge import ingress as ingress_module
 from api.challenge.challenge import Challenge, hash_of
 from api.challenge.ingress import Ingress
-from api.ports import Decision, SubmittedCommand
+from api.ports import ShardAnswer, SubmittedCommand
 from streaming import keys
 from tests.api.support import MOVE, FakeClock, FakeWorld, agent_messages, canonical
 
@@ -110,7 +110,7 @@ async def test_a_fault_of_the_world_still_ends_in_an_answer(
 ) -> None:
     """An exception that nobody expected, each time: the agent is told ``busy`` and is free (pitfall B12)."""
 
-    async def broken(_: SubmittedCommand) -> Decision:
+    async def broken(_: SubmittedCommand) -> ShardAnswer:
         clock.advance(4_000)
         raise RuntimeError("bug")
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from api.limits.banned_words import ENTRIES_MAX, ENTRY_MAX_CHARS, BannedWords, Fault, parse_list
+from api.limits.banned_words import ENTRIES_MAX, ENTRY_MAX_CHARS, WordFilter, WordListFault, parse_list
 
 
-def words_of(*entries: str) -> BannedWords:
+def words_of(*entries: str) -> WordFilter:
     words, faults = parse_list("\n".join(entries))
     assert faults == []
     return words
@@ -36,14 +36,14 @@ def test_comments_blank_lines_and_a_byte_order_mark_are_no_entries() -> None:
 )
 def test_a_bad_line_is_skipped_and_named_by_its_number_alone(line: str, reason: str) -> None:
     words, faults = parse_list(f"good\n{line}\nfine\n")
-    assert faults == [Fault(2, reason)]
+    assert faults == [WordListFault(2, reason)]
     assert (words.find("good"), words.find("fine"), len(words)) == (1, 3, 2)
 
 
 def test_there_are_only_so_many_entries() -> None:
     words, faults = parse_list("\n".join(f"word{number:06}" for number in range(ENTRIES_MAX + 2)))
     assert len(words) == ENTRIES_MAX
-    assert faults == [Fault(ENTRIES_MAX + 1, "too_many"), Fault(ENTRIES_MAX + 2, "too_many")]
+    assert faults == [WordListFault(ENTRIES_MAX + 1, "too_many"), WordListFault(ENTRIES_MAX + 2, "too_many")]
 
 
 def test_an_empty_list_finds_nothing() -> None:

@@ -16,7 +16,7 @@ from sqlalchemy import text
 from structlog.testing import capture_logs
 
 from api.app import create_app
-from api.limits import metrics as limit_metrics
+from api.limits import limit_metrics
 from api.limits.http_limits import HttpRules
 from api.services import Services
 from config.limit import Limit

@@ -20,12 +20,12 @@ from structlog.testing import capture_logs
 from api import keys as api_keys
 from api.accounts.auth import Session
 from api.challenge.challenge import hash_of
-from api.challenge.commands import CommandDesk, DeskReply
+from api.challenge.command_handler import AgentCommandHandler, CommandReply
 from api.challenge.ingress import Ingress
 from api.challenge.scripts import ISSUE
 from api.challenge.store import ChallengeRules, ChallengeStore, Draft
 from api.errors import ApiError
-from api.limits import metrics as limit_metrics
+from api.limits import limit_metrics
 from api.limits.rate_limit import GIVE_BACK, TAKE, Bucket, RateLimiter
 from config.limit import Limit
 from streaming import keys
@@ -213,20 +213,20 @@ async def test_no_key_is_without_an_end_whatever_was_done(
 ) -> None:
     ingress = Ingress(batch, world, LONG_RULES, clock, find_banned=lambda text: 1 if "bad" in text else None)
     session = await enlist(redis, new_session())
-    desk = CommandDesk(ingress, session, "ws-1")
+    handler = AgentCommandHandler(ingress, session, "ws-1")
     await how_many_pass(gateways, 30, bucket(5), bucket(7, who="y"))
     await gateways[0].give_back([bucket(5)])
     for said in ("bad", "bad", "hello", "hello", "bad", "hello"):
         cmd = {"type": "say", "text": said}
-        challenge = await challenge_of(redis, desk, cmd)
-        await answer(desk, answer_to(session, challenge, cmd))
+        challenge = await challenge_of(redis, handler, cmd)
+        await answer(handler, answer_to(session, challenge, cmd))
         await ingress.drain(2.0)
-    await request(desk)
+    await request(handler)
     for _ in range(8):
-        await answer(desk, {"server_cmd_id": "cmd_none", "sig": "A" * 43, "proof": "1"})
+        await answer(handler, {"server_cmd_id": "cmd_none", "sig": "A" * 43, "proof": "1"})
         open_one = text(await redis.get(keys.inflight("a-1")) or "cmd_none")
-        await answer(desk, {"server_cmd_id": open_one, "sig": "A" * 43, "proof": "1"})
-    await asyncio.gather(*(request(desk) for _ in range(40)))
+        await answer(handler, {"server_cmd_id": open_one, "sig": "A" * 43, "proof": "1"})
+    await asyncio.gather(*(request(handler) for _ in range(40)))
     found = await limiter_keys(redis)
     kinds = {name.split(b":")[0] for name in found}
     assert {b"limit", b"chat", b"cool", b"cools", b"mute"} <= kinds
@@ -314,8 +314,8 @@ def make_ingress(batch: RedisBatch, other_batch: RedisBatch, world: FakeWorld, c
 Make = Callable[..., list[Ingress]]
 
 
-async def challenge_of(redis: Redis, desk: CommandDesk, cmd: object) -> dict[str, Any]:
-    assert await request(desk, cmd) is None
+async def challenge_of(redis: Redis, handler: AgentCommandHandler, cmd: object) -> dict[str, Any]:
+    assert await request(handler, cmd) is None
     kind, payload = (await agent_messages(redis, "a-1"))[-1]
     assert kind == "command_challenge", payload
     return payload
@@ -329,8 +329,8 @@ async def outcomes(redis: Redis, agent_id: str) -> Counter[str]:
 async def test_an_agents_limit_holds_over_its_sockets_and_gateways(redis: Redis, make_ingress: Make) -> None:
     session = await enlist(redis, new_session())
     gateways = make_ingress(agent_commands=Limit(10, HOUR))
-    desks = [CommandDesk(gateways[n % 2], session, f"ws-{n}") for n in range(10)]
-    await asyncio.gather(*(request(desks[n % 10], client_cmd_id=f"c-{n}") for n in range(200)))
+    handlers = [AgentCommandHandler(gateways[n % 2], session, f"ws-{n}") for n in range(10)]
+    await asyncio.gather(*(request(handlers[n % 10], client_cmd_id=f"c-{n}") for n in range(200)))
     # One challenge, and nine that are refused because it is open; ten are told that they are too many, the rest not.
     assert await outcomes(redis, "a-1") == {"challenge": 1, "busy": 9, "rate_limited": 10}
 
@@ -340,36 +340,36 @@ async def test_an_accounts_limit_holds_over_its_agents_and_keys(redis: Redis, ma
     # Thirty agents, each with a session of a key of its own.
     mine = [await enlist(redis, replace(new_session(f"a-{n}"), key_id=f"key_{n}")) for n in range(30)]
     other = await enlist(redis, replace(new_session("b-1"), account_id="acc_2"))
-    desks = [CommandDesk(gateways[n % 2], session, f"ws-{n}") for n, session in enumerate(mine)]
+    handlers = [AgentCommandHandler(gateways[n % 2], session, f"ws-{n}") for n, session in enumerate(mine)]
     limited = limit_metrics.RATE_LIMITED.labels("command_account")._value.get()
-    await asyncio.gather(*(request(desk) for desk in desks))
+    await asyncio.gather(*(request(handler) for handler in handlers))
     told = [await outcomes(redis, f"a-{n}") for n in range(30)]
     assert sum(told, Counter()) == {"challenge": 20, "rate_limited": 10}
     assert limit_metrics.RATE_LIMITED.labels("command_account")._value.get() == limited + 10
-    await request(CommandDesk(gateways[0], other, "ws-b"))
+    await request(AgentCommandHandler(gateways[0], other, "ws-b"))
     assert await outcomes(redis, "b-1") == {"challenge": 1}
 
 
 async def test_an_agent_that_floods_takes_nothing_from_its_siblings(redis: Redis, make_ingress: Make) -> None:
     (gateway, _) = make_ingress(agent_commands=Limit(3, HOUR), account_commands=Limit(5, HOUR))
     loud, quiet = [await enlist(redis, new_session(agent)) for agent in ("a-1", "a-2")]
-    desk = CommandDesk(gateway, loud, "ws-1")
+    handler = AgentCommandHandler(gateway, loud, "ws-1")
     for _ in range(50):
-        await request(desk)
-    await request(CommandDesk(gateway, quiet, "ws-2"))
+        await request(handler)
+    await request(AgentCommandHandler(gateway, quiet, "ws-2"))
     assert await outcomes(redis, "a-2") == {"challenge": 1}
 
 
 async def test_a_refusal_says_when_to_try_again(redis: Redis, make_ingress: Make) -> None:
     session = await enlist(redis, new_session())
     (gateway, _) = make_ingress(agent_commands=Limit(1, HOUR))
-    desk = CommandDesk(gateway, session, "ws-1")
-    await request(desk)
-    await request(desk, client_cmd_id="c-2")
+    handler = AgentCommandHandler(gateway, session, "ws-1")
+    await request(handler)
+    await request(handler, client_cmd_id="c-2")
     ack = (await agent_messages(redis, "a-1"))[-1][1]
     assert (ack["client_cmd_id"], ack["accepted"], ack["reason"]) == ("c-2", False, "rate_limited")
     assert 3_500_000 < ack["retry_after_ms"] <= 3_600_000
-    reply = await request(desk, client_cmd_id="c-3")
+    reply = await request(handler, client_cmd_id="c-3")
     assert reply is not None
     assert reply.reason == "rate_limited"
     assert reply.retry_after_ms is not None
@@ -379,11 +379,11 @@ async def test_a_refusal_says_when_to_try_again(redis: Redis, make_ingress: Make
 async def test_malformed_requests_and_bad_answers_count_too(redis: Redis, make_ingress: Make) -> None:
     session = await enlist(redis, new_session())
     (gateway, _) = make_ingress(agent_commands=Limit(4, HOUR))
-    desk = CommandDesk(gateway, session, "ws-1")
+    handler = AgentCommandHandler(gateway, session, "ws-1")
     for _ in range(2):
-        await request(desk, {"type": "fly"})
-        await answer(desk, {"server_cmd_id": "cmd_none", "sig": "A" * 43, "proof": "1"})
-    await request(desk)
+        await request(handler, {"type": "fly"})
+        await answer(handler, {"server_cmd_id": "cmd_none", "sig": "A" * 43, "proof": "1"})
+    await request(handler)
     assert await outcomes(redis, "a-1") == {"invalid_cmd": 2, "expired_challenge": 2, "rate_limited": 1}
 
 
@@ -392,12 +392,12 @@ async def test_a_gateways_clock_put_back_an_hour_gives_nothing(
 ) -> None:
     session = await enlist(redis, new_session())
     (gateway, _) = make_ingress(agent_commands=Limit(2, HOUR))
-    desk = CommandDesk(gateway, session, "ws-1")
-    await request(desk)
+    handler = AgentCommandHandler(gateway, session, "ws-1")
+    await request(handler)
     for change in (-3_600_000, 7_200_000):
         clock.advance(change)
         for _ in range(3):
-            await request(desk)
+            await request(handler)
     assert (await outcomes(redis, "a-1"))["challenge"] + (await outcomes(redis, "a-1"))["busy"] == 2
 
 
@@ -410,8 +410,8 @@ async def test_a_thousand_agents_of_one_account_play_within_the_defaults(redis: 
         for session in sessions:
             pipe.set(keys.session_by_jti(session.jti), "sess:x", px=600_000)
         await pipe.execute()
-    desks = [CommandDesk(ingress, session, "ws-1") for session in sessions]
-    assert await asyncio.gather(*(request(desk) for desk in desks)) == [None] * 1000
+    handlers = [AgentCommandHandler(ingress, session, "ws-1") for session in sessions]
+    assert await asyncio.gather(*(request(handler) for handler in handlers)) == [None] * 1000
     assert sum([await outcomes(redis, f"load-{n}") for n in range(1000)], Counter()) == {"challenge": 1000}
     assert 1_000_000 / rules.account_commands.interval_us >= 1000 / 0.3
     assert 1_000_000 / rules.agent_commands.interval_us >= 1 / 0.3
@@ -420,10 +420,10 @@ async def test_a_thousand_agents_of_one_account_play_within_the_defaults(redis: 
 async def test_without_redis_no_command_passes_and_the_agent_is_told(
     dead_redis: RedisBatch, world: FakeWorld, clock: FakeClock
 ) -> None:
-    desk = CommandDesk(Ingress(dead_redis, world, ChallengeRules(), clock), new_session(), "ws-1")
+    handler = AgentCommandHandler(Ingress(dead_redis, world, ChallengeRules(), clock), new_session(), "ws-1")
     for cmd in (MOVE, SAY):
-        assert await request(desk, cmd) == DeskReply("unavailable", 1_000)
-    assert await answer(desk, {"server_cmd_id": "cmd_1", "sig": "A" * 43, "proof": "1"}) == DeskReply(
+        assert await request(handler, cmd) == CommandReply("unavailable", 1_000)
+    assert await answer(handler, {"server_cmd_id": "cmd_1", "sig": "A" * 43, "proof": "1"}) == CommandReply(
         "unavailable", 1_000
     )
     assert world.submitted == []
@@ -463,13 +463,13 @@ async def test_a_hundred_requests_to_speak_at_once_submit_one(
     """The same from the door: whoever is challenged answers."""
     session = await enlist(redis, new_session())
     gateways = make_ingress()
-    desks = [CommandDesk(gateways[n % 2], session, f"ws-{n}") for n in range(10)]
+    handlers = [AgentCommandHandler(gateways[n % 2], session, f"ws-{n}") for n in range(10)]
     for _ in range(3):
-        await asyncio.gather(*(request(desks[n % 10], SAY, f"c-{n}") for n in range(100)))
+        await asyncio.gather(*(request(handlers[n % 10], SAY, f"c-{n}") for n in range(100)))
         messages = await agent_messages(redis, "a-1")
         challenges = [payload for kind, payload in messages if kind == "command_challenge"]
         await asyncio.gather(
-            *(answer(desks[n], answer_to(session, challenge, SAY)) for challenge in challenges for n in range(10))
+            *(answer(handlers[n], answer_to(session, challenge, SAY)) for challenge in challenges for n in range(10))
         )
         for gateway in gateways:
             await gateway.drain(2.0)
@@ -481,9 +481,9 @@ async def test_agents_do_not_share_their_turns_to_speak(redis: Redis, make_ingre
     (gateway, _) = make_ingress()
     for agent_id in ("a-1", "a-2"):
         session: Session = await enlist(redis, new_session(agent_id))
-        desk = CommandDesk(gateway, session, f"ws-{agent_id}")
-        await request(desk, SAY)
+        handler = AgentCommandHandler(gateway, session, f"ws-{agent_id}")
+        await request(handler, SAY)
         challenge = (await agent_messages(redis, agent_id))[-1][1]
-        await answer(desk, answer_to(session, challenge, SAY))
+        await answer(handler, answer_to(session, challenge, SAY))
         await gateway.drain(2.0)
     assert [command.agent_id for command in world.submitted] == ["a-1", "a-2"]

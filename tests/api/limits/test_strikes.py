@@ -17,10 +17,10 @@ from redis.asyncio import Redis
 from api import keys as api_keys
 from api.accounts.auth import Session
 from api.challenge.challenge import hash_of
-from api.challenge.commands import CommandDesk
+from api.challenge.command_handler import AgentCommandHandler
 from api.challenge.ingress import Ingress
 from api.challenge.store import ChallengeRules, Draft
-from api.limits import metrics as limit_metrics
+from api.limits import limit_metrics
 from api.limits.banned_words import parse_list
 from api.limits.strikes import Standing, StrikeBook, StrikeRules
 from api.services import challenge_rules
@@ -74,11 +74,11 @@ async def session(redis: Redis) -> Session:
 async def said(redis: Redis, ingress: Ingress, session: Session, text: str, channel: str = "ws-1") -> dict[str, Any]:
     """Say ``text`` with all that belongs to it.  Returns the ack, empty when the shard is to give it."""
     cmd = {"type": "say", "text": text}
-    desk = CommandDesk(ingress, session, channel)
-    assert await request(desk, cmd) is None
+    handler = AgentCommandHandler(ingress, session, channel)
+    assert await request(handler, cmd) is None
     kind, challenge = (await agent_messages(redis, session.agent_id or ""))[-1]
     assert kind == "command_challenge", challenge
-    assert await answer(desk, answer_to(session, challenge, cmd)) is None
+    assert await answer(handler, answer_to(session, challenge, cmd)) is None
     await ingress.drain(2.0)
     kind, payload = (await agent_messages(redis, session.agent_id or ""))[-1]
     return payload if kind == "command_ack" else {}
@@ -136,9 +136,9 @@ async def test_the_third_violation_mutes_for_ten_minutes_over_reconnects_session
     assert (await book.standing("a-1")).muted_by == "strikes"
     # The mute is the agent's own, and of talking alone.
     assert await said(redis, gateways[0], await enlist(redis, new_session("a-2")), "hello") == {}
-    desk = CommandDesk(gateways[0], session, "ws-9")
-    await request(desk, MOVE)
-    await answer(desk, answer_to(session, (await agent_messages(redis, "a-1"))[-1][1]))
+    handler = AgentCommandHandler(gateways[0], session, "ws-9")
+    await request(handler, MOVE)
+    await answer(handler, answer_to(session, (await agent_messages(redis, "a-1"))[-1][1]))
     await gateways[0].drain(2.0)
     assert world.submitted[-1].cmd == MOVE
 
@@ -213,11 +213,11 @@ async def test_a_message_that_waits_when_the_mute_comes_is_answered_and_frees_th
 ) -> None:
     """Pitfall B12: muted while a say is pending."""
     cmd = {"type": "say", "text": "hello"}
-    desk = CommandDesk(gateways[0], session, "ws-1")
-    await request(desk, cmd)
+    handler = AgentCommandHandler(gateways[0], session, "ws-1")
+    await request(handler, cmd)
     challenge = (await agent_messages(redis, "a-1"))[-1][1]
     await book.mute("a-1", 60_000)
-    await answer(desk, answer_to(session, challenge, cmd))
+    await answer(handler, answer_to(session, challenge, cmd))
     ack = (await agent_messages(redis, "a-1"))[-1][1]
     assert (ack["reason"], ack["code"]) == ("rate_limited", "muted")
     assert not await redis.exists(keys.inflight("a-1"))

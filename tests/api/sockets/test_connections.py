@@ -12,7 +12,7 @@ from api.sockets import connections as module
 from api.sockets.connections import CLOSE_POLICY, CLOSE_RESTART, CLOSE_TOO_SLOW, Connection, Connections
 from streaming.connect import connect
 from streaming.hub import Hub
-from streaming.mailbox import Closed, Mailbox
+from streaming.subscriber_queue import Closed, SubscriberQueue
 from tests.streaming.writer import delta
 
 
@@ -41,33 +41,33 @@ def session(jti: str = "jti_1", key_id: str | None = "key_1") -> Session:
     return Session(jti, "spectator", "acc_1", None, key_id, "", 2_000_000_000)
 
 
-async def read_on(mailbox: Mailbox) -> None:
+async def read_on(queue: SubscriberQueue) -> None:
     while True:
-        await mailbox.take()
-        mailbox.heartbeat_due = False
+        await queue.take()
+        queue.heartbeat_due = False
 
 
 async def served(connection: Connection) -> Closed:
     """Serve a connection until it is closed; returns why."""
     async with connection:
         with pytest.raises(Closed) as closed:
-            await read_on(connection.mailbox)
+            await read_on(connection.queue)
     return closed.value
 
 
 def why_closed(connection: Connection) -> str | None:
-    closed = connection.mailbox.closed
+    closed = connection.queue.closed
     return None if closed is None else f"{closed.code} {closed.reason}"
 
 
 async def stuck(connection: Connection) -> None:
-    """Serve a connection whose peer does not read: it never looks into its mailbox."""
+    """Serve a connection whose peer does not read: it never looks into its queue."""
     async with connection:
         await asyncio.get_running_loop().create_future()
 
 
 def open_one(registry: Connections, jti: str = "jti_1", key_id: str | None = "key_1") -> Connection:
-    return registry.open("spectator_sse", session(jti, key_id), Mailbox(4, "overflow_close"))
+    return registry.open("spectator_sse", session(jti, key_id), SubscriberQueue(4, "overflow_close"))
 
 
 async def settle() -> None:
@@ -100,7 +100,7 @@ async def test_control_messages(registry: Connections, message: bytes, closed: b
     task = asyncio.create_task(served(connection))
     await settle()
     registry._heard(message)
-    assert (connection.mailbox.closed is not None) is closed
+    assert (connection.queue.closed is not None) is closed
     connection.close(CLOSE_POLICY, "over")
     await task
 
@@ -132,7 +132,7 @@ async def test_two_untaken_heartbeats_close(registry: Connections) -> None:
     connection.beat()
     connection.beat()
     assert why_closed(connection) is None
-    connection.mailbox.heartbeat_due = False  # it was taken after all
+    connection.queue.heartbeat_due = False  # it was taken after all
     for _ in range(2):
         connection.beat()
     assert why_closed(connection) is None
@@ -147,9 +147,9 @@ async def test_a_full_queue_closes_at_once_though_nobody_takes(registry: Connect
     task = asyncio.create_task(stuck(connection))
     await settle()
     for tick in range(1, 7):
-        connection.mailbox.put(delta("chunk-0", (tick, 0), (tick - 1, 0)))
-    assert connection.mailbox.closed is not None
-    assert connection.mailbox.closed.reason == "too_slow"
+        connection.queue.put(delta("chunk-0", (tick, 0), (tick - 1, 0)))
+    assert connection.queue.closed is not None
+    assert connection.queue.closed.reason == "too_slow"
     connection.cut_off()
     await task
 
@@ -164,7 +164,7 @@ async def test_every_connection_beats(registry: Connections, monkeypatch: pytest
     async with asyncio.timeout(10):
         while waiting:
             await asyncio.sleep(0.005)
-            waiting = {connection for connection in waiting if not connection.mailbox.heartbeat_due}
+            waiting = {connection for connection in waiting if not connection.queue.heartbeat_due}
     await registry.close()
     await asyncio.gather(*tasks)
 

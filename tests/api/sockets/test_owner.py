@@ -42,7 +42,7 @@ async def agent(redis: Redis, chunk: ChunkWriter) -> AgentWriter:
     return agent
 
 
-async def test_every_private_kind_is_mirrored_once_flat_and_nested(gate: Gate, agent: AgentWriter) -> None:
+async def test_every_private_kind_is_seen_once_flat_and_nested(gate: Gate, agent: AgentWriter) -> None:
     token = await gate.token("owner_spectator", AGENT)
     kinds = sorted(PRIVATE_KINDS - {"chunk_transition"})
     async with gate.sse(STREAM, token) as reader, gate.ws(SOCKET, token) as ws:
@@ -160,7 +160,7 @@ async def test_one_that_does_not_read_is_closed_and_replays(gate: Gate, agent: A
         await receive_until(ws, "chunk_delta")
         (connection,) = gate.streams.connections._slot_of
         written = 0
-        while not connection.mailbox.overflowed and connection.mailbox.closed is None:
+        while not connection.queue.overflowed and connection.queue.closed is None:
             written += 1
             await agent.event("command_ack", filler="x" * 30_000)
             assert written < 5_000

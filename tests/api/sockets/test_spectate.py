@@ -14,7 +14,7 @@ from redis.asyncio import Redis
 from config.settings import Settings
 from streaming import keys
 from streaming.entry import INTERNAL_KINDS, PRIVATE_KINDS
-from streaming.mailbox import WATCHER_CAPACITY
+from streaming.subscriber_queue import WATCHER_CAPACITY
 from tests.api.gates import DEADLINE_S, Gate, SseReader, close_code, receive, receive_until, running
 from tests.api.support import FakeWorld
 from tests.streaming.writer import ChunkWriter, message
@@ -245,13 +245,13 @@ async def test_a_reader_that_stops_reading_is_bounded_and_then_resynced(gate: Ga
     async with gate.sse(STREAM, await gate.token("spectator")) as good:
         await good.take(3)
         ticks = 0
-        while connection.mailbox.dropped == 0:
+        while connection.queue.dropped == 0:
             at = (chunk.last[0] + 1, 0)
             await chunk.add(at, "chunk_delta", {"chunk_id": "chunk-0", "tick": at[0], "filler": filler})
             ticks += 1
             (event,) = await good.take(1)  # the one who reads gets each
             assert event.id == f"chunk-0:{at[0]}:0"
-            assert len(connection.mailbox) <= WATCHER_CAPACITY
+            assert len(connection.queue) <= WATCHER_CAPACITY
             assert ticks < 2_000
     loop, got = asyncio.get_running_loop(), b""
     async with asyncio.timeout(DEADLINE_S):

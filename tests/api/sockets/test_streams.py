@@ -14,12 +14,12 @@ from starlette.websockets import WebSocket
 from api.accounts.auth import Session
 from api.sockets.connections import Connection, Connections
 from api.sockets.socket import Socket, pump
-from api.sockets.sse import EventStream
+from api.sockets.sse import SseResponse
 from api.sockets.streams import Batch
 from streaming.connect import connect
 from streaming.entry import notice
 from streaming.hub import Hub, HubUnavailable
-from streaming.mailbox import Closed, Mailbox, Overflowed
+from streaming.subscriber_queue import Closed, Overflowed, SubscriberQueue
 from tests.streaming.writer import delta
 
 
@@ -32,7 +32,7 @@ class MadeUp:
     """A view that shows what it is told to, then raises or ends."""
 
     def __init__(self, *batches: Batch, then: BaseException | None = None) -> None:
-        self.mailbox = Mailbox()
+        self.queue = SubscriberQueue()
         self.batches = batches
         self.then = then
         self.closed = False
@@ -54,7 +54,7 @@ def registry() -> Connections:
 
 def slot(registry: Connections, view: MadeUp) -> Connection:
     session = Session("jti_1", "spectator", "acc_1", None, None, "", 2_000_000_000)
-    return registry.open("spectator_sse", session, view.mailbox)
+    return registry.open("spectator_sse", session, view.queue)
 
 
 def shown(tick: int) -> Batch:
@@ -87,7 +87,7 @@ class Asgi:
 
 async def test_blocks_are_sent_as_they_are_and_the_stream_ends(registry: Connections) -> None:
     view, asgi = MadeUp(shown(1), [], [*shown(2), (notice("heartbeat", {"tick": 2}, 5, "t-1"), None)]), Asgi()
-    await EventStream(view, slot(registry, view))(asgi.scope, asgi.receive, asgi.send)
+    await SseResponse(view, slot(registry, view))(asgi.scope, asgi.receive, asgi.send)
     head, *_, last = asgi.sent
     headers = {name.decode(): value.decode() for name, value in head["headers"]}
     assert headers["content-type"].startswith("text/event-stream")
@@ -108,7 +108,7 @@ async def test_however_it_ends_the_client_is_told_when_to_come_back(
     registry: Connections, trouble: BaseException
 ) -> None:
     view, asgi = MadeUp(shown(1), then=trouble), Asgi()
-    await EventStream(view, slot(registry, view))(asgi.scope, asgi.receive, asgi.send)
+    await SseResponse(view, slot(registry, view))(asgi.scope, asgi.receive, asgi.send)
     assert asgi.body.count(b"retry: ") == 2
     assert asgi.sent[-1]["more_body"] is False
     assert len(registry) == 0
@@ -119,13 +119,13 @@ async def test_a_client_that_goes_away_closes_the_view(registry: Connections) ->
         async def events(self) -> AsyncGenerator[Batch, None]:
             try:
                 while True:
-                    await self.mailbox.take()
+                    await self.queue.take()
                     yield []
             finally:
                 self.closed = True
 
     view, asgi = Waiting(), Asgi()
-    serving = asyncio.create_task(EventStream(view, slot(registry, view))(asgi.scope, asgi.receive, asgi.send))
+    serving = asyncio.create_task(SseResponse(view, slot(registry, view))(asgi.scope, asgi.receive, asgi.send))
     await asyncio.sleep(0.01)
     assert len(registry) == 1
     asgi.gone.set()
@@ -138,7 +138,7 @@ async def test_one_that_is_stuck_in_sending_is_cut_off(registry: Connections) ->
     view, asgi = MadeUp(shown(1), shown(2)), Asgi()
     connection = slot(registry, view)
     asgi.blocked = asyncio.Event()
-    serving = asyncio.create_task(EventStream(view, connection)(asgi.scope, asgi.receive, asgi.send))
+    serving = asyncio.create_task(SseResponse(view, connection)(asgi.scope, asgi.receive, asgi.send))
     await asyncio.sleep(0.01)
     connection.cut_off()
     await asyncio.wait_for(serving, 5)
@@ -147,7 +147,7 @@ async def test_one_that_is_stuck_in_sending_is_cut_off(registry: Connections) ->
 
 async def test_a_head_request_opens_nothing(registry: Connections) -> None:
     view, asgi = MadeUp(shown(1)), Asgi({"type": "http", "method": "HEAD"})
-    await EventStream(view, slot(registry, view))(asgi.scope, asgi.receive, asgi.send)
+    await SseResponse(view, slot(registry, view))(asgi.scope, asgi.receive, asgi.send)
     assert asgi.body == b""
     assert len(registry) == 0
 
@@ -188,7 +188,7 @@ async def test_a_socket_says_by_its_code_why_it_closes(
 ) -> None:
     view, asgi, writer = MadeUp(shown(1), shown(2), then=trouble), Asgi(), Writer() if with_writer else None
     sent: list[int] = []
-    socket = Socket(accepted(asgi, writer), view.mailbox)
+    socket = Socket(accepted(asgi, writer), view.queue)
     await pump(socket, view, slot(registry, view), lambda batch: sent.append(len(batch)))
     frames = writer.frames if writer is not None else [m["text"] for m in asgi.sent if m["type"] == "websocket.send"]
     assert [json.loads(frame)["event_id"] for frame in frames] == ["chunk-0:1:0", "chunk-0:2:0"]
@@ -200,10 +200,10 @@ async def test_a_socket_says_by_its_code_why_it_closes(
 async def test_a_socket_waits_for_a_peer_that_does_not_read_and_still_hears_of_its_end(registry: Connections) -> None:
     view, asgi, writer = MadeUp(shown(1), shown(2)), Asgi(), Writer()
     writer.buffered = 10**6
-    pumping = asyncio.create_task(pump(Socket(accepted(asgi, writer), view.mailbox), view, slot(registry, view)))
+    pumping = asyncio.create_task(pump(Socket(accepted(asgi, writer), view.queue), view, slot(registry, view)))
     await asyncio.sleep(0.05)
     assert writer.frames == []
-    view.mailbox.close(4002, "too_slow")
+    view.queue.close(4002, "too_slow")
     await asyncio.wait_for(pumping, 5)
     assert asgi.sent[-1]["code"] == 4002
     writer.buffered = 0

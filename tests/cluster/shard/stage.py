@@ -14,7 +14,7 @@ from cluster.local import LocalShards
 from cluster.peers import ShardUnavailable
 from cluster.shard.config import ShardConfig
 from cluster.shard.runtime import ShardRuntime
-from operations.fsck import Finding, check, read_dump
+from operations.fsck import Problem, check, read_dump
 from streaming import keys
 from streaming.lua import Script
 from world.ids import AgentId, ChunkId
@@ -82,7 +82,7 @@ class Stage:
         self.meddled: dict[int, MeddledRedis] = {}
 
     async def build(self) -> Stage:
-        """Make the world and begin both shards' lives."""
+        """Make the world and begin both shards' epochs."""
         await graph.init_world(self.redis, seed=1, shard_count=2)
         await self.redis.hset(keys.chunk(HALL), "shard", SOURCE)
         assert await graph.ensure_neighbor(self.redis, HALL, "E") == EAST
@@ -93,7 +93,7 @@ class Stage:
         return self
 
     async def begin(self, shard: int) -> ShardRuntime:
-        """A new life of a shard; the old one, if any, goes on without being reached any more."""
+        """A new epoch of a shard; the old one, if any, goes on without being reached any more."""
         self.meddled[shard] = MeddledRedis(self.redis)
         runtime = ShardRuntime(cast("Redis", self.meddled[shard]), shard, self.rules, self.config, self.wires)
         await runtime.start()
@@ -118,8 +118,8 @@ class Stage:
 
     async def settle(self) -> None:
         """Wait until nothing runs beside the ticks."""
-        while errands := [task for runtime in self.wires.runtimes.values() for task in runtime.errands.tasks]:
-            await asyncio.wait(errands)
+        while tasks := [task for runtime in self.wires.runtimes.values() for task in runtime.background.tasks]:
+            await asyncio.wait(tasks)
 
     async def stand(self, agent_id: str, x: int, y: int) -> None:
         """An agent that has come into ``chunk-0`` at a cell."""
@@ -157,6 +157,6 @@ class Stage:
         heads = [fields[b"m"].split(b"\n", 1) for _, fields in await self.redis.xrange(keys.agent_stream(agent_id))]
         return [(head.split(b" ")[1].decode(), orjson.loads(payload)) for head, payload in heads]
 
-    async def findings(self, *agent_ids: str) -> list[Finding]:
+    async def findings(self, *agent_ids: str) -> list[Problem]:
         """What the checker finds."""
         return check(await read_dump(self.redis, list(agent_ids)))

@@ -1,4 +1,4 @@
-"""The target's side of a crossing: what is promised stays promised until Redis says that nobody can come."""
+"""The target's side of a crossing: what is reserved stays reserved until Redis says that nobody can come."""
 
 from __future__ import annotations
 
@@ -17,22 +17,22 @@ REQUEST = (HANDOFF, "a", EAST, *ARRIVAL)
 
 
 async def at_the_border(stage: Stage) -> None:
-    """``a`` stands before its last step, its cell is promised and it has been told so."""
+    """``a`` stands before its last step, its cell is reserved and it has been told so."""
     await stage.stand("a", *START)
     await stage.walk_east()
     await stage.tick()
 
 
 def due(stage: Stage) -> None:
-    """Let the time of every promise be up on the target's clock."""
-    for promise in stage.target.arrivals._promises.values():
-        promise.look_at = 0.0
+    """Let the time of every reservation be up on the target's clock."""
+    for reservation in stage.target.arrivals._reservations.values():
+        reservation.look_at = 0.0
 
 
 async def run_out(stage: Stage) -> None:
-    """Let the time of every promise be up on Redis' clock."""
-    for cell, promise in (await stage.redis.hgetall(keys.reservations(EAST))).items():
-        await stage.redis.hset(keys.reservations(EAST), cell, promise.split(b" ")[0] + b" 1")
+    """Let the time of every reservation be up on Redis' clock."""
+    for cell, reservation in (await stage.redis.hgetall(keys.reservations(EAST))).items():
+        await stage.redis.hset(keys.reservations(EAST), cell, reservation.split(b" ")[0] + b" 1")
 
 
 async def test_a_crossing_between_shards_leaves_nothing_behind(stage: Stage) -> None:
@@ -45,7 +45,7 @@ async def test_a_crossing_between_shards_leaves_nothing_behind(stage: Stage) -> 
     assert await stage.findings("a") == []
 
 
-async def test_a_promise_renewed_while_the_old_one_is_looked_at_still_seats_its_arrival(stage: Stage) -> None:
+async def test_a_reservation_renewed_while_the_old_one_is_looked_at_still_seats_its_arrival(stage: Stage) -> None:
     await at_the_border(stage)
     await run_out(stage)
     due(stage)
@@ -61,7 +61,7 @@ async def test_a_promise_renewed_while_the_old_one_is_looked_at_still_seats_its_
     assert await stage.findings("a") == []
 
 
-async def test_a_promise_that_is_not_in_the_journal_yet_is_not_looked_for_there(stage: Stage) -> None:
+async def test_a_reservation_that_is_not_in_the_journal_yet_is_not_looked_for_there(stage: Stage) -> None:
     await at_the_border(stage)
     await run_out(stage)
     due(stage)
@@ -79,11 +79,11 @@ async def test_a_promise_that_is_not_in_the_journal_yet_is_not_looked_for_there(
         await asyncio.sleep(0.05)
         hold.set()
         await asyncio.gather(renewing, releasing)
-    promised = await stage.redis.hkeys(keys.reservations(EAST))
-    assert len(promised) == len(stage.target.arrivals), "what Redis holds and what memory holds differ"
+    reserved = await stage.redis.hkeys(keys.reservations(EAST))
+    assert len(reserved) == len(stage.target.arrivals), "what Redis holds and what memory holds differ"
 
 
-async def test_a_promise_that_ran_out_is_freed_and_the_source_asks_again(stage: Stage) -> None:
+async def test_a_reservation_that_ran_out_is_freed_and_the_source_asks_again(stage: Stage) -> None:
     await at_the_border(stage)
     await run_out(stage)
     due(stage)
@@ -97,12 +97,12 @@ async def test_a_promise_that_ran_out_is_freed_and_the_source_asks_again(stage: 
     assert await stage.results() == [("cmd-1", "completed")]
 
 
-async def test_a_promise_whose_arrival_is_in_the_inbox_is_kept(stage: Stage) -> None:
+async def test_a_reservation_whose_arrival_is_in_the_inbox_is_kept(stage: Stage) -> None:
     await at_the_border(stage)
     await stage.tick(SOURCE)
     await run_out(stage)
-    for promise in stage.target.arrivals._promises.values():
-        await stage.target.arrivals._expire(promise, given_up=True)
+    for reservation in stage.target.arrivals._reservations.values():
+        await stage.target.arrivals._expire(reservation, given_up=True)
     assert len(stage.target.arrivals) == 1
     await stage.tick(TARGET)
     assert stage.place("a") == (EAST, *ARRIVAL)
@@ -117,7 +117,7 @@ async def test_a_release_frees_only_the_chunk_that_it_names(stage: Stage) -> Non
     assert not await stage.redis.exists(keys.reservations(EAST))
 
 
-async def test_a_seat_clears_no_promise_of_somebody_else(stage: Stage) -> None:
+async def test_a_seat_clears_no_reservation_of_somebody_else(stage: Stage) -> None:
     await at_the_border(stage)
     await stage.tick(SOURCE)
     await stage.redis.hset(keys.reservations(EAST), "0,24", "another 99999999999999")
@@ -126,10 +126,10 @@ async def test_a_seat_clears_no_promise_of_somebody_else(stage: Stage) -> None:
     assert await stage.redis.hkeys(keys.reservations(EAST)) == [b"0,24"]
 
 
-@pytest.mark.parametrize("when", ["promised", "under way", "seated"])
-async def test_a_new_life_of_the_target_takes_up_promises_and_arrivals(stage: Stage, when: str) -> None:
+@pytest.mark.parametrize("when", ["reserved", "under way", "seated"])
+async def test_a_new_life_of_the_target_takes_up_reservations_and_arrivals(stage: Stage, when: str) -> None:
     await at_the_border(stage)
-    if when != "promised":
+    if when != "reserved":
         await stage.tick(SOURCE)
     if when == "seated":
         await stage.tick(TARGET)

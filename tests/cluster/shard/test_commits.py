@@ -106,7 +106,7 @@ async def test_a_late_copy_of_a_refused_commit_is_fenced(stage: Stage) -> None:
     await stage.stand("a", *START)
     await stage.walk_east()
     await stage.tick()
-    [(cell, promise)] = (await stage.redis.hgetall(keys.reservations(EAST))).items()
+    [(cell, reservation)] = (await stage.redis.hgetall(keys.reservations(EAST))).items()
     await stage.redis.hdel(keys.reservations(EAST), cell)
     sent: list[tuple[Any, ...]] = []
     real = stage.redis.execute_command
@@ -120,7 +120,7 @@ async def test_a_late_copy_of_a_refused_commit_is_fenced(stage: Stage) -> None:
         await stage.tick(SOURCE)
     assert stage.source.stats.reloads == 1
     refused = next(words for words in sent if b"chunk_transition" in words or "chunk_transition" in words)
-    await stage.redis.hset(keys.reservations(EAST), cell, promise)
+    await stage.redis.hset(keys.reservations(EAST), cell, reservation)
     answer = await real(*refused)
     assert answer[0] == b"fenced"
     await stage.tick(times=2)
@@ -183,7 +183,7 @@ async def test_stop_ends_the_loops_though_the_last_commit_was_refused(stage: Sta
     await stage.walk_east()
     await stage.tick()
     await stage.redis.delete(keys.reservations(EAST))
-    stage.source.world.step(stage.source.tick + 1)  # it goes, on a promise that has gone
+    stage.source.world.step(stage.source.tick + 1)  # it goes, on a reservation that has gone
     running = asyncio.create_task(stage.source.run())
     await stage.source.stop()
     await asyncio.wait_for(running, 5)

@@ -125,7 +125,7 @@ async def test_who_asks_for_a_cell_while_the_chunk_is_collected_is_told_that_it_
     assert await asking[0] == [("gone",)]
 
 
-async def test_a_chunk_with_a_promised_cell_is_not_collected(stage: Stage) -> None:
+async def test_a_chunk_with_a_reserved_cell_is_not_collected(stage: Stage) -> None:
     assert await stage.target.arrivals.reserve([("ho-1", "a", EAST, *ARRIVAL)]) == [("ok",)]
     await stage.target.neighbors.collect(ChunkId(EAST))
     assert stage.target.world.holds(ChunkId(EAST))

@@ -15,11 +15,11 @@ from cluster.shard.config import ShardConfig
 from streaming import keys
 from streaming.journal import Journal
 from tests.cluster.worlds import Player, newest_delta, player, settled, until
-from world.recording import Verdict, verify
+from world.recording import ReplayVerdict, verify
 from world.rules import Rules
 
 
-def verify_only_file(directory: Path) -> Verdict:
+def verify_only_file(directory: Path) -> ReplayVerdict:
     """Run the one recording of a directory again."""
     [path] = directory.iterdir()
     with path.open() as lines:

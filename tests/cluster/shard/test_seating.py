@@ -116,7 +116,7 @@ async def test_the_commit_that_seats_an_agent_shows_it(stage: Stage) -> None:
 
 
 async def test_a_join_is_shown_once_though_its_shard_dies(stage: Stage) -> None:
-    """A new life does not say again what the joining's own delta has said."""
+    """A new epoch does not say again what the joining's own delta has said."""
     await stage.tick(times=2)
     await stage.stand("a", *START)
     await stage.begin(SOURCE)

@@ -18,7 +18,7 @@ from chunkcrawl.bots.rules import Action, Move, Say
 from chunkcrawl.commands import screens as playing
 from chunkcrawl.commands.screens import Player, Screen, as_json_line, play
 from chunkcrawl.errors import ChunkGone, NotReady, TakenOver
-from chunkcrawl.view.world_view import Mirror
+from chunkcrawl.view.world_view import WorldView
 from tests.sdk.builders import delta, event, static
 from tests.sdk.fake_server import FakeServer
 from tests.sdk.test_watcher import READY, STATIC, Body, Script, tick
@@ -42,7 +42,7 @@ async def pressed(server: FakeServer, me: Agent, player: Player, *keys: str) -> 
     async with asyncio.timeout(5):
         while len(server.commands) == before:
             await asyncio.sleep(0.01)
-    await me.wait_until(lambda mirror: mirror.tick >= server.tick, 5)
+    await me.wait_until(lambda view: view.tick >= server.tick, 5)
 
 
 async def test_keys_walk_and_talk(server: FakeServer) -> None:
@@ -104,13 +104,13 @@ async def test_playing_prints_events_as_lines_until_the_end(
 async def test_without_a_terminal_the_screen_prints_lines(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("chunkcrawl.commands.screens.FACTS_EVERY_S", 0.0)
     out = io.StringIO()
-    mirror = Mirror("me")
-    view = Screen(mirror, lambda: "fine", console=Console(file=out, width=20, height=30, force_terminal=False))
-    printing = asyncio.create_task(view.run())
+    view = WorldView("me")
+    screen = Screen(view, lambda: "fine", console=Console(file=out, width=20, height=30, force_terminal=False))
+    printing = asyncio.create_task(screen.run())
     said = {"type": "chat", "from": "bob", "text": "[b]a word[/b] that is longer than a terminal is wide"}
     for happened in (event("chunk_static", **static()), event("chunk_delta", **delta(1, events=[said]))):
-        mirror.feed(happened)
-        view.note(happened)
+        view.feed(happened)
+        screen.note(happened)
     while "tick 1" not in out.getvalue():
         await asyncio.sleep(0)
     printing.cancel()
@@ -119,11 +119,11 @@ async def test_without_a_terminal_the_screen_prints_lines(monkeypatch: pytest.Mo
 
 async def test_on_a_terminal_the_screen_draws() -> None:
     out = io.StringIO()
-    mirror = Mirror("me")
-    view = Screen(mirror, lambda: "fine", console=Console(file=out, width=80, height=30, force_terminal=True))
-    mirror.feed(event("chunk_static", **static()))
-    view.note(event("chunk_delta", **delta(1, events=[{"type": "chat", "from": "bob", "text": "hi"}])))
-    drawing = asyncio.create_task(view.run())
+    view = WorldView("me")
+    screen = Screen(view, lambda: "fine", console=Console(file=out, width=80, height=30, force_terminal=True))
+    view.feed(event("chunk_static", **static()))
+    screen.note(event("chunk_delta", **delta(1, events=[{"type": "chat", "from": "bob", "text": "hi"}])))
+    drawing = asyncio.create_task(screen.run())
     while "fine" not in out.getvalue():
         await asyncio.sleep(0)
     drawing.cancel()
@@ -140,14 +140,14 @@ async def test_an_owner_is_told_of_commands_with_and_without_a_terminal() -> Non
     ]
     for is_terminal in (False, True):
         out = io.StringIO()
-        mirror = Mirror("me")
-        mirror.feed(event("chunk_static", **static()))
-        mirror.feed(event("chunk_delta", **delta(1, ("me", 1, 1))))
+        view = WorldView("me")
+        view.feed(event("chunk_static", **static()))
+        view.feed(event("chunk_delta", **delta(1, ("me", 1, 1))))
         console = Console(file=out, width=80, height=24, force_terminal=is_terminal)
-        view = Screen(mirror, lambda: "fine", console=console)
+        screen = Screen(view, lambda: "fine", console=console)
         for one in happened:
-            view.note(one)
-        drawing = asyncio.create_task(view.run())
+            screen.note(one)
+        drawing = asyncio.create_task(screen.run())
         while "chunk-0" not in out.getvalue():
             await asyncio.sleep(0)
         drawing.cancel()
@@ -178,7 +178,7 @@ async def test_a_bot_goes_on_after_refusals(server: FakeServer, monkeypatch: pyt
         def __init__(self) -> None:
             self.asked = 0
 
-        def decide(self, mirror: Mirror, rng: random.Random) -> Action:
+        def decide(self, view: WorldView, rng: random.Random) -> Action:
             self.asked += 1
             return self.actions[min(self.asked, 3) - 1]
 

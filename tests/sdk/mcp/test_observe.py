@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chunkcrawl.mcp.observe import BUDGET_MIN_TOKENS, CHARS_PER_TOKEN, observe
-from chunkcrawl.view.world_view import Mirror
+from chunkcrawl.view.world_view import WorldView
 from tests.sdk.builders import delta, event, static
 
 GOLD = [
@@ -16,15 +16,15 @@ GOLD = [
 ]
 
 
-def crowded(others: int = 3) -> Mirror:
-    mirror = Mirror("me")
-    mirror.feed(event("chunk_static", **static(resource_nodes=GOLD, neighbors={"W": "chunk-4"})))
+def crowded(others: int = 3) -> WorldView:
+    view = WorldView("me")
+    view.feed(event("chunk_static", **static(resource_nodes=GOLD, neighbors={"W": "chunk-4"})))
     seats = [("me", 1, 1)] + [(f"other-{number:03d}", 2 + number % 2, 1 + number % 3) for number in range(others)]
     spent = [{"node_id": "g-none", "remaining": 0, "state": "depleted", "version": 1}]
     npcs = [{"id": "n-1", "x": 1, "y": 3, "kind": "slime"}]
-    mirror.feed(event("chunk_delta", **delta(7, *seats, resources=spent, npcs=npcs)))
-    mirror.feed(event("agent_private_delta", agent_id="me", tick=7, inventory={"gold": 2}))
-    return mirror
+    view.feed(event("chunk_delta", **delta(7, *seats, resources=spent, npcs=npcs)))
+    view.feed(event("agent_private_delta", agent_id="me", tick=7, inventory={"gold": 2}))
+    return view
 
 
 def test_it_says_where_what_and_how_to_get_there() -> None:
@@ -41,26 +41,26 @@ def test_it_says_where_what_and_how_to_get_there() -> None:
 
 
 def test_gold_and_exits_that_somebody_bars_are_told_with_who_it_is() -> None:
-    mirror = Mirror("me")
-    mirror.feed(event("chunk_static", **static(resource_nodes=GOLD)))
-    mirror.feed(event("chunk_delta", **delta(7, ("me", 1, 1), ("bob", 3, 3), ("eve", 1, 2))))
-    text = observe(mirror)
+    view = WorldView("me")
+    view.feed(event("chunk_static", **static(resource_nodes=GOLD)))
+    view.feed(event("chunk_delta", **delta(7, ("me", 1, 1), ("bob", 3, 3), ("eve", 1, 2))))
+    text = observe(view)
     assert "Gold g-near: 5 left, not reachable now, bob stands on 3,3" in text
     assert text.index("Gold g-none: stand at 3,1") < text.index("Gold g-near")
     assert "Exit W to unexplored: not reachable now, no free way leads there: eve stands in it at 1,2" in text
-    mirror.feed(event("chunk_delta", **delta(8, ("me", 2, 2), ("bob", 3, 3), ("eve", 0, 2))))
-    assert "Exit W to unexplored: not reachable now, eve stands on 0,2" in observe(mirror)
+    view.feed(event("chunk_delta", **delta(8, ("me", 2, 2), ("bob", 3, 3), ("eve", 0, 2))))
+    assert "Exit W to unexplored: not reachable now, eve stands on 0,2" in observe(view)
 
 
 def test_a_neighbour_that_is_gone_is_told() -> None:
-    mirror = crowded()
-    mirror.feed(event("chunk_delta", **delta(8, ("me", 1, 1), events=[{"type": "neighbor_unlinked", "dir": "W"}])))
-    assert "Exit W to unexplored (chunk-4 was there and is gone): move_to 0,2" in observe(mirror)
+    view = crowded()
+    view.feed(event("chunk_delta", **delta(8, ("me", 1, 1), events=[{"type": "neighbor_unlinked", "dir": "W"}])))
+    assert "Exit W to unexplored (chunk-4 was there and is gone): move_to 0,2" in observe(view)
 
 
 def test_a_notice_comes_before_all_else_even_out_of_the_world() -> None:
-    for mirror in (crowded(), Mirror("me")):
-        text = observe(mirror, budget_tokens=0, notice="STALE: x" * 10)
+    for view in (crowded(), WorldView("me")):
+        text = observe(view, budget_tokens=0, notice="STALE: x" * 10)
         assert text.startswith("STALE: x")
         assert len(text) <= BUDGET_MIN_TOKENS * CHARS_PER_TOKEN
 
@@ -78,8 +78,8 @@ def test_many_agents_are_summed_up() -> None:
 
 @pytest.mark.parametrize("known", [False, True])
 def test_out_of_the_world_it_says_so(known: bool) -> None:
-    mirror = Mirror("me")
+    view = WorldView("me")
     if known:
-        mirror.feed(event("chunk_static", **static()))
-        mirror.feed(event("chunk_delta", **delta(1, ("other", 1, 1))))
-    assert "not in the world" in observe(mirror)
+        view.feed(event("chunk_static", **static()))
+        view.feed(event("chunk_delta", **delta(1, ("other", 1, 1))))
+    assert "not in the world" in observe(view)

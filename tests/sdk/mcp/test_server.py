@@ -177,7 +177,7 @@ async def test_talk_is_not_lost_among_the_many_lines_of_harvests(server: FakeSer
             took = {"type": "resource_harvest", "node_id": f"n-{number % 3}", "by": "eve", "amount": 1}
             mine = {"type": "resource_harvest", "node_id": "n-9", "by": "scout", "amount": 1}
             await line.say("chunk_delta", delta(server.tick, ("scout", 1, 1), events=[took, mine]))
-        assert await me.wait_until(lambda mirror: mirror.tick == server.tick, 10)
+        assert await me.wait_until(lambda view: view.tick == server.tick, 10)
         lines = (await tools.wait_for_events(5.0)).splitlines()
     assert lines[0] == "Heard bob: is anybody here?"
     assert sorted(lines[1:]) == ["You took 300 gold from n-9.", *(f"eve took 100 gold from n-{n}." for n in range(3))]

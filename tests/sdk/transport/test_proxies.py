@@ -12,7 +12,7 @@ import pytest
 
 from chunkcrawl.agent import Agent
 from chunkcrawl.errors import NotReady, ServerUnreachable
-from chunkcrawl.transport.connection import Link
+from chunkcrawl.transport.connection import AgentConnection
 from chunkcrawl.transport.http import Api, Session
 from chunkcrawl.transport.proxies import is_loopback, proxy_for
 from chunkcrawl.transport.sessions import SessionKeeper
@@ -96,7 +96,7 @@ async def test_an_error_elsewhere_names_the_proxy_and_not_its_password(
         with pytest.raises(NotReady) as refused:
             await api.signup("a@example.com", "password")
         assert proxy.asked[0].startswith(f"POST {FAR}/v1/signup")
-        link = _link(api)
+        link = _connection(api)
         with pytest.raises(ServerUnreachable) as broken:
             await link._opened(Session("sess_1"))
         assert proxy.asked[1].startswith("CONNECT world.example:8000")
@@ -140,13 +140,13 @@ def test_a_proxy_that_can_not_be_used_is_one_line(monkeypatch: pytest.MonkeyPatc
     assert "no_proxy=world.example" in str(caught.value)
 
 
-def _link(api: Api) -> Link:
+def _connection(api: Api) -> AgentConnection:
     async def ignore(frame: bytes) -> None:
         """No frame comes."""
 
     rng = random.Random(1)
     sessions = SessionKeeper(api, None, session=Session("sess_1"), rng=rng)
-    return Link(
+    return AgentConnection(
         FAR,
         "a",
         sessions,

@@ -10,14 +10,14 @@ from rich.console import Console
 
 from chunkcrawl.view.drawing import Window, chat_lines, draw_chunk, names_of, screen, window_around
 from chunkcrawl.view.signs import MANY, Signs
-from chunkcrawl.view.world_view import Mirror
+from chunkcrawl.view.world_view import WorldView
 from tests.sdk.builders import delta, event, static
 
 GOLD = {"node_id": "g-1", "type": "gold", "x": 4, "y": 3, "max_remaining": 5}
 
 
-def mirror() -> Mirror:
-    found = Mirror("me")
+def view() -> WorldView:
+    found = WorldView("me")
     found.feed(event("chunk_static", **static(resource_nodes=[GOLD])))
     npcs = [{"id": "n", "x": 2, "y": 2, "kind": "slime"}]
     found.feed(event("chunk_delta", **delta(4, ("me", 1, 1), ("user-bob", 3, 3), ("user-?", 1, 3), npcs=npcs)))
@@ -25,12 +25,12 @@ def mirror() -> Mirror:
 
 
 def test_north_is_up_and_everything_has_its_sign() -> None:
-    picture = draw_chunk(mirror(), Window(0, 0, 5, 5)).plain
+    picture = draw_chunk(view(), Window(0, 0, 5, 5)).plain
     assert picture.split("\n") == ["#####", "#U.B$", "+.n.#", "#@..#", "#####"]
 
 
 def test_two_columns_a_cell_keep_the_shape() -> None:
-    picture = draw_chunk(mirror(), Window(0, 1, 3, 1), columns_per_cell=2).plain
+    picture = draw_chunk(view(), Window(0, 1, 3, 1), columns_per_cell=2).plain
     assert picture == "##@ ."
 
 
@@ -41,7 +41,7 @@ def test_the_window_follows_and_stays_inside() -> None:
     assert window_around((3, 3), (5, 5), (-4, 0)) == Window(3, 3, 1, 1)
 
 
-def printed(found: Mirror, columns: int, rows: int, *lines: str, commands: list[str] | None = None) -> str:
+def printed(found: WorldView, columns: int, rows: int, *lines: str, commands: list[str] | None = None) -> str:
     """The view as text."""
     console = Console(file=io.StringIO(), width=columns, height=rows, force_terminal=False)
     console.print(screen(found, lines, "status", (columns, rows), commands=commands))
@@ -49,10 +49,10 @@ def printed(found: Mirror, columns: int, rows: int, *lines: str, commands: list[
     return text
 
 
-def chunk(*agents: tuple[str, int, int], me: str | None = None) -> Mirror:
+def chunk(*agents: tuple[str, int, int], me: str | None = None) -> WorldView:
     """A chunk of full size with all its neighbours."""
     neighbors = {"N": "chunk-113", "E": "chunk-100", "S": "chunk-18", "W": "chunk-115"}
-    found = Mirror(me)
+    found = WorldView(me)
     found.feed(event("chunk_static", **static(tiles=["." * 50] * 50, neighbors=neighbors)))
     found.feed(event("chunk_delta", **delta(18493, *agents)))
     return found
@@ -117,7 +117,7 @@ def test_more_agents_than_there_is_room_for_are_counted() -> None:
 
 def test_before_anything_is_known_it_says_so() -> None:
     console = Console(file=io.StringIO(), width=60)
-    console.print(screen(Mirror("me"), [], "no answer yet", (60, 20)))
+    console.print(screen(WorldView("me"), [], "no answer yet", (60, 20)))
     text = console.file.getvalue()  # type: ignore[attr-defined]
     assert "waiting" in text
     assert "no answer yet" in text
@@ -133,7 +133,7 @@ def test_what_strangers_say_cannot_drive_the_terminal() -> None:
 
 def test_names_and_ids_are_text_for_the_terminal_too() -> None:
     odd = "\x1b]0;x\x07[red]__proto__\u202e\n"
-    found = Mirror("me")
+    found = WorldView("me")
     found.feed(event("chunk_static", **static(odd, neighbors={"N": odd})))
     npcs = [{"id": odd, "x": 2, "y": 2, "kind": odd}]
     agents = [{"id": "me", "x": 1, "y": 1}, {"id": "__proto__", "x": 3, "y": 3, "name": odd}]

@@ -13,7 +13,7 @@ def opened(repeats: Repeats, tick: int) -> None:
 
 
 def test_missed_deltas_that_come_after_the_present_state_are_news() -> None:
-    """They hold chat that nobody has seen; the mirror ignores their old state by itself."""
+    """They hold chat that nobody has seen; the view ignores their old state by itself."""
     repeats = Repeats()
     opened(repeats, 10)
     assert not repeats.is_repeat(event("chunk_delta", **delta(8)))

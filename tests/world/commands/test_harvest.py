@@ -166,7 +166,7 @@ def test_a_node_that_never_grows_back() -> None:
 
 
 def test_growing_back_where_nobody_is(mine: TinyCluster) -> None:
-    """It needs no onlookers; the change is shown when it happens."""
+    """It needs no spectators; the change is shown when it happens."""
     node, cells = node_beside(mine)
     mine.join("a", *cells[0])
     harvest(mine, "a", node)

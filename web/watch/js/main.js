@@ -110,14 +110,14 @@ async function accessChanged() {
 }
 
 function suggest() {
-  const here = sessions.followsAnyone && view ? [...view.mirror.agents.keys()] : [];
+  const here = sessions.followsAnyone && view ? [...view.worldView.agents.keys()] : [];
   parts.followPanel.suggest(ownAgents.size ? [...ownAgents] : here, ownAgents.size > 0);
 }
 
 /** A door is as wide as what it says. */
 function countsChanged() {
   if (!view) return;
-  parts.doors.update(view.mirror, agentsIn);
+  parts.doors.update(view.worldView, agentsIn);
   parts.doors.place(parts.stage.camera);
 }
 
@@ -126,7 +126,7 @@ function agentsIn(chunkId) {
 }
 
 function goThrough(side) {
-  const there = view?.mirror.neighbors[side];
+  const there = view?.worldView.neighbors[side];
   if (!there) return;
   if (view.agentId) toast(`No longer following ${view.agentId}.`);
   parts.stage.leaving = side;
@@ -143,7 +143,7 @@ function follow(agentId) {
 }
 
 function stopFollowing() {
-  toChunk(view?.mirror.chunkId ?? "demo");
+  toChunk(view?.worldView.chunkId ?? "demo");
   showTab("agents");
 }
 

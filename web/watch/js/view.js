@@ -5,7 +5,7 @@ import { AccessNeeded } from "./net/sessions.js";
 import { EventStream } from "./net/stream.js";
 import { toAgent, toChunk } from "./route.js";
 import { CommandLog } from "./state/commands.js";
-import { Mirror } from "./state/mirror.js";
+import { WorldView } from "./state/world_view.js";
 import { summaryOf } from "./ui/agent_list.js";
 import { drawCurtain, openCurtain } from "./ui/curtain.js";
 import { counted, reasonText } from "./ui/words.js";
@@ -15,7 +15,7 @@ const FRESH_MS = 5_000;
 const SAID_MAX_CHARS = 400;
 
 export class View {
-  mirror;
+  worldView;
   agentId;
   #chunkId;
   #parts;
@@ -35,7 +35,7 @@ export class View {
   constructor({ chunkId, agentId }, parts) {
     this.agentId = agentId;
     this.#chunkId = chunkId;
-    this.mirror = new Mirror(agentId);
+    this.worldView = new WorldView(agentId);
     this.#parts = parts;
     const path = agentId === null ? `v1/spectate/stream?chunk_id=${chunkId}` : `v1/owner/stream?agent_id=${agentId}`;
     this.#stream = new EventStream(path, agentId, parts.sessions, {
@@ -50,7 +50,7 @@ export class View {
     followPanel.begin(this.agentId);
     stage.chosen = this.agentId;
     stage.setTarget(null);
-    chosenCard.show(null, this.mirror);
+    chosenCard.show(null, this.worldView);
     this.#stream.run();
   }
 
@@ -67,8 +67,8 @@ export class View {
     const { stage, chosenCard, agentList } = this.#parts;
     stage.chosen = agentId ?? this.agentId;
     stage.tracking = true;
-    chosenCard.show(agentId === this.agentId ? null : agentId, this.mirror);
-    agentList.update(this.mirror, stage.chosen);
+    chosenCard.show(agentId === this.agentId ? null : agentId, this.worldView);
+    agentList.update(this.worldView, stage.chosen);
     this.#showTarget();
     stage.invalidate();
   }
@@ -80,7 +80,7 @@ export class View {
     if (phase === "waiting" && line.phase === "live") announcer.say("Connection lost. Trying again.");
     if (phase === "live" && this.#stream.connections > 1) announcer.say("Connected again.");
     line.show(phase, waitMs);
-    if (phase === "waiting" && this.mirror.chunkId === null) {
+    if (phase === "waiting" && this.worldView.chunkId === null) {
       this.#blank(this.#wanted, "waiting for the server");
       const title = navigator.onLine ? "The server does not answer" : "This device is offline";
       drawCurtain(title, "It is tried again by itself; this page goes on as soon as it is back.", [
@@ -96,20 +96,20 @@ export class View {
 
   /** Nothing is shown: no map, nobody, no gold, no news; and why. */
   #blank(title, facts) {
-    const { mirror } = this;
+    const { worldView } = this;
     const { stage, agentList, newsList, chosenCard, doors, world, agentsIn } = this.#parts;
-    mirror.clear();
+    worldView.clear();
     stage.chosen = this.agentId;
     this.#terrain = "";
     this.#visited.clear();
     this.#jump = true;
     stage.setTerrain([]);
     stage.setTarget(null);
-    stage.update(mirror, true);
-    agentList.update(mirror, stage.chosen);
+    stage.update(worldView, true);
+    agentList.update(worldView, stage.chosen);
     newsList.of(this.#visited, null);
-    chosenCard.show(null, mirror);
-    doors.update(mirror, agentsIn);
+    chosenCard.show(null, worldView);
+    doors.update(worldView, agentsIn);
     world.current = null;
     setText(byId("chunk-name"), title);
     setText(byId("chunk-facts"), facts);
@@ -118,9 +118,9 @@ export class View {
   }
 
   #event(type, data) {
-    const was = this.mirror.chunkId;
-    const happened = this.mirror.feed(type, data);
-    if (this.mirror.chunkId !== was) this.#jump = true;
+    const was = this.worldView.chunkId;
+    const happened = this.worldView.feed(type, data);
+    if (this.worldView.chunkId !== was) this.#jump = true;
     switch (type) {
       case "session_ready":
         return this.#ready(data);
@@ -154,7 +154,7 @@ export class View {
   #presence(online) {
     this.#online = online;
     if (!online) this.#blank(this.agentId, "not in the world");
-    this.#parts.followPanel.place(this.agentId, this.mirror, online);
+    this.#parts.followPanel.place(this.agentId, this.worldView, online);
     if (online) {
       openCurtain();
       return;
@@ -165,48 +165,48 @@ export class View {
   }
 
   #static() {
-    const { mirror } = this;
+    const { worldView } = this;
     const { stage, world, doors, newsList } = this.#parts;
     openCurtain();
     this.#online = true;
-    this.#visited.add(mirror.chunkId);
-    newsList.of(this.#visited, mirror.chunkId);
-    const terrain = `${mirror.chunkId} ${mirror.grid.map((row) => row.join("")).join()}`;
+    this.#visited.add(worldView.chunkId);
+    newsList.of(this.#visited, worldView.chunkId);
+    const terrain = `${worldView.chunkId} ${worldView.grid.map((row) => row.join("")).join()}`;
     if (terrain !== this.#terrain) {
       this.#terrain = terrain;
       this.#arrived = false;
-      stage.setTerrain(mirror.grid);
+      stage.setTerrain(worldView.grid);
     }
-    world.current = mirror.chunkId;
-    setText(byId("chunk-name"), mirror.chunkId);
-    document.title = `${this.agentId ?? mirror.chunkId} · Chunkcrawl`;
-    doors.update(mirror, this.#parts.agentsIn);
+    world.current = worldView.chunkId;
+    setText(byId("chunk-name"), worldView.chunkId);
+    document.title = `${this.agentId ?? worldView.chunkId} · Chunkcrawl`;
+    doors.update(worldView, this.#parts.agentsIn);
     doors.place(stage.camera);
   }
 
   #delta(data, happened) {
-    const { mirror } = this;
-    if (data.chunk_id !== mirror.chunkId || data.tick !== mirror.tick) return;
+    const { worldView } = this;
+    if (data.chunk_id !== worldView.chunkId || data.tick !== worldView.tick) return;
     const { stage, line, looks, agentList, chosenCard, followPanel, doors, agentsIn } = this.#parts;
-    looks.update(mirror.agents.values());
-    stage.update(mirror, this.#jump);
+    looks.update(worldView.agents.values());
+    stage.update(worldView, this.#jump);
     this.#jump = false;
-    line.tick(mirror.tick);
-    if (mirror.setBacks !== this.#setBacks) this.#parts.news.startAgain();
-    this.#setBacks = mirror.setBacks;
+    line.tick(worldView.tick);
+    if (worldView.setBacks !== this.#setBacks) this.#parts.news.startAgain();
+    this.#setBacks = worldView.setBacks;
     happened.forEach((event, index) => this.#tell(event, { chunkId: data.chunk_id, tick: data.tick, at: data.server_ts_ms, index }));
     if (happened.some(({ dir }) => dir)) {
-      doors.update(mirror, agentsIn);
+      doors.update(worldView, agentsIn);
       doors.place(stage.camera);
     }
-    agentList.update(mirror, stage.chosen);
-    chosenCard.update(mirror);
-    setText(byId("chunk-facts"), factsOf(mirror));
-    setText(byId("summary"), summaryOf(mirror));
-    if (this.agentId !== null) followPanel.place(this.agentId, mirror, this.#online);
+    agentList.update(worldView, stage.chosen);
+    chosenCard.update(worldView);
+    setText(byId("chunk-facts"), factsOf(worldView));
+    setText(byId("summary"), summaryOf(worldView));
+    if (this.agentId !== null) followPanel.place(this.agentId, worldView, this.#online);
     if (!this.#arrived) {
       this.#arrived = true;
-      this.#parts.announcer.say(summaryOf(mirror));
+      this.#parts.announcer.say(summaryOf(worldView));
     }
   }
 
@@ -216,15 +216,15 @@ export class View {
     const isNew = news.tell(event, when, nameOf);
     newsList.update();
     if (!isNew || Date.now() + this.#clockAhead - when.at > FRESH_MS) return;
-    const agent = (id) => this.mirror.agents.get(id);
+    const agent = (id) => this.worldView.agents.get(id);
     if (event.type === "chat") {
       const [who, text] = [nameOf(String(event.from)), String(event.text).slice(0, SAID_MAX_CHARS)];
       stage.say(event.from, who, text);
       announcer.say(`${who} says: ${text}`);
     } else if (event.type === "blocked" && event.at) {
       stage.mark("blocked", event.at, agent(event.agent_id));
-    } else if (event.type === "resource_harvest" && this.mirror.nodes.has(event.node_id)) {
-      stage.mark("gold", this.mirror.nodes.get(event.node_id));
+    } else if (event.type === "resource_harvest" && this.worldView.nodes.has(event.node_id)) {
+      stage.mark("gold", this.worldView.nodes.get(event.node_id));
     } else if (event.type === "agent_joined" && agent(event.agent_id)) {
       stage.mark("joined", agent(event.agent_id));
     }
@@ -232,7 +232,7 @@ export class View {
 
   #resync(data) {
     this.#jump = true;
-    const { chunkId, tick } = this.mirror;
+    const { chunkId, tick } = this.worldView;
     // Between what was seen last and what comes now.
     const when = { chunkId, tick, index: Number.MAX_SAFE_INTEGER, at: data.server_ts_ms };
     this.#note("line", "", "Caught up with the present; what was missed is no longer kept", when);
@@ -247,7 +247,7 @@ export class View {
   /** @returns {boolean} A spectator's stream is over. */
   #closed(data) {
     if (this.agentId !== null) return false;
-    const back = Object.values(this.mirror.neighbors).find(Boolean) ?? "chunk-0";
+    const back = Object.values(this.worldView.neighbors).find(Boolean) ?? "chunk-0";
     this.#parts.line.show("stopped");
     this.#blank(data.chunk_id, "removed");
     drawCurtain(`${data.chunk_id} is gone`, "Nobody was in it for a while, so the world has removed it. Who goes there again finds a new chunk.", [
@@ -310,6 +310,6 @@ export class View {
   }
 }
 
-function factsOf(mirror) {
-  return [counted(mirror.agents.size, "agent"), counted(mirror.npcs.size, "creature"), `${mirror.gold} gold`].join(" · ");
+function factsOf(worldView) {
+  return [counted(worldView.agents.size, "agent"), counted(worldView.npcs.size, "creature"), `${worldView.gold} gold`].join(" · ");
 }

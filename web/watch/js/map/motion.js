@@ -9,7 +9,7 @@ export const FADE_MS = 260;
 
 /**
  * @typedef {object} Body
- * @property {object} thing  As the mirror has it.
+ * @property {object} thing  As the world view has it.
  * @property {number} x  @property {number} y  Where it is drawn, in cells.
  * @property {number} dx  @property {number} dy  Its last step.
  * @property {number} fromX  @property {number} fromY  @property {number} start

@@ -73,13 +73,13 @@ export class Stage {
     this.invalidate();
   }
 
-  /** @param {import("../state/mirror.js").Mirror} mirror  @param {boolean} jump  Nothing came here from anywhere. */
-  update(mirror, jump) {
+  /** @param {import("../state/world_view.js").WorldView} worldView  @param {boolean} jump  Nothing came here from anywhere. */
+  update(worldView, jump) {
     const now = performance.now();
     this.#agents.smooth = this.#npcs.smooth = this.smooth;
-    this.#agents.update(mirror.agents.values(), now, jump);
-    this.#npcs.update(mirror.npcs.values(), now, jump);
-    this.#nodes = [...mirror.nodes.values()];
+    this.#agents.update(worldView.agents.values(), now, jump);
+    this.#npcs.update(worldView.npcs.values(), now, jump);
+    this.#nodes = [...worldView.nodes.values()];
     this.invalidate();
   }
 

@@ -10,7 +10,7 @@ const EVERY_MS = 250;
 export class AgentList {
   #list = byId("agents");
   #due = 0;
-  #mirror = null;
+  #worldView = null;
   #chosen = null;
   #looks;
   #canFollow;
@@ -33,21 +33,21 @@ export class AgentList {
   }
 
   /** Soon: five ticks a second are more than a list needs. */
-  update(mirror, chosen) {
-    this.#mirror = mirror;
+  update(worldView, chosen) {
+    this.#worldView = worldView;
     this.#chosen = chosen;
     if (!this.#due) this.#due = setTimeout(() => this.#draw(), EVERY_MS);
   }
 
   #draw() {
     this.#due = 0;
-    const agents = [...this.#mirror.agents.values()].sort((a, b) => a.name.localeCompare(b.name, "en", { numeric: true }) || (a.id < b.id ? -1 : 1));
-    const count = this.#mirror.ready ? String(agents.length) : "";
+    const agents = [...this.#worldView.agents.values()].sort((a, b) => a.name.localeCompare(b.name, "en", { numeric: true }) || (a.id < b.id ? -1 : 1));
+    const count = this.#worldView.ready ? String(agents.length) : "";
     setText(byId("agents-count"), count);
     setText(byId("tab-agents"), count);
     reconcile(this.#list, agents.slice(0, SHOWN_MAX), ({ id }) => id, makeRow, (node, agent) => this.#fill(node, agent));
     this.#list.classList.toggle("empty", agents.length === 0);
-    this.#list.dataset.note = agents.length > SHOWN_MAX ? `and ${agents.length - SHOWN_MAX} more` : emptyNote(this.#mirror);
+    this.#list.dataset.note = agents.length > SHOWN_MAX ? `and ${agents.length - SHOWN_MAX} more` : emptyNote(this.#worldView);
     this.#list.classList.toggle("more", agents.length > SHOWN_MAX);
   }
 
@@ -69,8 +69,8 @@ export class AgentList {
   }
 }
 
-function emptyNote(mirror) {
-  return mirror.ready ? "Nobody is here." : "No chunk is shown.";
+function emptyNote(worldView) {
+  return worldView.ready ? "Nobody is here." : "No chunk is shown.";
 }
 
 function makeRow({ id }) {
@@ -81,13 +81,13 @@ function makeRow({ id }) {
 }
 
 /** A sentence or two about the chunk. */
-export function summaryOf(mirror) {
-  if (!mirror.ready) return "The map is loading.";
-  const doors = Object.entries(mirror.neighbors).filter(([, there]) => there);
+export function summaryOf(worldView) {
+  if (!worldView.ready) return "The map is loading.";
+  const doors = Object.entries(worldView.neighbors).filter(([, there]) => there);
   const ways = doors.length ? ` Ways to ${doors.map(([side, there]) => `${there} (${side})`).join(", ")}.` : " No neighbour is known yet.";
-  const gold = [...mirror.nodes.values()].filter(({ remaining }) => remaining > 0).length;
+  const gold = [...worldView.nodes.values()].filter(({ remaining }) => remaining > 0).length;
   return (
-    `${mirror.chunkId}: ${counted(mirror.agents.size, "agent")}, ${counted(mirror.npcs.size, "creature")}, ` +
-    `${mirror.gold} gold in ${counted(gold, "node")}.${ways}`
+    `${worldView.chunkId}: ${counted(worldView.agents.size, "agent")}, ${counted(worldView.npcs.size, "creature")}, ` +
+    `${worldView.gold} gold in ${counted(gold, "node")}.${ways}`
   );
 }

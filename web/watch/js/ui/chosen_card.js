@@ -23,18 +23,18 @@ export class ChosenCard {
     byId("chosen-close").addEventListener("click", letGo);
   }
 
-  /** @param {string | null} agentId  @param {import("../state/mirror.js").Mirror} mirror */
-  show(agentId, mirror) {
+  /** @param {string | null} agentId  @param {import("../state/world_view.js").WorldView} worldView */
+  show(agentId, worldView) {
     this.#agentId = agentId;
     this.#card.hidden = agentId === null;
     if (agentId === null) return;
     byId("chosen-follow").hidden = !this.#canFollow(agentId);
-    this.update(mirror);
+    this.update(worldView);
   }
 
-  update(mirror) {
+  update(worldView) {
     if (this.#agentId === null) return;
-    const agent = mirror.agents.get(this.#agentId);
+    const agent = worldView.agents.get(this.#agentId);
     const look = this.#looks.of(this.#agentId);
     paintToken(byId("chosen-token"), look);
     setText(byId("chosen-name"), look.full);

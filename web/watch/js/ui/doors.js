@@ -35,13 +35,13 @@ export class Doors {
   }
 
   /**
-   * @param {import("../state/mirror.js").Mirror} mirror
+   * @param {import("../state/world_view.js").WorldView} worldView
    * @param {(chunkId: string) => number | null} agentsIn  How many agents a chunk is known to have.
    */
-  update(mirror, agentsIn) {
-    this.#cells = mirror.exits();
+  update(worldView, agentsIn) {
+    this.#cells = worldView.exits();
     for (const [side, { button, name, count }] of Object.entries(this.#doors)) {
-      const there = mirror.neighbors[side] ?? null;
+      const there = worldView.neighbors[side] ?? null;
       button.hidden = this.#cells[side].length === 0 && there === null;
       button.disabled = there === null;
       const agents = there === null ? null : agentsIn(there);

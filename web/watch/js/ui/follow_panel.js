@@ -67,10 +67,10 @@ export class FollowPanel {
     this.problem(text);
   }
 
-  /** Where it is. @param {import("../state/mirror.js").Mirror} mirror */
-  place(agentId, mirror, online) {
-    const me = mirror.agents.get(agentId);
-    setText(byId("followed-place"), online ? `in ${mirror.chunkId ?? "…"}` : "not in the world now");
+  /** Where it is. @param {import("../state/world_view.js").WorldView} worldView */
+  place(agentId, worldView, online) {
+    const me = worldView.agents.get(agentId);
+    setText(byId("followed-place"), online ? `in ${worldView.chunkId ?? "…"}` : "not in the world now");
     setText(byId("stat-activity"), me ? activityText(me.activity) : "–");
     setText(byId("stat-cell"), me ? `${me.x}, ${me.y}` : "–");
     this.#name(agentId);

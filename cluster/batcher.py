@@ -23,7 +23,7 @@ WAITING_MOST = 5_000
 CALL_TIMEOUT_S = 2.0
 
 
-class CommandLanes:
+class CommandBatcher:
     """A queue and a sender per shard.  At ``WAITING_MOST`` waiting commands of a shard, more are refused."""
 
     def __init__(self, peers: ShardClient) -> None:
@@ -35,17 +35,17 @@ class CommandLanes:
         """Have ``command`` decided by ``shard``.
 
         Raises:
-            ShardUnavailable: no answer, or the lane is full; it may be sent again.
+            ShardUnavailable: no answer, or the queue is full; it may be sent again.
             WorldReloaded: it had no effect; send it again.
         """
-        lane = self._waiting.setdefault(shard, [])
-        if len(lane) >= WAITING_MOST:
+        queue = self._waiting.setdefault(shard, [])
+        if len(queue) >= WAITING_MOST:
             raise ShardUnavailable(f"more than {WAITING_MOST} commands wait for shard {shard}")
         future: asyncio.Future[DecisionTuple] = asyncio.get_running_loop().create_future()
-        lane.append((command, future))
+        queue.append((command, future))
         sender = self._senders.get(shard)
         if sender is None or sender.done():
-            self._senders[shard] = asyncio.create_task(self._drain(shard), name=f"lane-{shard}")
+            self._senders[shard] = asyncio.create_task(self._drain(shard), name=f"batcher-{shard}")
         return await future
 
     async def close(self) -> None:
@@ -53,15 +53,15 @@ class CommandLanes:
         for sender in self._senders.values():
             sender.cancel()
         await asyncio.gather(*self._senders.values(), return_exceptions=True)
-        for lane in self._waiting.values():
-            _fail(lane, ShardUnavailable("the gateway is stopping"))
-            lane.clear()
+        for queue in self._waiting.values():
+            _fail(queue, ShardUnavailable("the gateway is stopping"))
+            queue.clear()
 
     async def _drain(self, shard: int) -> None:
-        lane = self._waiting[shard]
-        while lane:
-            batch = lane[:BATCH_MOST]
-            del lane[:BATCH_MOST]
+        queue = self._waiting[shard]
+        while queue:
+            batch = queue[:BATCH_MOST]
+            del queue[:BATCH_MOST]
             try:
                 await self._send(shard, batch)
             except (ShardUnavailable, WorldReloaded) as error:

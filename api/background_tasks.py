@@ -30,7 +30,7 @@ REVOKED_AGAIN: Final = timedelta(hours=1)
 DELETE_BATCH: Final = 5000
 
 
-class Chores:
+class GatewayTasks:
     """The minute's work, from ``start`` to ``close``."""
 
     def __init__(self, engine: AsyncEngine, sessions: SessionStore) -> None:
@@ -39,7 +39,7 @@ class Chores:
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
-        self._task = asyncio.create_task(self._go_on(), name="chores")
+        self._task = asyncio.create_task(self._go_on(), name="background")
 
     async def close(self) -> None:
         if self._task is not None:
@@ -68,10 +68,10 @@ class Chores:
             await self._try(self.delete_expired_sessions)
             await self._try(self.revoke_again)
 
-    async def _try(self, chore: Callable[[], Awaitable[int]]) -> None:
+    async def _try(self, work: Callable[[], Awaitable[int]]) -> None:
         try:
-            done = await chore()
+            done = await work()
         except (SQLAlchemyError, RedisError, OSError, TimeoutError) as error:
-            log.warning("chore_failed", chore=chore.__name__, error=type(error).__name__)
+            log.warning("background_task_failed", task=work.__name__, error=type(error).__name__)
         else:
-            log.debug("chore_done", chore=chore.__name__, count=done)
+            log.debug("background_task_done", task=work.__name__, count=done)

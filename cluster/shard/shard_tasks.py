@@ -16,8 +16,8 @@ T = TypeVar("T")
 log = structlog.get_logger(__name__)
 
 
-class Errands:
-    """The tasks of one life of shard number ``shard``; ``tasks`` are those that still run."""
+class ShardTasks:
+    """The tasks of one epoch of shard number ``shard``; ``tasks`` are those that still run."""
 
     def __init__(self, shard: int) -> None:
         self._shard = shard
@@ -34,7 +34,7 @@ class Errands:
         """Await ``work``, which goes on when its caller gives up: half a commit must not be left behind.
 
         Raises:
-            ShardUnavailable: this life of the shard has ended meanwhile.
+            ShardUnavailable: this epoch of the shard has ended meanwhile.
         """
         task = asyncio.create_task(work)
         self._keep(task)
@@ -65,6 +65,6 @@ class Errands:
         except WorldReloaded:
             return
         except ShardUnavailable as error:
-            log.info("errand_put_off", shard=self._shard, error=str(error))
-        except Exception as error:  # an errand must not take the shard down; a fenced commit has already
-            log.error("errand_failed", shard=self._shard, error=repr(error), exc_info=True)
+            log.info("background_task_put_off", shard=self._shard, error=str(error))
+        except Exception as error:  # a background task must not take the shard down; a fenced commit has already
+            log.error("background_task_failed", shard=self._shard, error=repr(error), exc_info=True)

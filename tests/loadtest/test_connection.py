@@ -9,30 +9,30 @@ import pytest
 
 from chunkcrawl.errors import Forbidden, InvalidSession, NotReady, ServerUnreachable
 from chunkcrawl.transport.http import Session
+from loadtest.connection import PicowsConnection, open_connection
 from loadtest.crew import Crew
-from loadtest.line import Line, open_line
 from tests.loadtest.makers import plan
 from tests.sdk.fake_server import FakeServer
 
 
 class Hearer:
     def __init__(self) -> None:
-        self.lines: list[Line] = []
+        self.lines: list[PicowsConnection] = []
         self.kinds: list[str] = []
 
-    def opened(self, line: Line) -> None:
-        self.lines.append(line)
+    def opened(self, connection: PicowsConnection) -> None:
+        self.lines.append(connection)
 
-    def heard(self, line: Line, raw: bytes, now: float) -> None:
-        assert line in self.lines, "opened comes first"
+    def heard(self, connection: PicowsConnection, raw: bytes, now: float) -> None:
+        assert connection in self.lines, "opened comes first"
         self.kinds.append(json.loads(raw)["type"])
 
 
-async def connected(server: FakeServer, hearer: Hearer, *, slow: bool = False) -> tuple[Crew, Line]:
+async def connected(server: FakeServer, hearer: Hearer, *, slow: bool = False) -> tuple[Crew, PicowsConnection]:
     crew = Crew(plan(base=server.base), server.api(), "dcw_good")
     server.live_tokens.add("sess_1")
     session = Session("sess_1", "jti_1", "agent", "secret")
-    return crew, await open_line(crew, session, {"agent_id": "scout"}, hearer, slow=slow)
+    return crew, await open_connection(crew, session, {"agent_id": "scout"}, hearer, slow=slow)
 
 
 async def until_heard(hearer: Hearer, kind: str) -> None:
@@ -45,37 +45,37 @@ async def until_heard(hearer: Hearer, kind: str) -> None:
 async def test_hears_from_the_first_message_on(slow: bool) -> None:
     hearer = Hearer()
     async with FakeServer().running() as server:
-        _, line = await connected(server, hearer, slow=slow)
+        _, connection = await connected(server, hearer, slow=slow)
         await until_heard(hearer, "chunk_delta")
         assert hearer.kinds == ["session_ready", "chunk_static", "chunk_delta"]
-        line.send(json.dumps({"type": "ping", "payload": {}}))
+        connection.send(json.dumps({"type": "ping", "payload": {}}))
         await until_heard(hearer, "heartbeat")
-        line.close()
-        await asyncio.wait_for(line.ended, 5)
-    assert line.ours
-    assert line.close_code is None
-    line.send("{}")
-    line.pause(True)
+        connection.close()
+        await asyncio.wait_for(connection.ended, 5)
+    assert connection.ours
+    assert connection.close_code is None
+    connection.send("{}")
+    connection.pause(True)
 
 
 async def test_close_codes_of_the_servers_own_are_kept() -> None:
     hearer = Hearer()
     async with FakeServer().running() as server:
-        _, line = await connected(server, hearer)
+        _, connection = await connected(server, hearer)
         await until_heard(hearer, "chunk_delta")
         await server.sockets[0].close(4002, "slow")
-        await asyncio.wait_for(line.ended, 5)
-    assert (line.close_code, line.ours) == (4002, False)
+        await asyncio.wait_for(connection.ended, 5)
+    assert (connection.close_code, connection.ours) == (4002, False)
 
 
 async def test_a_broken_line_has_no_code() -> None:
     hearer = Hearer()
     async with FakeServer().running() as server:
-        _, line = await connected(server, hearer)
+        _, connection = await connected(server, hearer)
         await until_heard(hearer, "chunk_delta")
         server.sockets[0].transport.abort()
-        await asyncio.wait_for(line.ended, 5)
-    assert (line.close_code, line.ours) == (None, False)
+        await asyncio.wait_for(connection.ended, 5)
+    assert (connection.close_code, connection.ours) == (None, False)
 
 
 @pytest.mark.parametrize(
@@ -113,15 +113,15 @@ async def test_closed_during_the_handshake() -> None:
 
 async def test_a_fault_of_ours_is_kept_and_not_taken_for_the_servers() -> None:
     class Broken(Hearer):
-        def heard(self, line: Line, raw: bytes, now: float) -> None:
+        def heard(self, connection: PicowsConnection, raw: bytes, now: float) -> None:
             raise ZeroDivisionError
 
     async with FakeServer().running() as server:
-        crew, line = await connected(server, Broken())
+        crew, connection = await connected(server, Broken())
         async with asyncio.timeout(5):
             while crew.defect is None:
                 await asyncio.sleep(0.001)
-        assert not line.ended.done()
-        line.cut()
-        await asyncio.wait_for(line.ended, 5)
+        assert not connection.ended.done()
+        connection.cut()
+        await asyncio.wait_for(connection.ended, 5)
     assert isinstance(crew.defect, ZeroDivisionError)

@@ -11,11 +11,11 @@ from redis.exceptions import RedisError, ResponseError
 
 from streaming.channel import Channel
 from streaming.entry import BadEntry, from_stream, parse_stream_id
-from streaming.sequence import Resync, Sequence
+from streaming.gap_detector import GapDetector, Resync
 
 log = structlog.get_logger(__name__)
 
-#: Entries read at once while a hole is filled, and streams asked in one pipeline.
+#: Entries read at once while a gap is filled, and streams asked in one pipeline.
 FILL_PAGE: Final = 256
 FILL_STREAMS: Final = 64
 AGAIN_AFTER_S: Final = 0.05
@@ -24,7 +24,7 @@ AGAIN_AFTER_S: Final = 0.05
 FRUITLESS_MOST: Final = 6
 
 
-class Filler:
+class Backfill:
     """Channels whose stream is to be read: on their first subscription its head, later what is missing."""
 
     def __init__(self, redis: Redis) -> None:
@@ -72,19 +72,19 @@ class Filler:
         pipe = self._redis.pipeline(transaction=False)
         fresh, asked = [], []
         for channel in channels:
-            sequence = channel.sequence
-            assert sequence is not None
+            detector = channel.detector
+            assert detector is not None
             if channel.fruitless >= FRUITLESS_MOST:
-                self._drop_foreign(channel, sequence)
-            asked.append(sequence)
+                self._drop_foreign(channel, detector)
+            asked.append(detector)
             # Of a stream never read before only the head matters: nobody has a place in it yet.
             fresh.append(not channel.started)
-            since = "-" if sequence.last is None else f"{sequence.last[0]}-{sequence.last[1]}"
+            since = "-" if detector.last is None else f"{detector.last[0]}-{detector.last[1]}"
             if not fresh[-1]:
                 pipe.xrange(channel.key, since, "+", count=FILL_PAGE)
             pipe.xrevrange(channel.key, "+", "-", count=1)
         answers = iter(await pipe.execute(raise_on_error=False))
-        for channel, is_fresh, sequence in zip(channels, fresh, asked, strict=True):
+        for channel, is_fresh, detector in zip(channels, fresh, asked, strict=True):
             page = [] if is_fresh else next(answers)
             newest = next(answers)
             for answer in (page, newest):
@@ -92,20 +92,20 @@ class Filler:
                     log.error("hub_stream_unreadable", key=channel.key, error=str(answer))
                 elif isinstance(answer, Exception):
                     raise answer
-            # A subscriber who left and came back meanwhile has made it a new sequence, which asks for itself.
-            current = channel.sequence is sequence and channel.sinks
+            # A subscriber who left and came back meanwhile has made it a new detector, which asks for itself.
+            current = channel.detector is detector and channel.sinks
             if current and isinstance(page, list) and isinstance(newest, list):
                 self._filled(channel, page, newest, fresh=is_fresh)
 
     def _filled(self, channel: Channel, page: list[Any], newest: list[Any], *, fresh: bool) -> None:
-        sequence = channel.sequence
-        assert sequence is not None
-        before = sequence.last
+        detector = channel.detector
+        assert detector is not None
+        before = detector.last
         channel.filling = False
         channel.started = True
         head = parse_stream_id(newest[0][0]) if newest else None
         if fresh:
-            items = sequence.started(head)
+            items = detector.started(head)
         else:
             entries = []
             for id_, fields in page:
@@ -114,16 +114,16 @@ class Filler:
                 except (BadEntry, KeyError) as error:
                     self.bad_entries += 1
                     log.error("hub_bad_entry", error=repr(error))
-            items = sequence.filled(entries, head)
+            items = detector.filled(entries, head)
         for item in items:
             self.resyncs += isinstance(item, Resync)
             for sink in channel.sinks:
                 sink(item)
         if channel.unacked == 0 and channel.sinks:
             channel.in_force.set()
-        channel.fruitless = 0 if sequence.ready or sequence.last != before else channel.fruitless + 1
-        if not sequence.ready:
-            if sequence.last != head:  # a page of a longer hole
+        channel.fruitless = 0 if detector.ready or detector.last != before else channel.fruitless + 1
+        if not detector.ready:
+            if detector.last != head:  # a page of a longer gap
                 self.want(channel)
             else:
                 self._pause(channel)
@@ -138,9 +138,9 @@ class Filler:
         self._paused.pop(channel.name, None)
         self.want(channel)
 
-    def _drop_foreign(self, channel: Channel, sequence: Sequence) -> None:
+    def _drop_foreign(self, channel: Channel, detector: GapDetector) -> None:
         """Give up held messages.  Before the stream is read once more, so that none of its own can be missed."""
         channel.fruitless = 0
-        dropped = sequence.drop_held()
+        dropped = detector.drop_held()
         self.bad_entries += dropped
         log.error("hub_foreign_messages", channel=channel.key, dropped=dropped)

@@ -3,7 +3,7 @@
     request ─► challenge ─► answer ─► checks ─► ISSUED -> CONSUMED ─► World.submit
 
 Everything an agent is told about a command goes through its stream (``api.challenge.store``, the shards' journal);
-what ``CommandDesk.handle`` returns is only what has no place there: ``error`` messages for this socket.
+what ``AgentCommandHandler.handle`` returns is only what has no place there: ``error`` messages for this socket.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from api.accounts.auth import Session
 from api.challenge.challenge import Caller, Challenge, Verdict, canonical_json, check_claim, hash_of, proof_holds
 from api.challenge.ingress import REDIS_FAILURES, Ingress
 from api.challenge.store import Chat, Draft, Refused
-from api.limits import metrics as limit_metrics
+from api.limits import limit_metrics
 from api.sockets.frames import CommandAnswer, CommandReq, Frame, Ping
 from world.commands import parse_command
 from world.commands.say import Say
@@ -47,7 +47,7 @@ REASON_OF_SILENCE: Final = {
 
 
 @dataclass(frozen=True, slots=True)
-class DeskReply:
+class CommandReply:
     """An ``error`` message for this socket alone; ``close``: and then close it (1008)."""
 
     reason: str
@@ -77,18 +77,18 @@ class _Budget:
         return True
 
 
-class CommandDesk:
+class AgentCommandHandler:
     """One agent connection's side of the protocol.  Call ``handle`` for one frame after the other.
 
     Args:
-        ingress: shared by all desks of the gateway (``services.ingress``).
+        ingress: shared by all handlers of the gateway (``services.ingress``).
         session: of role ``agent``.
         channel_id: this connection's own id; of the alphabet of command ids.
     """
 
     def __init__(self, ingress: Ingress, session: Session, channel_id: str) -> None:
         if session.agent_id is None:
-            raise ValueError("a desk needs an agent's session")
+            raise ValueError("a handler needs an agent's session")
         self._ingress = ingress
         self._store = ingress.store
         self._session = session
@@ -99,7 +99,7 @@ class CommandDesk:
         self._refused_in_a_row = 0
         self._unanswered: tuple[str, int] | None = None
 
-    async def handle(self, frame: Frame) -> DeskReply | None:
+    async def handle(self, frame: Frame) -> CommandReply | None:
         """Deal with one frame.  Returns what to send on this very socket, if anything; never raises for its content.
 
         Returns once the agent's stream has what the frame led to (a challenge, a refusal), or the answer is consumed;
@@ -114,7 +114,7 @@ class CommandDesk:
                 return await self._request(frame)
             return await self._answer(frame)
         except REDIS_FAILURES:
-            return DeskReply("unavailable", UNAVAILABLE_RETRY_MS)
+            return CommandReply("unavailable", UNAVAILABLE_RETRY_MS)
 
     async def resume_pending(self) -> None:
         """On connect: submit again what was consumed and never decided (the gateway died in between).
@@ -134,7 +134,7 @@ class CommandDesk:
 
     # -- requests --
 
-    async def _request(self, frame: CommandReq) -> DeskReply | None:
+    async def _request(self, frame: CommandReq) -> CommandReply | None:
         self._count_expired()
         parsed = Refusal("invalid_cmd") if frame.cmd_fault else parse_command(frame.cmd)
         now_ms = self._ingress.clock()
@@ -156,7 +156,7 @@ class CommandDesk:
             metrics.CHALLENGE_DIFFICULTY.observe(issued.difficulty)
             return None
         if issued.outcome == "dead":
-            return DeskReply("invalid_session", close=True)
+            return CommandReply("invalid_session", close=True)
         metrics.COMMANDS_REFUSED.labels(issued.reason).inc()
         if issued.reason == "rate_limited":
             limit_metrics.RATE_LIMITED.labels(issued.limit).inc()
@@ -166,7 +166,7 @@ class CommandDesk:
 
     # -- answers --
 
-    async def _answer(self, frame: CommandAnswer) -> DeskReply | None:
+    async def _answer(self, frame: CommandAnswer) -> CommandReply | None:
         found = await self._store.look_up(self._agent_id, frame.server_cmd_id)
         now_ms = self._ingress.clock()
         if found.cooldown_ms:
@@ -193,7 +193,7 @@ class CommandDesk:
         metrics.CHALLENGE_VERIFY_MS.observe((time.perf_counter() - began) * 1e3)
         return verdict
 
-    async def _consume(self, challenge: Challenge, frame: CommandAnswer, now_ms: int) -> DeskReply | None:
+    async def _consume(self, challenge: Challenge, frame: CommandAnswer, now_ms: int) -> CommandReply | None:
         token = secrets.token_hex(8)
         chat = self._moderate(challenge, frame)
         for attempt in range(CONSUME_TRIES):
@@ -217,7 +217,7 @@ class CommandDesk:
         elif consumed.outcome in REASON_OF_SILENCE:
             self._count_silence(challenge, consumed.outcome)
         elif consumed.outcome == "dead":
-            return DeskReply("invalid_session", close=True)
+            return CommandReply("invalid_session", close=True)
         else:
             verdict = Verdict.CONSUMED if consumed.outcome == "lost" else Verdict.UNKNOWN
             return await self._refuse_answer(frame, challenge, verdict, now_ms)
@@ -248,12 +248,12 @@ class CommandDesk:
 
     async def _refuse_answer(
         self, frame: CommandAnswer, challenge: Challenge | None, verdict: Verdict, now_ms: int
-    ) -> DeskReply | None:
+    ) -> CommandReply | None:
         metrics.CHALLENGE_INVALID.labels(verdict.value).inc()
         self._log(frame, challenge, verdict)
         if verdict is Verdict.CONSUMED:
             # Its ack is given, or on its way from the shard; a second one for the same command would confuse.
-            return DeskReply(verdict.value, server_cmd_id=frame.server_cmd_id)
+            return CommandReply(verdict.value, server_cmd_id=frame.server_cmd_id)
         if verdict is Verdict.EXPIRED:
             self._count_expired()
         refused = await self._store.refuse_answer(self._agent_id, frame.server_cmd_id, frame.trace_id, verdict, now_ms)
@@ -262,22 +262,24 @@ class CommandDesk:
 
     # -- keeping order --
 
-    def _after_refusal(self, refused: Refused, *, limited: bool, server_cmd_id: str | None = None) -> DeskReply | None:
+    def _after_refusal(
+        self, refused: Refused, *, limited: bool, server_cmd_id: str | None = None
+    ) -> CommandReply | None:
         if refused.outcome == "flood":
             return self._flood(self._ingress.rules.agent_commands.interval_ms)
         if limited:
             self._refused_in_a_row += 1
         rules = self._ingress.rules.cooldown
         if rules.must_close(refused.cooldowns, self._refused_in_a_row):
-            return DeskReply("rate_limited", rules.cooldown_ms, close=True)
+            return CommandReply("rate_limited", rules.cooldown_ms, close=True)
         if refused.outcome == "decided":
-            return DeskReply(Verdict.CONSUMED.value, server_cmd_id=server_cmd_id)
+            return CommandReply(Verdict.CONSUMED.value, server_cmd_id=server_cmd_id)
         return None
 
-    def _flood(self, retry_after_ms: int) -> DeskReply:
+    def _flood(self, retry_after_ms: int) -> CommandReply:
         self._refused_in_a_row += 1
         close = self._ingress.rules.cooldown.must_close(0, self._refused_in_a_row)
-        return DeskReply("rate_limited", max(1, retry_after_ms), close=close)
+        return CommandReply("rate_limited", max(1, retry_after_ms), close=close)
 
     def _count_expired(self) -> None:
         if self._unanswered is not None and self._ingress.clock() // 1000 > self._unanswered[1]:

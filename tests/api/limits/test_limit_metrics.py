@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import re
 
-from api.limits import metrics as limit_metrics
+from api.limits import limit_metrics
 from api.metrics import exposition
 
 

@@ -9,7 +9,7 @@ const NAME_MAX_CHARS = 128;
 /** What a side's opening leads from: its cells, as ranges would not say more. */
 const SIDES = ["N", "E", "S", "W"];
 
-export class Mirror {
+export class WorldView {
   chunkId = null;
   tick = -1;
   size = { w: 0, h: 0 };

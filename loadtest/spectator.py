@@ -13,17 +13,17 @@ from chunkcrawl.transport.connection import SILENCE_MAX_S, STOOD_AFTER_S
 from chunkcrawl.transport.http import Session
 from chunkcrawl.transport.sessions import SessionKeeper
 from loadtest.crew import Crew, some_chunk
-from loadtest.event_stream import EventStream, open_stream
+from loadtest.event_stream import SseConnection, open_stream
 from loadtest.slow import Slowness
 from loadtest.ticks import TickWatch
 
-__all__ = ["Onlooker"]
+__all__ = ["SimulatedSpectator"]
 
 SLOW_EVERY = 2
 """Of so many spectators one reads slowly in the scenario ``slow-reader``."""
 
 
-class Onlooker:
+class SimulatedSpectator:
     """One spectator. ``run`` watches until the crew closes; ``sweep`` is to be called about once a second."""
 
     def __init__(self, crew: Crew, number: int, rng: random.Random) -> None:
@@ -32,7 +32,7 @@ class Onlooker:
         slow = crew.plan.scenario == "slow-reader" and number % SLOW_EVERY == 0
         self._slow = Slowness(rng) if slow else None
         self._watch = TickWatch()
-        self._stream: EventStream | None = None
+        self._stream: SseConnection | None = None
         self._chunk_id: str | None = None
         self._last_event_id: str | None = None
         self._began_at = self._heard_at = 0.0
@@ -60,7 +60,7 @@ class Onlooker:
             if self._crew.open:
                 await asyncio.sleep(backoff.next_delay())
 
-    async def _opened(self, session: Session) -> EventStream:
+    async def _opened(self, session: Session) -> SseConnection:
         if self._chunk_id is None:
             self._chunk_id = some_chunk(self._crew.place_of, self._rng)
         if self._joined:
@@ -75,7 +75,7 @@ class Onlooker:
             self._sessions.dead(session)
             raise NotReady(503, error.reason) from None
 
-    async def _connection(self, stream: EventStream, session: Session) -> None:
+    async def _connection(self, stream: SseConnection, session: Session) -> None:
         self._stream, self._heard_at = stream, time.perf_counter()
         if not self._crew.open:
             stream.close()
@@ -98,7 +98,7 @@ class Onlooker:
 
     # -- for the stream -----------------------------------------------------------------------------------------------
 
-    def event(self, stream: EventStream, name: bytes, event_id: bytes, data: bytes) -> None:
+    def event(self, stream: SseConnection, name: bytes, event_id: bytes, data: bytes) -> None:
         """See ``EventReader``."""
         now = self._heard_at = time.perf_counter()
         counts = self._crew.measures.counts

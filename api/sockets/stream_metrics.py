@@ -11,9 +11,9 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 from api.metrics import REGISTRY
-from streaming.clock import now_ms
 from streaming.entry import Event
 from streaming.hub import Hub
+from streaming.shared_clock import now_ms
 
 CONNECTIONS: Final = Gauge("connections", "Open event streams and sockets.", ["kind"], registry=REGISTRY)
 CONSUMERS_DROPPED: Final = Counter(

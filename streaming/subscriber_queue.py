@@ -2,7 +2,7 @@
 
 Putting never waits.  What happens when the reader is too slow is its policy: a watcher forgets its backlog and is
 resynced (a delta holds the whole present state), an agent or an owner, who must lose nothing, is closed and replays.
-Entries are shared by all readers of a channel, so a full mailbox costs references, not copies.
+Entries are shared by all readers of a channel, so a full queue costs references, not copies.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Final, Literal
 
-from streaming.sequence import Item
+from streaming.gap_detector import Item
 
 WATCHER_CAPACITY: Final = 64
 FOLLOWER_CAPACITY: Final = 256
@@ -24,7 +24,7 @@ class Overflowed(Exception):
 
 
 class Closed(Exception):
-    """The mailbox was closed from outside; ``code`` is the WebSocket close code that says why."""
+    """The queue was closed from outside; ``code`` is the WebSocket close code that says why."""
 
     def __init__(self, code: int, reason: str) -> None:
         super().__init__(reason)
@@ -32,7 +32,7 @@ class Closed(Exception):
         self.reason = reason
 
 
-class Mailbox:
+class SubscriberQueue:
     """Items for one reader, who alone calls ``take``.
 
     Args:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from cluster.lanes import CommandLanes
+from cluster.batcher import CommandBatcher
 from cluster.peers import ShardUnavailable
 
 
@@ -32,36 +32,36 @@ def command(name: str) -> Any:
 
 async def test_what_comes_while_a_call_is_under_way_goes_together_in_order() -> None:
     shards = Shards()
-    lanes = CommandLanes(shards)
-    first = asyncio.create_task(lanes.send(0, command("1")))
+    batcher = CommandBatcher(shards)
+    first = asyncio.create_task(batcher.send(0, command("1")))
     await asyncio.sleep(0)
     await asyncio.sleep(0)
-    rest = [asyncio.create_task(lanes.send(0, command(name))) for name in "234"]
+    rest = [asyncio.create_task(batcher.send(0, command(name))) for name in "234"]
     answers = await asyncio.gather(first, *rest)
     assert [answer[2] for answer in answers] == ["1", "2", "3", "4"]
     assert shards.calls == [["1"], ["2", "3", "4"]]
-    await lanes.close()
+    await batcher.close()
 
 
 @pytest.mark.parametrize("error", [RuntimeError("not foreseen"), ValueError("x"), ShardUnavailable("died")])
 async def test_an_error_of_one_call_does_not_strand_those_behind_it(error: Exception) -> None:
     shards = Shards()
     shards.errors.append(error)
-    lanes = CommandLanes(shards)
-    first = asyncio.create_task(lanes.send(0, command("1")))
+    batcher = CommandBatcher(shards)
+    first = asyncio.create_task(batcher.send(0, command("1")))
     await asyncio.sleep(0)
     await asyncio.sleep(0)
-    second = asyncio.create_task(lanes.send(0, command("2")))
+    second = asyncio.create_task(batcher.send(0, command("2")))
     with pytest.raises(ShardUnavailable):
         await asyncio.wait_for(first, 2)
     assert (await asyncio.wait_for(second, 2))[2] == "2"
-    await lanes.close()
+    await batcher.close()
 
 
 async def test_closing_fails_what_waits() -> None:
-    lanes = CommandLanes(Shards())
-    waiting = asyncio.create_task(lanes.send(0, command("1")))
+    batcher = CommandBatcher(Shards())
+    waiting = asyncio.create_task(batcher.send(0, command("1")))
     await asyncio.sleep(0)
-    await lanes.close()
+    await batcher.close()
     with pytest.raises(ShardUnavailable):
         await asyncio.wait_for(waiting, 2)

@@ -7,10 +7,10 @@ from unittest.mock import patch
 
 from redis.asyncio import Redis
 
+from streaming.backfill import AGAIN_AFTER_S, FRUITLESS_MOST, Backfill
 from streaming.entry import SharedEvent
-from streaming.filler import AGAIN_AFTER_S, FRUITLESS_MOST, Filler
+from streaming.gap_detector import Item
 from streaming.hub import Hub
-from streaming.sequence import Item
 from tests.streaming.writer import ChunkWriter, delta_payload, message
 
 
@@ -19,15 +19,15 @@ async def test_messages_of_no_entry_cost_a_reading_now_and_then(redis: Redis, hu
     chunk, seen = ChunkWriter(redis), list[Item]()
     await chunk.tick()
     await hub.subscribe(chunk.key, seen.append).ready()
-    reads, read = 0, Filler._fill_some
+    reads, read = 0, Backfill._fill_some
 
-    async def counted(filler: Filler, channels: list[object]) -> None:
+    async def counted(backfill: Backfill, channels: list[object]) -> None:
         nonlocal reads
         reads += 1
-        await read(filler, channels)  # type: ignore[arg-type]
+        await read(backfill, channels)  # type: ignore[arg-type]
 
     loop = asyncio.get_running_loop()
-    with patch.object(Filler, "_fill_some", counted):
+    with patch.object(Backfill, "_fill_some", counted):
         began = loop.time()
         for n in range(60):
             foreign = message((9_000 + n, 0), "chunk_delta", delta_payload("chunk-0", 9_001 + n))

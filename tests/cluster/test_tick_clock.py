@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cluster.clock import TickClock
+from cluster.tick_clock import TickClock
 
 
 def clock(*, wall_ms: float = 100_000, last_tick: int = -1, monotonic: float = 50.0) -> TickClock:

@@ -18,25 +18,25 @@ from chunkcrawl.transport.connection import FRAME_MAX_BYTES, OPEN_TIMEOUT_S
 from chunkcrawl.transport.http import Session, bearer, error_of, websocket_url
 from loadtest.crew import Crew
 
-__all__ = ["SLOW_BUFFER_BYTES", "Hearer", "Line", "open_line", "small_socket"]
+__all__ = ["SLOW_BUFFER_BYTES", "Hearer", "PicowsConnection", "open_connection", "small_socket"]
 
 SLOW_BUFFER_BYTES = 4096
 """Receive buffer of a slow reader: what the kernel keeps for it would otherwise hide for minutes that it is slow."""
 
 
 class Hearer(Protocol):
-    """Whom a line tells what happens."""
+    """Whom a connection tells what happens."""
 
-    def opened(self, line: Line) -> None:
-        """The connection stands; messages may follow before ``open_line`` returns."""
+    def opened(self, connection: PicowsConnection) -> None:
+        """The connection stands; messages may follow before ``open_connection`` returns."""
         ...
 
-    def heard(self, line: Line, raw: bytes, now: float) -> None:
+    def heard(self, connection: PicowsConnection, raw: bytes, now: float) -> None:
         """A text message, and when it came, of ``time.perf_counter``."""
         ...
 
 
-class Line(picows.WSListener):
+class PicowsConnection(picows.WSListener):
     """A connection. ``ended`` is done when it is over.
 
     Attributes:
@@ -61,7 +61,7 @@ class Line(picows.WSListener):
             self._transport.send(picows.WSMsgType.TEXT, frame.encode())
 
     def cut(self) -> None:
-        """Break the connection as a bad line would."""
+        """Break the connection as a bad connection would."""
         self.ours = True
         if self._transport is not None:
             self._transport.disconnect(graceful=False)
@@ -108,7 +108,9 @@ class Line(picows.WSListener):
             self.ended.set_result(None)
 
 
-async def open_line(crew: Crew, session: Session, query: dict[str, str], hearer: Hearer, *, slow: bool) -> Line:
+async def open_connection(
+    crew: Crew, session: Session, query: dict[str, str], hearer: Hearer, *, slow: bool
+) -> PicowsConnection:
     """Connect an agent; ``slow`` for one that will not read what comes.
 
     Raises:
@@ -117,8 +119,8 @@ async def open_line(crew: Crew, session: Session, query: dict[str, str], hearer:
     """
     url = websocket_url(crew.plan.base, "/v1/agent/ws", query)
     try:
-        _, line = await picows.ws_connect(
-            lambda: Line(hearer, crew),
+        _, connection = await picows.ws_connect(
+            lambda: PicowsConnection(hearer, crew),
             url,
             ssl_context=crew.tls,
             extra_headers=bearer(session.session_token),
@@ -131,9 +133,11 @@ async def open_line(crew: Crew, session: Session, query: dict[str, str], hearer:
         raise _refused(error) from None
     except (OSError, TimeoutError) as error:
         raise ServerUnreachable(f"{crew.plan.base}: {type(error).__name__} {error}".rstrip()) from None
-    if not isinstance(line, Line):  # picows gives none when the connection broke before the handshake was over
+    if not isinstance(
+        connection, PicowsConnection
+    ):  # picows gives none when the connection broke before the handshake was over
         raise ServerUnreachable(f"{crew.plan.base}: closed during the handshake")
-    return line
+    return connection
 
 
 async def small_socket(host: str, port: int) -> socket.socket:

@@ -11,7 +11,7 @@ import pytest
 from redis.asyncio import Redis
 from redis.exceptions import ConnectionError as RedisConnectionError
 
-from streaming.clock import READ_AGAIN_S, SLOW_MOST, SharedClock
+from streaming.shared_clock import READ_AGAIN_S, SLOW_MOST, SharedClock
 
 
 class FakeRedis:

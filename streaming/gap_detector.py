@@ -1,6 +1,6 @@
-"""The order of one stream as its live messages arrive: finds holes, without doing any I/O.
+"""The order of one stream as its live messages arrive: finds gaps, without doing any I/O.
 
-Every entry names its predecessor.  ``Sequence`` passes on an entry whose predecessor is the last one it passed on;
+Every entry names its predecessor.  ``GapDetector`` passes on an entry whose predecessor is the last one it passed on;
 anything else means that messages were lost (or a history was rewritten), and it holds back what follows until
 ``filled`` brings what the stream has.  Readers behind it see each entry once, in order, or are told ``Resync``.
 """
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from streaming.entry import Entry, StreamId
 
-#: Live messages kept while a hole is being filled.  What falls out is found again as a hole.
+#: Live messages kept while a gap is being filled.  What falls out is found again as a gap.
 MAX_HELD = 2_048
 
 
@@ -27,7 +27,7 @@ class Resync:
 Item = Entry | Resync
 
 
-class Sequence:
+class GapDetector:
     """One stream's live entries, in order.
 
     It starts unready: ``ready`` is False until ``started`` or ``filled`` says what the stream held once the
@@ -55,7 +55,7 @@ class Sequence:
                 self.last = entry.id
                 self.last_entry = entry
                 return True
-            # Lost messages, or an id that does not rise: either the echo of a hole just filled, or a history
+            # Lost messages, or an id that does not rise: either the echo of a gap just filled, or a history
             # rewritten by a server that came back with less.  The stream knows which.
             self.ready = False
         self._hold(entry)
@@ -80,7 +80,7 @@ class Sequence:
     def filled(self, entries: Iterable[Entry], head: StreamId | None) -> list[Item]:
         """What the stream holds from ``last`` on, that one included if it is still there, and its last id.
 
-        ``entries`` may be the first page of a longer hole; then ``ready`` stays False and the next page is due.
+        ``entries`` may be the first page of a longer gap; then ``ready`` stays False and the next page is due.
         Returns what to pass on, in order.
         """
         found = list(entries)
@@ -99,7 +99,7 @@ class Sequence:
                 self.last_entry = entry
         self.last = last
         if head is not None and (last is None or last < head):
-            return out  # a page of a longer hole: still unready
+            return out  # a page of a longer gap: still unready
         return self._resume(out)
 
     def _continues(self, found: list[Entry]) -> bool:
