@@ -47,7 +47,7 @@ class ProcessAccount:
 
 
 def _renamed(account: dict[str, Any]) -> dict[str, Any]:
-    """An account as it is written now: up to 0.3 ``incarnation`` was called ``life``."""
+    """An account as it is written now: the first worlds called an incarnation ``life``."""
     return {"incarnation" if name == "life" else name: value for name, value in account.items()}
 
 
