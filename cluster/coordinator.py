@@ -142,7 +142,7 @@ class Coordinator:
             self._handles[name] = await asyncio.to_thread(_create, cls, options, (number, self._settings))
 
     async def _meet_the_living(self) -> None:
-        """Take up actors that a former coordinator has made; drop those that Ray knows no more, so that they are made anew."""
+        """Take up actors that a former coordinator has made; drop those that Ray knows no more, to be made anew."""
         named = await asyncio.to_thread(ray.util.list_named_actors, True)
         ours = {actor["name"] for actor in named if actor["namespace"] == self._settings.ray_namespace}
         for name in [name for name in self._handles if name not in ours]:

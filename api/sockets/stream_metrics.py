@@ -80,8 +80,8 @@ class HubCollector(Collector):
         yield GaugeMetricFamily("hub_subscribers", "Subscriptions of readers.", value=hub.subscriber_count)
         yield CounterMetricFamily("hub_messages", "Messages received.", value=hub.messages)
         yield CounterMetricFamily("hub_deliveries", "Entries handed to readers.", value=hub.deliveries)
-        yield CounterMetricFamily("hub_holes", "Holes found and filled from the stream.", value=hub.holes)
-        yield CounterMetricFamily("hub_resyncs", "Holes that the stream no longer had.", value=hub.resyncs)
+        yield CounterMetricFamily("hub_gaps", "Gaps found and filled from the stream.", value=hub.gaps)
+        yield CounterMetricFamily("hub_resyncs", "Gaps that the stream no longer had.", value=hub.resyncs)
         yield CounterMetricFamily("hub_reconnects", "Pub/Sub connections lost.", value=hub.reconnects)
         yield CounterMetricFamily("hub_bad_entries", "Stream entries that were no event.", value=hub.bad_entries)
 

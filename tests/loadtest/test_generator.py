@@ -195,10 +195,10 @@ async def test_a_given_key_is_used_and_kept(gate: Gate) -> None:
 
 
 async def test_an_account_of_its_own_leaves_no_key_behind(gate: Gate, monkeypatch: pytest.MonkeyPatch) -> None:
-    made: list[generating.Account] = []
+    made: list[generating.LoadAccount] = []
     original = generating._account
 
-    async def account(*arguments: Any) -> generating.Account:
+    async def account(*arguments: Any) -> generating.LoadAccount:
         made.append(await original(*arguments))
         return made[-1]
 

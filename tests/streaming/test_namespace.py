@@ -75,7 +75,7 @@ async def test_streams_and_their_bells_are_each_worlds_own(worlds: list[Redis], 
             await asyncio.sleep(0.01)
     for items, first in zip(seen, (1, 1000), strict=True):
         assert [getattr(item, "id", None) for item in items] == [(first + n, 0) for n in range(20)]
-    assert [hub.holes for hub in hubs] == [0, 0]
+    assert [hub.gaps for hub in hubs] == [0, 0]
     assert [hub.messages for hub in hubs] == [20, 20]
 
 

@@ -20,10 +20,10 @@ from chunkcrawl.bots.driver import drive
 from chunkcrawl.bots.rules import BotName, make_bot
 from chunkcrawl.commands.keyboard import DIRECTIONS, raw_keys
 from chunkcrawl.errors import CommandDropped, CommandFailed, CommandRefused, OutcomeUnknown
-from chunkcrawl.screen.plain import plain
-from chunkcrawl.screen.signs import Signs
 from chunkcrawl.view.command_log import CommandLog
 from chunkcrawl.view.drawing import chat_lines, facts, names_of, screen
+from chunkcrawl.view.plain import plain
+from chunkcrawl.view.signs import Signs
 from chunkcrawl.view.world_view import WorldView
 from chunkcrawl.watcher import Watcher
 from chunkcrawl.wire.messages import Event
