@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from operations.schema_swap import has_rows
 from streaming import keys
+from streaming.lua import run
 from streaming.namespace import HOLDS_ANYTHING
 
 #: The coordinator writes its status every two seconds or so, whether anybody plays or not.
@@ -35,7 +36,7 @@ async def refuse_unless_free(redis: Redis, engine: AsyncEngine, *, force: bool) 
         return runs
     refuse_if_running(runs)
     there = ["the database"] if await has_rows(engine) else []
-    if await redis.eval(HOLDS_ANYTHING.source, 0):
+    if await run(redis, HOLDS_ANYTHING()):
         there.append("Redis")
     if there:
         raise RestoreRefused(

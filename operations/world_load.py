@@ -18,6 +18,7 @@ from cluster.archive_stream import STATS
 from cluster.world_run import RUN
 from operations.world_dump import WorldDump
 from streaming import keys
+from streaming.lua import queue
 from streaming.namespace import EMPTY
 
 log = structlog.get_logger(__name__)
@@ -45,7 +46,7 @@ async def write_world(redis: Redis, dump: WorldDump, *, over: bool = True) -> No
             if await pipe.hexists(keys.WORLD, "seed"):
                 raise WorldThere
             pipe.multi()  # type: ignore[no-untyped-call]
-        pipe.eval(EMPTY.source, 0)
+        queue(pipe, EMPTY())
         _put(pipe, dump)
         try:
             await pipe.execute()

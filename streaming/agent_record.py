@@ -10,18 +10,9 @@ from redis.asyncio import Redis
 
 from streaming import keys
 from streaming.entry import BadEntry, PrivateEvent, from_stream
-from streaming.lua import Script
-from streaming.snapshot import run_script
+from streaming.lua import load, run
 
-READ = Script(
-    "agent_record",
-    """
-local record = redis.call('HMGET', KEYS[1], 'chunk', 'here', 'seq', 'rec')
-local entries = {}
-if ARGV[1] ~= '' then entries = redis.call('XRANGE', KEYS[2], ARGV[1], '+') end
-return {record[1] or '', record[2] or '0', record[3] or '0', record[4] or '', entries}
-""",
-)
+READ = load("streaming/agent_record.lua")
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +35,8 @@ async def read_agent(redis: Redis, agent_id: str, since: int | None = None) -> S
     """The record, and the events after number ``since`` (None: none of them).  Raises ``RedisError``."""
     stream = keys.agent_stream(agent_id)
     start = "" if since is None else f"{since}-0"
-    chunk, here, seq_text, rec, entries = await run_script(redis, READ, 2, keys.agent(agent_id), stream, start)
+    call = READ(agent=keys.agent(agent_id), stream=stream, start=start)
+    chunk, here, seq_text, rec, entries = await run(redis, call)
     seq = int(seq_text)
     chunk_id = chunk.decode() if here == b"1" and chunk else None
     gold = orjson.loads(rec).get("gold") if rec else None

@@ -12,14 +12,15 @@ from collections.abc import Sequence
 from typing import Any
 
 from redis.asyncio import Redis
-from redis.exceptions import NoScriptError, RedisError
+from redis.exceptions import RedisError
 
-from streaming.lua import Script
-
-Arg = str | bytes | int | float
+from streaming.lua import Call, Script, Word, run_all
 
 MAX_PENDING = 20_000
 MAX_PIPELINE = 256
+
+
+_Pending = tuple[Call | tuple[Word, ...], asyncio.Future[Any]]
 
 
 class RedisOverloaded(RedisError):
@@ -35,22 +36,26 @@ class RedisBatch:
 
     def __init__(self, redis: Redis) -> None:
         self._redis = redis
-        self._pending: list[tuple[tuple[Any, ...], Script | None, asyncio.Future[Any]]] = []
+        self._pending: list[_Pending] = []
         self._task: asyncio.Task[None] | None = None
         self._closed = False
 
-    async def eval(self, script: Script, keys: Sequence[str], args: Sequence[Arg]) -> Any:
-        """Run ``script``; it is loaded on the server when missing there.
+    async def run(self, call: Call) -> Any:
+        """Run a script; it is made known to the server when missing there.
 
         Raises:
             RedisOverloaded: the queue is full; nothing was sent.
             RedisError: as redis-py raises it; the script may or may not have run.
         """
-        return await self._enqueue(("EVALSHA", script.sha, len(keys), *keys, *args), script)
+        return await self._enqueue(call)
 
-    async def command(self, *words: Arg) -> Any:
-        """Run one plain command, its answer as Redis gives it (bytes, ints, lists).  Raises as ``eval``."""
-        return await self._enqueue(words, None)
+    async def eval(self, script: Script, keys: Sequence[str], args: Sequence[Word]) -> Any:
+        """Run a script whose arguments have no names."""
+        return await self._enqueue(Call(script, tuple(keys), tuple(args)))
+
+    async def command(self, *words: Word) -> Any:
+        """Run one plain command, its answer as Redis gives it (bytes, ints, lists).  Raises as ``run``."""
+        return await self._enqueue(words)
 
     async def close(self) -> None:
         """Fail what still waits and stop."""
@@ -61,11 +66,11 @@ class RedisBatch:
         self._fail(self._pending, RedisError("closed"))
         self._pending = []
 
-    def _enqueue(self, words: tuple[Any, ...], script: Script | None) -> asyncio.Future[Any]:
+    def _enqueue(self, command: Call | tuple[Word, ...]) -> asyncio.Future[Any]:
         if self._closed or len(self._pending) >= MAX_PENDING:
             raise RedisOverloaded("closed" if self._closed else "too many commands wait for Redis")
         future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-        self._pending.append((words, script, future))
+        self._pending.append((command, future))
         if self._task is None or self._task.done():
             self._task = asyncio.create_task(self._run(), name="redis-batch")
         return future
@@ -81,16 +86,9 @@ class RedisBatch:
             except Exception as error:  # whatever it was, every waiting call must hear of it
                 self._fail(batch, error)
 
-    async def _send(self, batch: list[tuple[tuple[Any, ...], Script | None, asyncio.Future[Any]]]) -> None:
-        pipe = self._redis.pipeline(transaction=False)
-        for words, _, _ in batch:
-            pipe.execute_command(*words)
-        answers = await pipe.execute(raise_on_error=False)
-        for (words, script, future), answer in zip(batch, answers, strict=True):
-            if isinstance(answer, NoScriptError) and script is not None:
-                # A refused EVALSHA has run nothing, so it may be sent again once the script is loaded.
-                await self._redis.script_load(script.source)
-                answer = await self._retry(words)
+    async def _send(self, batch: list[_Pending]) -> None:
+        answers = await run_all(self._redis, [command for command, _ in batch])
+        for (_, future), answer in zip(batch, answers, strict=True):
             if future.done():
                 continue
             if isinstance(answer, Exception):
@@ -98,14 +96,8 @@ class RedisBatch:
             else:
                 future.set_result(answer)
 
-    async def _retry(self, words: tuple[Any, ...]) -> Any:
-        try:
-            return await self._redis.execute_command(*words)  # type: ignore[no-untyped-call]
-        except RedisError as error:
-            return error
-
     @staticmethod
-    def _fail(batch: list[tuple[tuple[Any, ...], Script | None, asyncio.Future[Any]]], error: Exception) -> None:
-        for _, _, future in batch:
+    def _fail(batch: list[_Pending], error: Exception) -> None:
+        for _, future in batch:
             if not future.done():
                 future.set_exception(error)

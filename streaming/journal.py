@@ -24,7 +24,6 @@ import structlog
 from redis.asyncio import Redis
 from redis.exceptions import (
     ClusterDownError,
-    NoScriptError,
     OutOfMemoryError,
     ReadOnlyError,
     RedisError,
@@ -34,7 +33,7 @@ from redis.exceptions import (
 
 from streaming import keys
 from streaming.commit import COMMIT, Batch
-from streaming.lua import Script
+from streaming.lua import Call, load, run
 from streaming.shared_clock import now_ms
 
 log = structlog.get_logger(__name__)
@@ -42,25 +41,8 @@ log = structlog.get_logger(__name__)
 RETRY_FIRST_S = 0.05
 RETRY_MOST_S = 1.0
 
-ACQUIRE = Script(
-    "acquire",
-    """
-local epoch = redis.call('HINCRBY', KEYS[1], 'epoch', 1)
-redis.call('HSET', KEYS[1], 'holder', ARGV[1])
-local rest = redis.call('HMGET', KEYS[1], 'seq', 'tick')
-return {epoch, tonumber(rest[1] or '0'), tonumber(rest[2] or '-1')}
-""",
-)
-
-# By holder and not by epoch, so that it may be sent again when its answer was lost.
-RENEW = Script(
-    "renew",
-    """
-local lease = redis.call('HMGET', KEYS[1], 'holder', 'epoch', 'seq')
-if lease[1] ~= ARGV[1] then return {'fenced', lease[2] or ''} end
-return {'ok', redis.call('HINCRBY', KEYS[1], 'epoch', 1), tonumber(lease[3] or '0')}
-""",
-)
+ACQUIRE = load("streaming/acquire_lease.lua")
+RENEW = load("streaming/renew_lease.lua")
 
 #: Refusals of a server that is full, busy or not the master now: they pass.  Any other error answer to a script means
 #: that it has failed halfway, and sending it again would repeat its first half.
@@ -104,7 +86,7 @@ class Journal:
     async def acquire(cls, redis: Redis, shard: int) -> tuple[Journal, int]:
         """Take the shard's lease from whoever holds it.  Returns the journal and the last committed tick (-1: none)."""
         holder = secrets.token_hex(8)
-        epoch, seq, tick = await redis.eval(ACQUIRE.source, 1, keys.shard(shard), holder)
+        epoch, seq, tick = await run(redis, ACQUIRE(shard=keys.shard(shard), holder=holder))
         return cls(redis, shard, holder, int(epoch), int(seq)), int(tick)
 
     async def renew(self) -> None:
@@ -115,7 +97,7 @@ class Journal:
         Raises:
             Fenced: the lease is somebody else's.
         """
-        answer = await self._send(RENEW, [self._holder])
+        answer = await self._send(RENEW(shard=self._key, holder=self._holder))
         if answer[0] != b"ok":
             raise self._fenced(answer)
         self.epoch, self._answered = int(answer[1]), int(answer[2])
@@ -130,9 +112,17 @@ class Journal:
             ResponseError: the script failed halfway; what it has written is not known.
         """
         self.seq += 1
-        conditions = len(batch.conditions) // 4
-        args = [self.epoch, self.seq, batch.tick, now_ms(), self._answered, conditions]
-        answer = await self._send(COMMIT, [*args, *batch.conditions, *batch.ops])
+        call = COMMIT(
+            shard=self._key,
+            epoch=self.epoch,
+            seq=self.seq,
+            tick=batch.tick,
+            now_ms=now_ms(),
+            answered=self._answered,
+            conditions=len(batch.conditions) // 4,
+            words=[*batch.conditions, *batch.ops],
+        )
+        answer = await self._send(call)
         outcome = answer[0]
         if outcome in (b"ok", b"dup"):
             self._answered = self.seq
@@ -144,30 +134,19 @@ class Journal:
     def _fenced(self, answer: list[bytes]) -> Fenced:
         return Fenced(f"shard {self._shard}: epoch {self.epoch} is over, {answer[1].decode()} has begun")
 
-    async def _send(self, script: Script, args: list[str | bytes | int]) -> list[bytes]:
+    async def _send(self, call: Call) -> list[bytes]:
         delay = RETRY_FIRST_S
         while True:
             try:
-                answer: list[bytes] = await self._redis.execute_command(  # type: ignore[no-untyped-call]
-                    "EVALSHA", script.sha, 1, self._key, *args
-                )
+                answer: list[bytes] = await run(self._redis, call)
                 self._resumed()
                 return answer
-            except NoScriptError:
-                await self._load(script)
             except (RedisError, OSError, TimeoutError) as error:
                 if isinstance(error, ResponseError) and not _passes(error):
                     raise
                 self._stalled(error)
                 await asyncio.sleep(delay)
                 delay = min(delay * 2, RETRY_MOST_S)
-
-    async def _load(self, script: Script) -> None:
-        try:
-            await self._redis.script_load(script.source)
-        except (RedisError, OSError, TimeoutError) as error:
-            self._stalled(error)
-            await asyncio.sleep(RETRY_FIRST_S)
 
     def _stalled(self, error: Exception) -> None:
         if self.stalled_since is None:

@@ -1,7 +1,7 @@
 """Names of the Redis keys and channels (docs/architecture.md, "Redis keys").
 
-Every key is made here, so that a key's shape can be looked up and changed in one place.  A stream's
-Pub/Sub channel has the stream's own name.
+Every key is made here, so that a key's shape can be looked up and changed in one place; Lua scripts take what keys
+begin with from here (``streaming.lua``).  A stream's Pub/Sub channel has the stream's own name.
 """
 
 from __future__ import annotations
@@ -15,6 +15,12 @@ METRICS = "cluster:metrics"
 WANTED_SHARDS = "wanted_shards"
 ARCHIVE_STREAM = "stream:archive"
 SESSIONS_CHANNEL = "ctl:sessions"
+
+#: Newest entries kept of one agent's stream.  An agent gets a few events a second at most, so this is minutes.
+AGENT_STREAM_MAXLEN = 512
+
+#: How long the stream of an agent that gets no events is kept.
+AGENT_STREAM_TTL_S = 86_400
 
 CHUNK_STREAM_PREFIX = "stream:chunk:"
 AGENT_STREAM_PREFIX = "stream:agent:"
@@ -66,6 +72,10 @@ def agent_control(agent_id: str) -> str:
 
 def connection(agent_id: str) -> str:
     return f"conn:{agent_id}"
+
+
+def agent_position(agent_id: str) -> str:
+    return f"agentpos:{agent_id}"
 
 
 def challenge(server_cmd_id: str) -> str:

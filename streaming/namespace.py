@@ -16,7 +16,7 @@ from typing import Any, Final
 
 from redis.asyncio import ConnectionPool, Redis
 
-from streaming.lua import Script
+from streaming.lua import load
 
 __all__ = ["EMPTY", "HOLDS_ANYTHING", "Namespace", "namespace_of", "put_into"]
 
@@ -35,13 +35,13 @@ _COMMANDS: Final = {
 _PLACES: Final = {command: place for place, commands in _COMMANDS.items() for command in commands.split()}
 
 # Before every script: the names of its world, and the server's own functions.
-_HEAD: Final = "local WORLD, CHANNELS, server = '{prefix}', '{channels}', redis "
+_HEAD: Final = "local NAMESPACE, CHANNELS, server = '{prefix}', '{channels}', redis "
 # And in a world with a name, KEYS and `redis.call` that take and mean names without it.
 _NAMED_HEAD: Final = (
     """
 local redis, places, full_keys, KEYS = {}, {}, KEYS, {}
 for _, name in ipairs({'error_reply', 'sha1hex', 'status_reply'}) do redis[name] = server[name] end
-for i, key in ipairs(full_keys) do KEYS[i] = string.sub(key, #WORLD + 1) end
+for i, key in ipairs(full_keys) do KEYS[i] = string.sub(key, #NAMESPACE + 1) end
 """
     + " ".join(f"places.{command} = '{place}'" for command, place in _PLACES.items())
     + """
@@ -49,11 +49,11 @@ places.PUBLISH = 'none' -- scripts say CHANNELS themselves
 function redis.call(command, ...)
   local words, place = {...}, places[command]
   if place == 'first' then
-    words[1] = WORLD .. words[1]
+    words[1] = NAMESPACE .. words[1]
   elseif place == 'second' then
-    words[2] = WORLD .. words[2]
+    words[2] = NAMESPACE .. words[2]
   elseif place == 'all' then
-    for i, key in ipairs(words) do words[i] = WORLD .. key end
+    for i, key in ipairs(words) do words[i] = NAMESPACE .. key end
   elseif place ~= 'none' then
     error('streaming.namespace does not know where ' .. command .. ' has its keys')
   end
@@ -62,27 +62,10 @@ end
 """
 )
 
-# Calls `each` with the full name of every key of the script's world, and of none of another's, until it returns true.
-_EACH_KEY: Final = f"""
-local function each_key(each)
-  local cursor = '0'
-  repeat
-    local page = server.call('SCAN', cursor, 'MATCH', WORLD .. '*', 'COUNT', 1000)
-    cursor = page[1]
-    for _, key in ipairs(page[2]) do
-      if (WORLD ~= '' or string.sub(key, 1, {len(NAMED)}) ~= '{NAMED}') and each(key) then return 1 end
-    end
-  until cursor == '0'
-  return 0
-end
-"""
-
 #: Removes everything of a world.
-EMPTY: Final = Script(
-    "empty_world", _EACH_KEY + "each_key(function(key) server.call('UNLINK', key) end)\nreturn redis.status_reply('OK')"
-)
+EMPTY: Final = load("streaming/empty_world.lua", NAMED=NAMED)
 #: 1 when there is anything of a world.
-HOLDS_ANYTHING: Final = Script("holds_anything", _EACH_KEY + "return each_key(function() return true end)")
+HOLDS_ANYTHING: Final = load("streaming/holds_anything.lua", NAMED=NAMED)
 
 
 class Namespace:

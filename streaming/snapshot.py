@@ -13,28 +13,16 @@ from typing import Any, Final
 from weakref import WeakKeyDictionary
 
 from redis.asyncio import Redis
-from redis.exceptions import NoScriptError
 
 from streaming import keys
 from streaming.entry import BadEntry, SharedEvent, StreamId, from_stream
-from streaming.lua import Script
+from streaming.lua import load, run
 from streaming.shared_clock import now_ms
 
 #: Chunks whose last snapshot is kept.  A snapshot is some 10 KB.
 CACHED_CHUNKS: Final = 512
 
-# What the caller has already is not sent again: ARGV holds its last id and the digest of its static.
-READ = Script(
-    "snapshot",
-    """
-local static = redis.call('GET', KEYS[1])
-if not static then return false end
-local last = redis.call('XREVRANGE', KEYS[2], '+', '-', 'COUNT', 1)[1]
-local digest = redis.sha1hex(static)
-if last and last[1] == ARGV[1] and digest == ARGV[2] then return {1} end
-return {0, static, digest, last or false}
-""",
-)
+READ = load("streaming/snapshot.lua")
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,12 +80,12 @@ class Snapshots:
 
     async def _read(self, chunk_id: str) -> ChunkSnapshot | None:
         known = self._cached.get(chunk_id)
-        have: list[Any] = ["", ""]
+        last_id, digest = "", b""
         if known is not None and known.latest is not None:
-            have = [f"{known.latest.id[0]}-{known.latest.id[1]}", known.digest]
-        args = [keys.chunk_static(chunk_id), keys.chunk_stream(chunk_id), *have]
+            last_id, digest = f"{known.latest.id[0]}-{known.latest.id[1]}", known.digest
+        static, stream = keys.chunk_static(chunk_id), keys.chunk_stream(chunk_id)
         try:
-            answer = await run_script(self._redis, READ, 2, *args)
+            answer = await run(self._redis, READ(static=static, stream=stream, last_id=last_id, digest=digest))
         finally:
             # Here, and not when the task is done: nobody may join a read that is over.
             self._reading.pop(chunk_id, None)
@@ -136,14 +124,6 @@ def static_event(chunk_id: str, payload: bytes, latest: SharedEvent | None) -> S
     """A chunk's static as an event; the same for all its readers, so its trace is that of the delta beside it."""
     trace_id = latest.trace_id if latest is not None else f"static-{chunk_id}"
     return SharedEvent("chunk_static", payload, now_ms(), trace_id)
-
-
-async def run_script(redis: Redis, script: Script, key_count: int, *args: Any) -> Any:
-    """Run a script that only reads; it is loaded on the server when missing there."""
-    try:
-        return await redis.execute_command("EVALSHA", script.sha, key_count, *args)  # type: ignore[no-untyped-call]
-    except NoScriptError:
-        return await redis.execute_command("EVAL", script.source, key_count, *args)  # type: ignore[no-untyped-call]
 
 
 _by_client: WeakKeyDictionary[Redis, Snapshots] = WeakKeyDictionary()

@@ -18,7 +18,7 @@ from starlette.requests import HTTPConnection
 from api.accounts.tokens import is_token, sha256_hex
 from api.errors import ApiError
 from streaming import keys
-from streaming.lua import Script
+from streaming.lua import Call, Script
 
 Role = Literal["agent", "owner_spectator", "spectator"]
 ROLES: Final[tuple[Role, ...]] = ("agent", "owner_spectator", "spectator")
@@ -61,6 +61,8 @@ class Principal:
 
 class RedisCalls(Protocol):
     """The part of ``streaming.batch.RedisBatch`` that the gateway uses."""
+
+    async def run(self, call: Call) -> Any: ...
 
     async def eval(self, script: Script, keys: Sequence[str], args: Sequence[str | bytes | int | float]) -> Any: ...
 

@@ -20,7 +20,8 @@ from api.sockets.connections import CLOSE_TAKEN_OVER, Connection
 from streaming import keys
 from streaming.cancellable import end
 from streaming.entry import Event
-from streaming.lua import AGENT_STREAM_TTL_S, Script
+from streaming.keys import AGENT_STREAM_TTL_S
+from streaming.lua import Script
 
 log = structlog.get_logger(__name__)
 

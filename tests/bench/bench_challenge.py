@@ -41,7 +41,7 @@ from embedded.valkey import EmbeddedValkey
 from streaming import keys
 from streaming.batch import RedisBatch
 from streaming.connect import connect
-from streaming.lua import Script
+from streaming.lua import Call, Script
 from tests.api.support import MOVE, answer_to, frame_text
 
 TARGET_PER_S = 2_500
@@ -53,6 +53,9 @@ class Overheard:
     def __init__(self, batch: RedisBatch) -> None:
         self._batch = batch
         self.challenges: dict[str, dict[str, Any]] = {}
+
+    async def run(self, call: Call) -> Any:
+        return await self.eval(call.script, call.keys, call.args)
 
     async def eval(self, script: Script, keys: Sequence[str], args: Sequence[Any]) -> Any:
         outcome = await self._batch.eval(script, keys, args)

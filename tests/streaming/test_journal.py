@@ -87,6 +87,66 @@ async def test_a_lost_answer_is_asked_for_again_and_the_commit_stands_once(
     assert journal.stalled_s > 0
 
 
+async def test_commits_go_on_when_the_server_has_forgotten_its_scripts(redis: Any) -> None:
+    """As after a restart or a failover, between two commits and while the answer of one is under way."""
+    journal = await acquired(redis)
+    for tick in range(1, 4):
+        await redis.script_flush()
+        batch = Batch(tick=tick)
+        batch.agent_event("a", "command_ack", "t", b"{}")
+        await journal.commit(batch)
+        await redis.script_flush()
+        journal.seq -= 1  # as after a lost answer: the same number again
+        await journal.commit(batch)
+    assert await redis.hget(keys.agent("a"), "seq") == b"3"
+    assert await redis.xlen(keys.agent_stream("a")) == 3
+    assert journal.stalled_s == 0
+    await redis.script_flush()
+    await journal.renew()
+    assert (journal.epoch, journal.seq) == (2, 3)
+
+
+async def test_a_lost_answer_to_the_source_is_asked_for_again(redis: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The server runs the script when it is sent the source; what comes after finds that it has."""
+    journal = await acquired(redis)
+    await redis.script_flush()
+    real = redis.execute_command
+    sent: list[object] = []
+
+    async def loses_the_answer_to_the_source(*args: object, **options: object) -> object:
+        sent.append(args[0])
+        answer = await real(*args, **options)
+        if args[0] == "EVAL":
+            raise RedisConnectionError("answer lost")
+        return answer
+
+    monkeypatch.setattr(redis, "execute_command", loses_the_answer_to_the_source)
+    batch = Batch(tick=1)
+    batch.agent_event("a", "command_result", "t", b"{}")
+    await journal.commit(batch)
+    assert sent == ["EVALSHA", "EVAL", "EVALSHA"]
+    assert await redis.xlen(keys.agent_stream("a")) == 1
+
+
+async def test_a_known_script_is_one_command_without_its_source(redis: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    journal = await acquired(redis)
+    await journal.commit(delta(Batch(), 1))
+    sent: list[tuple[object, ...]] = []
+    real = redis.execute_command
+
+    async def noting(*args: object, **options: object) -> object:
+        sent.append(args)
+        return await real(*args, **options)
+
+    monkeypatch.setattr(redis, "execute_command", noting)
+    batch = delta(Batch(), 2, prev="1-0")
+    await journal.commit(batch)
+    [words] = sent
+    assert words[:4] == ("EVALSHA", COMMIT.sha, 1, keys.shard(0))
+    assert words[4:7] == (1, 2, 2)
+    assert words[8:] == (1, 0, *batch.ops)
+
+
 async def test_agent_events_are_numbered_densely(redis: Any) -> None:
     journal = await acquired(redis)
     for _ in range(3):

@@ -19,7 +19,7 @@ from streaming.connect import connect
 from streaming.gap_detector import Item
 from streaming.hub import Hub
 from streaming.journal import Journal
-from streaming.lua import Script
+from streaming.lua import Script, queue, run
 from streaming.namespace import EMPTY, HOLDS_ANYTHING, Namespace, namespace_of
 from tests.streaming.writer import ChunkWriter
 
@@ -116,12 +116,12 @@ async def test_a_commit_is_read_in_its_world_alone(worlds: list[Redis], hubs: li
 
 async def test_emptying_one_leaves_the_other(worlds: list[Redis]) -> None:
     for world in worlds:
-        assert not await world.eval(HOLDS_ANYTHING.source, 0)
+        assert not await run(world, HOLDS_ANYTHING())
         await world.hset(keys.WORLD, "seed", "1")
         await ChunkWriter(world).create()
-        assert await world.eval(HOLDS_ANYTHING.source, 0)
+        assert await run(world, HOLDS_ANYTHING())
     async with worlds[0].pipeline(transaction=True) as pipe:
-        pipe.eval(EMPTY.source, 0)
+        queue(pipe, EMPTY())
         pipe.hset(keys.WORLD, "seed", "2")
         await pipe.execute()
     assert await worlds[0].hgetall(keys.WORLD) == {b"seed": b"2"}

@@ -24,7 +24,7 @@ from config.limit import Limit
 from streaming import keys
 from streaming.batch import RedisBatch
 from streaming.connect import connect
-from streaming.lua import Script
+from streaming.lua import Call, Script
 from tests.api.support import (
     MOVE,
     FakeClock,
@@ -795,12 +795,15 @@ class Flaky:
         self.batch = batch
         self.lose: dict[str, int] = {}
 
-    async def eval(self, script: Script, keys: Any, args: Any) -> Any:
-        outcome = await self.batch.eval(script, keys, args)
-        if self.lose.get(script.name, 0) > 0:
-            self.lose[script.name] -= 1
+    async def run(self, call: Call) -> Any:
+        outcome = await self.batch.run(call)
+        if self.lose.get(call.script.name, 0) > 0:
+            self.lose[call.script.name] -= 1
             raise RedisConnectionError("answer lost")
         return outcome
+
+    async def eval(self, script: Script, keys: Any, args: Any) -> Any:
+        return await self.run(Call(script, tuple(keys), tuple(args)))
 
     async def command(self, *words: Any) -> Any:
         return await self.batch.command(*words)

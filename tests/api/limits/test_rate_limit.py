@@ -31,7 +31,7 @@ from config.limit import Limit
 from streaming import keys
 from streaming.batch import RedisBatch
 from streaming.connect import connect, text
-from streaming.lua import Script
+from streaming.lua import Call, Script
 from tests.api.support import (
     MOVE,
     FakeClock,
@@ -240,8 +240,7 @@ async def test_a_link_that_drops_right_after_the_script_leaves_a_key_that_ends(r
     for number in range(20):
         connection = pool.connection_class(**pool.connection_kwargs)
         await connection.connect()
-        words = ("EVALSHA", TAKE.sha, 0, *bucket(3, who=f"w{number}").args)
-        await connection.send_command(*words)
+        await connection.send_command(*TAKE(buckets=[bucket(3, who=f"w{number}").args]).words)
         await connection.disconnect(nowait=True)
     while len(found := await limiter_keys(redis)) < 20:
         await asyncio.sleep(0.005)
@@ -254,9 +253,12 @@ async def test_a_server_that_dies_before_it_answers_lets_nothing_pass_and_holds_
     class Dying:
         """Runs the script and loses the answer."""
 
-        async def eval(self, script: Script, _: Any, args: Any) -> Any:
-            await batch.eval(script, (), args)
+        async def run(self, call: Call) -> Any:
+            await batch.run(call)
             raise RedisConnectionError("gone")
+
+        async def eval(self, script: Script, _: Any, args: Any) -> Any:
+            return await self.run(Call(script, (), args))
 
         async def command(self, *words: Any) -> Any:
             raise RedisConnectionError("gone")

@@ -1,0 +1,5 @@
+-- Mutes an agent in an operator's name; this takes its strikes, as a mute that they bring about does.
+-- args: id, duration_ms
+redis.call('DEL', STRIKES .. id)
+redis.call('SET', MUTE .. id, 'operator', 'PX', duration_ms)
+return 1

@@ -1,0 +1,3 @@
+-- Ends a mute and forgets all strikes.  Returns how many of the two there were.
+-- args: id
+return redis.call('DEL', MUTE .. id, STRIKES .. id)

@@ -1,0 +1,109 @@
+-- One commit of a shard (streaming.journal says what is checked before anything is written, streaming.commit writes
+-- what is in it).  Returns {'ok'}, {'dup'}, {'fenced', epoch}, {'behind', seq} or {'cond', what was lost...}.
+-- keys: shard
+-- args: epoch, seq, tick, now_ms, answered, conditions, *words
+-- include: streaming/redis_clock.lua, streaming/append_agent_event.lua
+local function take_back(chunk, cell, handoff)
+  local held = redis.call('HGET', RESERVATIONS .. chunk, cell)
+  if held and string.match(held, '^(%S+) ') == handoff then redis.call('HDEL', RESERVATIONS .. chunk, cell) end
+end
+local lease = redis.call('HMGET', shard, 'epoch', 'seq')
+if lease[1] ~= epoch then return {'fenced', lease[1] or ''} end
+local last = tonumber(lease[2] or '0')
+if last >= tonumber(seq) then return {'dup'} end
+if last < tonumber(answered) then return {'behind', lease[2] or '0'} end
+local i = words
+conditions = tonumber(conditions)
+if conditions > 0 then
+  local now = redis_now_ms()
+  local lost = {'cond'}
+  for _ = 1, conditions do
+    local kind, ok = ARGV[i], false
+    if kind == 'P' then -- a cell is reserved
+      local handoff, chunk, cell = unpack(ARGV, i + 1, i + 3)
+      local held = redis.call('HGET', RESERVATIONS .. chunk, cell)
+      if held then
+        local id, deadline = string.match(held, '^(%S+) (%d+)$')
+        ok = id == handoff and tonumber(deadline) > now
+      end
+    elseif kind == 'A' then -- an agent is bound to a chunk
+      local agent, chunk = unpack(ARGV, i + 1, i + 2)
+      ok = redis.call('HGET', AGENT .. agent, 'chunk') == chunk
+    elseif kind == 'C' then -- a command was not refused by its gateway
+      local server_cmd_id, deadline = unpack(ARGV, i + 1, i + 2)
+      ok = redis.call('HGET', CHALLENGE .. server_cmd_id, 'state') ~= 'REFUSED' and now < deadline + REFUSAL_KNOWN_MS
+    end
+    if not ok then lost[#lost + 1] = ARGV[i + 1] end
+    i = i + 4
+  end
+  if #lost > 1 then return lost end
+end
+-- Id of the newest fact; each names the one before it, so that the archiver sees what a server that lost its end undid.
+local fact
+local function newest_fact()
+  if redis.call('EXISTS', ARCHIVE_STREAM) == 0 then return '0-0' end
+  local info = redis.call('XINFO', 'STREAM', ARCHIVE_STREAM)
+  for k = 1, #info, 2 do if info[k] == 'last-generated-id' then return info[k + 1] end end
+end
+local n = #ARGV
+while i <= n do
+  local op = ARGV[i]
+  if op == 'D' then -- an entry of a chunk's stream
+    local chunk, id, minid, message = unpack(ARGV, i + 1, i + 4)
+    local key = CHUNK_STREAM .. chunk
+    redis.call('XADD', key, 'MINID', '~', minid, id, 'm', message)
+    redis.call('PUBLISH', CHANNELS .. key, id .. ' ' .. message)
+    i = i + 5
+  elseif op == 'E' then -- an event of an agent
+    local agent, kind, trace, payload = unpack(ARGV, i + 1, i + 4)
+    append_agent_event(agent, kind, now_ms, trace, payload)
+    i = i + 5
+  elseif op == 'R' then -- an agent's record
+    local agent, chunk, here, busy, record = unpack(ARGV, i + 1, i + 5)
+    redis.call('HSET', AGENT .. agent, 'chunk', chunk, 'here', here, 'busy', busy, 'rec', record, 'at', tick)
+    i = i + 6
+  elseif op == 'F' then -- a decided command frees its slot
+    local agent, server_cmd_id = unpack(ARGV, i + 1, i + 2)
+    local key = INFLIGHT .. agent
+    if redis.call('GET', key) == server_cmd_id then redis.call('DEL', key) end
+    i = i + 3
+  elseif op == 'S' then -- a chunk's hidden state
+    local chunk, state = unpack(ARGV, i + 1, i + 2)
+    redis.call('HSET', CHUNK .. chunk, 'state', state)
+    i = i + 3
+  elseif op == 'T' then -- a chunk's static
+    local chunk, payload = unpack(ARGV, i + 1, i + 2)
+    redis.call('SET', CHUNK_STATIC .. chunk, payload)
+    i = i + 3
+  elseif op == '+' then -- an agent stands in a chunk
+    local chunk, agent = unpack(ARGV, i + 1, i + 2)
+    if redis.call('SADD', MEMBERS .. chunk, agent) == 1 then redis.call('HINCRBY', POPULATION, chunk, 1) end
+    i = i + 3
+  elseif op == '-' then -- and has left it
+    local chunk, agent = unpack(ARGV, i + 1, i + 2)
+    if redis.call('SREM', MEMBERS .. chunk, agent) == 1 then redis.call('HINCRBY', POPULATION, chunk, -1) end
+    i = i + 3
+  elseif op == 'X' then -- a departure to another shard
+    local chunk_there, handoff, arrival = unpack(ARGV, i + 1, i + 3)
+    redis.call('HSET', INBOX .. chunk_there, handoff, arrival)
+    i = i + 4
+  elseif op == 'Z' then -- an arrival is seated
+    local chunk, cell, handoff = unpack(ARGV, i + 1, i + 3)
+    redis.call('HDEL', INBOX .. chunk, handoff)
+    take_back(chunk, cell, handoff)
+    i = i + 4
+  elseif op == 'V' then -- a cell is reserved for some milliseconds
+    local chunk, cell, handoff, ttl_ms = unpack(ARGV, i + 1, i + 4)
+    local deadline = redis_now_ms() + ttl_ms
+    redis.call('HSET', RESERVATIONS .. chunk, cell, handoff .. ' ' .. string.format('%d', deadline))
+    i = i + 5
+  elseif op == 'G' then -- a fact for the event log
+    local payload, before = ARGV[i + 1], fact or newest_fact()
+    fact = redis.call('XADD', ARCHIVE_STREAM, 'MAXLEN', '~', ARCHIVE_MAXLEN, '*', 'm', payload, 'p', before)
+    i = i + 2
+  else
+    return redis.error_reply('unknown op ' .. op)
+  end
+end
+redis.call('HSET', shard, 'seq', seq, 'tick', tick)
+return {'ok'}
