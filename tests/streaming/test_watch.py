@@ -14,7 +14,7 @@ from streaming.hub import Hub
 from streaming.snapshot import Snapshots
 from streaming.subscriber_queue import Closed, SubscriberQueue
 from streaming.watch import Shown, Watch
-from tests.streaming.writer import ChunkWriter, cut_pubsub, delta_payload
+from tests.streaming.writer import ChunkWriter, cut_pubsub
 
 DEADLINE_S = 20.0
 
@@ -273,37 +273,3 @@ async def test_two_hundred_random_drops_end_with_the_ids_of_one_who_never_droppe
     assert "resync_required" not in flighty.kinds + steady.kinds
     assert flighty.ids == steady.ids
     assert len(set(steady.ids)) == len(steady.ids) > 200
-
-
-async def test_a_snapshot_is_of_one_moment_and_read_once_for_many(redis: Redis) -> None:
-    chunk = await chunk_with(redis, 3)
-    snapshots = Snapshots(redis)
-    before = (await redis.info("commandstats")).get("cmdstat_evalsha", {}).get("calls", 0)
-    many = await asyncio.gather(*(snapshots.get("chunk-0", (3, 0)) for _ in range(100)))
-    after = (await redis.info("commandstats"))["cmdstat_evalsha"]["calls"]
-    assert after - before <= 1
-    assert len({id(snapshot) for snapshot in many}) == 1
-    await chunk.tick()
-    again = await snapshots.get("chunk-0", (4, 0))
-    assert again is not None
-    assert again.at == (4, 0)
-    unchanged = await snapshots.get("chunk-0")
-    assert unchanged is again
-    await redis.set("static:chunk-0", b'{"chunk_id":"chunk-0","neighbors":{"N":"chunk-1"}}')
-    changed = await snapshots.get("chunk-0")
-    assert changed is not None
-    assert b"chunk-1" in changed.json()
-    assert await snapshots.get("chunk-9") is None
-    assert delta_payload("chunk-0", 4) == changed.latest.fields() if changed.latest else False
-
-
-async def test_who_asks_when_a_read_has_just_ended_gets_one_of_his_own(redis: Redis) -> None:
-    await chunk_with(redis, 3)
-    snapshots = Snapshots(redis)
-
-    async def ask_again_and_again() -> None:
-        for _ in range(50):
-            assert (await snapshots.get("chunk-0")) is not None
-
-    async with asyncio.timeout(DEADLINE_S):
-        await asyncio.gather(*(ask_again_and_again() for _ in range(20)))

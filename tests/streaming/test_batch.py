@@ -1,0 +1,126 @@
+"""Redis work of many callers in shared pipelines: to each its answer, nothing sent twice, and bounded."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+from redis.asyncio import Redis
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import RedisError, ResponseError
+
+from streaming import batch as batch_module
+from streaming.batch import MAX_PIPELINE, RedisBatch, RedisOverloaded
+from streaming.lua import Script
+
+ADD = Script("add", "return redis.call('INCRBY', KEYS[1], ARGV[1])")
+
+
+@pytest.fixture
+async def batch(redis: Redis) -> AsyncIterator[RedisBatch]:
+    batch = RedisBatch(redis)
+    yield batch
+    await batch.close()
+
+
+def count_pipelines(redis: Redis, monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The sizes of the pipelines sent from now on."""
+    sizes: list[int] = []
+    pipeline = redis.pipeline
+
+    def counted(**options: Any) -> Any:
+        pipe = pipeline(**options)
+        execute = pipe.execute
+
+        async def counting(**how: Any) -> Any:
+            sizes.append(len(pipe))
+            return await execute(**how)
+
+        pipe.execute = counting  # type: ignore[method-assign, assignment]
+        return pipe
+
+    monkeypatch.setattr(redis, "pipeline", counted)
+    return sizes
+
+
+async def test_each_caller_gets_its_own_answer_from_one_pipeline(
+    redis: Redis, batch: RedisBatch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sizes = count_pipelines(redis, monkeypatch)
+    answers = await asyncio.gather(*(batch.command("SET", f"k{n}", n, "GET") for n in range(20)))
+    assert answers == [None] * 20
+    assert await asyncio.gather(*(batch.command("GET", f"k{n}") for n in range(20))) == [b"%d" % n for n in range(20)]
+    assert sizes == [20, 20]
+
+
+async def test_a_pipeline_has_a_bound(redis: Redis, batch: RedisBatch, monkeypatch: pytest.MonkeyPatch) -> None:
+    sizes = count_pipelines(redis, monkeypatch)
+    answers = await asyncio.gather(*(batch.command("INCR", "n") for _ in range(MAX_PIPELINE + 5)))
+    assert answers == list(range(1, MAX_PIPELINE + 6))
+    assert sizes == [MAX_PIPELINE, 5]
+
+
+async def test_a_script_that_the_server_lacks_is_loaded_and_runs_once_a_call(redis: Redis, batch: RedisBatch) -> None:
+    async def loads() -> int:
+        stats = await redis.info("commandstats")
+        return int(stats.get("cmdstat_script|load", {}).get("calls", 0))
+
+    await redis.config_resetstat()
+    assert await asyncio.gather(*(batch.eval(ADD, ["n"], [2]) for _ in range(3))) == [2, 4, 6]
+    loaded = await loads()
+    assert loaded >= 1
+    assert await batch.eval(ADD, ["n"], [2]) == 8
+    assert await loads() == loaded
+
+
+async def test_one_command_that_fails_fails_alone(redis: Redis, batch: RedisBatch) -> None:
+    await redis.set("text", "x")
+    answers: list[Any] = await asyncio.gather(
+        batch.command("GET", "text"),
+        batch.command("LLEN", "text"),
+        batch.command("GET", "text"),
+        return_exceptions=True,
+    )
+    assert (answers[0], answers[2]) == (b"x", b"x")
+    assert isinstance(answers[1], ResponseError)
+
+
+async def test_a_lost_connection_fails_every_waiting_call_and_the_next_one_is_sent(
+    redis: Redis, batch: RedisBatch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def lost(pipe: Any, **_: Any) -> Any:
+        raise RedisConnectionError("gone")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("redis.asyncio.client.Pipeline.execute", lost)
+        calls = await asyncio.gather(*(batch.command("INCR", "n") for _ in range(3)), return_exceptions=True)
+    assert [type(call) for call in calls] == [RedisConnectionError] * 3
+    assert await batch.command("INCR", "n") == 1
+
+
+async def test_more_than_may_wait_are_refused_at_once(batch: RedisBatch, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(batch_module, "MAX_PENDING", 3)
+    calls = [asyncio.create_task(batch.command("INCR", "n")) for _ in range(5)]
+    done = await asyncio.gather(*calls, return_exceptions=True)
+    assert done[:3] == [1, 2, 3]
+    assert [type(call) for call in done[3:]] == [RedisOverloaded] * 2
+
+
+async def test_a_caller_that_goes_away_takes_nobody_with_it(batch: RedisBatch) -> None:
+    leaving, staying = (asyncio.create_task(batch.command("INCR", "n")) for _ in range(2))
+    await asyncio.sleep(0)
+    leaving.cancel()
+    assert await staying == 2
+
+
+async def test_closing_fails_what_waits_and_what_comes_later(redis: Redis) -> None:
+    batch = RedisBatch(redis)
+    waiting = asyncio.create_task(batch.command("BLPOP", "nothing", 0))
+    await asyncio.sleep(0.05)
+    await batch.close()
+    with pytest.raises(RedisError, match="closed"):
+        await waiting
+    with pytest.raises(RedisOverloaded, match="closed"):
+        await batch.command("PING")
