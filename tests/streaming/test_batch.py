@@ -77,7 +77,7 @@ async def test_a_script_that_the_server_lacks_is_loaded_and_runs_once_a_call(red
 
 async def test_one_command_that_fails_fails_alone(redis: Redis, batch: RedisBatch) -> None:
     await redis.set("text", "x")
-    answers: list[Any] = await asyncio.gather(
+    answers: tuple[Any, ...] = await asyncio.gather(
         batch.command("GET", "text"),
         batch.command("LLEN", "text"),
         batch.command("GET", "text"),
