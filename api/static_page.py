@@ -12,7 +12,8 @@ from functools import cache
 from pathlib import Path
 from typing import Final
 
-from fastapi import Request, Response
+from fastapi import APIRouter, Request, Response
+from starlette.responses import RedirectResponse
 
 from api.errors import ApiError
 
@@ -68,6 +69,26 @@ def files_of(directory: Path) -> Mapping[str, StaticFile]:
         for path in sorted(directory.rglob("*"))
         if path.suffix in MEDIA_TYPES
     }
+
+
+def page_router(name: str, directory: Path) -> APIRouter:
+    """Return the routes of a page at ``/{name}`` whose files lie in ``directory``."""
+    router = APIRouter(include_in_schema=False)
+
+    @router.api_route(f"/{name}", methods=["GET", "HEAD"])
+    async def page(request: Request) -> Response:
+        return answer(request, directory, INDEX)
+
+    # The page's relative links hold without the slash only.
+    @router.api_route(f"/{name}/", methods=["GET", "HEAD"])
+    async def page_with_slash() -> Response:
+        return RedirectResponse(f"../{name}", status_code=308, headers=HEADERS)
+
+    @router.api_route(f"/{name}/{{file:path}}", methods=["GET", "HEAD"])
+    async def file_of_page(file: str, request: Request) -> Response:
+        return answer(request, directory, file)
+
+    return router
 
 
 def answer(request: Request, directory: Path, name: str) -> Response:

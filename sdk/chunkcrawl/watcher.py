@@ -13,9 +13,11 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
+from functools import partial
 from types import TracebackType
+from typing import TypedDict, Unpack
 
 import httpx
 
@@ -28,7 +30,7 @@ from chunkcrawl.transport.connection import (
     STOOD_AFTER_S,
     is_worth_retrying,
 )
-from chunkcrawl.transport.http import Api, Session, bearer, error_of
+from chunkcrawl.transport.http import Api, Role, Session, bearer, error_of
 from chunkcrawl.transport.proxies import unreachable
 from chunkcrawl.transport.sessions import SessionKeeper
 from chunkcrawl.view.world_view import WorldView
@@ -37,13 +39,30 @@ from chunkcrawl.wire.messages import ChunkClosed, Event
 from chunkcrawl.wire.repeats import Repeats
 from chunkcrawl.wire.sse import HEADERS, server_sent_events
 
-__all__ = ["Watcher"]
+__all__ = ["Watcher", "WatcherOptions"]
 
 log = logging.getLogger("chunkcrawl.client")
 
 OPEN_TIMEOUT_S = 10.0
 RETRY_HINT_MAX_S = 60.0
 """A server's ``retry:`` is heeded up to here."""
+
+
+class WatcherOptions(TypedDict, total=False):
+    """How a ``Watcher`` connects; all of it may be left out."""
+
+    api_key: str | None
+    """Opens sessions, now and whenever one has died."""
+    session: Session | None
+    """A session in place of ``api_key``; it can't be replaced when it ends."""
+    api: Api | None
+    """An HTTP client to share among many watchers; it is left open."""
+    open_timeout_s: float
+    """How long the first connection is tried, 15 if not said."""
+    away_timeout_s: float | None
+    """How long a lost connection is tried again, ten minutes if not said. None: for ever."""
+    rng: random.Random | None
+    """Where the jitter comes from."""
 
 
 class Watcher:
@@ -92,47 +111,36 @@ class Watcher:
         self._over = False
 
     @classmethod
-    def chunk(
-        cls,
-        base: str,
-        chunk_id: str = "demo",
-        *,
-        api_key: str | None = None,
-        session: Session | None = None,
-        api: Api | None = None,
-        open_timeout_s: float = 15.0,
-        away_timeout_s: float | None = AWAY_TIMEOUT_S,
-        rng: random.Random | None = None,
-    ) -> Watcher:
+    def chunk(cls, base: str, chunk_id: str = "demo", **options: Unpack[WatcherOptions]) -> Watcher:
         """Watch a chunk; ``demo`` means ``chunk-0``, which is never removed.
 
-        ``open_timeout_s`` and ``away_timeout_s`` (None: for ever) bound the tries before the first connection and after
-        a lost one. Without ``api_key`` and ``session`` a development session is asked for, which servers in production
-        refuse.
+        Without ``api_key`` and ``session`` a development session is asked for, which servers in production refuse.
         """
-        rng, shared = rng or random.Random(), api or Api(base)
-        if api_key is None and session is None:
-            sessions = SessionKeeper(shared, shared.dev_spectator_session, rng=rng)
-        else:
-            sessions = SessionKeeper.of_role(shared, "spectator", None, api_key=api_key, session=session, rng=rng)
-        query = {"chunk_id": chunk_id}
-        return cls(
-            shared,
-            "/v1/spectate/stream",
-            query,
-            sessions,
-            agent_id=None,
-            owns_api=api is None,
-            open_timeout_s=open_timeout_s,
-            away_timeout_s=away_timeout_s,
-            rng=rng,
-        )
+        path, query = "/v1/spectate/stream", {"chunk_id": chunk_id}
+        return cls._opened(base, path, query, "spectator", None, Api.dev_spectator_session, **options)
 
     @classmethod
-    def owner(
+    def owner(cls, base: str, agent_id: str, **options: Unpack[WatcherOptions]) -> Watcher:
+        """Follow an agent over all its chunks, its challenges, results and inventory included.
+
+        Without ``api_key`` and ``session`` a development session is asked for, which servers in production refuse.
+        """
+
+        def dev_session(api: Api) -> Awaitable[Session]:
+            return api.dev_owner_session(agent_id)
+
+        path, query = "/v1/owner/stream", {"agent_id": agent_id}
+        return cls._opened(base, path, query, "owner_spectator", agent_id, dev_session, **options)
+
+    @classmethod
+    def _opened(
         cls,
         base: str,
-        agent_id: str,
+        path: str,
+        query: dict[str, str],
+        role: Role,
+        agent_id: str | None,
+        dev_session: Callable[[Api], Awaitable[Session]],
         *,
         api_key: str | None = None,
         session: Session | None = None,
@@ -141,27 +149,14 @@ class Watcher:
         away_timeout_s: float | None = AWAY_TIMEOUT_S,
         rng: random.Random | None = None,
     ) -> Watcher:
-        """Follow an agent over all its chunks, its challenges, results and inventory included.
-
-        ``open_timeout_s`` and ``away_timeout_s`` (None: for ever) bound the tries before the first connection and after
-        a lost one. Without ``api_key`` and ``session`` a development session is asked for, which servers in production
-        refuse.
-        """
         rng, shared = rng or random.Random(), api or Api(base)
         if api_key is None and session is None:
-
-            async def open_session() -> Session:
-                return await shared.dev_owner_session(agent_id)
-
-            sessions = SessionKeeper(shared, open_session, rng=rng)
+            sessions = SessionKeeper(shared, partial(dev_session, shared), rng=rng)
         else:
-            sessions = SessionKeeper.of_role(
-                shared, "owner_spectator", agent_id, api_key=api_key, session=session, rng=rng
-            )
-        query = {"agent_id": agent_id}
+            sessions = SessionKeeper.of_role(shared, role, agent_id, api_key=api_key, session=session, rng=rng)
         return cls(
             shared,
-            "/v1/owner/stream",
+            path,
             query,
             sessions,
             agent_id=agent_id,
