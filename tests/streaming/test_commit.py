@@ -107,6 +107,17 @@ async def test_facts_name_the_one_before_them(redis: Any) -> None:
     assert [fields[b"p"] for _, fields in entries] == [b"0-0", *(id_ for id_, _ in entries[:-1])]
 
 
+async def test_an_agents_stream_is_bounded_in_number_and_time(redis: Any) -> None:
+    journal = await prepared(redis)
+    batch = Batch(tick=1)
+    for _ in range(keys.AGENT_STREAM_MAXLEN + 300):
+        batch.agent_event("ada", "command_result", "t", b"{}")
+    await journal.commit(batch)
+    # Trimming is by whole nodes of the stream, of a hundred entries.
+    assert keys.AGENT_STREAM_MAXLEN <= await redis.xlen(keys.agent_stream("ada")) <= keys.AGENT_STREAM_MAXLEN + 100
+    assert keys.AGENT_STREAM_TTL_S - 60 < await redis.ttl(keys.agent_stream("ada")) <= keys.AGENT_STREAM_TTL_S
+
+
 def test_conditions_alone_are_no_commit() -> None:
     batch = Batch(tick=1)
     batch.only_if_bound("ada", "chunk-1")
