@@ -51,6 +51,14 @@ def _limits(texts: list[str]) -> list[FigureLimit]:
         raise typer.BadParameter(f"{error}; `chunkcrawl load --figures` lists all", param_hint="--fail-if") from None
 
 
+def _ramp_s(connections: int, ramp: float | None, side_by_side: int | None) -> float:
+    if side_by_side is None:
+        return Plan.usual_ramp_s(connections) if ramp is None else ramp
+    if ramp is not None:
+        raise typer.BadParameter("give --ramp or --side-by-side, not both", param_hint="--side-by-side")
+    return 0.0
+
+
 def _print_figures(wanted: bool) -> None:
     if wanted:
         for name, what in FIGURES.items():
@@ -69,6 +77,10 @@ def load(
     out: Annotated[Path | None, typer.Option(metavar="DIR", help="Write report.json and report.html there.")] = None,
     ramp: Annotated[
         float | None, typer.Option(min=0, metavar="S", help="Seconds over which they join.", show_default="50 a second")
+    ] = None,
+    side_by_side: Annotated[
+        int | None,
+        typer.Option(min=1, max=AGENTS_MOST, metavar="N", help="Join N at a time as fast as they get in, with no ramp."),
     ] = None,
     think: Annotated[float, typer.Option(min=0, metavar="S", help="Mean pause between two commands.")] = 1.0,
     seed: Annotated[int | None, typer.Option(min=0, help="Of all decisions.", show_default="a new one")] = None,
@@ -115,7 +127,8 @@ def load(
         scenario=scenario,
         seed=random.SystemRandom().randrange(2**31) if seed is None else seed,
         run_id=secrets.token_hex(3),
-        ramp_s=Plan.usual_ramp_s(agents + spectators) if ramp is None else ramp,
+        ramp_s=_ramp_s(agents + spectators, ramp, side_by_side),
+        side_by_side=side_by_side or 0,
         think_s=think,
         api_key=os.environ.get("CHUNKCRAWL_API_KEY") or None,
     )

@@ -30,6 +30,8 @@ class Crew:
         open: Whether connections are kept; those that are lost are opened again while it holds.
         agents, spectators: How many are connected and have been shown a state.
         joined, given_up: How many got in at all, and how many never did.
+        joined_at: When the last of them got in, by ``time.perf_counter``; 0 before the first.
+        settled: Set whenever one gets in or gives up, for whoever waits to let the next one begin.
         place_of: The chunk in which each agent was last seen.
         proof_s: Processor time spent on proofs of work since the last sample.
         defect: A fault of our own that ends the run, None without one.
@@ -40,6 +42,8 @@ class Crew:
         self.measures = Measures()
         self.going = self.open = True
         self.agents = self.spectators = self.joined = self.given_up = 0
+        self.joined_at = 0.0
+        self.settled = asyncio.Event()
         self.place_of: dict[str, str] = {}
         self.proof_s = 0.0
         self.defect: Exception | None = None
@@ -54,6 +58,12 @@ class Crew:
             self._statics.clear()
         return self._statics.setdefault(event.raw, event)
 
+    def let_in(self, now: float) -> None:
+        """Note that somebody has been shown a state for the first time."""
+        self.joined += 1
+        self.joined_at = now
+        self.settled.set()
+
     async def pause(self, error: ChunkcrawlError, backoff: Backoff, *, joined: bool) -> bool:
         """Count a connection that failed or was refused, and wait for the next try. False: there is to be none.
 
@@ -63,6 +73,7 @@ class Crew:
         if not is_worth_retrying(error) or (not joined and backoff.tries >= JOIN_TRIES):
             self.measures.counts["given_up"] += 1
             self.given_up += not joined
+            self.settled.set()
             return False
         hint_s = error.retry_after_s if isinstance(error, ApiError) else None
         await asyncio.sleep(backoff.next_delay(at_least_s=hint_s or 0.0))

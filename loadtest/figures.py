@@ -36,6 +36,7 @@ FIGURES: dict[str, str] = {
     "agents_min": "the fewest in any second that was measured",
     "spectators": "spectators connected in the last second that was measured",
     "spectators_min": "the fewest in any second that was measured",
+    "joins_per_s": "agents and spectators that got in, from the start of the ramp to the last of them",
     "requests_per_s": "commands asked for",
     "acks_per_s": "commands accepted",
     "results_per_s": "commands ended",
@@ -95,6 +96,8 @@ def _connections(tally: Tally) -> Figures:
 def _rates(tally: Tally) -> Figures:
     counts, seconds = tally.measured.counts, tally.measured_s
     found: Figures = {"measured_s": round(seconds, 2)}
+    joined = tally.whole.counts["joins"]
+    found["joins_per_s"] = round(joined / tally.joined_s, 2) if tally.joined_s else None
     for name in ("requests", "acks", "results", "deliveries"):
         found[f"{name}_per_s"] = round(counts[name] / seconds, 2) if seconds else None
     found["mbytes_per_s"] = round(counts["bytes"] / seconds / 1e6, 3) if seconds else None

@@ -30,7 +30,7 @@ __all__ = ["GeneratorDefect", "generate"]
 SAMPLE_S = 1.0
 LEAVE_TIMEOUT_S = 5.0
 JOIN_WAIT_S = 60.0
-"""How long after the ramp those who are not in yet are waited for."""
+"""How long those who are not in yet are waited for, after the ramp and after the last that got in."""
 
 MIXED_SEED = 1_000_003
 
@@ -115,19 +115,29 @@ class Generator:
     # -- joining and leaving ------------------------------------------------------------------------------------------
 
     async def _ramp(self) -> None:
-        """Everybody joins, evenly over the ramp: agents first, since spectators go where agents are."""
+        """Everybody joins, agents first, since spectators go where agents are."""
         share = self._share
-        gap_s = self._crew.plan.ramp_s / max(1, share.connections)
         agents = range(share.first_agent, share.first_agent + share.agents)
         makers: list[Callable[[], SimulatedAgent | SimulatedSpectator]] = [
             partial(self._player, number) for number in agents
         ]
         makers += [partial(self._spectator, number) for number in range(share.spectators)]
         for count, make in enumerate(makers):
-            await asyncio.sleep(max(0.0, self._began_at + count * gap_s - time.perf_counter()))
+            await self._turn(count)
             task = asyncio.get_running_loop().create_task(make().run())
             self._tasks.add(task)
             task.add_done_callback(self._ended)
+
+    async def _turn(self, number: int) -> None:
+        """Wait until the ``number``-th may begin: evenly over the ramp, or as soon as one of those before it is in."""
+        plan, crew = self._crew.plan, self._crew
+        if not plan.side_by_side:
+            gap_s = plan.ramp_s / max(1, self._share.connections)
+            await asyncio.sleep(max(0.0, self._began_at + number * gap_s - time.perf_counter()))
+            return
+        while number - crew.joined - crew.given_up >= max(1, plan.side_by_side // self._share.tasks):
+            crew.settled.clear()
+            await crew.settled.wait()
 
     def _player(self, number: int) -> SimulatedAgent:
         # By its number, so that an agent decides alike in however many tasks the run is.
@@ -175,6 +185,7 @@ class Generator:
         sample = Sample(self._share.task, second, now - self._sampled_at, self._phase, crew.measures)
         sample.agents, sample.spectators, sample.running = crew.agents, crew.spectators, self._running
         sample.proof_s = crew.proof_s
+        sample.joined_s = max(0.0, crew.joined_at - self._began_at)
         self._watch.fill(sample)
         crew.measures, crew.proof_s, self._sampled_at = Measures(), 0.0, now
         self._watch.into = crew.measures.times["lag"]
@@ -198,4 +209,4 @@ class Generator:
         """Whether everybody has joined or given up, or it is no use to wait any longer."""
         if self._crew.joined + self._crew.given_up >= self._share.connections:
             return True
-        return now > self._began_at + self._crew.plan.ramp_s + JOIN_WAIT_S
+        return now > max(self._began_at + self._crew.plan.ramp_s, self._crew.joined_at) + JOIN_WAIT_S

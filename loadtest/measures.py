@@ -73,6 +73,7 @@ class Sample:
         running: Commands that were requested and are not over.
         cpu_s: Processor time that the process used.
         proof_s: What of it went into proofs of work.
+        joined_s: After how many seconds the last of those who joined so far got in; 0 before the first.
         machine_cpu: Share of all processors of the machine that were busy, by anybody, 0..1.
         memory_bytes: Resident memory of the process.
     """
@@ -87,6 +88,7 @@ class Sample:
     running: int = 0
     cpu_s: float = 0.0
     proof_s: float = 0.0
+    joined_s: float = 0.0
     machine_cpu: float = 0.0
     memory_bytes: int = 0
 

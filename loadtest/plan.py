@@ -25,6 +25,7 @@ class Plan:
         base: The server.
         duration_s: How long is measured, after everybody has joined.
         ramp_s: Over what time they join.
+        side_by_side: If not 0, so many join at a time instead, each as soon as another is in.
         think_s: Mean pause of an agent between two commands.
         seed: Of all decisions; agents' names do not depend on it.
         run_id: What keeps this run's names apart from all others'.
@@ -40,6 +41,7 @@ class Plan:
     seed: int
     run_id: str
     ramp_s: float = 10.0
+    side_by_side: int = 0
     think_s: float = 1.0
     drain_s: float = 30.0
     api_key: str | None = field(default=None, repr=False)

@@ -138,7 +138,8 @@ class SimulatedAgent:
         if self.commands.shown and not self._counted:
             self._crew.measures.times["resume" if self._joined else "join"].record(now - self._began_at)
             self._crew.measures.counts["resumes" if self._joined else "joins"] += 1
-            self._crew.joined += not self._joined
+            if not self._joined:
+                self._crew.let_in(now)
             self._count(True)
             self._joined = True
 

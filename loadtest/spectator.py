@@ -125,7 +125,8 @@ class SimulatedSpectator:
             return
         self._crew.measures.times["resume" if self._joined else "join"].record(now - self._began_at)
         self._crew.measures.counts["resumes" if self._joined else "joins"] += 1
-        self._crew.joined += not self._joined
+        if not self._joined:
+            self._crew.let_in(now)
         self._joined = True
         self._count(True)
 

@@ -27,6 +27,7 @@ class GeneratorTally:
     measured_s: float = 0.0
     cpu_s: float = 0.0
     proof_s: float = 0.0
+    joined_s: float = 0.0
     machine_cpu_s: float = 0.0
     memory_bytes: int = 0
     lag: Histogram = field(default_factory=Histogram)
@@ -79,6 +80,7 @@ class Tally:
         generator = self.generators[sample.task]
         generator.phase, generator.second = sample.phase, sample.second
         generator.agents, generator.spectators, generator.running = sample.agents, sample.spectators, sample.running
+        generator.joined_s = sample.joined_s
         generator.memory_bytes = max(generator.memory_bytes, sample.memory_bytes)
         if counts:
             generator.measured_s += sample.seconds
@@ -100,6 +102,11 @@ class Tally:
     def measured_s(self) -> float:
         """How long was measured, by the generator that measured longest."""
         return max(generator.measured_s for generator in self.generators.values())
+
+    @property
+    def joined_s(self) -> float:
+        """How long the ramp took, by the generator whose last one came last."""
+        return max(generator.joined_s for generator in self.generators.values())
 
     @property
     def agents(self) -> int:

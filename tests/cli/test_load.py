@@ -90,6 +90,14 @@ def test_what_is_asked_for_arrives(asked: list[Any]) -> None:
     assert (options["tasks"], options["address"], options["metrics_token"]) == (2, "head:6379", "tok")
 
 
+def test_side_by_side_instead_of_a_ramp(asked: list[Any]) -> None:
+    assert invoke("--side-by-side", "32")[0] == 0
+    assert (asked[0][0].side_by_side, asked[0][0].ramp_s) == (32, 0.0)
+    code, _, errors = invoke("--side-by-side", "32", "--ramp", "5")
+    assert code == 2
+    assert "not both" in errors
+
+
 def test_by_default_it_joins_nothing_and_fits_the_tasks(asked: list[Any]) -> None:
     assert invoke()[0] == 0
     assert (asked[0][1]["tasks"], asked[0][1]["address"]) == (None, None)

@@ -69,3 +69,10 @@ def test_connections_are_those_of_the_measured_seconds() -> None:
     seconds = [sample(0, n, agents=agents, spectators=2) for n, agents in enumerate((1, 9, 4, 8, 0))]
     found = figures_of(tallied(*seconds, orders=Orders(1, 4)), generators_failed=0)
     assert (found["agents"], found["agents_min"], found["spectators"]) == (8, 4, 2)
+
+
+def test_joins_a_second_are_of_the_ramp_alone() -> None:
+    seconds = [sample(0, 0, "ramp", joins=30, joined_s=0.9), sample(0, 1, "ramp", joins=10, joined_s=1.5)]
+    found = figures_of(tallied(*seconds, sample(1, 1, joins=20, joined_s=2.0), sample(0, 9)), generators_failed=0)
+    assert found["joins_per_s"] == 30.0
+    assert figures_of(tallied(sample()), generators_failed=0)["joins_per_s"] is None

@@ -174,6 +174,25 @@ async def test_stopping_while_they_join(gate: Gate) -> None:
     await gate.idle()
 
 
+async def test_side_by_side_only_so_many_are_on_their_way(gate: Gate, monkeypatch: pytest.MonkeyPatch) -> None:
+    under_way: list[int] = []
+    original = player.SimulatedAgent.run
+
+    async def run(agent: player.SimulatedAgent) -> None:
+        crew = agent._crew
+        under_way.append(len(under_way) + 1 - crew.joined - crew.given_up)
+        await original(agent)
+
+    monkeypatch.setattr(player.SimulatedAgent, "run", run)
+    async with generators(plan(base=gate.base, agents=12, spectators=0, ramp_s=0.0, side_by_side=3)) as conductor:
+        await conductor.measure(1)
+        found = await conductor.leave()
+    assert len(under_way) == 12
+    assert max(under_way) == 3
+    assert (found["joins_per_s"] or 0) > 0
+    await gate.idle()
+
+
 async def test_those_who_are_refused_give_up(gate: Gate) -> None:
     wanted = plan(base=gate.base, agents=3, spectators=2, ramp_s=0.0, api_key="dcw_nobodys")
     async with generators(wanted) as conductor:
