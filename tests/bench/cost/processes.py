@@ -1,0 +1,87 @@
+"""Whose CPU it is: the processes below one, by what they are for, and what each role has used."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+__all__ = ["ROLES", "Process", "cores", "look", "roles_of"]
+
+ROLES = ("gateways", "shards", "valkey", "others")
+
+_TICK_S = 1 / os.sysconf("SC_CLK_TCK")
+_TITLES = (
+    ("gateways", re.compile(r"ray::\S*gateway", re.IGNORECASE)),
+    ("shards", re.compile(r"ray::\S*shard", re.IGNORECASE)),
+    ("valkey", re.compile(r"(valkey|redis)-server")),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Process:
+    """One process at one moment.
+
+    Attributes:
+        title: Its command line, or the name that it gave itself.
+        cpu_s: User and system time of all its threads since it began.
+    """
+
+    pid: int
+    parent: int
+    title: str
+    cpu_s: float
+
+
+def look(root: int) -> dict[int, Process]:
+    """All processes below ``root``, and itself, by pid. Those that end meanwhile are left out."""
+    everybody = {}
+    for entry in os.listdir("/proc"):
+        if entry.isdigit():
+            with contextlib.suppress(OSError):
+                everybody[int(entry)] = _read(int(entry))
+    children: dict[int, list[int]] = {}
+    for process in everybody.values():
+        children.setdefault(process.parent, []).append(process.pid)
+    found, waiting = {}, [root]
+    while waiting:
+        pid = waiting.pop()
+        if pid in everybody:
+            found[pid] = everybody[pid]
+        waiting += children.get(pid, [])
+    return found
+
+
+def _read(pid: int) -> Process:
+    directory = Path("/proc", str(pid))
+    # After the name, which stands in brackets and may hold anything.
+    fields = (directory / "stat").read_text().rpartition(") ")[2].split()
+    title = (directory / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+    return Process(pid, int(fields[1]), title, (int(fields[11]) + int(fields[12])) * _TICK_S)
+
+
+def roles_of(processes: dict[int, Process]) -> dict[int, str]:
+    """The role of each: its own title's, else that of the nearest process above that has one, else ``others``."""
+
+    def role(pid: int) -> str:
+        process = processes.get(pid)
+        if process is None:
+            return "others"
+        for name, pattern in _TITLES:
+            if pattern.search(process.title):
+                return name
+        return role(process.parent)
+
+    return {pid: role(pid) for pid in processes}
+
+
+def cores(before: dict[int, Process], after: dict[int, Process], seconds: float) -> dict[str, float]:
+    """Cores that each role used between two looks; a process that began in between counts whole."""
+    used = dict.fromkeys(ROLES, 0.0)
+    roles = roles_of(after)
+    for pid, process in after.items():
+        began = before[pid].cpu_s if pid in before else 0.0
+        used[roles[pid]] += (process.cpu_s - began) / seconds
+    return used

@@ -1,0 +1,169 @@
+"""One run: a client plays in a fresh world, and what the world's processes used meanwhile."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from tests.bench.cost.fit import Cost, Point, fit
+from tests.bench.cost.processes import ROLES, cores
+from tests.bench.cost.world import HERE, CostError, Tree, World, running
+
+__all__ = ["Plan", "Run", "Series", "measure"]
+
+IDLE_S = 5.0
+SETTLE_S = 2.0
+CLIENT_MARGIN_S = 300.0
+WARMUP_S = 3
+COMMANDS_SHOWN = 12
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """One run that is wanted.
+
+    Attributes:
+        client: A file that takes the options of ``players``; None for our own.
+    """
+
+    agents: int
+    think_s: float
+    duration_s: int
+    seed: int
+    client: Path | None
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """What came of one plan.
+
+    Attributes:
+        idle: Cores by role before anybody had joined.
+        cores: The same while the agents played.
+        valkey: By Valkey command: calls for each accepted command of an agent, and microseconds of a call.
+    """
+
+    agents: int
+    think_s: float
+    joined: int
+    joins_per_s: float
+    commands_per_s: float
+    messages_per_s: float
+    bytes_per_message: float
+    rtt_p50_ms: float
+    rtt_p99_ms: float
+    idle: dict[str, float]
+    cores: dict[str, float]
+    valkey: dict[str, tuple[float, float]]
+    client: dict[str, Any]
+
+    @property
+    def whole(self) -> float:
+        """Cores of all roles."""
+        return sum(self.cores.values())
+
+
+@dataclass(frozen=True, slots=True)
+class Series:
+    """All runs of one checkout."""
+
+    tree: str
+    runs: list[Run]
+
+    def costs(self) -> dict[str, Cost | None]:
+        """Least squares by role, and for ``all`` of them; worlds without agents are points too."""
+        found: dict[str, Cost | None] = {}
+        for role in (*ROLES, "all"):
+            points = []
+            for run in self.runs:
+                idle, used = (sum(one.values()) if role == "all" else one[role] for one in (run.idle, run.cores))
+                points += [Point(0.0, 0.0, idle), Point(run.commands_per_s, run.messages_per_s, used)]
+            found[role] = fit(points)
+        return found
+
+    def as_json(self) -> dict[str, Any]:
+        """Everything, for a machine."""
+        costs = {role: None if cost is None else asdict(cost) for role, cost in self.costs().items()}
+        return {"tree": self.tree, "runs": [asdict(run) for run in self.runs], "costs": costs}
+
+
+def measure(tree: Tree, plan: Plan) -> Run:
+    """Play one plan in a world of its own.
+
+    Raises:
+        CostError: The world does not start, or the client fails.
+    """
+    with running(tree) as world:
+        time.sleep(SETTLE_S)
+        before = world.look()
+        time.sleep(IDLE_S)
+        after = world.look()
+        idle = cores(before.processes, after.processes, after.at - before.at)
+        told, ended = _play(world, plan)
+        first, last = world.between(ended - plan.duration_s, ended)
+    deltas = float(told.get("deltas_per_s") or told["deltas_per_agent_s"]["median"] * told["agents"])
+    commands = float(told["acks_per_s"] or 0.0)
+    seconds = last.at - first.at
+    return Run(
+        agents=plan.agents,
+        think_s=plan.think_s,
+        joined=int(told["agents"]),
+        joins_per_s=round(told["agents"] / max(told["ramp_s"], 1e-3), 1),
+        commands_per_s=commands,
+        messages_per_s=round(deltas, 1),
+        bytes_per_message=round(told["mb_per_s"] * 1e6 / deltas) if deltas else 0,
+        rtt_p50_ms=told["rtt_ms"]["p50"],
+        rtt_p99_ms=told["rtt_ms"]["p99"],
+        idle=idle,
+        cores=cores(first.processes, last.processes, seconds),
+        valkey=_valkey_commands(first.commandstats, last.commandstats, commands * seconds),
+        client=told,
+    )
+
+
+def _play(world: World, plan: Plan) -> tuple[dict[str, Any], float]:
+    """Run the client. Returns what it printed, and when that was."""
+    words = [str(plan.client)] if plan.client else ["-m", "tests.bench.cost.players"]
+    options = {
+        "base": world.base,
+        "agents": plan.agents,
+        "duration": plan.duration_s,
+        "warmup": WARMUP_S,
+        "think": plan.think_s,
+        "seed": plan.seed,
+    }
+    argv = [sys.executable, *words, *(f"--{name}={value}" for name, value in options.items())]
+    client = subprocess.Popen(argv, cwd=HERE, stdout=subprocess.PIPE, text=True)
+    assert client.stdout is not None
+    try:
+        line = client.stdout.readline()
+        ended = time.monotonic()
+        if not line:
+            raise CostError(f"the client ended without a result (exit code {client.wait()}); what it says is above")
+        told: dict[str, Any] = json.loads(line)
+        client.wait(CLIENT_MARGIN_S)
+        return told, ended
+    except ValueError:
+        raise CostError(f"the client printed no JSON: {line[:200]!r}") from None
+    finally:
+        client.kill()
+        client.wait()
+        client.stdout.close()
+
+
+def _valkey_commands(
+    before: dict[str, tuple[int, int]], after: dict[str, tuple[int, int]], commands: float
+) -> dict[str, tuple[float, float]]:
+    """The costliest first."""
+    found = {}
+    for name, (calls, usec) in after.items():
+        calls_before, usec_before = before.get(name, (0, 0))
+        if calls > calls_before:
+            found[name] = (calls - calls_before, usec - usec_before)
+    dearest = sorted(found.items(), key=lambda item: -item[1][1])[:COMMANDS_SHOWN]
+    return {name: (round(calls / max(commands, 1e-9), 3), round(usec / calls, 1)) for name, (calls, usec) in dearest}
