@@ -80,7 +80,9 @@ def load(
     ] = None,
     side_by_side: Annotated[
         int | None,
-        typer.Option(min=1, max=AGENTS_MOST, metavar="N", help="Join N at a time as fast as they get in, with no ramp."),
+        typer.Option(
+            min=1, max=AGENTS_MOST, metavar="N", help="Join N at a time as fast as they get in, with no ramp."
+        ),
     ] = None,
     think: Annotated[float, typer.Option(min=0, metavar="S", help="Mean pause between two commands.")] = 1.0,
     seed: Annotated[int | None, typer.Option(min=0, help="Of all decisions.", show_default="a new one")] = None,
