@@ -132,6 +132,6 @@ async def test_the_life_span_starts_and_closes_the_services(fresh_postgres_url: 
     app = create_app(services)
     async with app.router.lifespan_context(app):
         names = {task.get_name() for task in asyncio.all_tasks()}
-        assert {"session-log", "background tasks"} <= names
+        assert {"session-log", "background"} <= names
     names = {task.get_name() for task in asyncio.all_tasks()}
-    assert not {"session-log", "background tasks"} & names
+    assert not {"session-log", "background"} & names

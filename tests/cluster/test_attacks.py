@@ -144,4 +144,5 @@ async def test_the_honest_notice_no_attack(running: Running) -> None:
     assert during.reconnects == 0
     for what, met in MET.items():
         assert set(met) & answers[what].keys(), (what, answers[what])
-        assert answers[what].keys() <= {*met, "open", "refused", "closed"}, (what, answers[what])
+        # 408: a busy machine took longer over a request than a whole one may take to arrive.
+        assert answers[what].keys() <= {*met, "408", "open", "refused", "closed"}, (what, answers[what])
