@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Final, TypeVar
 
 import orjson
 import typer
@@ -33,8 +33,8 @@ from streaming.connect import connect
 
 T = TypeVar("T")
 
-REFUSALS = (BackupError, RestoreRefused, NothingToRebuild, NotWhole, ServiceError)
-TROUBLE = (RedisError, SQLAlchemyError, OSError, CommandError)
+REFUSALS: Final = (BackupError, RestoreRefused, NothingToRebuild, NotWhole, ServiceError)
+TROUBLE: Final = (RedisError, SQLAlchemyError, OSError, CommandError)
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode="markdown", pretty_exceptions_enable=False)
 

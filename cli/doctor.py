@@ -6,7 +6,7 @@ import asyncio
 import json as json_module
 import os
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 import orjson
 import typer
@@ -22,8 +22,8 @@ app = typer.Typer(
     no_args_is_help=False, add_completion=False, rich_markup_mode="markdown", pretty_exceptions_enable=False
 )
 
-EXIT_FOUND = 1
-BACKUP_MOST_H = 26.0
+EXIT_FOUND: Final = 1
+BACKUP_MOST_H: Final = 26.0
 
 
 @app.command()

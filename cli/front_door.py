@@ -14,27 +14,28 @@ import urllib.error
 import urllib.request
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Final
 
 from chunkcrawl.transport.address import USUAL_BASE
 from config.settings import Settings
 from embedded.children import ServiceError
 
-READY_WAIT_S = 60.0
-READY_POLL_S = 0.2
-READY_REQUEST_S = 2.0
-COMMAND = "chunkcrawl"
-EXAMPLE_EMAIL = "me@example.org"
-EXAMPLE_AGENT = "scout-1"
-OTHER_PORT = "choose another port with CHUNKCRAWL_PORT or --port."
-PORT_REMEDIES = {
+READY_WAIT_S: Final = 60.0
+READY_POLL_S: Final = 0.2
+READY_REQUEST_S: Final = 2.0
+COMMAND: Final = "chunkcrawl"
+EXAMPLE_EMAIL: Final = "me@example.org"
+EXAMPLE_AGENT: Final = "scout-1"
+OTHER_PORT: Final = "choose another port with CHUNKCRAWL_PORT or --port."
+PORT_REMEDIES: Final = {
     errno.EADDRINUSE: f"Stop what listens there, or {OTHER_PORT}",
     errno.EACCES: f"Ports below 1024 are the system's: put a proxy before it, or {OTHER_PORT}",
     errno.EADDRNOTAVAIL: "CHUNKCRAWL_HOST must be an address of this machine, or 0.0.0.0 for all.",
 }
-DEV_TOKEN = "test-spectator-token"
+DEV_TOKEN: Final = "test-spectator-token"
 #: It is this machine's own address: no proxy that the environment names leads there.
-PROXY_VARIABLES = frozenset({"http_proxy", "https_proxy", "all_proxy"})
-DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+PROXY_VARIABLES: Final = frozenset({"http_proxy", "https_proxy", "all_proxy"})
+DIRECT: Final = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
 def check_port(host: str, port: int) -> None:
@@ -52,7 +53,7 @@ def check_port(host: str, port: int) -> None:
             "127.0.0.1 for this machine alone, 0.0.0.0 for all."
         ) from None
     with socket.socket(family, kind) as probe:
-        # Past connections in TIME_WAIT do not count. Without SO_REUSEPORT a second world's gateways do.
+        # Past connections in TIME_WAIT do not count.  Without SO_REUSEPORT a second world's gateways do.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind(address)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import asdict
-from typing import Annotated
+from typing import Annotated, Final
 
 import orjson
 import typer
@@ -18,7 +18,7 @@ from streaming.connect import connect
 
 app = typer.Typer(add_completion=False, rich_markup_mode="markdown", pretty_exceptions_enable=False)
 
-EXIT_FINDINGS = 1
+EXIT_FINDINGS: Final = 1
 
 
 @app.command()

@@ -6,7 +6,7 @@ import asyncio
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 import orjson
 import typer
@@ -23,10 +23,10 @@ from store.event_log import LoggedEvent
 
 app = typer.Typer(rich_markup_mode="markdown", pretty_exceptions_enable=False)
 
-LIMIT_MOST = 100_000
-UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
+LIMIT_MOST: Final = 100_000
+UNITS: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
-_AGO = re.compile(r"(\d{1,6})([smhd])", re.ASCII)
+_AGO: Final = re.compile(r"(\d{1,6})([smhd])", re.ASCII)
 
 
 @app.command()

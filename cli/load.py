@@ -8,7 +8,7 @@ import os
 import random
 import secrets
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 import typer
 from rich.console import Console
@@ -30,8 +30,8 @@ from loadtest.plan import Plan, Scenario
 
 __all__ = ["app"]
 
-AGENTS_MOST = 100_000
-TASKS_MOST = 1_024
+AGENTS_MOST: Final = 100_000
+TASKS_MOST: Final = 1_024
 
 app = typer.Typer(add_completion=False, rich_markup_mode="markdown", pretty_exceptions_enable=False)
 

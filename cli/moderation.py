@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Final, TypeVar
 
 import orjson
 import typer
@@ -19,8 +19,8 @@ from streaming.connect import connect
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode="markdown", pretty_exceptions_enable=False)
 
-MINUTES_MAX = 525_600  # a year
-MS_PER_MINUTE = 60_000
+MINUTES_MAX: Final = 525_600  # a year
+MS_PER_MINUTE: Final = 60_000
 
 AgentArgument = Annotated[str, typer.Argument(metavar="AGENT", help="Id of the agent.")]
 DataOption = Annotated[str | None, typer.Option("--data", metavar="DIR", help="Data directory of `chunkcrawl up`.")]

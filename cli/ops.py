@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 import orjson
 import typer
@@ -23,11 +23,11 @@ from streaming.shared_clock import SKEW_MOST_S
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode="markdown", pretty_exceptions_enable=False)
 
-REFRESH_S = 1.0
-SHARDS_MOST = 256
-COLUMNS = ("actor", "state", "tick", "chunks", "agents", "sockets", "tick ms\np50 / p99", "commit ms\np50 / p99")
+REFRESH_S: Final = 1.0
+SHARDS_MOST: Final = 256
+COLUMNS: Final = ("actor", "state", "tick", "chunks", "agents", "sockets", "tick ms\np50 / p99", "commit ms\np50 / p99")
 #: Where there is no terminal to fit into, a file or a pipe, nothing is to be cut off.
-PLAIN_WIDTH = 200
+PLAIN_WIDTH: Final = 200
 
 DataOption = Annotated[str | None, typer.Option("--data", metavar="DIR", help="Data directory of `chunkcrawl up`.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+from typing import Final
 
 import typer
 
 from chunkcrawl.commands.common import EXIT_USAGE
 
 #: Settings of the server that clients go by, too.
-READ_BY_CLIENTS = frozenset({"CHUNKCRAWL_HOST", "CHUNKCRAWL_METRICS_TOKEN", "CHUNKCRAWL_PORT"})
+READ_BY_CLIENTS: Final = frozenset({"CHUNKCRAWL_HOST", "CHUNKCRAWL_METRICS_TOKEN", "CHUNKCRAWL_PORT"})
 
 
 def refuse_unknown_variables() -> None:

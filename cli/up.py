@@ -1,8 +1,8 @@
 """``chunkcrawl up``: everything a world needs, in order, until a signal; then all of it ended in the opposite order.
 
-The order is: port check, embedded servers, migrations, the world in Ray (``cluster.deploy``), demo agents. The first
+The order is: port check, embedded servers, migrations, the world in Ray (``cluster.deploy``), demo agents.  The first
 SIGINT, SIGTERM or SIGHUP (a terminal that closes) stops it in order, each part within a bounded time; a second SIGINT
-or SIGTERM kills whatever is left at once. A SIGHUP that was ignored when we were started (``nohup``) stays ignored.
+or SIGTERM kills whatever is left at once.  A SIGHUP that was ignored when we were started (``nohup``) stays ignored.
 Embedded servers and demo agents that end by themselves are started again.
 """
 
@@ -17,6 +17,7 @@ import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from types import FrameType
+from typing import Final
 
 import psutil
 from rich.console import Console
@@ -30,13 +31,13 @@ from embedded import children
 from embedded.children import Rung
 from embedded.services import EmbeddedServices
 
-WATCH_INTERVAL_S = 1.0
-DEMO_RESTART_S = 5.0
-DEMO_STOP_LADDER = (Rung(signal.SIGTERM, 4.0),)
+WATCH_INTERVAL_S: Final = 1.0
+DEMO_RESTART_S: Final = 5.0
+DEMO_STOP_LADDER: Final = (Rung(signal.SIGTERM, 4.0),)
 # Beyond the time that gateways take to drain: for shards and Ray.
-WORLD_STOP_MARGIN_S = 30.0
-STRAY_WAIT_S = 5.0
-EXIT_FORCED = 130
+WORLD_STOP_MARGIN_S: Final = 30.0
+STRAY_WAIT_S: Final = 5.0
+EXIT_FORCED: Final = 130
 
 
 class StartInterrupted(BaseException):
@@ -228,7 +229,7 @@ def end_strays(processes: list[psutil.Process]) -> None:
 
 
 def kill_everything() -> None:
-    """The second Ctrl-C: no order any more, and nothing left. What was committed survives it."""
+    """The second Ctrl-C: no order any more, and nothing left.  What was committed survives it."""
     for process in reversed(psutil.Process().children(recursive=True)):
         with contextlib.suppress(psutil.NoSuchProcess):
             process.kill()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 
@@ -14,7 +14,7 @@ from world.ids import DIRECTIONS
 from world.recording import NotARecording, verify
 from world.terrain import Terrain, make_terrain
 
-NODE = "$"
+NODE: Final = "$"
 
 app = typer.Typer(help="The world without a server.", rich_markup_mode="markdown", pretty_exceptions_enable=False)
 

@@ -157,7 +157,7 @@ def parse(text: str) -> DatabaseUrl:
     return DatabaseUrl(given["user"], given.get("password"), hosts, given["dbname"], parameters)
 
 
-# -- parts ------------------------------------------------------------------------------------------------------------
+# -- parts --
 
 
 def _decoded(part: str) -> str:

@@ -8,7 +8,7 @@ from typing import Final
 
 LEVELS: Final = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 
-_MODULE = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*\Z", re.ASCII)
+_MODULE: Final = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*\Z", re.ASCII)
 
 
 def parse_levels(text: str) -> dict[str, int]:

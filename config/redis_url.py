@@ -63,7 +63,7 @@ def normal_form(text: str) -> str:
     return f"{kind}://{_account(account)}{at}{place}{_query(kind, query)}"
 
 
-# -- parts ------------------------------------------------------------------------------------------------------------
+# -- parts --
 
 
 def _account(account: str) -> str:

@@ -1,6 +1,6 @@
 """Every setting of the server, from the environment: ``CHUNKCRAWL_<NAME>``.
 
-Read once, in the process that starts the world, by ``load_settings``; everybody else is handed the object. It is plain
+Read once, in the process that starts the world, by ``load_settings``; everybody else is handed the object.  It is plain
 frozen data: Ray workers get it pickled, and read no environment of their own.
 
 A new setting is one field here, with a description (and its unit in its name); ``make docs-settings`` then writes it
@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import Field, ValidationError, field_validator, model_validator
 from pydantic_settings import (
@@ -30,14 +30,14 @@ from config.networks import parse_networks
 
 __all__ = ["DEV_ORIGIN", "DEV_SECRET", "ENV_PREFIX", "Settings", "SettingsError", "load_settings", "raw_setting"]
 
-ENV_PREFIX = variables.PREFIX
-SECRETS_DIR_VARIABLE = "CHUNKCRAWL_SECRETS_DIR"
-DEV_SECRET = "not-a-secret-only-for-development"
-DEV_ORIGIN = "http://localhost:5173"
-SECRET_MIN_CHARS = 32
+ENV_PREFIX: Final = variables.PREFIX
+SECRETS_DIR_VARIABLE: Final = "CHUNKCRAWL_SECRETS_DIR"
+DEV_SECRET: Final = "not-a-secret-only-for-development"
+DEV_ORIGIN: Final = "http://localhost:5173"
+SECRET_MIN_CHARS: Final = 32
 
 #: Settings that are limits, of the form that ``config.limit`` reads.
-LIMITS = (
+LIMITS: Final = (
     *("limit_agent_commands", "limit_account_commands", "limit_signups", "limit_address_logins"),
     *("limit_account_logins", "limit_address_session_failures", "limit_account_session_failures"),
     "limit_account_sessions",

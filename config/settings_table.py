@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Any, Literal, get_args, get_origin
+from typing import Any, Final, Literal, get_args, get_origin
 
 from config.settings import ENV_PREFIX, Settings
 
-BEGIN = "<!-- settings: begin, written by `make docs-settings` -->"
-END = "<!-- settings: end -->"
+BEGIN: Final = "<!-- settings: begin, written by `make docs-settings` -->"
+END: Final = "<!-- settings: end -->"
 
 
 def settings_table() -> str:

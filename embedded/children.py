@@ -1,7 +1,7 @@
 """Child processes that die with us: started in a session of their own, stopped by a ladder of signals.
 
 A child gets no Ctrl-C from the terminal (we stop it in order) and, on Linux, a signal from the kernel when we are
-killed. Where the kernel has no such signal, ``leftovers`` finds the orphans at the next start.
+killed.  Where the kernel has no such signal, ``leftovers`` finds the orphans at the next start.
 """
 
 from __future__ import annotations
@@ -16,13 +16,14 @@ import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 import psutil
 
-PR_SET_PDEATHSIG = 1
-LOG_KEEP_BYTES = 10_000_000
-LOG_TAIL_LINES = 15
-LEFTOVER_WAIT_S = 5.0
+PR_SET_PDEATHSIG: Final = 1
+LOG_KEEP_BYTES: Final = 10_000_000
+LOG_TAIL_LINES: Final = 15
+LEFTOVER_WAIT_S: Final = 5.0
 
 
 class ServiceError(RuntimeError):

@@ -1,7 +1,7 @@
 """PostgreSQL from its wheel: one cluster on a free loopback port, with a password.
 
 The wheel's own ``PostgresServer`` is not used: it detaches the server, shares it between processes, listens on Unix
-sockets only and makes a system account when run as root. Its binaries are all that is needed.
+sockets only and makes a system account when run as root.  Its binaries are all that is needed.
 """
 
 from __future__ import annotations
@@ -15,27 +15,28 @@ import stat
 import subprocess
 import time
 from pathlib import Path
+from typing import Final
 
 from embedded import children
 from embedded.children import Rung, ServiceError
 from embedded.server import EmbeddedServer
 
-HOST = "127.0.0.1"
+HOST: Final = "127.0.0.1"
 ROLE = DATABASE = "chunkcrawl"
-DEFAULT_VERSION = 18
-FOLDERS = {16: "pginstall", 18: "pginstall18"}  # of the wheel, by version
-START_TRIES = 3
-READY_WAIT_S = 60.0
-POLL_S = 0.02
+DEFAULT_VERSION: Final = 18
+FOLDERS: Final = {16: "pginstall", 18: "pginstall18"}  # of the wheel, by version
+START_TRIES: Final = 3
+READY_WAIT_S: Final = 60.0
+POLL_S: Final = 0.02
 # INT is PostgreSQL's fast shutdown (sessions end, data is written), QUIT the immediate one.
-STOP_LADDER = (Rung(signal.SIGINT, 10.0), Rung(signal.SIGQUIT, 3.0))
-READY_LINE = 7  # of postmaster.pid, counted from 0
+STOP_LADDER: Final = (Rung(signal.SIGINT, 10.0), Rung(signal.SIGQUIT, 3.0))
+READY_LINE: Final = 7  # of postmaster.pid, counted from 0
 
-HBA = """\
+HBA: Final = """\
 # Written at each start; changes are lost.
 host all all 127.0.0.1/32 scram-sha-256
 """
-SETTINGS = {
+SETTINGS: Final = {
     "listen_addresses": HOST,
     "unix_socket_directories": "",
     "timezone": "UTC",
@@ -43,14 +44,14 @@ SETTINGS = {
     "max_connections": "100",
     "shared_buffers": "64MB",
 }
-NOT_DURABLE = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
+NOT_DURABLE: Final = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
 
 
 class EmbeddedPostgres(EmbeddedServer):
     """One PostgreSQL cluster whose data lies in ``directory``; the caller holds the lock on it.
 
     Args:
-        directory: Made at the first start. Nothing of ours but the cluster may be in it.
+        directory: Made at the first start.  Nothing of ours but the cluster may be in it.
         password: Of the role ``chunkcrawl``, the owner of everything.
         password_is_new: Set it on an existing cluster too (the file it was kept in is lost).
         durable: False for tests: no fsync.

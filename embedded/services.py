@@ -23,6 +23,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
+from typing import Final
 
 from embedded.children import ServiceError
 from embedded.postgres import EmbeddedPostgres
@@ -31,8 +32,8 @@ from embedded.valkey import EmbeddedValkey, Fsync
 
 __all__ = ["DEFAULT_DATA_DIR", "EmbeddedServices", "ServiceError", "ServiceUrls"]
 
-DEFAULT_DATA_DIR = Path(".data")
-SECRET_BYTES = 24
+DEFAULT_DATA_DIR: Final = Path(".data")
+SECRET_BYTES: Final = 24
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +48,7 @@ class ServiceUrls:
 
 
 class EmbeddedServices:
-    """The two servers a world needs. Call ``start`` once, ``stop`` in the end; both block.
+    """The two servers a world needs.  Call ``start`` once, ``stop`` in the end; both block.
 
     Start it from the main thread: the servers get a signal when the thread that started them ends.
 
@@ -84,7 +85,7 @@ class EmbeddedServices:
         """Start what is not given by URL.
 
         Raises:
-            ServiceError: Another run uses the data directory, or a server does not start. Nothing is left running.
+            ServiceError: Another run uses the data directory, or a server does not start.  Nothing is left running.
         """
         if self._database_url and self._redis_url:
             return ServiceUrls(self._database_url, self._redis_url)

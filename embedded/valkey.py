@@ -7,7 +7,7 @@ import signal
 import socket
 import time
 from pathlib import Path
-from typing import Literal
+from typing import Final, Literal
 
 from embedded import append_only, children
 from embedded.children import Rung, ServiceError
@@ -16,14 +16,14 @@ from embedded.server import EmbeddedServer
 #: When what was written is on the disk: within a second, or before it is answered.
 Fsync = Literal["everysec", "always"]
 
-HOST = "127.0.0.1"
-START_TRIES = 3
+HOST: Final = "127.0.0.1"
+START_TRIES: Final = 3
 # Long enough to read a large append-only file.
-READY_WAIT_S = 120.0
-POLL_S = 0.02
-STOP_LADDER = (Rung(signal.SIGTERM, 10.0),)
+READY_WAIT_S: Final = 120.0
+POLL_S: Final = 0.02
+STOP_LADDER: Final = (Rung(signal.SIGTERM, 10.0),)
 
-CONFIG = """\
+CONFIG: Final = """\
 # Written at each start; changes are lost.
 bind {host}
 port {port}

@@ -1,6 +1,6 @@
 """An agent that a language model drives, here with a stub in place of the model: same loop, no key, no network.
 
-The model sees the text of ``observe`` and the answers of its tools, and replies with one tool call as JSON. To use a
+The model sees the text of ``observe`` and the answers of its tools, and replies with one tool call as JSON.  To use a
 real one, replace ``StubModel`` by a class whose ``reply`` asks it; ``chunkcrawl.mcp.toolbox`` stays as it is, and over
 MCP (``chunkcrawl mcp``) no loop of one's own is needed at all.
 
@@ -14,12 +14,12 @@ import asyncio
 import json
 import os
 import re
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from chunkcrawl import Agent, default_base
 from chunkcrawl.mcp.toolbox import Toolbox
 
-TOOLS = ("observe", "move_to", "say", "harvest", "wait_for_events")
+TOOLS: Final = ("observe", "move_to", "say", "harvest", "wait_for_events")
 
 
 class Model(Protocol):

@@ -1,7 +1,7 @@
-"""What a simulated agent does next, by scenario. Pure: what it knows and a seeded generator in, an action out.
+"""What a simulated agent does next, by scenario.  Pure: what it knows and a seeded generator in, an action out.
 
 Targets are picked without looking for a way: a search costs 1.5 ms, fifty times the rest of a command, and every floor
-cell of a chunk can be reached but for those who stand in between. What the server then refuses belongs to the load.
+cell of a chunk can be reached but for those who stand in between.  What the server then refuses belongs to the load.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 from functools import lru_cache
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 from chunkcrawl.bots.rules import Action, Harvest, Move, Rest, Say
 from chunkcrawl.view.paths import STEPS, Point, exit_cells, is_boundary, is_floor, manhattan
@@ -20,13 +20,13 @@ __all__ = ["BEHAVIOURS", "Behaviour", "stroll"]
 
 Behaviour: TypeAlias = Callable[[WorldView, random.Random], Action]
 
-NEAR = 8
-TRIES = 40
-CROWD_CELLS = 60
-MIDDLE = (25, 25)
-CHAT_SHARE = 0.03
-CROSS_SHARE = 0.1
-NOWHERE = Rest(0.5)
+NEAR: Final = 8
+TRIES: Final = 40
+CROWD_CELLS: Final = 60
+MIDDLE: Final = (25, 25)
+CHAT_SHARE: Final = 0.03
+CROSS_SHARE: Final = 0.1
+NOWHERE: Final = Rest(0.5)
 
 
 def wander(view: WorldView, rng: random.Random) -> Action:
@@ -84,7 +84,7 @@ def harvest(view: WorldView, rng: random.Random) -> Action:
     return cross(view, rng) if not nodes else stroll(view, rng)
 
 
-BEHAVIOURS: dict[Scenario, Behaviour] = {
+BEHAVIOURS: Final[dict[Scenario, Behaviour]] = {
     "wander": wander,
     "crowd": crowd,
     "cross": cross,

@@ -1,7 +1,7 @@
 """The commands of one simulated agent: what it knows, what it asks for next, and what is timed and counted of it.
 
 The conversation is the SDK's ``AgentProtocol`` (30 us for a whole command, the proof of work aside) and what it knows
-the SDK's ``WorldView``. Other than the SDK it does not read every delta: ``TickWatch`` is enough for most (2 us where
+the SDK's ``WorldView``.  Other than the SDK it does not read every delta: ``TickWatch`` is enough for most (2 us where
 parsing takes 25), and one is parsed when the next command is due, or every tenth time.
 """
 
@@ -11,6 +11,7 @@ import asyncio
 import random
 import time
 from dataclasses import dataclass
+from typing import Final
 
 from chunkcrawl.bots.rules import Action, Harvest, Move, Rest
 from chunkcrawl.errors import CommandFailed, CommandRefused
@@ -46,14 +47,14 @@ from loadtest.ticks import TickWatch
 
 __all__ = ["Commands"]
 
-PARSE_EVERY = 10
-HEAD_BYTES = 96
-ANSWER_TIMEOUT_S = 15.0
-"""A command without a decision after so long is given up; a challenge lives for 10 s at most."""
+PARSE_EVERY: Final = 10
+HEAD_BYTES: Final = 96
+#: A command without a decision after so long is given up; a challenge lives for 10 s at most.
+ANSWER_TIMEOUT_S: Final = 15.0
 
-RETRY_S = 0.25
-INTERRUPT_SHARE = 0.5
-INTERRUPT_AFTER_S = (2.0, 6.0)
+RETRY_S: Final = 0.25
+INTERRUPT_SHARE: Final = 0.5
+INTERRUPT_AFTER_S: Final = (2.0, 6.0)
 
 
 @dataclass(slots=True)
@@ -68,21 +69,18 @@ class AskedCommand:
 
 
 class Commands:
-    """See the module's docstring.
-
-    Attributes:
-        protocol: The conversation.
-        pending: Commands that are not over, by their id.
-        shown: Whether the present connection has shown the state of the chunk.
-    """
+    """See the module's docstring."""
 
     def __init__(
         self, crew: Crew, agent_id: str, behaviour: Behaviour, rng: random.Random, *, timed: bool = True
     ) -> None:
         """``timed`` is False for an agent that is slow itself: its times say nothing about the server."""
         self._crew, self._behaviour, self._rng, self._timed = crew, behaviour, rng, timed
+        #: The conversation.
         self.protocol = AgentProtocol(agent_id, id_prefix=f"{crew.plan.run_id}-{rng.getrandbits(32):08x}")
+        #: Commands that are not over, by their id.
         self.pending: dict[str, AskedCommand] = {}
+        #: Whether the present connection has shown the state of the chunk.
         self.shown = False
         self._given_up: set[str] = set()
         self._view = WorldView(agent_id)
@@ -92,7 +90,7 @@ class Commands:
         self._unparsed = 0
         self._wants_state = True
 
-    # -- for the connection -------------------------------------------------------------------------------------------
+    # -- for the connection --
 
     def opened(self, connection: PicowsConnection, session: Session) -> None:
         """A new connection."""
@@ -128,7 +126,7 @@ class Commands:
                 self._given_up.add(client_cmd_id)
                 self._later(RETRY_S)
 
-    # -- seeing -------------------------------------------------------------------------------------------------------
+    # -- seeing --
 
     def _delta(self, raw: bytes, now: float) -> None:
         counts = self._crew.measures.counts
@@ -156,7 +154,7 @@ class Commands:
             self.shown = True
             self._later(self._rng.random() * self._crew.plan.think_s)
 
-    # -- deciding -----------------------------------------------------------------------------------------------------
+    # -- deciding --
 
     def _later(self, seconds: float) -> None:
         """Decide on the next command after so long; the state it is decided on is parsed just before."""
@@ -197,7 +195,7 @@ class Commands:
     def _thinking_s(self) -> float:
         return self._crew.plan.think_s * (0.5 + self._rng.random())
 
-    # -- carrying out what the protocol says --------------------------------------------------------------------------
+    # -- carrying out what the protocol says --
 
     def _carry_out(self, now: float) -> None:
         outputs = self.protocol.take()

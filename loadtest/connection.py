@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import time
-from typing import Protocol
+from typing import Final, Protocol
 
 import picows
 
@@ -20,8 +20,8 @@ from loadtest.crew import Crew
 
 __all__ = ["SLOW_BUFFER_BYTES", "Hearer", "PicowsConnection", "open_connection", "small_socket"]
 
-SLOW_BUFFER_BYTES = 4096
-"""Receive buffer of a slow reader: what the kernel keeps for it would otherwise hide for minutes that it is slow."""
+#: Receive buffer of a slow reader: what the kernel keeps for it would otherwise hide for minutes that it is slow.
+SLOW_BUFFER_BYTES: Final = 4096
 
 
 class Hearer(Protocol):
@@ -37,23 +37,20 @@ class Hearer(Protocol):
 
 
 class PicowsConnection(picows.WSListener):
-    """A connection. ``ended`` is done when it is over.
-
-    Attributes:
-        close_code: What the server closed it with; None when it just broke, or we ended it.
-        ours: Whether we ended it.
-        heard_at: When the last message came, of ``time.perf_counter``.
-    """
+    """A connection.  ``ended`` is done when it is over."""
 
     def __init__(self, hearer: Hearer, crew: Crew) -> None:
         self.ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        #: What the server closed it with; None when it just broke, or we ended it.
         self.close_code: int | None = None
+        #: Whether we ended it.
         self.ours = False
+        #: When the last message came, of ``time.perf_counter``.
         self.heard_at = time.perf_counter()
         self._hearer, self._crew = hearer, crew
         self._transport: picows.WSTransport | None = None
 
-    # -- for the agent ------------------------------------------------------------------------------------------------
+    # -- for the agent --
 
     def send(self, frame: str) -> None:
         """Send a text frame; nothing happens on a connection that has ended."""
@@ -83,7 +80,7 @@ class PicowsConnection(picows.WSListener):
         else:
             transport.resume_reading()
 
-    # -- for picows ---------------------------------------------------------------------------------------------------
+    # -- for picows --
 
     def on_ws_connected(self, transport: picows.WSTransport) -> None:
         self._transport = transport

@@ -6,6 +6,7 @@ import asyncio
 import random
 import ssl
 from collections.abc import Mapping
+from typing import Final
 
 from chunkcrawl.errors import ApiError, ChunkcrawlError
 from chunkcrawl.transport.backoff import Backoff
@@ -17,35 +18,34 @@ from loadtest.plan import Plan
 
 __all__ = ["Crew", "some_chunk"]
 
-JOIN_TRIES = 6
-STATICS_MAX = 256
+JOIN_TRIES: Final = 6
+STATICS_MAX: Final = 256
 
 
 class Crew:
-    """Shared by everybody of one generator.
-
-    Attributes:
-        measures: Of the present second; replaced with every sample.
-        going: Whether agents give commands.
-        open: Whether connections are kept; those that are lost are opened again while it holds.
-        agents, spectators: How many are connected and have been shown a state.
-        joined, given_up: How many got in at all, and how many never did.
-        joined_at: When the last of them got in, by ``time.perf_counter``; 0 before the first.
-        settled: Set whenever one gets in or gives up, for whoever waits to let the next one begin.
-        place_of: The chunk in which each agent was last seen.
-        proof_s: Processor time spent on proofs of work since the last sample.
-        defect: A fault of our own that ends the run, None without one.
-    """
+    """What the agents and spectators of one generator share."""
 
     def __init__(self, plan: Plan, api: Api, api_key: str) -> None:
         self.plan, self.api, self.api_key = plan, api, api_key
+        #: Of the present second; replaced with every sample.
         self.measures = Measures()
-        self.going = self.open = True
-        self.agents = self.spectators = self.joined = self.given_up = 0
+        #: Whether agents give commands.
+        self.going = True
+        #: Whether connections are kept; those that are lost are opened again while it holds.
+        self.open = True
+        #: How many are connected and have been shown a state.
+        self.agents = self.spectators = 0
+        #: How many got in at all, and how many never did.
+        self.joined = self.given_up = 0
+        #: When the last of them got in, by ``time.perf_counter``; 0 before the first.
         self.joined_at = 0.0
+        #: Set whenever one gets in or gives up, for whoever waits to let the next one begin.
         self.settled = asyncio.Event()
+        #: The chunk in which each agent was last seen.
         self.place_of: dict[str, str] = {}
+        #: Processor time spent on proofs of work since the last sample.
         self.proof_s = 0.0
+        #: A fault of our own that ends the run, None without one.
         self.defect: Exception | None = None
         self.tls = ssl.create_default_context() if plan.base.startswith("https://") else None
         self._statics: dict[bytes, ChunkStatic] = {}
@@ -65,7 +65,7 @@ class Crew:
         self.settled.set()
 
     async def pause(self, error: ChunkcrawlError, backoff: Backoff, *, joined: bool) -> bool:
-        """Count a connection that failed or was refused, and wait for the next try. False: there is to be none.
+        """Count a connection that failed or was refused, and wait for the next try.  False: there is to be none.
 
         Who never got in gives up after ``JOIN_TRIES``; who was in already comes back until the run is over.
         """

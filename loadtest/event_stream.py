@@ -7,7 +7,7 @@ parses every event.
 from __future__ import annotations
 
 import asyncio
-from typing import Protocol, cast
+from typing import Final, Protocol, cast
 from urllib.parse import urlsplit
 
 import httptools
@@ -20,8 +20,8 @@ from loadtest.crew import Crew
 
 __all__ = ["EventReader", "EventSplitter", "SseConnection", "open_stream"]
 
-OPEN_TIMEOUT_S = 10.0
-OK = 200
+OPEN_TIMEOUT_S: Final = 10.0
+OK: Final = 200
 
 
 class EventReader(Protocol):
@@ -33,7 +33,7 @@ class EventReader(Protocol):
 
 
 class EventSplitter:
-    """Bytes in, events out. Bounded: ``ProtocolViolation`` for an event of more than 4 MiB."""
+    """Bytes in, events out.  Bounded: ``ProtocolViolation`` for an event of more than 4 MiB."""
 
     def __init__(self) -> None:
         self._buffer = b""
@@ -70,19 +70,17 @@ def _fields(block: bytes) -> tuple[bytes, bytes, bytes]:
 
 
 class SseConnection(asyncio.Protocol):
-    """A connection that carries one stream. ``opened`` is done with the answer's head, ``ended`` when it is over.
-
-    Attributes:
-        ours: Whether we ended it.
-        finished: Whether the server ended it in order, as it does for a chunk that was removed.
-        received: Bytes of events so far.
-    """
+    """A connection that carries one stream.  ``opened`` is done with the answer's head, ``ended`` when it is over."""
 
     def __init__(self, crew: Crew, request: bytes, reader: EventReader) -> None:
         loop = asyncio.get_running_loop()
         self.opened: asyncio.Future[None] = loop.create_future()
         self.ended: asyncio.Future[None] = loop.create_future()
-        self.ours = self.finished = False
+        #: Whether we ended it.
+        self.ours = False
+        #: Whether the server ended it in order, as it does for a chunk that was removed.
+        self.finished = False
+        #: Bytes of events so far.
         self.received = 0
         self._crew, self._request, self._reader = crew, request, reader
         self._transport: asyncio.Transport | None = None
@@ -105,7 +103,7 @@ class SseConnection(asyncio.Protocol):
             else:
                 self._transport.resume_reading()
 
-    # -- for asyncio --------------------------------------------------------------------------------------------------
+    # -- for asyncio --
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
@@ -128,7 +126,7 @@ class SseConnection(asyncio.Protocol):
         if not self.ended.done():
             self.ended.set_result(None)
 
-    # -- for httptools ------------------------------------------------------------------------------------------------
+    # -- for httptools --
 
     def on_header(self, name: bytes, value: bytes) -> None:
         self._headers[name.decode("latin-1").lower()] = value.decode("latin-1")

@@ -1,6 +1,8 @@
-"""The figures of a run by name, as ``report.json`` has them and ``--fail-if`` takes them. Pure."""
+"""The figures of a run by name, as ``report.json`` has them and ``--fail-if`` takes them.  Pure."""
 
 from __future__ import annotations
+
+from typing import Final
 
 from loadtest.histogram import Histogram
 from loadtest.tally import Tally
@@ -9,16 +11,16 @@ __all__ = ["FAILURES", "FIGURES", "REFUSALS", "Figures", "figures_of"]
 
 Figures = dict[str, float | None]
 
-REFUSALS = (
+#: The contract's reasons in ``command_ack``.
+REFUSALS: Final = (
     *("auth_failed", "expired_challenge", "busy", "out_of_bounds", "invalid_cmd", "rate_limited", "unreachable"),
     *("node_not_found", "too_far", "depleted", "agent_not_found", "insufficient"),
 )
-"""The contract's reasons in ``command_ack``."""
 
-FAILURES = ("blocked", "depleted", "interrupted_by_new_command")
-"""The contract's reasons in ``command_result``."""
+#: The contract's reasons in ``command_result``.
+FAILURES: Final = ("blocked", "depleted", "interrupted_by_new_command")
 
-_TIMED = {
+_TIMED: Final = {
     "rtt": "from an agent's request to its ack, proof of work included",
     "challenge": "from the request to the challenge",
     "decision": "from the answer to the ack",
@@ -26,10 +28,11 @@ _TIMED = {
     "join": "from asking for a session to the first state of the chunk, ramp included",
     "resume": "from connecting again to the state of the chunk",
 }
-_QUANTILES = {"p50": 0.5, "p90": 0.9, "p99": 0.99}
-_WHOLE = ("join",)
+_QUANTILES: Final = {"p50": 0.5, "p90": 0.9, "p99": 0.99}
+_WHOLE: Final = ("join",)
 
-FIGURES: dict[str, str] = {
+#: What each figure is.  Those of times are milliseconds; all are of the measured seconds unless they say so.
+FIGURES: Final[dict[str, str]] = {
     **{f"{name}_{part}_ms": f"{part}, {what}" for name, what in _TIMED.items() for part in (*_QUANTILES, "max")},
     "measured_s": "seconds that were measured",
     "agents": "agents connected in the last second that was measured",
@@ -64,11 +67,10 @@ FIGURES: dict[str, str] = {
     "generators_bottleneck": "generators that were saturated or starved",
     "generators_failed": "generators that did not end in order",
 }
-"""What each figure is. Those of times are milliseconds; all are of the measured seconds unless they say so."""
 
 
 def figures_of(tally: Tally, *, generators_failed: int) -> Figures:
-    """Work them out. None where nothing was measured."""
+    """Work them out.  None where nothing was measured."""
     found: Figures = {}
     for name in _TIMED:
         source = tally.whole if name in _WHOLE else tally.measured

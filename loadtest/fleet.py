@@ -11,7 +11,7 @@ import math
 import os
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 import ray
 from ray.exceptions import RayError
@@ -25,10 +25,10 @@ from loadtest.switchboard import Orders, Switchboard
 
 __all__ = ["Fleet", "FleetError"]
 
-NAMESPACE = "chunkcrawl-load"
-BEGIN_TIMEOUT_S = 120.0
-CALL_TIMEOUT_S = 15.0
-CPU_STEP = 0.01
+NAMESPACE: Final = "chunkcrawl-load"
+BEGIN_TIMEOUT_S: Final = 120.0
+CALL_TIMEOUT_S: Final = 15.0
+CPU_STEP: Final = 0.01
 
 
 class FleetError(RuntimeError):
@@ -53,24 +53,21 @@ class RemoteSwitchboard:
 
 
 def run_generator(plan: Plan, share: Share, switchboard: Any) -> None:
-    """The body of a Ray task. See ``generate`` for what it raises."""
+    """The body of a Ray task.  See ``generate`` for what it raises."""
     _allow_many_sockets()
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
         runner.run(generate(plan, share, RemoteSwitchboard(switchboard)))
 
 
 class Fleet:
-    """Generators that run. Make it with ``Fleet.start``, and ``stop`` it in any case.
-
-    Attributes:
-        tasks: How many generators there are.
-        own_cluster: Whether Ray was started for this run alone.
-    """
+    """Generators that run.  Make it with ``Fleet.start``, and ``stop`` it in any case."""
 
     def __init__(
         self, plan: Plan, tasks: int, switchboard: Any, refs: list[Any], directory: RunDirectory | None
     ) -> None:
+        #: How many generators there are.
         self.tasks = tasks
+        #: Whether Ray was started for this run alone.
         self.own_cluster = directory is not None
         self._switchboard, self._directory = switchboard, directory
         self._started_at = time.monotonic()

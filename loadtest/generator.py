@@ -1,6 +1,6 @@
 """One generator: hundreds of agents and spectators in one event loop, and a report every second.
 
-``generate`` runs it to its end. It knows nothing of Ray: where its samples go is a ``SwitchboardApi``.
+``generate`` runs it to its end.  It knows nothing of Ray: where its samples go is a ``SwitchboardApi``.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from typing import Final
 
 from chunkcrawl.errors import ChunkcrawlError
 from chunkcrawl.transport.http import Api
@@ -27,12 +28,12 @@ from loadtest.switchboard import Orders, SwitchboardApi
 
 __all__ = ["GeneratorDefect", "generate"]
 
-SAMPLE_S = 1.0
-LEAVE_TIMEOUT_S = 5.0
-JOIN_WAIT_S = 60.0
-"""How long those who are not in yet are waited for, after the ramp and after the last that got in."""
+SAMPLE_S: Final = 1.0
+LEAVE_TIMEOUT_S: Final = 5.0
+#: How long those who are not in yet are waited for, after the ramp and after the last that got in.
+JOIN_WAIT_S: Final = 60.0
 
-MIXED_SEED = 1_000_003
+MIXED_SEED: Final = 1_000_003
 
 
 class GeneratorDefect(RuntimeError):
@@ -112,7 +113,7 @@ class Generator:
             self._ramping.cancel()
             await self._leave()
 
-    # -- joining and leaving ------------------------------------------------------------------------------------------
+    # -- joining and leaving --
 
     async def _ramp(self) -> None:
         """Everybody joins, agents first, since spectators go where agents are."""
@@ -165,7 +166,7 @@ class Generator:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    # -- once a second ------------------------------------------------------------------------------------------------
+    # -- once a second --
 
     def _sweep(self) -> None:
         now = time.perf_counter()

@@ -1,4 +1,4 @@
-"""Limits that a run has to keep, as ``--fail-if`` takes them: ``rtt_p99_ms>100``. Pure."""
+"""Limits that a run has to keep, as ``--fail-if`` takes them: ``rtt_p99_ms>100``.  Pure."""
 
 from __future__ import annotations
 
@@ -7,11 +7,12 @@ import operator
 import re
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
+from typing import Final
 
 __all__ = ["BadLimit", "Checked", "FigureLimit", "check"]
 
-_FORM = re.compile(r"\s*([a-z][a-z0-9_]*)\s*(<=|>=|==|!=|<|>)\s*(-?\d{1,12}(?:\.\d{1,6})?)\s*")
-_COMPARE: dict[str, Callable[[float, float], bool]] = {
+_FORM: Final = re.compile(r"\s*([a-z][a-z0-9_]*)\s*(<=|>=|==|!=|<|>)\s*(-?\d{1,12}(?:\.\d{1,6})?)\s*")
+_COMPARE: Final[dict[str, Callable[[float, float], bool]]] = {
     "<": operator.lt,
     "<=": operator.le,
     ">": operator.gt,
@@ -55,7 +56,7 @@ class FigureLimit:
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """A limit and how the run did. ``value`` is None when nothing was measured: then it is broken too."""
+    """A limit and how the run did.  ``value`` is None when nothing was measured: then it is broken too."""
 
     limit: FigureLimit
     value: float | None

@@ -9,29 +9,28 @@ from __future__ import annotations
 import re
 from collections import Counter
 from dataclasses import dataclass, field
-from typing import Literal, TypeAlias
+from typing import Final, Literal, TypeAlias
 
 from loadtest.histogram import Histogram
 
 __all__ = ["TIMES", "Measures", "Phase", "Sample"]
 
+#: Of a generator: its agents join; all have; no new commands, some still run; none runs any more.
 Phase: TypeAlias = Literal["ramp", "ready", "drain", "drained"]
-"""Of a generator: its agents join; all have; no new commands, some still run; none runs any more."""
 
-TIMES = ("rtt", "challenge", "decision", "join", "resume", "tick_gap", "lag")
-"""What is timed:
+#: What is timed:
+#:
+#:     rtt        from an agent's request to its ack, proof of work included
+#:     challenge  from the request to the challenge
+#:     decision   from the answer to the ack
+#:     join       from asking for a session to the first state of the chunk
+#:     resume     the same for the connections after the first, without the session
+#:     tick_gap   between two deltas at one reader, if the first of them showed somebody moving
+#:     lag        how late the generator's own event loop is
+TIMES: Final = ("rtt", "challenge", "decision", "join", "resume", "tick_gap", "lag")
 
-    rtt        from an agent's request to its ack, proof of work included
-    challenge  from the request to the challenge
-    decision   from the answer to the ack
-    join       from asking for a session to the first state of the chunk
-    resume     the same for the connections after the first, without the session
-    tick_gap   between two deltas at one reader, if the first of them showed somebody moving
-    lag        how late the generator's own event loop is
-"""
-
-NAMES_MAX = 200
-_PART = re.compile(r"[a-z0-9_.-]{1,40}")
+NAMES_MAX: Final = 200
+_PART: Final = re.compile(r"[a-z0-9_.-]{1,40}")
 
 
 @dataclass(slots=True)
@@ -63,33 +62,31 @@ class Measures:
 
 @dataclass(slots=True)
 class Sample:
-    """One second of one generator.
+    """One second of one generator."""
 
-    Attributes:
-        task: The generator's number.
-        second: Whole seconds since all generators began together.
-        seconds: How long it really was.
-        agents, spectators: How many are connected and have been shown a state.
-        running: Commands that were requested and are not over.
-        cpu_s: Processor time that the process used.
-        proof_s: What of it went into proofs of work.
-        joined_s: After how many seconds the last of those who joined so far got in; 0 before the first.
-        machine_cpu: Share of all processors of the machine that were busy, by anybody, 0..1.
-        memory_bytes: Resident memory of the process.
-    """
-
+    #: The generator's number.
     task: int
+    #: Whole seconds since all generators began together.
     second: int
+    #: How long it really was.
     seconds: float
     phase: Phase
     measures: Measures
+    #: How many agents are connected and have been shown a state.
     agents: int = 0
+    #: How many spectators are, likewise.
     spectators: int = 0
+    #: Commands that were requested and are not over.
     running: int = 0
+    #: Processor time that the process used.
     cpu_s: float = 0.0
+    #: What of it went into proofs of work.
     proof_s: float = 0.0
+    #: After how many seconds the last of those who joined so far got in; 0 before the first.
     joined_s: float = 0.0
+    #: Share of all processors of the machine that were busy, by anybody, 0..1.
     machine_cpu: float = 0.0
+    #: Resident memory of the process.
     memory_bytes: int = 0
 
 

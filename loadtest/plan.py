@@ -1,49 +1,46 @@
-"""What is to be done, and who does how much of it. Pure."""
+"""What is to be done, and who does how much of it.  Pure."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal, TypeAlias, get_args
+from typing import Final, Literal, TypeAlias, get_args
 
 __all__ = ["SCENARIOS", "Plan", "Scenario", "Share", "shares", "tasks_for"]
 
 Scenario: TypeAlias = Literal["wander", "crowd", "cross", "harvest", "reconnect", "slow-reader"]
-SCENARIOS: tuple[Scenario, ...] = get_args(Scenario)
+SCENARIOS: Final[tuple[Scenario, ...]] = get_args(Scenario)
 
-CONNECTIONS_PER_TASK = 400
-"""What one generator drives well within one processor, see docs/load-testing.md."""
+#: What one generator drives well within one processor, see docs/load-testing.md.
+CONNECTIONS_PER_TASK: Final = 400
 
-JOINS_PER_S = 50
-"""Of the ramp, when none is given."""
+#: Of the ramp, when none is given.
+JOINS_PER_S: Final = 50
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """A load test.
+    """A load test."""
 
-    Attributes:
-        base: The server.
-        duration_s: How long is measured, after everybody has joined.
-        ramp_s: Over what time they join.
-        side_by_side: If not 0, so many join at a time instead, each as soon as another is in.
-        think_s: Mean pause of an agent between two commands.
-        seed: Of all decisions; agents' names do not depend on it.
-        run_id: What keeps this run's names apart from all others'.
-        api_key: Used by all; None: each generator makes an account of its own.
-        drain_s: How long to wait for commands that still run at the end.
-    """
-
+    #: The server.
     base: str
     agents: int
     spectators: int
+    #: How long is measured, after everybody has joined.
     duration_s: int
     scenario: Scenario
+    #: Of all decisions; agents' names do not depend on it.
     seed: int
+    #: What keeps this run's names apart from all others'.
     run_id: str
+    #: Over what time they join.
     ramp_s: float = 10.0
+    #: If not 0, so many join at a time instead, each as soon as another is in.
     side_by_side: int = 0
+    #: Mean pause of an agent between two commands.
     think_s: float = 1.0
+    #: How long to wait for commands that still run at the end.
     drain_s: float = 30.0
+    #: Used by all; None: each generator makes an account of its own.
     api_key: str | None = field(default=None, repr=False)
 
     @staticmethod

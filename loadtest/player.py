@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 import time
+from typing import Final
 
 from chunkcrawl.errors import ChunkcrawlError, InvalidSession, NotReady
 from chunkcrawl.transport.backoff import RESTART_SPREAD_S, Backoff
@@ -27,19 +28,15 @@ from loadtest.slow import Slowness
 
 __all__ = ["SimulatedAgent"]
 
-CUT_EVERY_S = 10.0
-"""Mean time between two cuts of an agent's connection in the scenario ``reconnect``."""
+#: Mean time between two cuts of an agent's connection in the scenario ``reconnect``.
+CUT_EVERY_S: Final = 10.0
 
-SLOW_EVERY = 4
-"""Of so many agents one reads slowly in the scenario ``slow-reader``."""
+#: Of so many agents one reads slowly in the scenario ``slow-reader``.
+SLOW_EVERY: Final = 4
 
 
 class SimulatedAgent:
-    """One agent. ``run`` plays until the crew closes; ``sweep`` is to be called about once a second.
-
-    Attributes:
-        commands: Its side of the conversation.
-    """
+    """One agent.  ``run`` plays until the crew closes; ``sweep`` is to be called about once a second."""
 
     def __init__(self, crew: Crew, number: int, rng: random.Random) -> None:
         plan = crew.plan
@@ -49,6 +46,7 @@ class SimulatedAgent:
         self._cuts = plan.scenario == "reconnect"
         self._slow = Slowness(rng) if plan.scenario == "slow-reader" and number % SLOW_EVERY == 0 else None
         behaviour = BEHAVIOURS[plan.scenario]
+        #: Its side of the conversation.
         self.commands = Commands(crew, self._agent_id, behaviour, rng, timed=self._slow is None)
         self._session: Session | None = None
         self._connection: PicowsConnection | None = None
@@ -57,7 +55,7 @@ class SimulatedAgent:
         self._pinged_at = 0.0
         self._cut_at = 0.0
 
-    # -- connections --------------------------------------------------------------------------------------------------
+    # -- connections --
 
     async def run(self) -> None:
         """Stay connected; returns when the crew closes, or when the server refuses for good."""
@@ -93,7 +91,7 @@ class SimulatedAgent:
             raise NotReady(503, error.reason) from None
 
     async def _play_on(self, connection: PicowsConnection, session: Session) -> float | None:
-        """Until the connection ends. Returns over what time all clients should come back; None: at once."""
+        """Until the connection ends.  Returns over what time all clients should come back; None: at once."""
         if not self._crew.open:
             connection.close()
         keeping = asyncio.get_running_loop().create_task(self._sessions.keep(session))
@@ -148,7 +146,7 @@ class SimulatedAgent:
             self._counted = here
             self._crew.agents += 1 if here else -1
 
-    # -- now and then -------------------------------------------------------------------------------------------------
+    # -- now and then --
 
     def sweep(self, now: float) -> None:
         """Give up what nobody answers, notice silence, and do what the scenario does to lines."""

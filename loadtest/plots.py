@@ -2,7 +2,7 @@
 
 Why pygal: pure Python, 0.1 MB, imported in 50 ms; a plot is 5 kB of SVG that takes its colours from the page's own
 style sheet, dark mode included. matplotlib would bring 60 MB into every image for a few static plots, plotly 4 MB of
-script into every report. What pygal adds for its own tooltips, a script among it, is taken out: a page without scripts
+script into every report.  What pygal adds for its own tooltips, a script among it, is taken out: a page without scripts
 shows everywhere, also where a CI server forbids them in what it keeps.
 """
 
@@ -12,6 +12,7 @@ import re
 import sys
 from collections.abc import Mapping, Sequence
 from html import escape
+from typing import Final
 
 import pygal
 
@@ -20,13 +21,13 @@ sys.meta_path[:] = [finder for finder in sys.meta_path if type(finder).__module_
 
 __all__ = ["COLOURS", "HALF", "WIDE", "plot"]
 
-COLOURS = 7
-"""How many series can be told apart; the page's style sheet has as many."""
+#: How many series can be told apart; the page's style sheet has as many.
+COLOURS: Final = 7
 
 WIDE, HALF = (920, 250), (450, 210)
-LABEL_WIDTH = 75
-STEPS_S = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 43200, 86400)
-_EXTRAS = re.compile(r"<defs>.*?</defs>|<!--.*?-->|<title>Pygal</title>", re.DOTALL)
+LABEL_WIDTH: Final = 75
+STEPS_S: Final = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 43200, 86400)
+_EXTRAS: Final = re.compile(r"<defs>.*?</defs>|<!--.*?-->|<title>Pygal</title>", re.DOTALL)
 
 
 def plot(
@@ -43,7 +44,7 @@ def plot(
     Args:
         title: For those who can't see it.
         seconds: Where the points are, rising.
-        series: Values by name; None leaves a gap. The n-th has the page's n-th colour.
+        series: Values by name; None leaves a gap.  The n-th has the page's n-th colour.
         unit: Behind the numbers of the y axis.
         stacked: Areas, each series on top of those that follow.
         size: Width and height in pixels at full size.

@@ -1,4 +1,4 @@
-"""The report of a run as one JSON object: what was asked for, what came of it, and whether it can be trusted. Pure."""
+"""The report of a run as one JSON object: what was asked for, what came of it, and whether it can be trusted.  Pure."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import platform
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import version
-from typing import Any
+from typing import Any, Final
 
 from loadtest.figures import figures_of
 from loadtest.limits import Checked, FigureLimit, check
@@ -18,25 +18,22 @@ from loadtest.tally import GeneratorTally, Tally
 
 __all__ = ["SCHEMA", "Facts", "build", "differences_text", "losses_text", "verdict_text"]
 
-SCHEMA = 1
-MB = 1e6
+SCHEMA: Final = 1
+MB: Final = 1e6
 
 
 @dataclass(slots=True)
 class Facts:
-    """What is known of a run beside its samples.
+    """What is known of a run beside its samples."""
 
-    Attributes:
-        started_at: ISO 8601, with the zone.
-        interrupted: Whether somebody ended it before its time.
-        failures: What ended generators that did not end in order.
-        server: The server's own counts beside ours, None where they can't be read.
-    """
-
+    #: ISO 8601, with the zone.
     started_at: str
     address: str | None
+    #: Whether somebody ended it before its time.
     interrupted: bool = False
+    #: What ended generators that did not end in order.
     failures: list[str] = field(default_factory=list)
+    #: The server's own counts beside ours, None where they can't be read.
     server: list[Comparison] | None = None
 
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from importlib.resources import files
-from typing import Any
+from typing import Any, Final
 
 from loadtest.plots import COLOURS, HALF, WIDE, plot
 
 __all__ = ["render"]
 
-_TIMES = {
+_TIMES: Final = {
     "rtt": "Round trip, request to ack",
     "challenge": "Request to challenge",
     "decision": "Answer to ack",
@@ -19,8 +19,8 @@ _TIMES = {
     "join": "Join (ramp)",
     "resume": "Resume",
 }
-_PARTS = ("p50", "p90", "p99", "max")
-_COUNTED = {
+_PARTS: Final = ("p50", "p90", "p99", "max")
+_COUNTED: Final = {
     "requests_per_s": "Commands asked for / s",
     "acks_per_s": "Commands accepted / s",
     "results_per_s": "Results / s",
@@ -38,8 +38,8 @@ _COUNTED = {
     "results_twice": "Results twice",
     "unusable": "Unusable messages",
 }
-_ALWAYS = frozenset(("acks_per_s", "results_per_s", "deliveries_per_s", "refused_share", "results_missing"))
-_GROUPS = {
+_ALWAYS: Final = frozenset(("acks_per_s", "results_per_s", "deliveries_per_s", "refused_share", "results_missing"))
+_GROUPS: Final = {
     "refused": "Refused",
     "failed": "Failed",
     "completed": "Completed",
@@ -49,7 +49,7 @@ _GROUPS = {
     "errors": "Errors",
     "difficulty": "Difficulty of challenges",
 }
-_GENERATOR = {
+_GENERATOR: Final = {
     "task": "Generator",
     "verdict": "Was",
     "cpu_share": "CPU",
@@ -59,11 +59,11 @@ _GENERATOR = {
     "machine_cpu": "Whole machine",
     "memory_mb": "Memory",
 }
-_SHARES = frozenset(("cpu_share", "proof_share", "machine_cpu", "refused_share", "failed_share"))
+_SHARES: Final = frozenset(("cpu_share", "proof_share", "machine_cpu", "refused_share", "failed_share"))
 
 
 def render(report: Mapping[str, Any]) -> str:
-    """The page. Everything that came from outside is escaped."""
+    """The page.  Everything that came from outside is escaped."""
     style = files("loadtest").joinpath("report.css").read_text(encoding="utf-8")
     asked = report["asked"]
     title = f"{asked['scenario'].capitalize()}: {_n(asked['agents'])} agents, {_n(asked['spectators'])} spectators"
@@ -75,7 +75,7 @@ def render(report: Mapping[str, Any]) -> str:
     )
 
 
-# -- the top ----------------------------------------------------------------------------------------------------------
+# -- the top --
 
 
 def _head(report: Mapping[str, Any], title: str) -> str:
@@ -128,7 +128,7 @@ def _cards(figures: Mapping[str, Any]) -> str:
     )
 
 
-# -- plots ------------------------------------------------------------------------------------------------------------
+# -- plots --
 
 
 def _plots(report: Mapping[str, Any]) -> str:
@@ -196,7 +196,7 @@ def _largest(series: Mapping[str, Sequence[float | None]]) -> dict[str, Sequence
     return {name: values for name, values in series.items() if name in by_size[:COLOURS]}
 
 
-# -- tables -----------------------------------------------------------------------------------------------------------
+# -- tables --
 
 
 def _tables(report: Mapping[str, Any]) -> str:

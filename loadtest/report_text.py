@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 from rich.console import Console
 from rich.table import Table
@@ -10,7 +10,7 @@ from rich.text import Text
 
 __all__ = ["print_report"]
 
-_TIMES = {
+_TIMES: Final = {
     "rtt": "round trip, request to ack",
     "challenge": "  request to challenge",
     "decision": "  answer to ack",
@@ -18,13 +18,13 @@ _TIMES = {
     "join": "join",
     "resume": "resume",
 }
-_RATES = {
+_RATES: Final = {
     "acks_per_s": "accepted commands / s",
     "results_per_s": "results / s",
     "deliveries_per_s": "deliveries / s",
     "mbytes_per_s": "received MB / s",
 }
-_PARTS = ("p50", "p90", "p99", "max")
+_PARTS: Final = ("p50", "p90", "p99", "max")
 
 
 def print_report(console: Console, report: dict[str, Any]) -> None:

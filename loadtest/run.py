@@ -1,4 +1,4 @@
-"""A load test from its start to its report: the driver. It plans, gives orders, adds up, and ends in order.
+"""A load test from its start to its report: the driver.  It plans, gives orders, adds up, and ends in order.
 
     join ─► measure ─► wait for what still runs ─► compare with the server ─► leave
 
@@ -14,7 +14,7 @@ import datetime as dt
 import signal
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, Final
 
 import httpx
 
@@ -32,18 +32,18 @@ from loadtest.tally import Tally
 
 __all__ = ["run_load"]
 
-POLL_S = 0.5
-LEAD_S = 2
-"""Seconds between the order to measure and the first that counts, so that every generator has heard it before."""
+POLL_S: Final = 0.5
+#: Seconds between the order to measure and the first that counts, so that every generator has heard it before.
+LEAD_S: Final = 2
 
-HURRY_S = 5.0
-"""After an interrupt commands that still run are waited for so long."""
+#: After an interrupt commands that still run are waited for so long.
+HURRY_S: Final = 5.0
 
-METRICS_AGE_S = 2.5
-"""The server's page may be older than the newest count by its cache."""
+#: The server's page may be older than the newest count by its cache.
+METRICS_AGE_S: Final = 2.5
 
-LEAVE_TIMEOUT_S = 20.0
-CHECK_TIMEOUT_S = 10.0
+LEAVE_TIMEOUT_S: Final = 20.0
+CHECK_TIMEOUT_S: Final = 10.0
 
 
 async def run_load(
@@ -133,7 +133,7 @@ class Driver:
         await self._take()
         self.facts.failures = self.fleet.failures()
 
-    # -- what is waited for -------------------------------------------------------------------------------------------
+    # -- what is waited for --
 
     def _joined(self) -> bool:
         return self.tally.all_in("ready", "drained") or self._interrupts > 0
@@ -178,7 +178,7 @@ class Driver:
 
 
 async def _check_server(base: str) -> None:
-    """Better now than after Ray has been started. A server without ``/readyz`` may still be one of the contract."""
+    """Better now than after Ray has been started.  A server without ``/readyz`` may still be one of the contract."""
     try:
         # Generators connect directly, for a proxy would be measured too; so does this.
         async with http_client(None, timeout=CHECK_TIMEOUT_S) as http:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from types import TracebackType
+from typing import Final
 
 from rich.console import Console, Group
 from rich.live import Live
@@ -17,12 +18,12 @@ from loadtest.tally import Tally
 
 __all__ = ["LoadScreen"]
 
-LINE_EVERY_S = 5
-BAR_WIDTH = 40
+LINE_EVERY_S: Final = 5
+BAR_WIDTH: Final = 40
 
 
 class LoadScreen:
-    """Shows a run. Use it as a context manager."""
+    """Shows a run.  Use it as a context manager."""
 
     def __init__(self, console: Console, plan: Plan) -> None:
         self._console, self._plan = console, plan

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from typing import Literal, TypeAlias
+from typing import Final, Literal, TypeAlias
 
 import psutil
 
@@ -13,19 +13,19 @@ from loadtest.measures import Sample
 
 __all__ = ["BUSY_CPU", "LATE_S", "SelfWatch", "Verdict", "judge"]
 
-PROBE_S = 0.05
-BUSY_CPU = 0.85
-"""Of one processor: an event loop cannot use more than one."""
+PROBE_S: Final = 0.05
+#: Of one processor: an event loop cannot use more than one.
+BUSY_CPU: Final = 0.85
 
-LATE_S = 0.02
-"""A loop that is later than this in 1 % of all cases adds to what it measures; a tenth of a tick."""
+#: A loop that is later than this in 1 % of all cases adds to what it measures; a tenth of a tick.
+LATE_S: Final = 0.02
 
+#: free: the figures are the server's. saturated: it used its whole processor. starved: it had to wait for one.
 Verdict: TypeAlias = Literal["free", "saturated", "starved", "unknown"]
-"""free: the figures are the server's. saturated: it used its whole processor. starved: it had to wait for one."""
 
 
 class SelfWatch:
-    """Probes the event loop it runs in. ``into`` is where lateness is recorded; set it anew for each sample."""
+    """Probes the event loop it runs in.  ``into`` is where lateness is recorded; set it anew for each sample."""
 
     def __init__(self, into: Histogram) -> None:
         self.into = into

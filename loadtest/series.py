@@ -1,33 +1,32 @@
-"""A run over time, second by second, in bounded memory: past a number of points, neighbours are merged. Pure."""
+"""A run over time, second by second, in bounded memory: past a number of points, neighbours are merged.  Pure."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Final
 
 from loadtest.measures import Measures, Sample
 
 __all__ = ["POINTS_MAX", "Point", "Series"]
 
-POINTS_MAX = 600
-"""At most so many: ten minutes by seconds, an hour by 8 s, a day by 256 s. Some 10 kB each."""
+#: At most so many: ten minutes by seconds, an hour by 8 s, a day by 256 s.  Some 10 kB each.
+POINTS_MAX: Final = 600
 
 
 @dataclass(slots=True)
 class Point:
-    """What happened in one step of time, in all generators.
-
-    Attributes:
-        measured: Whether all of it counts for the figures.
-        agents, spectators: By generator, as last reported.
-        cpu_s: By generator.
-        seconds: How long the step was, by generator.
-    """
+    """What happened in one step of time, in all generators."""
 
     measures: Measures = field(default_factory=Measures)
+    #: Whether all of it counts for the figures.
     measured: bool = True
+    #: By generator, as last reported.
     agents: dict[int, int] = field(default_factory=dict)
+    #: By generator, as last reported.
     spectators: dict[int, int] = field(default_factory=dict)
+    #: By generator.
     cpu_s: dict[int, float] = field(default_factory=dict)
+    #: How long the step was, by generator.
     seconds: dict[int, float] = field(default_factory=dict)
 
     def add(self, sample: Sample, *, measured: bool) -> None:
@@ -56,15 +55,12 @@ class Point:
 
 
 class Series:
-    """Points by time.
-
-    Attributes:
-        step_s: How many seconds a point stands for; a power of two.
-        points: By ``second // step_s``.
-    """
+    """Points by time."""
 
     def __init__(self) -> None:
+        #: How many seconds a point stands for; a power of two.
         self.step_s = 1
+        #: By ``second // step_s``.
         self.points: dict[int, Point] = {}
 
     def add(self, sample: Sample, *, measured: bool) -> None:

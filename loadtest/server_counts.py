@@ -13,8 +13,9 @@ from chunkcrawl.transport.proxies import http_client
 
 __all__ = ["Comparison", "ServerCounts", "compare", "parse_counts", "read_counts"]
 
-TIMEOUT_S = 10.0
+TIMEOUT_S: Final = 10.0
 
+#: Which samples of the metrics page are summed to what.
 _SOURCES: Final[dict[str, tuple[tuple[str, dict[str, str]], ...]]] = {
     "acks": (("commands_decided_total", {"accepted": "true"}),),
     "results": (("command_completed_total", {}), ("command_failed_total", {})),
@@ -27,14 +28,13 @@ _SOURCES: Final[dict[str, tuple[tuple[str, dict[str, str]], ...]]] = {
     "agents": (("agent_connections", {}),),
     "spectators": (("spectator_connections", {}),),
 }
-"""Which samples of the metrics page are summed to what."""
 
 ServerCounts = dict[str, float]
 
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """One count, here and there. Others who play at the same time are in the server's, not in ours."""
+    """One count, here and there.  Others who play at the same time are in the server's, not in ours."""
 
     name: str
     ours: float

@@ -1,18 +1,18 @@
 """Readers that do not keep up: up to a minute without reading, then a short moment of it.
 
 A short pause is for the server to bridge; in a long one it finds the reader dead, or resyncs a spectator, or closes an
-agent (4002) and replays when it is back. In any case everybody else has to be served on time.
+agent (4002) and replays when it is back.  In any case everybody else has to be served on time.
 """
 
 from __future__ import annotations
 
 import random
-from typing import Protocol
+from typing import Final, Protocol
 
 __all__ = ["Pausable", "Slowness"]
 
-PAUSED_S = (5.0, 60.0)
-READING_S = 1.0
+PAUSED_S: Final = (5.0, 60.0)
+READING_S: Final = 1.0
 
 
 class Pausable(Protocol):
@@ -24,18 +24,15 @@ class Pausable(Protocol):
 
 
 class Slowness:
-    """Of one reader; ``apply`` is to be called about once a second. A new connection is read at first.
-
-    Attributes:
-        paused: Whether nothing is read now.
-        reading_since: When reading went on last.
-    """
+    """Of one reader; ``apply`` is to be called about once a second.  A new connection is read at first."""
 
     def __init__(self, rng: random.Random) -> None:
         self._connection: Pausable | None = None
         self._turn_at = 0.0
         self._rng = rng
+        #: Whether nothing is read now.
         self.paused = False
+        #: When reading went on last.
         self.reading_since = 0.0
 
     def apply(self, connection: Pausable, now: float, *, going: bool) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 import time
+from typing import Final
 from urllib.parse import quote
 
 from chunkcrawl.errors import ChunkcrawlError, InvalidSession, NotFound, NotReady
@@ -19,12 +20,12 @@ from loadtest.ticks import TickWatch
 
 __all__ = ["SimulatedSpectator"]
 
-SLOW_EVERY = 2
-"""Of so many spectators one reads slowly in the scenario ``slow-reader``."""
+#: Of so many spectators one reads slowly in the scenario ``slow-reader``.
+SLOW_EVERY: Final = 2
 
 
 class SimulatedSpectator:
-    """One spectator. ``run`` watches until the crew closes; ``sweep`` is to be called about once a second."""
+    """One spectator.  ``run`` watches until the crew closes; ``sweep`` is to be called about once a second."""
 
     def __init__(self, crew: Crew, number: int, rng: random.Random) -> None:
         self._crew, self._rng = crew, rng
@@ -96,7 +97,7 @@ class SimulatedSpectator:
         if self._stream is not None:
             self._stream.close()
 
-    # -- for the stream -----------------------------------------------------------------------------------------------
+    # -- for the stream --
 
     def event(self, stream: SseConnection, name: bytes, event_id: bytes, data: bytes) -> None:
         """See ``EventReader``."""
@@ -138,7 +139,7 @@ class SimulatedSpectator:
     def _leave_chunk(self) -> None:
         self._chunk_id = self._last_event_id = None
 
-    # -- now and then -------------------------------------------------------------------------------------------------
+    # -- now and then --
 
     def sweep(self, now: float) -> None:
         """Notice silence, and read slowly where the scenario says so."""

@@ -1,4 +1,4 @@
-"""Where generators and driver meet: samples go one way, orders the other. An actor applied in ``fleet``; a plain class.
+"""Where generators and driver meet: samples go one way, orders the other.  A plain class; ``fleet`` makes it an actor.
 
 Everything but ``take`` is called by generators; each calls ``report`` once a second and does what it gets back.
 """
@@ -7,28 +7,25 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Final, Protocol
 
 from loadtest.measures import Sample
 
 __all__ = ["Orders", "Switchboard", "SwitchboardApi"]
 
-SAMPLES_MAX = 10_000
-"""Kept for a driver that does not come; the oldest go first."""
+#: Kept for a driver that does not come; the oldest go first.
+SAMPLES_MAX: Final = 10_000
 
 
 @dataclass(frozen=True, slots=True)
 class Orders:
-    """What the generators are to do. Seconds count from when all began together, see ``Sample.second``.
+    """What the generators are to do.  Seconds count from when all began together, see ``Sample.second``."""
 
-    Attributes:
-        measure_from: The first second that counts, None while agents still join.
-        stop_at: From this second on no new commands.
-        leave: Close all connections and end.
-    """
-
+    #: The first second that counts, None while agents still join.
     measure_from: int | None = None
+    #: From this second on no new commands.
     stop_at: int | None = None
+    #: Close all connections and end.
     leave: bool = False
 
     def counts(self, second: int) -> bool:

@@ -1,8 +1,9 @@
-"""All samples of a run, added up as they come. Pure; memory does not grow with the length of the run."""
+"""All samples of a run, added up as they come.  Pure; memory does not grow with the length of the run."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Final
 
 from loadtest.histogram import Histogram
 from loadtest.measures import Measures, Phase, Sample
@@ -12,7 +13,7 @@ from loadtest.switchboard import Orders
 
 __all__ = ["GeneratorTally", "Tally"]
 
-RECENT_S = 5
+RECENT_S: Final = 5
 
 
 @dataclass(slots=True)
@@ -49,19 +50,16 @@ class GeneratorTally:
 
 
 class Tally:
-    """See the module's docstring.
-
-    Attributes:
-        whole: Everything from the first second on.
-        measured: Only the seconds that count.
-        series: Everything over time.
-        generators: By number.
-        recent: Of the last seconds, for the display.
-    """
+    """What all samples of a run add up to."""
 
     def __init__(self, tasks: int) -> None:
-        self.whole, self.measured = Measures(), Measures()
+        #: Everything from the first second on.
+        self.whole = Measures()
+        #: Only the seconds that count.
+        self.measured = Measures()
+        #: Everything over time.
         self.series = Series()
+        #: By number.
         self.generators = {task: GeneratorTally() for task in range(tasks)}
         self._recent: list[Sample] = []
 

@@ -1,24 +1,25 @@
 """The tick gap at one reader, from deltas that are mostly not parsed.
 
-A delta is sent only for ticks in which something changed, so a long silence may be a quiet chunk. But where a delta
+A delta is sent only for ticks in which something changed, so a long silence may be a quiet chunk.  But where a delta
 shows somebody moving, the next tick changes something too, and the time until it arrives is a gap: 200 ms when all is
-well. Whether the server skipped the numbers of the ticks it was late with makes no difference to it.
+well.  Whether the server skipped the numbers of the ticks it was late with makes no difference to it.
 """
 
 from __future__ import annotations
 
 import re
+from typing import Final
 
 from loadtest.measures import Measures
 
 __all__ = ["TickWatch"]
 
-_TICK = re.compile(rb'"tick":\s*(-?\d{1,18})(?!\d)')
-_MOVING = b'"moving"'
+_TICK: Final = re.compile(rb'"tick":\s*(-?\d{1,18})(?!\d)')
+_MOVING: Final = b'"moving"'
 
 
 class TickWatch:
-    """Of one connection. ``restart`` when what follows is another chunk's, or was missed."""
+    """Of one connection.  ``restart`` when what follows is another chunk's, or was missed."""
 
     def __init__(self) -> None:
         self._tick: int | None = None

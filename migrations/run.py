@@ -14,7 +14,7 @@ import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from alembic import command
 from alembic.config import Config
@@ -29,13 +29,13 @@ from config.database_url import BadDatabaseUrl
 from store.engine import engine_of
 
 #: The advisory lock's number: "chunk" in ASCII.  Any fixed number would do.
-LOCK_KEY = 0x6368756E6B
+LOCK_KEY: Final = 0x6368756E6B
 
 #: A revision that can't get its table locks in this time fails instead of holding up every query behind it.
-LOCK_TIMEOUT_S = 10
-CONNECT_TIMEOUT_S = 60.0
+LOCK_TIMEOUT_S: Final = 10
+CONNECT_TIMEOUT_S: Final = 60.0
 
-_FOLDER = Path(__file__).parent
+_FOLDER: Final = Path(__file__).parent
 
 
 async def upgrade(database_url: str, revision: str = "head") -> None:

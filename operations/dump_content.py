@@ -25,10 +25,10 @@ DAYS_MOST: Final = 10_000
 ROW_BYTES_MOST: Final = 8 << 20
 REVISION_BYTES_MOST: Final = 64
 
-_COPY = re.compile(r"COPY public\.(\w+) \((\w+(?:, \w+)*)\) FROM stdin;\n", re.ASCII)
+_COPY: Final = re.compile(r"COPY public\.(\w+) \((\w+(?:, \w+)*)\) FROM stdin;\n", re.ASCII)
 #: ``pg_dump`` writes no control character as it is, and of those that it writes as escapes no text of ours has any
 #: but these; the others are for whoever prints them to a terminal.
-_STRANGE = re.compile(rb"[\x00-\x08\x0b-\x1f]|(?<!\\)(?:\\\\)*\\[^N\\nt]")
+_STRANGE: Final = re.compile(rb"[\x00-\x08\x0b-\x1f]|(?<!\\)(?:\\\\)*\\[^N\\nt]")
 
 #: What there is once in every archive, and about the database itself, which is not made anew.
 ABOUT_SESSION: Final = {
@@ -38,12 +38,12 @@ ABOUT_SESSION: Final = {
 }
 ABOUT_DATABASE: Final = ("DATABASE", "DATABASE PROPERTIES")
 
-_LIST = r"\w+(?:, \w+)*"
-_TYPE = r"(?:text|integer|bigint|jsonb|timestamp with time zone|character varying\(32\))"
-_DEFAULT = r"(?: DEFAULT (?:0|now\(\)|'\{\}'::jsonb))?"
-_COLUMN = rf"    \w+ {_TYPE}{_DEFAULT}(?: CONSTRAINT \w+)?(?: NOT NULL)?"
-_ROLES = r"    CONSTRAINT \w+ CHECK \(\(role = ANY \(ARRAY\['\w+'::text(?:, '\w+'::text)*\]\)\)\)"
-_ON = rf"ALTER TABLE ONLY {SCHEMA}\.\w+\n    ADD CONSTRAINT \w+ "
+_LIST: Final = r"\w+(?:, \w+)*"
+_TYPE: Final = r"(?:text|integer|bigint|jsonb|timestamp with time zone|character varying\(32\))"
+_DEFAULT: Final = r"(?: DEFAULT (?:0|now\(\)|'\{\}'::jsonb))?"
+_COLUMN: Final = rf"    \w+ {_TYPE}{_DEFAULT}(?: CONSTRAINT \w+)?(?: NOT NULL)?"
+_ROLES: Final = r"    CONSTRAINT \w+ CHECK \(\(role = ANY \(ARRAY\['\w+'::text(?:, '\w+'::text)*\]\)\)\)"
+_ON: Final = rf"ALTER TABLE ONLY {SCHEMA}\.\w+\n    ADD CONSTRAINT \w+ "
 #: How our migrations' tables look when ``pg_dump`` writes them down, by kind of entry.
 _OURS: Final = {
     kind: re.compile(form, re.ASCII)
@@ -78,10 +78,10 @@ class Content:
 
     archive: Archive
     rows: tuple[TableRows, ...]
+    #: Days of the event log that had a partition of their own.
     days: tuple[date, ...]
-    """Days of the event log that had a partition of their own."""
+    #: Of the migrations, by the archive's own table.
     revision: str
-    """Of the migrations, by the archive's own table."""
 
     def pieces(self, part: TableRows) -> Iterator[bytes]:
         """A part's rows, see ``Archive.rows``.

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import orjson
 
@@ -19,7 +19,7 @@ from world.ids import DIRECTIONS, OPPOSITE
 __all__ = ["Dump", "Problem", "agents_in_world", "check", "read_dump"]
 
 #: A reservation is taken back by its shard soon after its time is over; unless nobody remembers it.
-RESERVATION_OVER_MS = 30_000
+RESERVATION_OVER_MS: Final = 30_000
 
 
 @dataclass(frozen=True, slots=True)

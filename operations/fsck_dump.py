@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 from redis.asyncio import Redis
 
@@ -12,12 +12,12 @@ from cluster.chunk_dump import agent_ids_of
 from streaming import keys
 from streaming.lua import Script
 
-CHUNK_FIELDS = ("shard", "N", "E", "S", "W")
-AGENT_FIELDS = ("here", "chunk", "busy", "rec")
+CHUNK_FIELDS: Final = ("shard", "N", "E", "S", "W")
+AGENT_FIELDS: Final = ("here", "chunk", "busy", "rec")
 
 # One look at everything: a checker that reads piece by piece sees an agent that walks meanwhile twice or nowhere.
 # ARGV: agents to look at besides those that some chunk names.
-DUMP = Script(
+DUMP: Final = Script(
     "dump_world",
     """
 local chunks, agents, shards, seen = {}, {}, {}, {}
@@ -58,10 +58,10 @@ class Dump:
     population: dict[str, str] = field(default_factory=dict)
     chunks: dict[str, dict[str, Any]] = field(default_factory=dict)
     agents: dict[str, dict[str, str]] = field(default_factory=dict)
+    #: The lease of every shard that owns a chunk; empty text: there never was such a shard.
     shards: dict[str, str] = field(default_factory=dict)
-    """The lease of every shard that owns a chunk; empty text: there never was such a shard."""
+    #: By Redis' clock; 0: not a look at a running world, so there are no reservations to judge.
     now_ms: int = 0
-    """By Redis' clock; 0: not a look at a running world, so there are no reservations to judge."""
 
 
 async def read_dump(redis: Redis, agent_ids: list[str] | None = None) -> Dump:

@@ -10,6 +10,7 @@ import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 import typer
 from redis.exceptions import RedisError
@@ -21,10 +22,10 @@ from operations.operator_services import running_urls
 
 __all__ = ["EXIT_UNREACHABLE", "FoundRedis", "NoWorld", "find_redis", "one_line_errors"]
 
-REDIS_URL_VARIABLE = "CHUNKCRAWL_REDIS_URL"
-DATA_DIR_VARIABLE = "CHUNKCRAWL_DATA_DIR"
-EXIT_USAGE = 2
-EXIT_UNREACHABLE = 3
+REDIS_URL_VARIABLE: Final = "CHUNKCRAWL_REDIS_URL"
+DATA_DIR_VARIABLE: Final = "CHUNKCRAWL_DATA_DIR"
+EXIT_USAGE: Final = 2
+EXIT_UNREACHABLE: Final = 3
 
 
 class NoWorld(Exception):
@@ -33,13 +34,10 @@ class NoWorld(Exception):
 
 @dataclass(frozen=True, slots=True)
 class FoundRedis:
-    """The URL of a world's Redis, which holds a password: never print it.
-
-    Attributes:
-        stopped: Nobody but us has it running: the world is stopped.
-    """
+    """The URL of a world's Redis, which holds a password: never print it."""
 
     url: str
+    #: Nobody but us has it running: the world is stopped.
     stopped: bool = False
 
 

@@ -21,7 +21,7 @@ from typing import Final
 from config.database_url import parse
 from embedded.postgres import FOLDERS
 
-_VERSION = re.compile(r"\(PostgreSQL\) (\d+)(?:\.(\d+))?", re.ASCII)
+_VERSION: Final = re.compile(r"\(PostgreSQL\) (\d+)(?:\.(\d+))?", re.ASCII)
 STDERR_SHOWN_CHARS: Final = 1_500
 
 

@@ -46,7 +46,7 @@ from world.rules import Rules
 FACTS_AT_ONCE: Final = 500
 
 #: Sessions live in Redis, which was emptied; their history must not say otherwise.
-END_SESSIONS = text("UPDATE sessions SET revoked_at = now() WHERE revoked_at IS NULL AND expires_at > now()")
+END_SESSIONS: Final = text("UPDATE sessions SET revoked_at = now() WHERE revoked_at IS NULL AND expires_at > now()")
 
 
 @dataclass(frozen=True, slots=True)

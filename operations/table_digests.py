@@ -17,7 +17,7 @@ VERSION_TABLE: Final = "alembic_version"
 #: Our tables, each behind those that it refers to; partitions count as their parent.
 TABLES: Final = tuple(table.name for table in Base.metadata.sorted_tables)
 
-THERE = text(
+THERE: Final = text(
     "SELECT c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
     " WHERE n.nspname = :schema AND c.relkind IN ('r', 'p') AND NOT c.relispartition AND c.relname = ANY(:names)"
     " ORDER BY 1"

@@ -37,7 +37,7 @@ class WorldOutOfBounds(Exception):
 
 T = TypeVar("T")
 
-_CLEAN = r"^[^\x00-\x1f\x7f-\x9f]*$"
+_CLEAN: Final = r"^[^\x00-\x1f\x7f-\x9f]*$"
 Number = Annotated[int, Field(ge=0, le=NUMBER_MOST)]
 Tick = Annotated[int, Field(ge=-1, le=NUMBER_MOST)]
 Coordinate = Annotated[int, Field(ge=0, le=LAST)]

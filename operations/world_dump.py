@@ -25,7 +25,7 @@ SHARDS_MOST: Final = 256
 
 # ARGV: ids of agents that may not be in the world.  Those in it are found here, so nobody who walks or joins
 # meanwhile is seen twice or missed.
-DUMP = Script(
+DUMP: Final = Script(
     "dump_lasting",
     READ_CHUNK
     + f"""

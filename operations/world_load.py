@@ -7,7 +7,7 @@ streams.  In the Redis database there must be nothing but worlds of ours; those 
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+from typing import Any, Final
 
 import structlog
 from redis.asyncio import Redis
@@ -23,8 +23,8 @@ from streaming.namespace import EMPTY
 
 log = structlog.get_logger(__name__)
 
-ANSWER_LOST_TRIES = 20
-ANSWER_LOST_PAUSE_S = 0.5
+ANSWER_LOST_TRIES: Final = 20
+ANSWER_LOST_PAUSE_S: Final = 0.5
 
 
 class WorldThere(Exception):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import Final
 
 from sqlalchemy import func, or_, select, update
 from sqlalchemy.dialects.postgresql import insert
@@ -43,7 +44,7 @@ class KeyProof:
     revoked_at: datetime | None
 
 
-_RECORD = (
+_RECORD: Final = (
     ApiKey.key_id,
     ApiKey.prefix,
     ApiKey.label,

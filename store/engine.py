@@ -13,11 +13,11 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from config import database_url as urls
 from store.away import is_away
 
-POOL_SIZE = 5
-POOL_OVERFLOW = 5
-POOL_WAIT_S = 5.0
-CONNECT_TIMEOUT_S = 5.0
-STATEMENT_TIMEOUT_S = 10.0
+POOL_SIZE: Final = 5
+POOL_OVERFLOW: Final = 5
+POOL_WAIT_S: Final = 5.0
+CONNECT_TIMEOUT_S: Final = 5.0
+STATEMENT_TIMEOUT_S: Final = 10.0
 SESSION: Final = {"timezone": "UTC", "application_name": "chunkcrawl"}
 
 

@@ -21,7 +21,7 @@ EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 #: SQLSTATE class 22, "data exception": this row will be refused for ever.
 BAD_DATA: Final = "22"
 
-INSERT = text(
+INSERT: Final = text(
     "INSERT INTO event_logs (at, entry_id, run_id, tick, chunk_id, agent_id, kind, payload)"
     " SELECT at, entry_id, run_id, tick, chunk_id, agent_id, kind, CAST(payload AS jsonb)"
     " FROM unnest(CAST(:at AS timestamptz[]), CAST(:entry_id AS text[]), CAST(:run_id AS text[]),"
@@ -33,8 +33,8 @@ INSERT = text(
     " WHERE event_logs.run_id = excluded.run_id AND (event_logs.tick, event_logs.kind, event_logs.payload)"
     " IS DISTINCT FROM (excluded.tick, excluded.kind, excluded.payload)"
 )
-NUMBER = cast(func.split_part(EventLog.entry_id, "-", 2), BigInteger)
-COLUMNS = ("at", "entry_id", "run_id", "tick", "chunk_id", "agent_id", "kind", "payload")
+NUMBER: Final = cast(func.split_part(EventLog.entry_id, "-", 2), BigInteger)
+COLUMNS: Final = ("at", "entry_id", "run_id", "tick", "chunk_id", "agent_id", "kind", "payload")
 
 
 @dataclass(frozen=True, slots=True)

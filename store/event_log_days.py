@@ -18,7 +18,7 @@ LOCK_KEY: Final = 0x6576656E74
 #: Attaching and dropping wait for readers, and hold up others behind them, for no longer than this.
 LOCK_TIMEOUT: Final = "3s"
 
-_NAME = re.compile(r"event_logs_(\d{4})(\d{2})(\d{2})", re.ASCII)
+_NAME: Final = re.compile(r"event_logs_(\d{4})(\d{2})(\d{2})", re.ASCII)
 
 
 def partition_name(day: date) -> str:

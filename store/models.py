@@ -7,13 +7,13 @@ appear as hashes only: Argon2 for passwords, SHA-256 for random tokens (``api.ac
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 from sqlalchemy import BigInteger, CheckConstraint, DateTime, ForeignKey, Index, Integer, MetaData, Text, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
-NOW = text("now()")
+NOW: Final = text("now()")
 
 
 class Base(DeclarativeBase):

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Final
 
 import structlog
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
@@ -18,10 +19,10 @@ from store.sessions import SessionRecord, put_many
 
 log = structlog.get_logger(__name__)
 
-GATHER_S = 0.1
-RETRY_S = 1.0
-MAX_WAITING = 20_000
-MAX_ROWS = 500
+GATHER_S: Final = 0.1
+RETRY_S: Final = 1.0
+MAX_WAITING: Final = 20_000
+MAX_ROWS: Final = 500
 
 
 class SessionLog:

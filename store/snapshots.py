@@ -21,7 +21,7 @@ ALL_FOR: Final = timedelta(hours=1)
 FINE_FOR: Final = timedelta(days=1)
 
 # The newest one of each chunk stays whatever its age, as long as its run goes on: a chunk that rests has no other.
-THIN = text(
+THIN: Final = text(
     """
 WITH ranked AS (
   SELECT s.run_id, s.chunk_id, s.tick, s.taken_at, s.state ? 'collected' AS collected, r.ended_at,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
+from typing import Any, Final
 
 from world.actors import Actor
 from world.command import Command
@@ -13,7 +13,7 @@ from world.inputs import Decision, Obstacle, Refusal, Submit
 from world.running import Running
 from world.state import ShardState, blocker_json
 
-MOVED = Decision(accepted=False, moved=True)
+MOVED: Final = Decision(accepted=False, moved=True)
 
 
 def submit(state: ShardState, request: Submit) -> Decision:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from world.actors import Actor
 from world.chunk import Reservation
 from world.grid import SIDE_OF, X_OF, Y_OF, cell_of
@@ -9,7 +11,7 @@ from world.inputs import Arrive, Done, Joined, Refusal, Release, Reserve, Reserv
 from world.spawn import nearest_free
 from world.state import SEATED_REMEMBERED, ShardState
 
-NOT_HERE = Refusal("chunk_not_here")
+NOT_HERE: Final = Refusal("chunk_not_here")
 
 
 def reserve(state: ShardState, request: Reserve) -> Reserved | Refusal:

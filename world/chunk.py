@@ -70,30 +70,30 @@ class Chunk:
         self.pinned = record.pinned
         self.neighbors = dict(record.neighbors)
         self.idle_since = record.idle_since
+        #: The tick of the last ``CollectWanted``.
         self.asked_collect = Tick(0)
-        """The tick of the last ``CollectWanted``."""
         self.terrain = terrain
+        #: One byte a cell, by index: 1 floor, 0 wall.
         self.floor: Final = terrain.floor.tobytes()
-        """One byte a cell, by index: 1 floor, 0 wall."""
+        #: 1 where one can walk when nobody is there: inner floor cells.
         self.ground: Final = bytes(map(int.__and__, self.floor, _INNER))
-        """1 where one can walk when nobody is there: inner floor cells."""
+        #: 1 where one can walk now.  The planner reads it as its array of costs.
         self.walk: Final = bytearray(self.ground)
-        """1 where one can walk now.  The planner reads it as its array of costs."""
         self._planner: AStar | None = None
         self.occupants: dict[int, Body] = {}
         self.reserved: dict[int, Reservation] = {}
         self.members: dict[AgentId, Actor] = {}
+        #: The members by id, the order of a delta's agents.
         self.ordered: list[Actor] = []
-        """The members by id, the order of a delta's agents."""
         self.npcs: list[Npc] = []
         self.nodes: dict[NodeId, Node] = {}
         self.resources: list[dict[str, Any]] = []
+        #: Sides for which a neighbour was asked for, and when.
         self.wanted: dict[Direction, Tick] = {}
-        """Sides for which a neighbour was asked for, and when."""
         self.events: list[dict[str, Any]] = [dict(event) for event in record.events]
         self.changed = False
+        #: The tick of its last delta, or a later one.
         self.shown_at = record.tick
-        """The tick of its last delta, or a later one."""
         self._restore_nodes(record)
 
     def _restore_nodes(self, record: ChunkRecord) -> None:
@@ -105,7 +105,7 @@ class Chunk:
             self.nodes[node.id] = node
         self.show_resources()
 
-    # ----- who is where
+    # -- who is where --
 
     def seat(self, actor: Actor) -> None:
         """Take in an agent that has been placed on a free cell of this chunk."""
@@ -163,7 +163,7 @@ class Chunk:
         """Whether an arrival can be seated on this cell."""
         return bool(self.floor[cell]) and self.in_the_way(cell, handoff_id) is None
 
-    # ----- paths
+    # -- paths --
 
     def plan(self, start: int, target: int) -> list[int] | None:
         """The cells from ``start`` to ``target``, the next one last; None when there is no way.
@@ -212,7 +212,7 @@ class Chunk:
         """Free the planner's memory (some 30 kB); it is made again when needed."""
         self._planner = None
 
-    # ----- what it shows and keeps
+    # -- what it shows and keeps --
 
     def show_resources(self) -> None:
         """Renew the list of nodes in deltas."""

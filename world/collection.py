@@ -7,6 +7,7 @@ Source: docs/protocol.md, "What the world shows".
 from __future__ import annotations
 
 from heapq import heappop
+from typing import Final
 
 from world.chunk import Chunk
 from world.ids import DIRECTIONS
@@ -15,8 +16,8 @@ from world.links import NOT_HERE, set_neighbor
 from world.outputs import CollectWanted
 from world.state import ShardState
 
-MOST_NEIGHBORS = 1
-NOT_EMPTY = Refusal("not_empty")
+MOST_NEIGHBORS: Final = 1
+NOT_EMPTY: Final = Refusal("not_empty")
 
 
 def find_idle(state: ShardState) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import Any, ClassVar, Generic, Protocol, TypeVar
+from typing import Any, ClassVar, Final, Generic, Protocol, TypeVar
 
 from world.actors import ActivityState, Actor
 from world.inputs import Refusal, Submit
@@ -13,17 +13,17 @@ from world.rules import Rules
 from world.running import Ending, Running, Ticket
 from world.state import ShardState
 
-INVALID = Refusal("invalid_cmd")
+INVALID: Final = Refusal("invalid_cmd")
 
-SAFE_INTEGER = 2**53 - 1
-"""Beyond it JSON readers disagree about a number's value."""
+#: Beyond it JSON readers disagree about a number's value.
+SAFE_INTEGER: Final = 2**53 - 1
 
 
 class Command(Protocol):
     """A command as an agent sent it: a frozen value with the fields of its kind."""
 
+    #: ``type`` on the wire.
     KIND: ClassVar[str]
-    """``type`` on the wire."""
 
     def to_json(self) -> dict[str, Any]:
         """Return the command as it is echoed in its ack."""
@@ -40,17 +40,17 @@ class CommandRule(ABC, Generic[C, R]):
     registered once, in ``world/commands/__init__.py``.  It holds no state.
     """
 
+    #: Its ``Command``'s, and its ``Running``'s.
     KIND: ClassVar[str]
-    """Its ``Command``'s, and its ``Running``'s."""
+    #: The fields besides ``type``: all of them and no others.
     FIELDS: ClassVar[frozenset[str]]
-    """The fields besides ``type``: all of them and no others."""
     RUNNING: ClassVar[type[Running]]
+    #: What everyone sees of an agent while it runs.
     SHOWN: ClassVar[ActivityState] = "idle"
-    """What everyone sees of an agent while it runs."""
+    #: Whether a new command of the same agent ends it; else the new one is ``busy``.
     INTERRUPTIBLE: ClassVar[bool] = False
-    """Whether a new command of the same agent ends it; else the new one is ``busy``."""
 
-    # ----- before it runs
+    # -- before it runs --
 
     @abstractmethod
     def read(self, cmd: Mapping[str, Any], rules: Rules) -> C | Refusal:
@@ -65,7 +65,7 @@ class CommandRule(ABC, Generic[C, R]):
         del state, actor, command, refusal
         return None
 
-    # ----- while it runs
+    # -- while it runs --
 
     def accepted(self, state: ShardState, actor: Actor, running: R) -> None:
         """Do what happens once, with the acceptance; its ack has been given."""
@@ -87,7 +87,7 @@ class CommandRule(ABC, Generic[C, R]):
         del running
         return state.rules.tick_ms
 
-    # ----- what is kept of it
+    # -- what is kept of it --
 
     @abstractmethod
     def revive(self, state: ShardState, actor: Actor, record: RunningCommand) -> R | None:

@@ -19,7 +19,7 @@ from world.outputs import Departure, NeighborWanted, ReleaseWanted, ReserveWante
 from world.running import Crossing, Handoff
 from world.state import ShardState
 
-# ----- from the walk
+# -- from the walk --
 
 
 def want_neighbor(state: ShardState, chunk: Chunk, side: Direction) -> None:
@@ -114,7 +114,7 @@ def _blocked_beyond(
     state.blocked(actor, crossing.door, blocker, blocker_chunk_id=to_chunk)
 
 
-# ----- waiting and asking
+# -- waiting and asking --
 
 
 def _ask(state: ShardState, actor: Actor, crossing: Crossing, to_chunk: ChunkId) -> None:
@@ -173,7 +173,7 @@ def give_up_handoff(state: ShardState, crossing: Crossing) -> None:
             state.out.requests.append(ReleaseWanted(handoff.id, handoff.to_chunk))
 
 
-# ----- answers
+# -- answers --
 
 
 def granted(state: ShardState, answer: Granted) -> Done | Refusal:

@@ -7,13 +7,13 @@ The standard library's generator keeps its promise for ``random()`` only, not fo
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TypeVar
+from typing import Final, TypeVar
 
 from world.ids import stable_hash
 
 T = TypeVar("T")
 
-MASK_64 = (1 << 64) - 1
+MASK_64: Final = (1 << 64) - 1
 
 
 class Dice:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,20 +17,20 @@ from world.dice import Dice
 from world.grid import GATE_FIRST, GATE_LAST, WIDTH
 from world.ids import Direction
 
+#: Width and height of a room, in cells.
 ROOM_LEAST, ROOM_MOST = 6, 12
-"""Width and height of a room, in cells."""
-ROOMS_WANTED = (6, 9)
-ROOM_TRIES = 80
-EDGE = 2
-"""Walls between a room and the chunk's edge."""
-GAP = 2
-"""Walls between two rooms."""
-LOOPS = 2
-"""Corridors beyond those that connectivity needs."""
-CORRIDOR = 2
-GATE_DEPTH = 5
-"""Length of the four cells wide way in at an exit."""
-GATE_MIDDLE = 24
+ROOMS_WANTED: Final = (6, 9)
+ROOM_TRIES: Final = 80
+#: Walls between a room and the chunk's edge.
+EDGE: Final = 2
+#: Walls between two rooms.
+GAP: Final = 2
+#: Corridors beyond those that connectivity needs.
+LOOPS: Final = 2
+CORRIDOR: Final = 2
+#: Length of the four cells wide way in at an exit.
+GATE_DEPTH: Final = 5
+GATE_MIDDLE: Final = 24
 
 Floor = NDArray[np.bool_]
 

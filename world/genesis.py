@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Final
 
 from world.dice import Dice
 from world.grid import CENTRE
@@ -11,14 +12,14 @@ from world.records import AgentRecord, ChunkRecord, NpcRecord
 from world.rules import Rules
 from world.terrain import make_terrain
 
-DEMO_PLAYER = AgentId("demo-player")
-_DEMO_AGENTS = (
+DEMO_PLAYER: Final = AgentId("demo-player")
+_DEMO_AGENTS: Final = (
     (DEMO_PLAYER, "Demo Player", CENTRE),
     (AgentId("demo-user-1"), "Demo User 1", (21, 25)),
     (AgentId("demo-user-2"), "Demo User 2", (29, 25)),
     (AgentId("demo-user-3"), "Demo User 3", (25, 21)),
 )
-_DEMO_NPCS = (NpcRecord("demo-npc-1", 20, 30, "slime"), NpcRecord("demo-npc-2", 30, 30, "slime"))
+_DEMO_NPCS: Final = (NpcRecord("demo-npc-1", 20, 30, "slime"), NpcRecord("demo-npc-2", 30, 30, "slime"))
 
 
 def new_chunk(

@@ -16,14 +16,14 @@ CELLS: Final = WIDTH * WIDTH
 CENTRE: Final = (25, 25)
 
 GATE_FIRST: Final = 23
+#: An exit is cells 23..26 of its side.
 GATE_LAST: Final = 26
-"""An exit is cells 23..26 of its side."""
 
 X_OF: Final[tuple[int, ...]] = tuple(index % WIDTH for index in range(CELLS))
 Y_OF: Final[tuple[int, ...]] = tuple(index // WIDTH for index in range(CELLS))
 
+#: What a step adds to a cell's index.
 STEP: Final[dict[Direction, int]] = {"N": WIDTH, "E": 1, "S": -WIDTH, "W": -1}
-"""What a step adds to a cell's index."""
 STEP_LETTER: Final[dict[int, Direction]] = {change: letter for letter, change in STEP.items()}
 
 
@@ -49,8 +49,8 @@ def _side(x: int, y: int) -> Direction | None:
     return "S" if y == 0 else None
 
 
+#: The side on which stepping onto a cell leaves the chunk; None for inner cells.  Corners are always wall.
 SIDE_OF: Final[tuple[Direction | None, ...]] = tuple(_side(X_OF[index], Y_OF[index]) for index in range(CELLS))
-"""The side on which stepping onto a cell leaves the chunk; None for inner cells.  Corners are always wall."""
 
 
 def mirrored(cell: int) -> int:

@@ -5,12 +5,14 @@ Source: docs/protocol.md, "What the world shows".
 
 from __future__ import annotations
 
+from typing import Final
+
 import numpy as np
 from numpy.typing import NDArray
 
 from world.grid import CENTRE, GATE_FIRST, GATE_LAST, WIDTH
 
-HALL_RADIUS = 12
+HALL_RADIUS: Final = 12
 
 
 def carve_hall() -> NDArray[np.bool_]:

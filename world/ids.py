@@ -14,16 +14,16 @@ AgentId = NewType("AgentId", str)
 NodeId = NewType("NodeId", str)
 HandoffId = NewType("HandoffId", str)
 ServerCmdId = NewType("ServerCmdId", str)
+#: Number of a step of world time; one tick is 0.2 s at the default 5 Hz.
 Tick = NewType("Tick", int)
-"""Number of a step of world time; one tick is 0.2 s at the default 5 Hz."""
 
 Direction = Literal["N", "E", "S", "W"]
 
 DIRECTIONS: Final[tuple[Direction, ...]] = ("N", "E", "S", "W")
 OPPOSITE: Final[dict[Direction, Direction]] = {"N": "S", "S": "N", "E": "W", "W": "E"}
 
+#: The pinned chunk in which the world starts.
 HALL: Final = ChunkId("chunk-0")
-"""The pinned chunk in which the world starts."""
 
 
 def stable_hash(text: str) -> int:

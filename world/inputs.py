@@ -12,7 +12,7 @@ from typing import Literal
 from world.ids import AgentId, ChunkId, Direction, HandoffId, ServerCmdId, Tick
 from world.records import AgentRecord, ChunkRecord
 
-# ----- answers ---------------------------------------------------------------------------------
+# -- answers --
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,11 +26,11 @@ class Decision:
     reason: str | None = None
     retry_after_ms: int | None = None
     started_tick: Tick | None = None
+    #: This id was decided before and its ack has been given; the other fields are those of the first decision where
+    #: they are still known (else not accepted and no reason).  Nothing happened now.
     duplicate: bool = False
-    """This id was decided before and its ack has been given; the other fields are those of the first
-    decision where they are still known (else not accepted and no reason).  Nothing happened now."""
+    #: This shard does not hold that agent.  Nothing happened; ask where it is now.
     moved: bool = False
-    """This shard does not hold that agent.  Nothing happened; ask where it is now."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +98,7 @@ class Dropped:
     agents: list[AgentRecord]
 
 
-# ----- agents ----------------------------------------------------------------------------------
+# -- agents --
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +137,7 @@ class Leave:
     agent_id: AgentId
 
 
-# ----- chunks ----------------------------------------------------------------------------------
+# -- chunks --
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,7 +204,7 @@ class NoNeighbor:
     reason: str = ""
 
 
-# ----- crossings between shards ------------------------------------------------------------------
+# -- crossings between shards --
 
 
 @dataclass(frozen=True, slots=True)

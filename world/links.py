@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from world.chunk import Chunk
 from world.crossing import approach
 from world.ids import ChunkId, Direction
 from world.inputs import Done, Linked, NoNeighbor, Refusal, Unlinked
 from world.state import ShardState
 
-NOT_HERE = Refusal("chunk_not_here")
+NOT_HERE: Final = Refusal("chunk_not_here")
 
 
 def linked(state: ShardState, news: Linked) -> Done | Refusal:

@@ -93,7 +93,7 @@ def _sort_runners(state: ShardState) -> None:
         state.accepted = max(state.accepted, order(ranked[-1])[0] + 1)
 
 
-# ----- commands that go on
+# -- commands that go on --
 
 
 def resume(state: ShardState, actor: Actor, record: RunningCommand) -> None:

@@ -23,8 +23,8 @@ class Node:
         self.state: NodeStatus = "available"
         self.version = 0
         self.regen_at: Tick | None = None
+        #: Who digs at it, in the order in which they came.
         self.harvesters: dict[AgentId, None] = {}
-        """Who digs at it, in the order in which they came."""
         self.view = self._view()
 
     def set(self, remaining: int, state: NodeStatus) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,17 +12,17 @@ from world.dice import Dice
 from world.grid import X_OF, Y_OF, distance
 from world.rules import Rules
 
-APART = 6
-"""Least Manhattan distance between two nodes, as long as there is room."""
-TRIES = 30
+#: Least Manhattan distance between two nodes, as long as there is room.
+APART: Final = 6
+TRIES: Final = 30
 
 
 @dataclass(frozen=True, slots=True)
 class NodeSpec:
     """A resource node as generated."""
 
+    #: Its number in the chunk, from 0; part of its id.
     index: int
-    """Its number in the chunk, from 0; part of its id."""
     x: int
     y: int
     max_remaining: int

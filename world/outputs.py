@@ -91,25 +91,25 @@ Request = NeighborWanted | ReserveWanted | ReleaseWanted | CollectWanted
 class Output:
     """Everything that came of a shard's world since the last ``take``."""
 
+    #: The last tick stepped.
     tick: Tick
-    """The last tick stepped."""
     deltas: list[ChunkDelta] = field(default_factory=list)
     private: list[PrivateEvent] = field(default_factory=list)
+    #: Records changed in what deltas don't show.  An agent that left is in here once more, with its last state; one
+    #: that departed is not (see ``departures``).
     agents: dict[AgentId, AgentRecord] = field(default_factory=dict)
-    """Records changed in what deltas don't show.  An agent that left is in here once more, with its last state;
-    one that departed is not (see ``departures``)."""
+    #: Chunks whose hidden state changed.
     chunks: dict[ChunkId, ChunkRecord] = field(default_factory=dict)
-    """Chunks whose hidden state changed."""
+    #: Chunks whose ``chunk_static`` changed or is new.
     statics: list[ChunkId] = field(default_factory=list)
-    """Chunks whose ``chunk_static`` changed or is new."""
+    #: (chunk, agent, joined) in order; a crossing is a leaving and a joining.
     members: list[tuple[ChunkId, AgentId, bool]] = field(default_factory=list)
-    """(chunk, agent, joined) in order; a crossing is a leaving and a joining."""
     departures: list[Departure] = field(default_factory=list)
     closed: list[ChunkId] = field(default_factory=list)
     requests: list[Request] = field(default_factory=list)
+    #: Facts for the event log: ``fact`` (crossing, result, harvest, give, regenerated, chat, join, leave), ``tick``,
+    #: ``chunk_id``, ``agent_id`` and what else belongs to them.
     archive: list[dict[str, Any]] = field(default_factory=list)
-    """Facts for the event log: ``fact`` (crossing, result, harvest, give, regenerated, chat, join, leave), ``tick``,
-    ``chunk_id``, ``agent_id`` and what else belongs to them."""
 
     @property
     def is_empty(self) -> bool:

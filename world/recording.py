@@ -17,7 +17,7 @@ import json
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, fields, is_dataclass
 from hashlib import blake2b
-from typing import Any, cast, get_args
+from typing import Any, Final, cast, get_args
 
 from world.inputs import Denied, Input, Join, Load, Occupant, Reply
 from world.outputs import Output
@@ -25,8 +25,8 @@ from world.records import AgentRecord, ChunkRecord
 from world.rules import Rules
 from world.shard import ShardWorld
 
-VERSION = 1
-_INPUTS: Mapping[str, Any] = {kind.__name__: kind for kind in get_args(Input)}
+VERSION: Final = 1
+_INPUTS: Final[Mapping[str, Any]] = {kind.__name__: kind for kind in get_args(Input)}
 
 
 class NotARecording(ValueError):
@@ -38,14 +38,14 @@ class ReplayVerdict:
     """Whether a replay came out as recorded."""
 
     same: bool
+    #: Of the replay's outputs.
     digest: str
-    """Of the replay's outputs."""
+    #: Outputs compared.
     takes: int
-    """Outputs compared."""
+    #: The first line (from 1) whose digest the replay does not have.
     differs_at_line: int | None = None
-    """The first line (from 1) whose digest the replay does not have."""
+    #: False when the closing line is missing: the recording process was killed.
     complete: bool = True
-    """False when the closing line is missing: the recording process was killed."""
 
 
 class RecordedWorld(ShardWorld):

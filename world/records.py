@@ -20,16 +20,16 @@ NodeStatus = Literal["available", "depleted", "regenerating"]
 class RunningCommand:
     """An accepted command that has no result yet."""
 
+    #: Its ``type`` on the wire; ``world.commands`` knows the rest by it.
     kind: str
-    """Its ``type`` on the wire; ``world.commands`` knows the rest by it."""
     server_cmd_id: ServerCmdId
     client_cmd_id: str
     trace_id: str
     started_tick: Tick
+    #: Number of its acceptance in the shard; earlier ones act first within a tick.
     order: int
-    """Number of its acceptance in the shard; earlier ones act first within a tick."""
+    #: What its kind keeps of it (``Running.details``): plain JSON values.
     details: Mapping[str, Any] = field(default_factory=dict)
-    """What its kind keeps of it (``Running.details``): plain JSON values."""
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON values, the details beside the rest."""
@@ -57,10 +57,10 @@ class AgentRecord:
     gold: int = 0
     kind: AgentKind = "agent"
     running: RunningCommand | None = None
+    #: The last decided command ids, accepted or refused, oldest first.
     recent: tuple[ServerCmdId, ...] = ()
-    """The last decided command ids, accepted or refused, oldest first."""
+    #: The tick when this was written.
     at: Tick = Tick(0)  # noqa: RUF009 - an int
-    """The tick when this was written."""
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON values."""
@@ -97,10 +97,10 @@ class NodeRecord:
     node_id: NodeId
     remaining: int
     state: NodeStatus
+    #: Rises with every change of ``remaining`` or ``state``.
     version: int
-    """Rises with every change of ``remaining`` or ``state``."""
+    #: The tick at which it is full again; None while it has units, or for ever.
     regen_at: Tick | None = None
-    """The tick at which it is full again; None while it has units, or for ever."""
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON values."""
@@ -136,19 +136,19 @@ class ChunkRecord:
 
     chunk_id: ChunkId
     number: int
+    #: The side by which it was first entered; an exit of it.
     entry: Direction | None
-    """The side by which it was first entered; an exit of it."""
     pinned: bool = False
     neighbors: dict[Direction, ChunkId | None] = field(default_factory=lambda: dict.fromkeys(("N", "E", "S", "W")))
+    #: The last tick stepped with it.
     tick: Tick = Tick(-1)  # noqa: RUF009 - an int
-    """The last tick stepped with it."""
+    #: Empty: as generated.
     nodes: tuple[NodeRecord, ...] = ()
-    """Empty: as generated."""
     npcs: tuple[NpcRecord, ...] = ()
+    #: The tick since which nobody is in it; None while somebody is.
     idle_since: Tick | None = None
-    """The tick since which nobody is in it; None while somebody is."""
+    #: Events that wait for the next delta (only when it was dropped between an input and a step).
     events: tuple[dict[str, Any], ...] = ()
-    """Events that wait for the next delta (only when it was dropped between an input and a step)."""
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON values."""

@@ -7,9 +7,9 @@ them: it is a constant of the protocol, see ``world.grid``.
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, fields
-from typing import Any
+from typing import Any, Final
 
-MS_PER_S = 1_000
+MS_PER_S: Final = 1_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,31 +23,31 @@ class Rules:
     tick_hz: int = 5
 
     harvest_ticks_per_unit: int = 5
+    #: From a node's last unit to the node being full again; 0: never.
     regen_ticks: int = 300
-    """From a node's last unit to the node being full again; 0: never."""
     gold_nodes_min: int = 3
+    #: Nodes per chunk, both ends included.
     gold_nodes_max: int = 6
-    """Nodes per chunk, both ends included."""
     gold_per_node_min: int = 5
     gold_per_node_max: int = 20
 
+    #: Agents in a chunk from which on nobody joins there; walking in is not limited by it.
     spawn_chunk_capacity: int = 64
-    """Agents in a chunk from which on nobody joins there; walking in is not limited by it."""
     collect_idle_ticks: int = 300
+    #: In code points, counted after normalisation.
     chat_max_chars: int = 200
-    """In code points, counted after normalisation."""
+    #: Decided command ids that an agent's record remembers, to recognise one submitted twice.
     recent_commands: int = 8
-    """Decided command ids that an agent's record remembers, to recognise one submitted twice."""
 
     handoff_retry_ticks: int = 5
+    #: Longest wait of an agent at a boundary, for a neighbour or for a cell in it; then ``failed(blocked)``.
     handoff_cap_ticks: int = 25
-    """Longest wait of an agent at a boundary, for a neighbour or for a cell in it; then ``failed(blocked)``."""
 
+    #: Slimes in a generated chunk; only with ``demo``.
     npcs_per_chunk: int = 1
-    """Slimes in a generated chunk; only with ``demo``."""
     npc_step_ticks: int = 5
+    #: NPCs and demo actors exist.
     demo: bool = True
-    """NPCs and demo actors exist."""
 
     def __post_init__(self) -> None:
         for field in fields(self):

@@ -41,8 +41,8 @@ class Handoff:
 
     id: HandoffId
     to_chunk: ChunkId
+    #: The arrival cell, in the destination.
     cell: int
-    """The arrival cell, in the destination."""
     asked_at: Tick
     asks: int = 0
     granted: bool = False
@@ -54,18 +54,18 @@ class Handoff:
 class Crossing:
     """The last step of a walk, which leaves the chunk; ``world.crossing`` carries it out."""
 
+    #: Of the walk.
     ticket: Ticket
-    """Of the walk."""
     side: Direction
+    #: The boundary cell that the step enters.
     door: int
-    """The boundary cell that the step enters."""
+    #: Whether that step is the next one.
     at_door: bool = False
-    """Whether that step is the next one."""
+    #: Tick of the first step for which it stood at the boundary and could not go.
     waiting_since: Tick | None = None
-    """Tick of the first step for which it stood at the boundary and could not go."""
     handoff: Handoff | None = None
+    #: Why no neighbour could be made (may be empty); None: nobody said so.
     no_neighbor: str | None = None
-    """Why no neighbour could be made (may be empty); None: nobody said so."""
 
 
 @dataclass(slots=True)

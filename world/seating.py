@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Final
 
 from world.actors import Actor
 from world.commands import rule_named, rule_of
@@ -12,7 +13,7 @@ from world.records import AgentRecord
 from world.spawn import seat_for
 from world.state import ShardState
 
-DISCONNECTED = "disconnected"
+DISCONNECTED: Final = "disconnected"
 
 
 def join(state: ShardState, request: Join) -> Joined | Refusal:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import KeysView
-from typing import Any, cast, overload
+from typing import Any, Final, cast, overload
 
 from world import admission, arrivals, collection, crossing, links, loading, seating
 from world.commands import rule_of
@@ -46,7 +46,7 @@ from world.rules import Rules
 from world.state import ShardState
 from world.statics import static_payload
 
-_RULES: dict[type, Any] = {
+_RULES: Final[dict[type, Any]] = {
     Submit: admission.submit,
     Join: seating.join,
     Leave: seating.leave,
@@ -70,11 +70,11 @@ class ShardWorld:
 
     def __init__(self, rules: Rules, world_seed: int, shard: int) -> None:
         self.rules = rules
+        #: Its number; nothing in the game depends on it.
         self.shard = shard
-        """Its number; nothing in the game depends on it."""
         self._state = ShardState(rules, world_seed)
 
-    # ----- the three doors
+    # -- the three doors --
 
     @overload
     def apply(self, order: Submit) -> Decision: ...
@@ -136,7 +136,7 @@ class ShardWorld:
         for chunk in changed:
             self._state.publish(chunk)
 
-    # ----- looking in
+    # -- looking in --
 
     @property
     def tick(self) -> Tick:

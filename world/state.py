@@ -7,7 +7,7 @@ of docs/decisions/0002-command-order.md.
 from __future__ import annotations
 
 from heapq import heappush
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from world.actors import ActivityState, Actor
 from world.chunk import Chunk
@@ -20,8 +20,8 @@ from world.running import Running, Ticket
 
 Status = Literal["completed", "failed"]
 
-SEATED_REMEMBERED = 4_096
-"""Handoffs that stay known after their arrival, to recognise one told twice."""
+#: Handoffs that stay known after their arrival, to recognise one told twice.
+SEATED_REMEMBERED: Final = 4_096
 
 
 def blocker_json(by: Occupant | None) -> dict[str, Any] | None:
@@ -37,22 +37,22 @@ class ShardState:
         self.world_seed = world_seed
         self.tick = Tick(0)
         self.chunks: dict[ChunkId, Chunk] = {}
+        #: The chunks with agents in them.
         self.inhabited: dict[ChunkId, Chunk] = {}
-        """The chunks with agents in them."""
         self.agents: dict[AgentId, Actor] = {}
+        #: Agents with a running command, in the order of acceptance.
         self.runners: dict[AgentId, Actor] = {}
-        """Agents with a running command, in the order of acceptance."""
+        #: The next acceptance's number.
         self.accepted = 0
-        """The next acceptance's number."""
+        #: Heap of (tick, chunk, node index): when a node's state may change by itself.
         self.regrowth: list[tuple[Tick, ChunkId, int]] = []
-        """Heap of (tick, chunk, node index): when a node's state may change by itself."""
+        #: Heap of (tick, chunk): when a chunk may have been idle for long enough.
         self.idle_checks: list[tuple[Tick, ChunkId]] = []
-        """Heap of (tick, chunk): when a chunk may have been idle for long enough."""
         self.seated: dict[HandoffId, None] = {}
+        #: Chunks of which the next step shows a delta.
         self.changed: list[Chunk] = []
-        """Chunks of which the next step shows a delta."""
+        #: Chunks that somebody has joined: their delta need not wait for the step.
         self._joined: list[Chunk] = []
-        """Chunks that somebody has joined: their delta need not wait for the step."""
         self._changed_agents: dict[AgentId, Actor] = {}
         self._changed_chunks: dict[ChunkId, Chunk] = {}
         self.out = Output(self.tick)
@@ -72,7 +72,7 @@ class ShardState:
         self.accepted += 1
         return Ticket(submit.server_cmd_id, submit.client_cmd_id, submit.trace_id, self.next_tick, order)
 
-    # ----- what changed
+    # -- what changed --
 
     def take(self) -> Output:
         """Hand over what came of everything since the last call, and forget it."""
@@ -146,7 +146,7 @@ class ShardState:
         """An event for an agent and its owner alone; what comes of no command has the tick for its trace."""
         self.out.private.append(PrivateEvent(actor.id, kind, payload, trace_id or f"tick-{self.tick}"))
 
-    # ----- the life of a command
+    # -- the life of a command --
 
     def set_state(self, actor: Actor, state: ActivityState) -> None:
         """Change what everyone sees of an agent's activity."""
@@ -207,7 +207,7 @@ class ShardState:
         }
         self.private(actor, "agent_private_delta", payload, trace_id)
 
-    # ----- seats
+    # -- seats --
 
     def enter(self, actor: Actor) -> None:
         """Write an agent that has been placed into the books of its chunk and of the shard."""

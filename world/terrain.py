@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from functools import lru_cache
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,8 +20,8 @@ from world.ids import DIRECTIONS, Direction
 from world.ores import NodeSpec, place_gold
 from world.rules import Rules
 
-GENERATOR = 1
-"""Version of the generator, part of every key: a change of the algorithm is a new world, never a silent one."""
+#: Version of the generator, part of every key: a change of the algorithm is a new world, never a silent one.
+GENERATOR: Final = 1
 
 LEAST_EXITS, MOST_EXITS = 2, 4
 
@@ -30,14 +31,14 @@ class Terrain:
     """The fixed part of a chunk."""
 
     number: int
+    #: The side one first came in by.
     entry: Direction | None
-    """The side one first came in by."""
+    #: 50 strings of 50, ``#`` wall and ``.`` floor; row 0 is y = 0, the south.
     tiles: tuple[str, ...]
-    """50 strings of 50, ``#`` wall and ``.`` floor; row 0 is y = 0, the south."""
+    #: Read-only, shape (50, 50), indexed ``[y, x]``.
     floor: NDArray[np.bool_] = field(compare=False, repr=False)
-    """Read-only, shape (50, 50), indexed ``[y, x]``."""
+    #: In the order N, E, S, W.
     exits: tuple[Direction, ...]
-    """In the order N, E, S, W."""
     nodes: tuple[NodeSpec, ...]
 
 

@@ -6,13 +6,14 @@ Source: docs/protocol.md, "Playing" (``say``).
 from __future__ import annotations
 
 import unicodedata
+from typing import Final
 
-RAW_MAX_CHARS = 4_096
-"""Longer texts are refused unread."""
+#: Longer texts are refused unread.
+RAW_MAX_CHARS: Final = 4_096
 
-_BIDI_CONTROLS = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
-_REMOVED = frozenset(("Cc", "Zl", "Zp"))
-_INVISIBLE = frozenset(("Cf", "Zs"))
+_BIDI_CONTROLS: Final = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+_REMOVED: Final = frozenset(("Cc", "Zl", "Zp"))
+_INVISIBLE: Final = frozenset(("Cf", "Zs"))
 
 
 def normalise(text: str) -> str | None:

@@ -1,4 +1,4 @@
-"""The SDK: play and watch a chunk world from Python. It knows only the wire contract (docs/protocol.md).
+"""The SDK: play and watch a chunk world from Python.  It knows only the wire contract (docs/protocol.md).
 
     from chunkcrawl import Agent
 
@@ -11,7 +11,7 @@ Names load on first use, so importing the package costs nothing.
 from __future__ import annotations
 
 import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from chunkcrawl.agent import Agent
@@ -44,7 +44,7 @@ __all__ = [
     "default_base",
 ]
 
-_HOMES = {
+_HOMES: Final = {
     "Agent": "chunkcrawl.agent",
     "Api": "chunkcrawl.transport.http",
     "WorldView": "chunkcrawl.view.world_view",

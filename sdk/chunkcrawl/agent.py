@@ -4,7 +4,7 @@
         await me.move_to(25, 30)
         await me.say("hello")
 
-A shell around ``Conversation`` (commands), ``Link`` (the socket) and ``WorldView`` (what is known). Safe for
+A shell around ``Conversation`` (commands), ``Link`` (the socket) and ``WorldView`` (what is known).  Safe for
 concurrent use from tasks of one event loop; not from other threads.
 """
 
@@ -16,7 +16,7 @@ import random
 import secrets
 from collections.abc import Callable, Mapping
 from types import TracebackType
-from typing import Any
+from typing import Any, Final
 from weakref import WeakSet
 
 from chunkcrawl.errors import AgentClosed, ChunkcrawlError, ProtocolViolation, ServerUnreachable
@@ -32,18 +32,18 @@ from chunkcrawl.wire.protocol import AgentProtocol, Completed
 
 __all__ = ["Agent"]
 
-VIEW_WAIT_S = 1.0
-"""A result and the delta of its tick travel in two streams; the second may be a moment behind."""
+#: A result and the delta of its tick travel in two streams; the second may be a moment behind.
+VIEW_WAIT_S: Final = 1.0
 
-END_SESSION_TIMEOUT_S = 0.7
-API_CLOSE_TIMEOUT_S = 2.0
-EVENTS_LIMIT = 256
+END_SESSION_TIMEOUT_S: Final = 0.7
+API_CLOSE_TIMEOUT_S: Final = 2.0
+EVENTS_LIMIT: Final = 256
 
 
 class Agent:
-    """One agent in the world. Make it with ``Agent.connect`` and use it as an async context manager.
+    """One agent in the world.  Make it with ``Agent.connect`` and use it as an async context manager.
 
-    One command is in flight at a time: calls from several tasks take turns. A harvest alone can be interrupted, as in
+    One command is in flight at a time: calls from several tasks take turns.  A harvest alone can be interrupted, as in
     the world: it lets the next command pass once it has been accepted, and then raises ``Interrupted``.
 
     Cancelling a call before its challenge was answered means that nothing happens; later, the command goes on in the
@@ -124,8 +124,8 @@ class Agent:
             retries: Further tries of a command after ``busy``, ``rate_limited`` or ``expired_challenge``; 0 for none.
             open_timeout_s: How long entering may take, tries included.
             command_timeout_s: How long a command may take from call to end, unless it is given a ``timeout_s``: its
-                turn, a connection that is away and all tries included. None: as long as the agent lasts.
-            away_timeout_s: How long a lost connection is tried again before the agent is over. None: for ever.
+                turn, a connection that is away and all tries included.  None: as long as the agent lasts.
+            away_timeout_s: How long a lost connection is tried again before the agent is over.  None: for ever.
             rng: Where the jitter comes from.
 
         Entering raises ``ServerUnreachable`` when nobody answered in time, and an ``ApiError`` when the server refuses
@@ -147,7 +147,7 @@ class Agent:
         agent.open_timeout_s = open_timeout_s
         return agent
 
-    # -- coming and going ---------------------------------------------------------------------------------------------
+    # -- coming and going --
 
     async def __aenter__(self) -> Agent:
         self._running = asyncio.get_running_loop().create_task(self._run(), name=f"agent {self.agent_id}")
@@ -167,7 +167,7 @@ class Agent:
         await self.close()
 
     async def close(self) -> None:
-        """Leave: the socket closes, the session ends. The agent stays in the world for the server's grace time."""
+        """Leave: the socket closes, the session ends.  The agent stays in the world for the server's grace time."""
         if self._running is not None:
             self._running.cancel()
             await asyncio.gather(self._running, return_exceptions=True)
@@ -199,7 +199,7 @@ class Agent:
         """Cut the present connection as a bad line would, for trying what happens then; it reconnects by itself."""
         self._connection.abort()
 
-    # -- acting -------------------------------------------------------------------------------------------------------
+    # -- acting --
 
     async def move_to(self, x: int, y: int, *, timeout_s: float | None = None) -> Completed:
         """Walk to a cell of the present chunk, one cell a tick (0.2 s); a boundary cell leads into the next chunk.
@@ -279,12 +279,12 @@ class Agent:
         bound_s = self._command_timeout_s if timeout_s is None else timeout_s
         return await self._conversation.perform(cmd, retries=self._retries, hold=hold, timeout_s=bound_s)
 
-    # -- looking ------------------------------------------------------------------------------------------------------
+    # -- looking --
 
     def events(self, limit: int = EVENTS_LIMIT) -> EventQueue:
         """Every event from now on, as an async iterator; see ``EventQueue`` for what happens at ``limit``.
 
-        It ends when the agent is closed, and raises what ended it otherwise, for instance ``TakenOver``. While the
+        It ends when the agent is closed, and raises what ended it otherwise, for instance ``TakenOver``.  While the
         connection is away nothing comes, for ``away_timeout_s`` at most; ``asyncio.timeout`` around a step loses
         nothing.
         """
@@ -295,7 +295,7 @@ class Agent:
     async def wait_until(
         self, condition: Callable[[WorldView], bool], timeout_s: float | None = COMMAND_TIMEOUT_S
     ) -> bool:
-        """Wait until ``condition(view)`` holds; it is asked after every event. False when the time was up.
+        """Wait until ``condition(view)`` holds; it is asked after every event.  False when the time was up.
 
         ``timeout_s`` None waits for as long as the agent lasts.
 
@@ -376,7 +376,7 @@ class Agent:
         """Seconds from the last accepted command's request to its ack, proof of work included."""
         return self._conversation.ack_s
 
-    # -- private ------------------------------------------------------------------------------------------------------
+    # -- private --
 
     async def _send(self, frame: str) -> None:
         await self._connection.send(frame)

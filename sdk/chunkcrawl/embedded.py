@@ -3,7 +3,7 @@
     with EmbeddedWorld() as world:
         print(world.base, world.new_key())
 
-Knows the server only as a command. What it starts is gone afterwards, its data too.
+Knows the server only as a command.  What it starts is gone afterwards, its data too.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ import tempfile
 import time
 from pathlib import Path
 from types import TracebackType
+from typing import Final
 
 import httpx
 
@@ -28,10 +29,10 @@ from chunkcrawl.transport.proxies import blocking_http_client, over, proxy_for
 
 __all__ = ["EmbeddedWorld"]
 
-START_TIMEOUT_S = 120.0
-STOP_TIMEOUT_S = 75.0
-POLL_S = 0.2
-LOG_LINES_SHOWN = 30
+START_TIMEOUT_S: Final = 120.0
+STOP_TIMEOUT_S: Final = 75.0
+POLL_S: Final = 0.2
+LOG_LINES_SHOWN: Final = 30
 
 
 class EmbeddedWorld:
@@ -68,7 +69,7 @@ class EmbeddedWorld:
     ) -> None:
         self.stop()
 
-    # -- running ------------------------------------------------------------------------------------------------------
+    # -- running --
 
     def start(self) -> None:
         """Start the server and wait until it is ready; some seconds.
@@ -138,7 +139,7 @@ class EmbeddedWorld:
             return ""
         return "\n".join(self.log.read_text(errors="replace").splitlines()[-LOG_LINES_SHOWN:])
 
-    # -- playing ------------------------------------------------------------------------------------------------------
+    # -- playing --
 
     def new_key(self) -> str:
         """An API key of a new account.

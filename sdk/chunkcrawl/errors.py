@@ -29,14 +29,14 @@
     │   └── StillRunning             accepted, and not over in the time that its caller gave it
     └── ChunkGone                    the watched chunk was removed, as empty ones are
 
-``reason`` is the code of the wire contract where there is one; codes are never renamed. Branch on the type or on
+``reason`` is the code of the wire contract where there is one; codes are never renamed.  Branch on the type or on
 ``reason``, never on the text.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
 
 __all__ = [
     "AgentClosed",
@@ -83,7 +83,7 @@ __all__ = [
 
 
 class ChunkcrawlError(Exception):
-    """The root. ``reason`` is a stable code; the text is for people."""
+    """The root.  ``reason`` is a stable code; the text is for people."""
 
     reason: str = "unknown"
 
@@ -105,7 +105,7 @@ class ProtocolViolation(ChunkcrawlError):
     reason = "protocol_violation"
 
 
-# -- HTTP -------------------------------------------------------------------------------------------------------------
+# -- HTTP --
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,14 +175,14 @@ class NotReady(ApiError):
     """503: the server is starting, draining or overloaded."""
 
 
-_API_HINTS = {
+_API_HINTS: Final = {
     "agent_not_owned": "another account plays under this agent id; choose another id",
     "chunk_not_found": "empty chunks are removed after a minute and come back under a new id; GET /v1/chunks lists all",
     "email_already_exists": "there is an account for it; log in with `chunkcrawl login`",
     "invalid_api_key": "it is mistyped, revoked or of another server; `chunkcrawl key create` makes one",
 }
 
-_API_ERRORS: dict[int, type[ApiError]] = {
+_API_ERRORS: Final[dict[int, type[ApiError]]] = {
     400: InvalidRequest,
     401: InvalidSession,
     403: Forbidden,
@@ -201,7 +201,7 @@ def api_error(
     return _API_ERRORS.get(status, ApiError)(status, reason, retry_after_s, faults=faults, note=note)
 
 
-# -- the connection ---------------------------------------------------------------------------------------------------
+# -- the connection --
 
 
 class AgentClosed(ChunkcrawlError):
@@ -211,7 +211,7 @@ class AgentClosed(ChunkcrawlError):
 
 
 class TakenOver(AgentClosed):
-    """A newer connection plays this agent now. The SDK does not fight over it."""
+    """A newer connection plays this agent now.  The SDK does not fight over it."""
 
     reason = "taken_over"
 
@@ -246,7 +246,7 @@ class StillRunning(OutcomeUnknown):
 
 
 class ChunkGone(ChunkcrawlError):
-    """The watched chunk was removed: an empty one is, after a minute. Where it was, the next visitor finds a new one.
+    """The watched chunk was removed: an empty one is, after a minute.  Where it was, the next visitor finds a new one.
 
     Attributes:
         chunk_id: The chunk; nothing will bear this id again.
@@ -259,7 +259,7 @@ class ChunkGone(ChunkcrawlError):
         self.chunk_id = chunk_id
 
 
-# -- commands ---------------------------------------------------------------------------------------------------------
+# -- commands --
 
 
 class CommandRefused(ChunkcrawlError):
@@ -299,10 +299,10 @@ class InvalidCommand(CommandRefused):
 
 
 class BannedWords(InvalidCommand):
-    """A message holds a word that nobody may say here. It was not said, and counts against the agent.
+    """A message holds a word that nobody may say here.  It was not said, and counts against the agent.
 
     Attributes:
-        strikes_left: How many more mute the agent; 0: this one has. None when the server did not say.
+        strikes_left: How many more mute the agent; 0: this one has.  None when the server did not say.
         muted_ms: How long it is muted then.
     """
 
@@ -424,7 +424,7 @@ class Depleted(CommandRefused):
     hint = "the node is empty, it grows back"
 
 
-_REFUSALS: dict[str, type[CommandRefused]] = {
+_REFUSALS: Final[dict[str, type[CommandRefused]]] = {
     "auth_failed": AuthFailed,
     "expired_challenge": ExpiredChallenge,
     "invalid_cmd": InvalidCommand,

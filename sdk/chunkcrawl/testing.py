@@ -1,4 +1,4 @@
-"""Fixtures for tests of agents: a running world. Needs pytest.
+"""Fixtures for tests of agents: a running world.  Needs pytest.
 
     from chunkcrawl.testing import world
 
@@ -6,9 +6,9 @@
         async with world.agent() as me:
             await me.move_to(25, 30)
 
-Or once for a whole suite, in its ``conftest.py``: ``pytest_plugins = ["chunkcrawl.testing"]``. The world is started
+Or once for a whole suite, in its ``conftest.py``: ``pytest_plugins = ["chunkcrawl.testing"]``.  The world is started
 once per session (``chunkcrawl up``, some seconds) and is empty but for the agents of the tests, which leave it 3 s
-after they were closed. With ``CHUNKCRAWL_TEST_BASE`` set, the server at that address is used and none is started.
+after they were closed.  With ``CHUNKCRAWL_TEST_BASE`` set, the server at that address is used and none is started.
 """
 
 from __future__ import annotations

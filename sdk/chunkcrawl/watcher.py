@@ -5,7 +5,7 @@
             print(event.type, watcher.view.tick)
 
 It resumes with ``Last-Event-ID`` after every loss, opens a new session when the old one is dead, and waits with full
-jitter in between. Read-only by nature.
+jitter in between.  Read-only by nature.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
 from functools import partial
 from types import TracebackType
-from typing import TypedDict, Unpack
+from typing import Final, TypedDict, Unpack
 
 import httpx
 
@@ -43,30 +43,30 @@ __all__ = ["Watcher", "WatcherOptions"]
 
 log = logging.getLogger("chunkcrawl.client")
 
-OPEN_TIMEOUT_S = 10.0
-RETRY_HINT_MAX_S = 60.0
-"""A server's ``retry:`` is heeded up to here."""
+OPEN_TIMEOUT_S: Final = 10.0
+#: A server's ``retry:`` is heeded up to here.
+RETRY_HINT_MAX_S: Final = 60.0
 
 
 class WatcherOptions(TypedDict, total=False):
     """How a ``Watcher`` connects; all of it may be left out."""
 
+    #: Opens sessions, now and whenever one has died.
     api_key: str | None
-    """Opens sessions, now and whenever one has died."""
+    #: A session in place of ``api_key``; it can't be replaced when it ends.
     session: Session | None
-    """A session in place of ``api_key``; it can't be replaced when it ends."""
+    #: An HTTP client to share among many watchers; it is left open.
     api: Api | None
-    """An HTTP client to share among many watchers; it is left open."""
+    #: How long the first connection is tried, 15 if not said.
     open_timeout_s: float
-    """How long the first connection is tried, 15 if not said."""
+    #: How long a lost connection is tried again, ten minutes if not said.  None: for ever.
     away_timeout_s: float | None
-    """How long a lost connection is tried again, ten minutes if not said. None: for ever."""
+    #: Where the jitter comes from.
     rng: random.Random | None
-    """Where the jitter comes from."""
 
 
 class Watcher:
-    """A stream that goes on over lost connections. Make it with ``Watcher.chunk`` or ``Watcher.owner``.
+    """A stream that goes on over lost connections.  Make it with ``Watcher.chunk`` or ``Watcher.owner``.
 
     Attributes:
         view: The present state of what is watched, kept up to date by ``events``.
@@ -214,7 +214,7 @@ class Watcher:
             await asyncio.sleep(delay_s)
             self.next_try_at = None
 
-    # -- private ------------------------------------------------------------------------------------------------------
+    # -- private --
 
     async def _connection(self, session: Session) -> AsyncGenerator[Event, None]:
         headers = HEADERS | bearer(session.session_token)

@@ -16,10 +16,10 @@ from world.running import Running
 
 DEFAULT_RULES: Final = Rules()
 
+#: Every kind of command by its ``type`` on the wire.
 RULES: Final[dict[str, CommandRule[Any, Any]]] = {
     rule.KIND: rule for rule in (move_to.MoveToRule(), harvest.HarvestRule(), say.SayRule(), give.GiveRule())
 }
-"""Every kind of command by its ``type`` on the wire."""
 
 
 class UnknownCommand(LookupError):

@@ -21,14 +21,14 @@ from world.rules import Rules
 from world.running import Running, Ticket
 from world.state import ShardState
 
+#: Manhattan distance between the two, no less and no more.
 REACH: Final = 1
-"""Manhattan distance between the two, no less and no more."""
 AMOUNT_MAX: Final = 10**9
 AGENT_ID_MAX_CHARS: Final = 128
 
-AGENT_NOT_FOUND = Refusal("agent_not_found")
-TOO_FAR = Refusal("too_far")
-INSUFFICIENT = Refusal("insufficient")
+AGENT_NOT_FOUND: Final = Refusal("agent_not_found")
+TOO_FAR: Final = Refusal("too_far")
+INSUFFICIENT: Final = Refusal("insufficient")
 
 
 @dataclass(frozen=True, slots=True)

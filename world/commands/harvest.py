@@ -21,13 +21,13 @@ from world.rules import Rules
 from world.running import Running, Ticket
 from world.state import ShardState
 
-REACH = 1
-"""Manhattan distance from which a node can be dug."""
+#: Manhattan distance from which a node can be dug.
+REACH: Final = 1
 NODE_ID_MAX_CHARS: Final = 160
 
-NODE_NOT_FOUND = Refusal("node_not_found")
-TOO_FAR = Refusal("too_far")
-DEPLETED = Refusal("depleted")
+NODE_NOT_FOUND: Final = Refusal("node_not_found")
+TOO_FAR: Final = Refusal("too_far")
+DEPLETED: Final = Refusal("depleted")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,8 +50,8 @@ class Harvesting(Running):
     KIND: ClassVar[str] = Harvest.KIND
 
     node: Node
+    #: The tick from which on the next unit comes.
     due: Tick
-    """The tick from which on the next unit comes."""
     harvested: int = 0
 
     def details(self, cell: int) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from world.rules import Rules
 from world.running import Crossing, Running, Ticket
 from world.state import ShardState
 
-OUT_OF_BOUNDS = Refusal("out_of_bounds")
+OUT_OF_BOUNDS: Final = Refusal("out_of_bounds")
 CHANGE_BY_LETTER: Final[Mapping[str, int]] = {str(side): change for side, change in STEP.items()}
 
 
@@ -44,10 +44,10 @@ class Moving(Running):
     KIND: ClassVar[str] = MoveTo.KIND
 
     target: int
+    #: The cells still to step on, the next one last.
     path: list[int]
-    """The cells still to step on, the next one last."""
+    #: How it ends when the target is a boundary cell; None for an inner one.
     crossing: Crossing | None = None
-    """How it ends when the target is a boundary cell; None for an inner one."""
 
     @classmethod
     def to(cls, ticket: Ticket, target: int, path: list[int]) -> Moving:

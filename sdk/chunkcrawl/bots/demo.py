@@ -2,7 +2,7 @@
 
     python -m client.demo --base http://127.0.0.1:8000 --agents 6
 
-Their account is kept in a file, since agents belong to the account that first played them. SIGTERM, SIGHUP and
+Their account is kept in a file, since agents belong to the account that first played them.  SIGTERM, SIGHUP and
 Ctrl-C end it within 2 s with exit code 0.
 """
 
@@ -15,6 +15,7 @@ import logging
 import random
 import secrets
 from pathlib import Path
+from typing import Final
 
 from chunkcrawl.agent import Agent
 from chunkcrawl.bots.driver import drive
@@ -31,10 +32,10 @@ __all__ = ["main", "run"]
 
 log = logging.getLogger("chunkcrawl.demo")
 
-NAME_PREFIX = "demo-walker"
-FILE_NAME = "demo-credentials.json"
-STOP_TIMEOUT_S = 1.6
-ARRIVAL_GAP_S = 0.3
+NAME_PREFIX: Final = "demo-walker"
+FILE_NAME: Final = "demo-credentials.json"
+STOP_TIMEOUT_S: Final = 1.6
+ARRIVAL_GAP_S: Final = 0.3
 
 
 async def run(base: str, agents: int = 6, *, credentials: Path | None = None, seed: int | None = None) -> None:

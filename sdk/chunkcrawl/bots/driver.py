@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
+from typing import Final
 
 from chunkcrawl.agent import Agent
 from chunkcrawl.bots.rules import Action, Bot, Harvest, Move, Rest, Say
@@ -14,9 +15,9 @@ __all__ = ["act", "drive"]
 
 log = logging.getLogger("chunkcrawl.client")
 
-PAUSE_S = (0.2, 1.2)
-AFTER_REFUSAL_S = (0.5, 2.0)
-READY_TIMEOUT_S = 60.0
+PAUSE_S: Final = (0.2, 1.2)
+AFTER_REFUSAL_S: Final = (0.5, 2.0)
+READY_TIMEOUT_S: Final = 60.0
 
 
 async def drive(agent: Agent, bot: Bot, rng: random.Random) -> None:

@@ -1,4 +1,4 @@
-"""Rules by which a simple agent decides what to do next. Pure: view and seeded random generator in, action out.
+"""Rules by which a simple agent decides what to do next.  Pure: view and seeded random generator in, action out.
 
 The same view, state and generator give the same action, whatever the order of dictionaries and sets.
 """
@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import random
 from dataclasses import dataclass
-from typing import Literal, Protocol, TypeAlias
+from typing import Final, Literal, Protocol, TypeAlias
 
 from chunkcrawl.view.paths import Point, is_boundary
 from chunkcrawl.view.world_view import WorldView
@@ -16,8 +16,8 @@ __all__ = ["BOTS", "Action", "Bot", "BotName", "GoldSeeker", "Harvest", "Move", 
 
 BotName: TypeAlias = Literal["wander", "gold"]
 
-STROLL_MAX_STEPS = 14
-LINES = (
+STROLL_MAX_STEPS: Final = 14
+LINES: Final = (
     "Anyone seen gold around here?",
     "This corridor again.",
     "Mind your step.",
@@ -137,7 +137,7 @@ class GoldSeeker:
         return Harvest(node.node_id) if cell == view.position else Move(*cell)
 
 
-BOTS: dict[BotName, type[Wanderer] | type[GoldSeeker]] = {"wander": Wanderer, "gold": GoldSeeker}
+BOTS: Final[dict[BotName, type[Wanderer] | type[GoldSeeker]]] = {"wander": Wanderer, "gold": GoldSeeker}
 
 
 def make_bot(name: BotName) -> Bot:

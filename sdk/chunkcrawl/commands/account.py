@@ -222,7 +222,7 @@ def session(
     emit({name: getattr(opened, name) for name in names}, opened.session_token, as_json=as_json)
 
 
-# -- private ----------------------------------------------------------------------------------------------------------
+# -- private --
 
 
 def _password(from_stdin: bool, *, confirm: bool) -> str:

@@ -5,6 +5,8 @@ Exit codes: 0 done, 1 refused or failed, 2 wrong usage, 3 the server can't be re
 
 from __future__ import annotations
 
+from typing import Final
+
 import typer
 
 from chunkcrawl.commands.account import key_app, login, session, signup
@@ -14,7 +16,7 @@ from chunkcrawl.commands.scenario import scenario
 
 __all__ = ["app"]
 
-EXIT_CODES = "Exit codes: 0 done, 1 refused or failed, 2 wrong usage, 3 the server can't be reached."
+EXIT_CODES: Final = "Exit codes: 0 done, 1 refused or failed, 2 wrong usage, 3 the server can't be reached."
 
 app = typer.Typer(
     name="chunkcrawl-client",

@@ -7,7 +7,7 @@ import json
 import os
 import sys
 from collections.abc import Coroutine
-from typing import Annotated, Any, NoReturn, TypeVar
+from typing import Annotated, Any, Final, NoReturn, TypeVar
 
 import typer
 
@@ -28,15 +28,15 @@ __all__ = [
     "perform",
 ]
 
-EXIT_FAILED = 1
-EXIT_USAGE = 2
-EXIT_UNREACHABLE = 3
-EXIT_INTERRUPTED = 130
+EXIT_FAILED: Final = 1
+EXIT_USAGE: Final = 2
+EXIT_UNREACHABLE: Final = 3
+EXIT_INTERRUPTED: Final = 130
 
-DEFAULT_BASE = ""
-"""Stands for ``chunkcrawl.transport.address.default_base``, which is asked when a command runs."""
+#: Stands for ``chunkcrawl.transport.address.default_base``, which is asked when a command runs.
+DEFAULT_BASE: Final = ""
 
-CHECK_ADDRESS = (
+CHECK_ADDRESS: Final = (
     "is the server up (`chunkcrawl up`), and is this its address? Another one: --base URL, CHUNKCRAWL_BASE, or "
     "CHUNKCRAWL_PORT for this machine"
 )
@@ -115,7 +115,7 @@ def emit(fields: dict[str, Any], text: str, *, as_json: bool) -> None:
 def api_key_for(base: str, *, as_json: bool, needed: bool = True) -> str | None:
     """``CHUNKCRAWL_API_KEY``, or the key that ``key create`` has kept for this server.
 
-    Exits with 1 when one is needed and there is none. Keys are never taken from the command line, where every other
+    Exits with 1 when one is needed and there is none.  Keys are never taken from the command line, where every other
     user of the machine could read them.
     """
     from chunkcrawl.transport.credentials import CredentialsFile

@@ -1,6 +1,6 @@
 """Keys of a terminal: bytes in, keys out, and the terminal's mode around it.
 
-``KeyParser`` is pure. ``raw_keys`` switches a terminal to reading single keys, and back again whatever happens.
+``KeyParser`` is pure.  ``raw_keys`` switches a terminal to reading single keys, and back again whatever happens.
 """
 
 from __future__ import annotations
@@ -10,20 +10,21 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Final
 
 __all__ = ["DIRECTIONS", "KeyParser", "raw_keys"]
 
-DIRECTIONS = {
+#: Steps ``(dx, dy)`` of arrows, wasd and hjkl; north is up.
+DIRECTIONS: Final = {
     **dict.fromkeys(("up", "w", "k"), (0, 1)),
     **dict.fromkeys(("right", "d", "l"), (1, 0)),
     **dict.fromkeys(("down", "s", "j"), (0, -1)),
     **dict.fromkeys(("left", "a", "h"), (-1, 0)),
 }
-"""Steps ``(dx, dy)`` of arrows, wasd and hjkl; north is up."""
 
-_ARROWS = {"A": "up", "B": "down", "C": "right", "D": "left"}
-_NAMED = {"\r": "enter", "\n": "enter", "\x7f": "backspace", "\x08": "backspace", "\x04": "end", "\t": "tab"}
-_SEQUENCE_MAX_CHARS = 16
+_ARROWS: Final = {"A": "up", "B": "down", "C": "right", "D": "left"}
+_NAMED: Final = {"\r": "enter", "\n": "enter", "\x7f": "backspace", "\x08": "backspace", "\x04": "end", "\t": "tab"}
+_SEQUENCE_MAX_CHARS: Final = 16
 
 
 class KeyParser:

@@ -10,7 +10,7 @@ import os
 import sys
 import traceback
 from importlib.metadata import PackageNotFoundError, version
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 
 try:
     import typer
@@ -24,10 +24,10 @@ from chunkcrawl.commands.table import Lazy, begin, named, tables
 
 __all__ = ["app", "commands", "main"]
 
-ERROR_MAX_CHARS = 500
-WHERE = "CHUNKCRAWL_LOG_LEVEL=debug shows where"
-COMPLETE_VARIABLE = "_CHUNKCRAWL_COMPLETE"
-SHELLS = ("bash", "zsh", "fish", "powershell")
+ERROR_MAX_CHARS: Final = 500
+WHERE: Final = "CHUNKCRAWL_LOG_LEVEL=debug shows where"
+COMPLETE_VARIABLE: Final = "_CHUNKCRAWL_COMPLETE"
+SHELLS: Final = ("bash", "zsh", "fish", "powershell")
 
 
 def commands() -> dict[str, Lazy]:

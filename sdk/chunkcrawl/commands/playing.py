@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 
 import typer
 
@@ -13,10 +13,10 @@ from chunkcrawl.commands.common import DEFAULT_BASE, BaseOption, JsonOption, api
 __all__ = ["play", "say", "watch"]
 
 AgentArgument = Annotated[str, typer.Argument(metavar="AGENT", help="Its id: letters, digits, _ . -")]
-OPEN_TIMEOUT_S = 15.0
-"""How long a server that does not answer is tried before the command ends."""
+#: How long a server that does not answer is tried before the command ends.
+OPEN_TIMEOUT_S: Final = 15.0
 
-SAY_TIMEOUT_S = 60.0
+SAY_TIMEOUT_S: Final = 60.0
 
 SecondsOption = Annotated[float | None, typer.Option(min=0.1, metavar="S", help="Leave after so many seconds.")]
 

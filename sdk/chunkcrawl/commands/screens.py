@@ -9,7 +9,7 @@ import sys
 from collections import deque
 from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing, nullcontext
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 from rich.console import Console, RenderableType
@@ -30,16 +30,16 @@ from chunkcrawl.wire.messages import Event
 
 __all__ = ["Player", "as_json_line", "away_words", "play", "show_json", "watch"]
 
-FRAMES_PER_S = 8
-FACTS_EVERY_S = 1.0
-LINES_KEPT = 50
-LINE_MAX_CHARS = 500
-CHAT_MAX_CHARS = 200
-HELP = "arrows/wasd/hjkl walk   g harvest   t say   q quit"
+FRAMES_PER_S: Final = 8
+FACTS_EVERY_S: Final = 1.0
+LINES_KEPT: Final = 50
+LINE_MAX_CHARS: Final = 500
+CHAT_MAX_CHARS: Final = 200
+HELP: Final = "arrows/wasd/hjkl walk   g harvest   t say   q quit"
 
 
 class Screen:
-    """The screen and what it shows besides the view. Without a terminal to draw on: lines, as things happen.
+    """The screen and what it shows besides the view.  Without a terminal to draw on: lines, as things happen.
 
     Args:
         view: What is drawn; its agent's commands are shown, if it has an agent.
@@ -96,7 +96,7 @@ class Screen:
 
 
 class Player:
-    """What keys make an agent do. At most one step is waiting at a time: the newest key wins."""
+    """What keys make an agent do.  At most one step is waiting at a time: the newest key wins."""
 
     def __init__(self, agent: Agent) -> None:
         self.agent = agent
@@ -277,7 +277,7 @@ def as_json_line(event: Event) -> str:
     return json.dumps(fields | (own if isinstance(own, dict) else {"payload": own}), separators=(",", ":"))
 
 
-# -- private ----------------------------------------------------------------------------------------------------------
+# -- private --
 
 
 async def _print_all(events: AsyncIterator[Event]) -> None:

@@ -46,7 +46,7 @@ class Table:
     check: str = ""
 
 
-_APP = "chunkcrawl.commands.app:app"
+_APP: Final = "chunkcrawl.commands.app:app"
 
 TABLE: Final = Table(
     {

@@ -1,6 +1,8 @@
-"""What to do about a refusal: one sentence for each reason code, with what the view knows filled in. Pure."""
+"""What to do about a refusal: one sentence for each reason code, with what the view knows filled in.  Pure."""
 
 from __future__ import annotations
+
+from typing import Final
 
 from chunkcrawl.errors import BannedWords, Blocked, ChunkcrawlError, CommandRefused, Unreachable
 from chunkcrawl.view.paths import Point
@@ -8,7 +10,7 @@ from chunkcrawl.view.world_view import WorldView
 
 __all__ = ["HINTS", "code_of", "hint_for"]
 
-HINTS = {
+HINTS: Final = {
     "busy": "Another command of this agent is still running; wait for it, then try again.",
     "rate_limited": "Too fast; a chat message is allowed every 2 s.",
     "muted": "This agent may not talk for now; it may walk and harvest.",

@@ -1,4 +1,4 @@
-"""What has happened since it was last told, short enough for a language model. Pure.
+"""What has happened since it was last told, short enough for a language model.  Pure.
 
 What repeats is summed up ("bob took 5 gold from n-1."), and when there is too much, the least important goes first:
 talk is never given up for the many lines of a harvest.
@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import enum
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 __all__ = ["News", "Weight"]
 
-KEPT = 100
-SHOWN = 20
+KEPT: Final = 100
+SHOWN: Final = 20
 
 
 class Weight(enum.IntEnum):
@@ -22,8 +22,8 @@ class Weight(enum.IntEnum):
     ROUTINE = 0
     THING = 1
     TALK = 2
+    #: What became of the agent's own commands and connection.
     OWN = 3
-    """What became of the agent's own commands and connection."""
 
 
 _Key: TypeAlias = tuple[str, ...]

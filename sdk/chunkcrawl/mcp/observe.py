@@ -1,4 +1,4 @@
-"""What an agent sees, as a short text for a language model, never longer than a budget of tokens. Pure.
+"""What an agent sees, as a short text for a language model, never longer than a budget of tokens.  Pure.
 
 What matters most comes first, so that what a small budget cuts off is what matters least.
 """
@@ -6,6 +6,7 @@ What matters most comes first, so that what a small budget cuts off is what matt
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Final
 
 from chunkcrawl.view.drawing import draw_chunk, names_of, window_around
 from chunkcrawl.view.paths import Point, manhattan
@@ -14,13 +15,13 @@ from chunkcrawl.view.world_view import WorldView
 
 __all__ = ["BUDGET_MIN_TOKENS", "CHARS_PER_TOKEN", "observe"]
 
-CHARS_PER_TOKEN = 3
-"""Careful: prose has about four characters to a token, maps and coordinates fewer."""
+#: Careful: prose has about four characters to a token, maps and coordinates fewer.
+CHARS_PER_TOKEN: Final = 3
 
-BUDGET_MIN_TOKENS = 60
-MAP_CELLS = (31, 15)
+BUDGET_MIN_TOKENS: Final = 60
+MAP_CELLS: Final = (31, 15)
 AGENTS_MAX, NODES_MAX, CHAT_MAX = 12, 8, 8
-CELLS_PER_EXIT = 2
+CELLS_PER_EXIT: Final = 2
 
 
 def observe(view: WorldView, heard: Sequence[str] = (), *, budget_tokens: int = 600, notice: str = "") -> str:

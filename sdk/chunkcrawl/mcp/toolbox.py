@@ -1,8 +1,8 @@
 """Five tools that are enough to play: for language models, over MCP (``mcp.server``) or any other tool interface.
 
 Every tool answers with a short text within 30 s and never raises for what the world refuses: the text says what
-happened and what would help. What is old is called so in the first line. A tool call that is cancelled leaves nothing
-behind: its command is not sent later, and a harvest that had begun is ended. Only a walk can't be stopped once the
+happened and what would help.  What is old is called so in the first line.  A tool call that is cancelled leaves nothing
+behind: its command is not sent later, and a harvest that had begun is ended.  Only a walk can't be stopped once the
 world has accepted it.
 """
 
@@ -13,6 +13,7 @@ import contextlib
 from collections import OrderedDict, deque
 from collections.abc import Awaitable, Callable
 from types import TracebackType
+from typing import Final
 
 from chunkcrawl.agent import Agent
 from chunkcrawl.errors import ChunkcrawlError, CommandDropped, ServerUnreachable, StillRunning, TakenOver
@@ -34,25 +35,25 @@ from chunkcrawl.wire.protocol import Completed
 
 __all__ = ["COMMAND_WAIT_S", "WAIT_MAX_S", "Toolbox"]
 
-WAIT_MAX_S = 30.0
-COMMAND_WAIT_S = 30.0
-"""How long a tool waits for its command: less than the 60 s after which many hosts give a call up."""
+WAIT_MAX_S: Final = 30.0
+#: How long a tool waits for its command: less than the 60 s after which many hosts give a call up.
+COMMAND_WAIT_S: Final = 30.0
 
-STAND_STILL_WAIT_S = 5.0
-ARRIVAL_WAIT_S = 2.0
-"""A connection that is back shows the agent within a moment."""
+STAND_STILL_WAIT_S: Final = 5.0
+#: A connection that is back shows the agent within a moment.
+ARRIVAL_WAIT_S: Final = 2.0
 
-SILENT_S = 16.0
-"""A connection is asked for a sign of life after 12 s of silence; one that is silent for longer is in trouble."""
+#: A connection is asked for a sign of life after 12 s of silence; one that is silent for longer is in trouble.
+SILENT_S: Final = 16.0
 
-HEARD_MAX = 100
-RUNNING_MAX = 8
-TEXT_MAX_CHARS = 220
-EVENTS_LIMIT = 512
+HEARD_MAX: Final = 100
+RUNNING_MAX: Final = 8
+TEXT_MAX_CHARS: Final = 220
+EVENTS_LIMIT: Final = 512
 
 
 class Toolbox:
-    """The tools of one agent, which must be connected. Use it as an async context manager; several may share it."""
+    """The tools of one agent, which must be connected.  Use it as an async context manager; several may share it."""
 
     def __init__(self, agent: Agent) -> None:
         self.agent = agent
@@ -81,7 +82,7 @@ class Toolbox:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
 
-    # -- tools --------------------------------------------------------------------------------------------------------
+    # -- tools --
 
     async def observe(self, budget_tokens: int = 600) -> str:
         """Where you are and what is around you, in at most ``budget_tokens`` tokens; first, if it is old."""
@@ -89,7 +90,7 @@ class Toolbox:
         return observe(self.agent.view, list(self._heard), budget_tokens=budget_tokens, notice=self._stale())
 
     async def move_to(self, x: int, y: int) -> str:
-        """Walk to a cell of the present chunk; an exit cell leads into the next chunk. Waits for the arrival."""
+        """Walk to a cell of the present chunk; an exit cell leads into the next chunk.  Waits for the arrival."""
         before = self.agent.chunk_id
         walk = self.agent.move_to(x, y, timeout_s=COMMAND_WAIT_S)
         return await self._told(f"the walk to {x},{y}", walk, lambda _: self._arrival(before), (x, y))
@@ -100,7 +101,7 @@ class Toolbox:
         return await self._told("the message", told, lambda _: f"Said in {self.agent.chunk_id}.")
 
     async def harvest(self, node_id: str) -> str:
-        """Take gold from a node that you stand beside. Goes on until it is empty; any other command ends it."""
+        """Take gold from a node that you stand beside.  Goes on until it is empty; any other command ends it."""
 
         def success(completed: Completed) -> str:
             took = "" if completed.amount is None else f"You took {completed.amount}. "
@@ -126,7 +127,7 @@ class Toolbox:
         lines = self._news.take() or ([] if self.agent.ended else [f"Nothing happened in {seconds:g} s."])
         return "\n".join(([stale] if stale else []) + lines)
 
-    # -- private: commands --------------------------------------------------------------------------------------------
+    # -- private: commands --
 
     async def _arrived(self) -> None:
         """Wait a moment for a connection that has just come back to show where the agent is."""
@@ -206,7 +207,7 @@ class Toolbox:
             return f"STALE: the world's server says nothing for {agent.silent_s:.0f} s; you see what was then. Wait."
         return ""
 
-    # -- private: news ------------------------------------------------------------------------------------------------
+    # -- private: news --
 
     async def _listen(self) -> None:
         try:

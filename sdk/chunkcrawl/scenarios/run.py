@@ -7,6 +7,7 @@ import random
 from collections import deque
 from collections.abc import Callable
 from contextlib import AsyncExitStack
+from typing import Final
 
 from chunkcrawl.agent import Agent
 from chunkcrawl.bots.driver import drive
@@ -19,8 +20,8 @@ from chunkcrawl.wire.messages import ChunkDelta, Direction
 
 __all__ = ["ScenarioFailed", "run_scenario"]
 
-HEARD_MAX = 1_000
-POLL_S = 0.05
+HEARD_MAX: Final = 1_000
+POLL_S: Final = 0.05
 
 
 class ScenarioFailed(ChunkcrawlError):

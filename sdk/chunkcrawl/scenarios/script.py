@@ -1,4 +1,4 @@
-"""Scripted scenarios: what agents do, and what must then be so. The file's shape, read and checked; nothing runs here.
+"""Scripted scenarios: what agents do, and what must then be so.  The file's shape, read and checked; nothing runs here.
 
     name: leaving in the north
     agents: [scout, miner]
@@ -17,7 +17,7 @@ Every step has one thing to do: ``move_to``, ``leave``, ``say``, ``harvest``, ``
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Annotated, Literal, TypeAlias
+from typing import Annotated, Final, Literal, TypeAlias
 
 import msgspec
 from msgspec import Meta
@@ -27,9 +27,9 @@ from chunkcrawl.wire.messages import Direction
 
 __all__ = ["Expectation", "Scenario", "ScenarioError", "Step", "parse_scenario"]
 
-ACTIONS = ("move_to", "leave", "say", "harvest", "bot", "expect", "hear", "wait_s", "reconnect", "together")
-WITHOUT_AGENT = ("wait_s", "together")
-WITH_END = ("move_to", "leave", "say", "harvest")
+ACTIONS: Final = ("move_to", "leave", "say", "harvest", "bot", "expect", "hear", "wait_s", "reconnect", "together")
+WITHOUT_AGENT: Final = ("wait_s", "together")
+WITH_END: Final = ("move_to", "leave", "say", "harvest")
 
 _Name: TypeAlias = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_.\-]{1,64}$")]
 _Seconds: TypeAlias = Annotated[float, Meta(ge=0, le=3600)]
@@ -63,7 +63,7 @@ class Expectation(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True
 
 
 class Step(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
-    """One thing to do. ``ends`` is how a command must end: ``completed``, or the reason of its refusal or failure."""
+    """One thing to do.  ``ends`` is how a command must end: ``completed``, or the reason of its refusal or failure."""
 
     agent: str | None = None
     move_to: tuple[int, int] | None = None
@@ -92,7 +92,7 @@ class Step(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
 
 
 class Scenario(msgspec.Struct, forbid_unknown_fields=True):
-    """A whole file. ``seed`` is that of its bots."""
+    """A whole file.  ``seed`` is that of its bots."""
 
     name: str
     agents: Annotated[list[_Name], Meta(min_length=1, max_length=200)]

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from typing import Final
 from urllib.parse import urlsplit
 
 __all__ = ["BASE_VARIABLE", "USUAL_BASE", "checked_base", "default_base"]
 
-BASE_VARIABLE = "CHUNKCRAWL_BASE"
-USUAL_BASE = "http://127.0.0.1:8000"
-ANY_ADDRESS = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}
+BASE_VARIABLE: Final = "CHUNKCRAWL_BASE"
+USUAL_BASE: Final = "http://127.0.0.1:8000"
+ANY_ADDRESS: Final = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}
 
 
 def default_base(environment: Mapping[str, str] = os.environ) -> str:

@@ -7,11 +7,12 @@ moment do not come back at the same moment.
 from __future__ import annotations
 
 import random
+from typing import Final
 
 __all__ = ["RESTART_SPREAD_S", "Backoff"]
 
-RESTART_SPREAD_S = 10.0
-"""After "the service restarts" (close code 1012, 1001) the first tries of all clients spread over so many seconds."""
+#: After "the service restarts" (close code 1012, 1001) the first tries of all clients spread over so many seconds.
+RESTART_SPREAD_S: Final = 10.0
 
 
 class Backoff:

@@ -1,6 +1,6 @@
 """The socket of one agent: connect, read, notice silence, reconnect with resume.
 
-``Link`` owns sockets and time and knows nothing of commands; what comes in goes to ``on_frame``. ``run`` goes on until
+``Link`` owns sockets and time and knows nothing of commands; what comes in goes to ``on_frame``.  ``run`` goes on until
 it is cancelled or something final happens, and says so by raising it.
 """
 
@@ -11,6 +11,7 @@ import logging
 import random
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from typing import Final
 
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus, WebSocketException
@@ -26,35 +27,35 @@ __all__ = ["CLOSE_RESTART", "CLOSE_TAKEN_OVER", "CLOSE_TOO_SLOW", "AgentConnecti
 
 log = logging.getLogger("chunkcrawl.client")
 
-CLOSE_TAKEN_OVER = 4001
-CLOSE_TOO_SLOW = 4002
-CLOSE_ABNORMAL = 1006
-CLOSE_POLICY = 1008
-CLOSE_RESTART = frozenset((1001, 1012, 1013))
-"""Going away, service restart, try again later: everybody was told at once, so everybody spreads."""
+CLOSE_TAKEN_OVER: Final = 4001
+CLOSE_TOO_SLOW: Final = 4002
+CLOSE_ABNORMAL: Final = 1006
+CLOSE_POLICY: Final = 1008
+#: Going away, service restart, try again later: everybody was told at once, so everybody spreads.
+CLOSE_RESTART: Final = frozenset((1001, 1012, 1013))
 
-CLOSE_DRAINED = 1012
-DRAINING = "draining"
-"""The reason with which a gateway that drains sends one client after the other away: the spreading is done already."""
+CLOSE_DRAINED: Final = 1012
+#: The reason with which a gateway that drains sends one client after the other away: the spreading is done already.
+DRAINING: Final = "draining"
 
-OPEN_TIMEOUT_S = 10.0
-CLOSE_TIMEOUT_S = 1.0
-SEND_TIMEOUT_S = 10.0
-"""A peer that takes nothing for so long is gone, whatever it still says."""
+OPEN_TIMEOUT_S: Final = 10.0
+CLOSE_TIMEOUT_S: Final = 1.0
+#: A peer that takes nothing for so long is gone, whatever it still says.
+SEND_TIMEOUT_S: Final = 10.0
 
-AWAY_TIMEOUT_S = 600.0
-"""Without a connection for so long, an agent or watcher gives up, unless it was told to try for ever."""
+#: Without a connection for so long, an agent or watcher gives up, unless it was told to try for ever.
+AWAY_TIMEOUT_S: Final = 600.0
 
-PING_AFTER_S = 12.0
-SILENCE_MAX_S = 30.0
-"""A client that hears nothing for so long reconnects (the contract's constant)."""
+PING_AFTER_S: Final = 12.0
+#: A client that hears nothing for so long reconnects (the contract's constant).
+SILENCE_MAX_S: Final = 30.0
 
-STOOD_AFTER_S = 10.0
-"""A connection that lived this long was a good one: the next reconnect starts with small delays again."""
+#: A connection that lived this long was a good one: the next reconnect starts with small delays again.
+STOOD_AFTER_S: Final = 10.0
 
-FRAME_MAX_BYTES = 4 * 1024 * 1024
-FRESH_REFUSALS_MAX = 2
-"""New sessions that may be refused in a row before it is taken as an answer."""
+FRAME_MAX_BYTES: Final = 4 * 1024 * 1024
+#: New sessions that may be refused in a row before it is taken as an answer.
+FRESH_REFUSALS_MAX: Final = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +108,7 @@ class AgentConnection:
         return asyncio.get_running_loop().time() - self._heard_at if self._socket is not None else 0.0
 
     async def send(self, frame: str) -> None:
-        """Send a text frame. On a lost connection nothing happens: the reader notices and starts anew."""
+        """Send a text frame.  On a lost connection nothing happens: the reader notices and starts anew."""
         socket = self._socket
         if socket is not None:
             try:
@@ -151,7 +152,7 @@ class AgentConnection:
             log.info("agent %s: next connection in %.1f s", self._agent_id, delay_s)
             await asyncio.sleep(delay_s)
 
-    # -- one connection -----------------------------------------------------------------------------------------------
+    # -- one connection --
 
     async def _connection(self, session: Session) -> Lost:
         loop = asyncio.get_running_loop()

@@ -1,7 +1,7 @@
 """Commands over a connection that comes and goes: one at a time, tried again when that is safe.
 
 ``Conversation`` drives ``AgentProtocol`` with real time and a socket's ``send``: it solves proofs, matches outcomes to
-waiting callers, and decides when silence has lasted too long. No wait is without a bound:
+waiting callers, and decides when silence has lasted too long.  No wait is without a bound:
 
     the whole of a command          ``timeout_s`` of ``perform``: turn, connection, tries and result
     the challenge, then the ack     ``REPLY_TIMEOUT_S`` on one connection
@@ -14,7 +14,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any
+from typing import Any, Final
 
 from chunkcrawl.errors import (
     Busy,
@@ -45,28 +45,28 @@ from chunkcrawl.wire.signing import INLINE_DIFFICULTY_MAX, solve, solve_aside
 
 __all__ = ["COMMAND_TIMEOUT_S", "REPLY_TIMEOUT_S", "Conversation"]
 
-COMMAND_TIMEOUT_S = 600.0
-"""Of a command from call to end, unless its caller says otherwise: longer than any way through a chunk takes."""
+#: Of a command from call to end, unless its caller says otherwise: longer than any way through a chunk takes.
+COMMAND_TIMEOUT_S: Final = 600.0
 
-REPLY_TIMEOUT_S = 12.0
-"""Longer than a challenge's record lives (10 s): who is silent for so long has nothing to say any more."""
+#: Longer than a challenge's record lives (10 s): who is silent for so long has nothing to say any more.
+REPLY_TIMEOUT_S: Final = 12.0
 
-RESULT_TIMEOUT_S = 30.0
-"""An accepted command whose agent stands idle for so long is over, though its result never came. Longer than a chunk's
-recovery on another node, before which the command may not have begun to show."""
+#: An accepted command whose agent stands idle for so long is over, though its result never came.  Longer than a chunk's
+#: recovery on another node, before which the command may not have begun to show.
+RESULT_TIMEOUT_S: Final = 30.0
 
-LOST_AFTER_S = 3.0
-LOOKS = 3
-"""How often a wait looks whether it has lasted too long."""
+LOST_AFTER_S: Final = 3.0
+#: How often a wait looks whether it has lasted too long.
+LOOKS: Final = 3
 
-RETRY_WAIT_MAX_S = 30.0
-"""A refusal that asks for more patience than this (a mute, say) is given to the caller at once."""
+#: A refusal that asks for more patience than this (a mute, say) is given to the caller at once.
+RETRY_WAIT_MAX_S: Final = 30.0
 
-RETRY_BASE_S = 0.25
+RETRY_BASE_S: Final = 0.25
 
 
 class Pending:
-    """One request as its caller sees it. ``stage`` is how far it had come when its caller left it."""
+    """One request as its caller sees it.  ``stage`` is how far it had come when its caller left it."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, client_cmd_id: str) -> None:
         self.asked_at_s = loop.time()
@@ -128,7 +128,7 @@ class Conversation:
         self._end: ChunkcrawlError | None = None
         self.ack_s: float | None = None
 
-    # -- for the link -------------------------------------------------------------------------------------------------
+    # -- for the link --
 
     def opened(self, session: Session) -> None:
         """A socket is open with this session."""
@@ -156,7 +156,7 @@ class Conversation:
             pending.settle(error)
         self._pending.clear()
 
-    # -- for callers --------------------------------------------------------------------------------------------------
+    # -- for callers --
 
     @property
     def connected(self) -> bool:
@@ -294,7 +294,7 @@ class Conversation:
     ) -> None:
         """Wait for ``end``, and settle with ``lost`` what does not come in ``patience_s`` over a line that stands.
 
-        Time without a connection does not count: the answer may be among what the next one brings. After
+        Time without a connection does not count: the answer may be among what the next one brings.  After
         ``resync_required`` only that beginning can bring it.
         """
         loop = asyncio.get_running_loop()
@@ -308,7 +308,7 @@ class Conversation:
             if now_s - max(since_s, self._ready_at_s, self._resynced_at_s) >= bound_s:
                 pending.settle(lost())
 
-    # -- private ------------------------------------------------------------------------------------------------------
+    # -- private --
 
     async def _work(self) -> None:
         """Do what the protocol asks for, until it asks for nothing more."""

@@ -1,6 +1,6 @@
 """Accounts and keys kept between runs: one JSON file, readable by its owner alone.
 
-It lies in the user's configuration directory, or in ``CHUNKCRAWL_CONFIG_DIR``. Entries are kept per server address.
+It lies in the user's configuration directory, or in ``CHUNKCRAWL_CONFIG_DIR``.  Entries are kept per server address.
 """
 
 from __future__ import annotations
@@ -9,16 +9,17 @@ import contextlib
 import os
 import tempfile
 from pathlib import Path
+from typing import Final
 
 import msgspec
 
 __all__ = ["Credentials", "CredentialsFile", "config_dir"]
 
-FILE_NAME = "credentials.json"
+FILE_NAME: Final = "credentials.json"
 
 
 class Credentials(msgspec.Struct, omit_defaults=True):
-    """What is known about an account on one server. Everything but ``email`` and the ids is secret."""
+    """What is known about an account on one server.  Everything but ``email`` and the ids is secret."""
 
     email: str = ""
     account_id: str = ""
@@ -43,7 +44,7 @@ def config_dir() -> Path:
 
 
 class CredentialsFile:
-    """The file. Every change is written at once, in one step, so that a crash leaves the old or the new one."""
+    """The file.  Every change is written at once, in one step, so that a crash leaves the old or the new one."""
 
     def __init__(self, path: Path | None = None) -> None:
         """``path``: another file than the usual one."""

@@ -1,4 +1,4 @@
-"""The HTTP side of the contract: accounts, keys, sessions, snapshots. One ``Api`` serves any number of agents."""
+"""The HTTP side of the contract: accounts, keys, sessions, snapshots.  One ``Api`` serves any number of agents."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import json
 import time
 from collections.abc import Mapping
 from types import TracebackType
-from typing import Any, Literal, TypeAlias, TypeVar
+from typing import Any, Final, Literal, TypeAlias, TypeVar
 from urllib.parse import quote
 
 import httpx
@@ -24,20 +24,20 @@ __all__ = ["Account", "Api", "ApiKey", "KeyInfo", "Role", "Session", "bearer", "
 
 Role: TypeAlias = Literal["agent", "owner_spectator", "spectator"]
 
-TIMEOUT_S = 15.0
-ANSWER_TIMEOUT_S = 30.0
-"""Of a whole request, from the connection to the answer's last byte."""
+TIMEOUT_S: Final = 15.0
+#: Of a whole request, from the connection to the answer's last byte.
+ANSWER_TIMEOUT_S: Final = 30.0
 
-DEFAULT_LIFETIME_S = 900.0
-"""Of a session when the server does not say; the contract's default."""
-REASON_MAX_CHARS = 200
-FAULTS_MAX = 20
-NO_LIMIT = httpx.Limits(max_connections=None, max_keepalive_connections=20)
-"""Each watcher's stream occupies a connection for as long as it lasts."""
+#: Of a session when the server does not say; the contract's default.
+DEFAULT_LIFETIME_S: Final = 900.0
+REASON_MAX_CHARS: Final = 200
+FAULTS_MAX: Final = 20
+#: Each watcher's stream occupies a connection for as long as it lasts.
+NO_LIMIT: Final = httpx.Limits(max_connections=None, max_keepalive_connections=20)
 
 
 class Account(msgspec.Struct, frozen=True):
-    """A new account. ``account_token`` authorises key management; keep it secret."""
+    """A new account.  ``account_token`` authorises key management; keep it secret."""
 
     account_id: str
     email: str
@@ -54,7 +54,7 @@ class ApiKey(msgspec.Struct, frozen=True):
 
 
 class KeyInfo(msgspec.Struct, frozen=True):
-    """A key in a list, without its secret. Times are as the server writes them."""
+    """A key in a list, without its secret.  Times are as the server writes them."""
 
     key_id: str
     key_prefix: str = ""
@@ -65,7 +65,7 @@ class KeyInfo(msgspec.Struct, frozen=True):
 
 
 class Session(msgspec.Struct, frozen=True):
-    """An open session. ``cmd_secret`` signs commands and is empty for roles that only watch."""
+    """An open session.  ``cmd_secret`` signs commands and is empty for roles that only watch."""
 
     session_token: str
     session_jti: str = ""
@@ -73,8 +73,8 @@ class Session(msgspec.Struct, frozen=True):
     cmd_secret: str | None = None
     expires_at: str | int | float | None = None
     expires_in_s: int | float | None = None
+    #: Seconds from the server's answer to ``expires_at``, by the server's own clock.
     lifetime_s: float = DEFAULT_LIFETIME_S
-    """Seconds from the server's answer to ``expires_at``, by the server's own clock."""
 
     def __repr__(self) -> str:
         """Without the secrets, since representations end up in logs."""
@@ -93,7 +93,7 @@ class Api:
     """An HTTP client for one server.
 
     Every method raises ``ServerUnreachable`` when there is no answer, an ``ApiError`` for an answer other than 2xx, and
-    ``ProtocolViolation`` for one that is not of the contract's shape. No request takes longer than 30 s.
+    ``ProtocolViolation`` for one that is not of the contract's shape.  No request takes longer than 30 s.
     """
 
     def __init__(self, base: str, *, http: httpx.AsyncClient | None = None, direct: bool = False) -> None:
@@ -125,7 +125,7 @@ class Api:
         if self._owned:
             await self.http.aclose()
 
-    # -- account ------------------------------------------------------------------------------------------------------
+    # -- account --
 
     async def signup(self, email: str, password: str) -> Account:
         """Make an account; the password has 8..128 characters. 409 ``email_already_exists`` for a known e-mail."""
@@ -134,7 +134,7 @@ class Api:
     async def create_key(
         self, account_id: str | None = None, *, auth: httpx.Auth | tuple[str, str] | str, label: str | None = None
     ) -> ApiKey:
-        """Make an API key. ``auth`` is the account token, or (e-mail, password); it says whose, too."""
+        """Make an API key.  ``auth`` is the account token, or (e-mail, password); it says whose, too."""
         body = ({"account_id": account_id} if account_id else {}) | ({"label": label} if label else {})
         return await self._post("/v1/keys", ApiKey, body, auth=auth)
 
@@ -148,11 +148,11 @@ class Api:
         await self._send("DELETE", f"/v1/keys/{quote(key_id, safe='')}", auth=auth)
 
     async def agents(self, *, auth: tuple[str, str] | str) -> list[dict[str, Any]]:
-        """The account's agents, as the server lists them. ``auth`` may also be an API key."""
+        """The account's agents, as the server lists them.  ``auth`` may also be an API key."""
         answer = await self._send("GET", "/v1/agents", auth=auth)
         return _list_of(answer, dict[str, Any], "agents")
 
-    # -- sessions -----------------------------------------------------------------------------------------------------
+    # -- sessions --
 
     async def open_session(self, api_key: str, role: Role, agent_id: str | None = None) -> Session:
         """Open a session; ``agent`` and ``owner_spectator`` need an ``agent_id``."""
@@ -187,7 +187,7 @@ class Api:
         except ValueError as error:
             raise ProtocolViolation(f"snapshot of {chunk_id}: {error}") from error
 
-    # -- private ------------------------------------------------------------------------------------------------------
+    # -- private --
 
     async def _session(self, path: str, body: dict[str, Any]) -> Session:
         answer = await self._send("POST", path, body)

@@ -1,6 +1,6 @@
 """Which proxy a connection takes: never one to this machine itself, else the one that the environment names.
 
-The HTTP library and the socket library each have rules of their own; here is one for both. The variables are the usual
+The HTTP library and the socket library each have rules of their own; here is one for both.  The variables are the usual
 ``http_proxy``, ``https_proxy``, ``all_proxy`` and ``no_proxy``, in either case of letters.
 """
 
@@ -10,6 +10,7 @@ import importlib.util
 import ipaddress
 import urllib.request
 from dataclasses import dataclass, field
+from typing import Final
 from urllib.parse import urlsplit
 
 import httpx
@@ -18,7 +19,7 @@ from chunkcrawl.errors import ServerUnreachable
 
 __all__ = ["Proxy", "blocking_http_client", "http_client", "is_loopback", "over", "proxy_for", "unreachable"]
 
-SOCKS_PACKAGES = {"httpx": "socksio", "websockets": "python_socks"}
+SOCKS_PACKAGES: Final = {"httpx": "socksio", "websockets": "python_socks"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +82,7 @@ def over(proxy: Proxy | None) -> str:
     return f" (over the proxy {proxy.shown}; no_proxy makes exceptions)" if proxy else ""
 
 
-# -- private ----------------------------------------------------------------------------------------------------------
+# -- private --
 
 
 def _checked(url: str, variable: str, host: str) -> Proxy:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Awaitable, Callable
+from typing import Final
 
 from chunkcrawl.errors import ApiError, InvalidSession, ServerUnreachable
 from chunkcrawl.transport.backoff import Backoff
@@ -12,11 +13,11 @@ from chunkcrawl.transport.http import Api, Role, Session
 
 __all__ = ["SessionKeeper"]
 
-REFRESH_AT = 0.6
-"""Share of the lifetime after which a session is refreshed; jitter of a tenth keeps many clients apart."""
+#: Share of the lifetime after which a session is refreshed; jitter of a tenth keeps many clients apart.
+REFRESH_AT: Final = 0.6
 
-REFRESH_AFTER_MIN_S = 0.5
-"""A session that can't be extended any more (its key expires) gets ever shorter; this ends the chase."""
+#: A session that can't be extended any more (its key expires) gets ever shorter; this ends the chase.
+REFRESH_AFTER_MIN_S: Final = 0.5
 
 
 class SessionKeeper:
@@ -92,7 +93,7 @@ class SessionKeeper:
             self._session = None
 
     async def keep(self, session: Session) -> None:
-        """Refresh ``session`` again and again; returns when it is dead. Run it beside the connection that uses it."""
+        """Refresh ``session`` again and again; returns when it is dead.  Run it beside the connection that uses it."""
         while True:
             share = REFRESH_AT + 0.1 * self._rng.random()
             await asyncio.sleep(max(REFRESH_AFTER_MIN_S, session.lifetime_s * share))

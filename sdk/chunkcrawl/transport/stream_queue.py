@@ -14,8 +14,8 @@ class EventQueue:
     """Events for one listener, at most ``limit`` of them.
 
     When it is full, the oldest delta or heartbeat gives way, since the next delta holds the whole state again; chat and
-    other happenings inside a dropped delta are lost to this listener. Only when it holds nothing of that kind does the
-    oldest event of all go. ``dropped`` counts both. The view is fed before the queue and misses nothing.
+    other happenings inside a dropped delta are lost to this listener.  Only when it holds nothing of that kind does the
+    oldest event of all go.  ``dropped`` counts both.  The view is fed before the queue and misses nothing.
     """
 
     def __init__(self, limit: int) -> None:

@@ -1,17 +1,17 @@
-"""An agent's commands as its owner sees them, put together from challenges, acks and results. Pure."""
+"""An agent's commands as its owner sees them, put together from challenges, acks and results.  Pure."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from chunkcrawl.view.plain import plain
 from chunkcrawl.wire.messages import Challenge, CommandAck, CommandResult, Event
 
 __all__ = ["CommandLog", "LoggedCommand"]
 
-KEPT = 50
-ID_SHOWN_CHARS = 6
+KEPT: Final = 50
+ID_SHOWN_CHARS: Final = 6
 
 
 @dataclass(slots=True)
@@ -69,7 +69,7 @@ class CommandLog:
         return f"{name}: {command.what} {command.state}" + (f", {command.more}" if command.more else "")
 
     def _find(self, server_id: str | None, client_id: str | None) -> tuple[LoggedCommand, str]:
-        """The command, and how it is called. What was refused before its challenge has no id of the server's."""
+        """The command, and how it is called.  What was refused before its challenge has no id of the server's."""
         key = server_id or f"request {client_id}"
         if key not in self._commands:
             self._commands[key] = LoggedCommand()

@@ -1,7 +1,7 @@
 """How a chunk looks in a terminal: pure functions from a view to rich renderables.
 
-North is up, so rows are drawn from the highest ``y`` down. Signs differ in shape, not only in colour; every agent has
-one of its own, and a legend says whose it is. What does not fit into a line goes on in the next one, or says that
+North is up, so rows are drawn from the highest ``y`` down.  Signs differ in shape, not only in colour; every agent has
+one of its own, and a legend says whose it is.  What does not fit into a line goes on in the next one, or says that
 there is more; what strangers wrote is shown as text.
 """
 
@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from rich.cells import cell_len
 from rich.console import Group, RenderableType
@@ -25,7 +26,7 @@ from chunkcrawl.wire.messages import ChunkDelta, ChunkTransition, Event
 __all__ = ["Window", "chat_lines", "draw_chunk", "facts", "names_of", "screen", "window_around"]
 
 WALL, FLOOR, EXIT, ME, NPC, GOLD, SPENT = "#", ".", "+", "@", "n", "$", "-"
-STYLES = {
+STYLES: Final = {
     WALL: "bright_black",
     FLOOR: "grey35",
     EXIT: "blue",
@@ -34,17 +35,17 @@ STYLES = {
     GOLD: "bold yellow",
     SPENT: "yellow",
 }
-AGENT_STYLES = ("bold cyan", "bold bright_white", "bold bright_green", "bold bright_red", "bold bright_blue")
-KEY = {ME: "you", NPC: "creature", GOLD: "gold", SPENT: "spent", EXIT: "exit"}
-BORDER = 2
+AGENT_STYLES: Final = ("bold cyan", "bold bright_white", "bold bright_green", "bold bright_red", "bold bright_blue")
+KEY: Final = {ME: "you", NPC: "creature", GOLD: "gold", SPENT: "spent", EXIT: "exit"}
+BORDER: Final = 2
+#: Columns of what stands beside the map; with fewer it stands below.
 SIDE_LEAST, SIDE_MOST = 24, 60
-"""Columns of what stands beside the map; with fewer it stands below."""
-COMMANDS_LEAST = 44
-"""Columns that commands need to stand beside the map."""
-MAP_LEAST_ROWS = 3
+#: Columns that commands need to stand beside the map.
+COMMANDS_LEAST: Final = 44
+MAP_LEAST_ROWS: Final = 3
 LINES_SHOWN, LINES_SHOWN_LOW, LOW_ROWS = 6, 3, 30
-LEGEND_ROWS = 3
-COMMANDS_SHOWN = 6
+LEGEND_ROWS: Final = 3
+COMMANDS_SHOWN: Final = 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +115,7 @@ def style_of(sign: str) -> str:
     return STYLES.get(sign) or AGENT_STYLES[max(0, FREE.find(sign)) % len(AGENT_STYLES)]
 
 
-# -- the whole view ---------------------------------------------------------------------------------------------------
+# -- the whole view --
 
 
 def screen(
@@ -262,7 +263,7 @@ def _joined(parts: Iterable[Text], columns: int) -> list[Text]:
     return lines
 
 
-# -- what happens -----------------------------------------------------------------------------------------------------
+# -- what happens --
 
 
 def chat_lines(event: Event) -> list[str]:

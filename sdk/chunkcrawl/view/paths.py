@@ -1,6 +1,6 @@
 """Ways through a chunk, as the server plans them: 4-connected, floor only, boundary cells only as the target.
 
-Pure functions over ``grid[y][x]`` (0 floor, 1 wall) and a set of taken cells. Stepping onto a boundary cell leaves the
+Pure functions over ``grid[y][x]`` (0 floor, 1 wall) and a set of taken cells.  Stepping onto a boundary cell leaves the
 chunk on that side, so a path may end there but not lead through it; it may start there, since arrivals do.
 """
 
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Collection, Iterator, Sequence
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 from chunkcrawl.wire.messages import Direction
 
@@ -17,8 +17,8 @@ __all__ = ["STEPS", "Grid", "Point", "distances", "exit_cells", "is_boundary", "
 Grid: TypeAlias = Sequence[Sequence[int]]
 Point: TypeAlias = tuple[int, int]
 
-STEPS: tuple[Point, ...] = ((0, 1), (1, 0), (0, -1), (-1, 0))
-"""N, E, S, W."""
+#: N, E, S, W.
+STEPS: Final[tuple[Point, ...]] = ((0, 1), (1, 0), (0, -1), (-1, 0))
 
 
 def is_floor(grid: Grid, x: int, y: int) -> bool:
@@ -45,7 +45,7 @@ def distances(grid: Grid, start: Point, taken: Collection[Point] = ()) -> dict[P
         taken: Cells that are occupied; a set makes it fast.
 
     Returns:
-        Reachable cells in order of distance, then in the fixed order N, E, S, W of discovery. O(cells).
+        Reachable cells in order of distance, then in the fixed order N, E, S, W of discovery.  O(cells).
     """
     found = {start: 0}
     queue = deque((start,))

@@ -1,15 +1,16 @@
-"""Text of strangers for a terminal: nothing in it is obeyed, and it fits. Pure."""
+"""Text of strangers for a terminal: nothing in it is obeyed, and it fits.  Pure."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Final
 
 from rich.cells import cell_len, set_cell_size
 
 __all__ = ["plain", "short_names", "shortened"]
 
-TEXT_MAX_CHARS = 100
-TAIL_CHARS = 8
+TEXT_MAX_CHARS: Final = 100
+TAIL_CHARS: Final = 8
 
 
 def plain(value: object, most: int = TEXT_MAX_CHARS) -> str:

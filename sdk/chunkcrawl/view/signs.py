@@ -1,17 +1,18 @@
-"""One character for each agent on a map of characters: never one for two, and the same while it is in sight. Pure."""
+"""One character for each agent on a map of characters: never one for two, and the same while it is in sight.  Pure."""
 
 from __future__ import annotations
 
 import re
 import string
 from collections.abc import Mapping
+from typing import Final
 
 __all__ = ["MANY", "Signs"]
 
-MANY = "a"
-"""For agents for whom no sign is left."""
+#: For agents for whom no sign is left.
+MANY: Final = "a"
 
-FREE = string.ascii_uppercase + string.digits + "".join(c for c in string.ascii_lowercase if c not in "an")
+FREE: Final = string.ascii_uppercase + string.digits + "".join(c for c in string.ascii_lowercase if c not in "an")
 
 
 class Signs:

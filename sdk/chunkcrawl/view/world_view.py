@@ -1,12 +1,13 @@
 """A local view of the chunk that an agent stands in, or that a watcher looks at.
 
-Pure: ``feed`` takes events in the order they came and nothing else changes it. A delta holds the whole present state
+Pure: ``feed`` takes events in the order they came and nothing else changes it.  A delta holds the whole present state
 of a chunk's moving things, so events that were lost or dropped on the way never leave the view wrong for long.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
 from chunkcrawl.view.paths import STEPS, Point, distances, exit_cells, is_boundary, is_floor, manhattan, path
 from chunkcrawl.wire.messages import (
@@ -27,12 +28,12 @@ from chunkcrawl.wire.messages import (
 
 __all__ = ["GoldNode", "WorldView"]
 
-STATICS_KEPT = 8
+STATICS_KEPT: Final = 8
 
 
 @dataclass(frozen=True, slots=True)
 class GoldNode:
-    """A resource node: where it is and what it has left. ``state`` is available, depleted or regenerating."""
+    """A resource node: where it is and what it has left.  ``state`` is available, depleted or regenerating."""
 
     node_id: str
     x: int
@@ -55,7 +56,7 @@ class WorldView:
         chunk_id: The present chunk, None before the first event and between a transition and its static.
         tick: Of the newest delta, -1 before the first.
         grid: Rows, ``grid[y][x]``, 0 floor and 1 wall; empty until the terrain is known.
-        neighbors: Chunk ids by side N, E, S, W; None where no chunk is linked. Empty chunks are removed after a
+        neighbors: Chunk ids by side N, E, S, W; None where no chunk is linked.  Empty chunks are removed after a
             minute: a side may become None, and whoever leaves by it finds a new chunk under a new id.
         lost_neighbors: Ids by side of chunks that were there and are gone.
         gone: Whether the present chunk itself was removed (for watchers; where an agent is, a chunk stays).
@@ -80,10 +81,10 @@ class WorldView:
         self._statics: dict[str, ChunkStatic] = {}
         self._fresh = True
 
-    # -- for feeding --------------------------------------------------------------------------------------------------
+    # -- for feeding --
 
     def feed(self, event: Event) -> None:
-        """Take the next event. Events of other chunks, old ticks and unknown kinds change nothing."""
+        """Take the next event.  Events of other chunks, old ticks and unknown kinds change nothing."""
         if isinstance(event, ChunkDelta):
             self._delta(event)
         elif isinstance(event, ChunkStatic):
@@ -147,7 +148,7 @@ class WorldView:
 
     def _transition(self, event: ChunkTransition) -> None:
         # After a reconnect the present state comes first and what was missed later; an old change of chunks must not
-        # lead back. Ticks count the same time in every chunk.
+        # lead back.  Ticks count the same time in every chunk.
         stale = event.to_chunk_id == self.chunk_id or event.tick < self.tick
         if event.agent_id != self.agent_id or stale:
             return
@@ -158,7 +159,7 @@ class WorldView:
             self._terrain(known)
         self.agents = {event.agent_id: AgentView(event.agent_id, event.to_cell.x, event.to_cell.y, activity)}
 
-    # -- for looking --------------------------------------------------------------------------------------------------
+    # -- for looking --
 
     @property
     def ready(self) -> bool:
@@ -195,7 +196,7 @@ class WorldView:
         cells = {(view.x, view.y) for view in self.others.values()}
         return cells | {(npc.x, npc.y) for npc in self.npcs.values()}
 
-    # -- for finding a way --------------------------------------------------------------------------------------------
+    # -- for finding a way --
 
     def is_free(self, x: int, y: int) -> bool:
         """Whether the cell is floor and nobody else stands there."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 import msgspec
 
@@ -42,7 +42,7 @@ class _FlatHead(msgspec.Struct, gc=False):
 
 
 _Type = TypeVar("_Type")
-_KNOWN: tuple[type[Event], ...] = (
+_KNOWN: Final[tuple[type[Event], ...]] = (
     SessionReady,
     ChunkStatic,
     ChunkDelta,
@@ -56,11 +56,11 @@ _KNOWN: tuple[type[Event], ...] = (
     ResyncRequired,
     ChunkClosed,
 )
-_DECODERS: dict[str, msgspec.json.Decoder[Any]] = {kind.TYPE: msgspec.json.Decoder(kind) for kind in _KNOWN}
-_ENVELOPE = msgspec.json.Decoder(_Envelope)
-_HEAD = msgspec.json.Decoder(_FlatHead)
-_ANY_OBJECT = msgspec.json.Decoder(dict[str, Any])
-_SNAPSHOT = msgspec.json.Decoder(Snapshot)
+_DECODERS: Final[dict[str, msgspec.json.Decoder[Any]]] = {kind.TYPE: msgspec.json.Decoder(kind) for kind in _KNOWN}
+_ENVELOPE: Final = msgspec.json.Decoder(_Envelope)
+_HEAD: Final = msgspec.json.Decoder(_FlatHead)
+_ANY_OBJECT: Final = msgspec.json.Decoder(dict[str, Any])
+_SNAPSHOT: Final = msgspec.json.Decoder(Snapshot)
 
 
 def decode_ws(frame: str | bytes) -> Event:

@@ -1,8 +1,8 @@
 """Typed messages of the wire contract, tolerant of what it may grow.
 
-One class per event. Unknown fields are ignored; an unknown event, or a known one of an unexpected shape, becomes an
+One class per event.  Unknown fields are ignored; an unknown event, or a known one of an unexpected shape, becomes an
 ``UnknownEvent`` and never an exception, so that a newer server does not break an older client.
-``chunkcrawl.wire.codec`` reads and writes them. Why msgspec: docs/decisions/0030-client-messages.md.
+``chunkcrawl.wire.codec`` reads and writes them.  Why msgspec: docs/decisions/0030-client-messages.md.
 
 Coordinates are local to a chunk: ``x`` grows to the east, ``y`` to the north, both 0..49; grids are indexed
 ``grid[y][x]``.
@@ -49,11 +49,11 @@ class Cell(msgspec.Struct, frozen=True, gc=False):
     y: int
 
 
-# -- parts ------------------------------------------------------------------------------------------------------------
+# -- parts --
 
 
 class AgentView(msgspec.Struct, frozen=True, gc=False):
-    """An agent as everybody sees it. ``activity_state`` is idle, moving or harvesting (or what a newer server adds)."""
+    """An agent as everybody sees it.  ``activity_state`` is idle, moving or harvesting (or what a newer server adds)."""
 
     id: str
     x: int
@@ -72,7 +72,7 @@ class NpcView(msgspec.Struct, frozen=True, gc=False):
 
 
 class NodeSpec(msgspec.Struct, frozen=True, gc=False):
-    """What is fixed about a resource node. Its cell is a wall; harvest from a cell beside it. Times are in ticks."""
+    """What is fixed about a resource node.  Its cell is a wall; harvest from a cell beside it.  Times are in ticks."""
 
     node_id: str
     x: int
@@ -107,11 +107,11 @@ class Blocker(msgspec.Struct, frozen=True, gc=False):
     y: int | None = None
 
 
+#: One of a delta's ``events`` as the server sent it; its ``type`` is chat, blocked, resource_harvest, ...
 WorldEvent: TypeAlias = dict[str, Any]
-"""One of a delta's ``events`` as the server sent it; its ``type`` is chat, blocked, resource_harvest, ..."""
 
 
-# -- events -----------------------------------------------------------------------------------------------------------
+# -- events --
 
 
 class Event(msgspec.Struct, kw_only=True):
@@ -142,7 +142,7 @@ class SessionReady(Event):
 
     Attributes:
         resumed: The agent had not left the world since the last connection.
-        inventory: What the agent carries. None: it never was in the world, or the reader is a spectator.
+        inventory: What the agent carries.  None: it never was in the world, or the reader is a spectator.
     """
 
     TYPE = "session_ready"
@@ -208,7 +208,7 @@ class PrivateDelta(Event):
 
 
 class Challenge(Event):
-    """What has to be signed and solved before a command is taken. ``expires_at`` is signed as it came."""
+    """What has to be signed and solved before a command is taken.  ``expires_at`` is signed as it came."""
 
     TYPE = "command_challenge"
     client_cmd_id: str

@@ -1,16 +1,16 @@
 """One agent's side of the conversation, without sockets, clocks or threads.
 
 ``AgentProtocol`` outlives connections: it knows which commands are in flight, answers challenges, matches acks and
-results to commands, and drops what a resumed stream repeats. The shell (``chunkcrawl.transport.connection``) owns the
+results to commands, and drops what a resumed stream repeats.  The shell (``chunkcrawl.transport.connection``) owns the
 socket:
 
 - ``connected(keys)`` for each new connection, ``receive(frame)`` for each message, ``disconnected()`` when it is lost;
 - ``request(cmd)`` to start a command, ``prove(server_cmd_id, proof)`` when a proof has been found;
 - after each of these, ``take()`` gives what is to be done: frames to send, proofs to find, outcomes, events to show.
 
-A command goes REQUESTED -> CHALLENGED -> ANSWERED -> ACCEPTED and ends with exactly one ``Settled``. When the line is
+A command goes REQUESTED -> CHALLENGED -> ANSWERED -> ACCEPTED and ends with exactly one ``Settled``.  When the line is
 lost before an answer was sent, nothing can have happened, and it ends ``retry``; afterwards the server alone knows, so
-it waits for the ack or result that the resumed stream brings. Source: the wire contract, "Playing".
+it waits for the ack or result that the resumed stream brings.  Source: the wire contract, "Playing".
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ class SessionKeys:
 
 @dataclass(frozen=True, slots=True)
 class Completed:
-    """A command that reached its aim. ``reason`` is for instance ``node_depleted``, mostly None.
+    """A command that reached its aim.  ``reason`` is for instance ``node_depleted``, mostly None.
 
     ``amount`` is what a harvest took, None for other commands.
     """
@@ -88,7 +88,7 @@ class Accepted:
 
 @dataclass(frozen=True, slots=True)
 class Settled:
-    """A command is over. ``retry``: it never reached the server's decision, and may be requested again."""
+    """A command is over.  ``retry``: it never reached the server's decision, and may be requested again."""
 
     client_cmd_id: str
     outcome: Completed | ChunkcrawlError | Literal["retry"]
@@ -144,7 +144,7 @@ class AgentProtocol:
         self._repeats = Repeats()
         self._out: list[Output] = []
 
-    # -- for the connection -------------------------------------------------------------------------------------------
+    # -- for the connection --
 
     def connected(self, keys: SessionKeys) -> None:
         """A socket is open with this session; the server's ``session_ready`` is next."""
@@ -152,7 +152,7 @@ class AgentProtocol:
         self.channel_id = None
 
     def disconnected(self) -> None:
-        """The socket is gone. Commands that were not answered yet end as ``retry``, the others wait for the next."""
+        """The socket is gone.  Commands that were not answered yet end as ``retry``, the others wait for the next."""
         self.channel_id = None
         self._keys = None
         for command in list(self._commands.values()):
@@ -160,7 +160,7 @@ class AgentProtocol:
                 self._settle(command, "retry")
 
     def receive(self, frame: str | bytes) -> None:
-        """Take one message. What is no message of the contract is counted and otherwise ignored."""
+        """Take one message.  What is no message of the contract is counted and otherwise ignored."""
         try:
             event = decode_ws(frame)
         except ValueError:
@@ -187,7 +187,7 @@ class AgentProtocol:
         out, self._out = self._out, []
         return out
 
-    # -- for commands -------------------------------------------------------------------------------------------------
+    # -- for commands --
 
     def request(self, cmd: Mapping[str, Any]) -> str:
         """Start a command; ``channel_id`` must be known, i.e. a connection be ready.
@@ -215,7 +215,7 @@ class AgentProtocol:
                 self._answer(command, challenge, proof_nonce)
 
     def forget(self, client_cmd_id: str) -> None:
-        """Nobody waits for this command any more. A challenge of it stays unanswered; what runs goes on running."""
+        """Nobody waits for this command any more.  A challenge of it stays unanswered; what runs goes on running."""
         self._commands.pop(client_cmd_id, None)
 
     def stage(self, client_cmd_id: str) -> Stage | None:
@@ -223,7 +223,7 @@ class AgentProtocol:
         command = self._commands.get(client_cmd_id)
         return command.stage if command else None
 
-    # -- private ------------------------------------------------------------------------------------------------------
+    # -- private --
 
     def _challenged(self, challenge: Challenge) -> None:
         command = self._commands.get(challenge.client_cmd_id)

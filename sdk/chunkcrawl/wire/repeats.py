@@ -1,9 +1,9 @@
-"""Which events of a resumed stream have been shown before. Pure, bounded."""
+"""Which events of a resumed stream have been shown before.  Pure, bounded."""
 
 from __future__ import annotations
 
 from collections import OrderedDict
-from typing import TypeVar
+from typing import Final, TypeVar
 
 from chunkcrawl.wire.messages import (
     Challenge,
@@ -22,16 +22,16 @@ __all__ = ["SEEN_MAX", "Repeats"]
 
 _Key = TypeVar("_Key")
 
-SEEN_MAX = 1024
-"""How many are remembered; the server keeps 512 events of an agent and 300 ticks of a chunk."""
+#: How many are remembered; the server keeps 512 events of an agent and 300 ticks of a chunk.
+SEEN_MAX: Final = 1024
 
-_ONCE = (Challenge, CommandAck, CommandResult, ChunkTransition, PrivateDelta)
+_ONCE: Final = (Challenge, CommandAck, CommandResult, ChunkTransition, PrivateDelta)
 
 
 class Repeats:
     """Tells repeats from news over any number of connections.
 
-    Agent-scoped events are known by their event id, deltas by chunk and tick. Openings (``session_ready``,
+    Agent-scoped events are known by their event id, deltas by chunk and tick.  Openings (``session_ready``,
     ``chunk_static``) are never repeats, nor is the first delta after one: it is the present state.
     """
 

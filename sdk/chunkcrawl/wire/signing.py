@@ -1,6 +1,6 @@
 """The challenge's arithmetic: canonical JSON, command hash, signature, proof of work.
 
-Pure and synchronous but for ``solve_aside``. The rules are the wire contract's ("Playing"); the same vectors
+Pure and synchronous but for ``solve_aside``.  The rules are the wire contract's ("Playing"); the same vectors
 (tests/vectors/signing.json) hold the server and this file to the same bytes.
 """
 
@@ -12,15 +12,15 @@ import hashlib
 import hmac
 import json
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 __all__ = ["INLINE_DIFFICULTY_MAX", "canonical_json", "command_hash", "sign", "signing_text", "solve", "solve_aside"]
 
-INLINE_DIFFICULTY_MAX = 2
-"""Up to here a proof takes about 256 hashes (0.2 ms) and is solved on the spot; above it, beside the event loop."""
+#: Up to here a proof takes about 256 hashes (0.2 ms) and is solved on the spot; above it, beside the event loop.
+INLINE_DIFFICULTY_MAX: Final = 2
 
-HASHES_PER_SLICE = 4_000
-"""One slice is about 3 ms of hashing: how long a cancellation may have to wait."""
+#: One slice is about 3 ms of hashing: how long a cancellation may have to wait.
+HASHES_PER_SLICE: Final = 4_000
 
 
 def canonical_json(cmd: Mapping[str, Any]) -> str:
@@ -49,7 +49,7 @@ def signing_text(
     expires_at: int | float | str,
     difficulty: int,
 ) -> str:
-    """The ten fields that are signed, joined by ``|``. ``expires_at`` goes in as the challenge gave it."""
+    """The ten fields that are signed, joined by ``|``.  ``expires_at`` goes in as the challenge gave it."""
     fields = ("v1", session_jti, channel_id, agent_id, server_cmd_id, client_cmd_id, cmd_hash, nonce)
     return "|".join((*fields, str(expires_at), str(difficulty)))
 

@@ -1,13 +1,14 @@
 """Server-sent events out of an HTTP response, bounded.
 
 httpx-sse 0.4.3, the least we require, splits on CR, LF and CRLF only, as the standard says, so a text with U+2028
-arrives whole; tests/sdk/wire/test_sse.py holds it to that. What is added here: a bound on what one event may hold, and
+arrives whole; tests/sdk/wire/test_sse.py holds it to that.  What is added here: a bound on what one event may hold, and
 no empty events (the library makes one of every comment once an id has been seen).
 """
 
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterator
+from typing import Final
 
 import httpx
 from httpx_sse import EventSource, ServerSentEvent, SSEError
@@ -16,9 +17,9 @@ from chunkcrawl.errors import ProtocolViolation
 
 __all__ = ["EVENT_MAX_BYTES", "HEADERS", "server_sent_events"]
 
-EVENT_MAX_BYTES = 4 * 1024 * 1024
-HEADERS = {"Accept": "text/event-stream", "Cache-Control": "no-store", "Accept-Encoding": "identity"}
-"""Uncompressed: a compressor on the way may hold events back."""
+EVENT_MAX_BYTES: Final = 4 * 1024 * 1024
+#: Uncompressed: a compressor on the way may hold events back.
+HEADERS: Final = {"Accept": "text/event-stream", "Cache-Control": "no-store", "Accept-Encoding": "identity"}
 
 
 class _Counted(httpx.AsyncByteStream):
