@@ -64,7 +64,7 @@ def doctor(
 
 
 def settings_of(data_dir: str | None) -> Settings:
-    """The environment's settings; URLs it does not name are those of the run in the data directory, if there is one.
+    """Return the environment's settings, their URLs those of the run in the data directory where it names none.
 
     Raises:
         SettingsError: see ``load_settings``.

@@ -65,13 +65,13 @@ def check_port(host: str, port: int) -> None:
 
 
 def local_url(settings: Settings) -> str:
-    """Where this machine reaches the gateways."""
+    """Return the address at which this machine reaches the gateways."""
     host = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(settings.host, settings.host)
     return f"http://{f'[{host}]' if ':' in host and '[' not in host else host}:{settings.port}"
 
 
 def without_proxies(environment: Mapping[str, str]) -> dict[str, str]:
-    """The environment for a child that talks to this machine alone, by whatever address."""
+    """Return the environment for a child that talks to this machine alone, by whatever address."""
     return {name: value for name, value in environment.items() if name.lower() not in PROXY_VARIABLES}
 
 
@@ -102,7 +102,7 @@ def _ask_ready(base_url: str) -> tuple[bool, str]:
 
 
 def where_to_look(settings: Settings, base_url: str) -> str:
-    """What is printed when the world runs."""
+    """Return the lines that say where to look, printed once the world runs."""
     lines = ["", "[bold green]Chunkcrawl runs.[/]", f"  API    {base_url}", f"  Watch  {base_url}/watch"]
     if not settings.is_prod:
         stream = f"{base_url}/v1/spectate/stream?chunk_id=demo"
@@ -121,7 +121,7 @@ def where_to_look(settings: Settings, base_url: str) -> str:
 
 
 def own_command() -> str:
-    """How a person calls ``chunkcrawl`` from where they stand: as this run was called, if that is how."""
+    """Return how a person calls ``chunkcrawl`` from where they stand: as this run was called, if that is how."""
     called = Path(sys.argv[0])
     if called.name != COMMAND:
         called = Path(sys.executable).with_name(COMMAND)

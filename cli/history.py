@@ -79,7 +79,7 @@ async def _read(
 
 
 def parse_since(words: str, now: datetime) -> datetime:
-    """``2h`` before ``now``, or an ISO time; one without zone is in UTC.  Raises ``typer.BadParameter``."""
+    """Return the time ``2h`` before ``now``, or an ISO time (UTC without a zone).  Raises ``typer.BadParameter``."""
     ago = _AGO.fullmatch(words)
     if ago is not None:
         return now - timedelta(**{UNITS[ago[2]]: int(ago[1])})
@@ -91,7 +91,7 @@ def parse_since(words: str, now: datetime) -> datetime:
 
 
 def line(event: LoggedEvent) -> str:
-    """One event as a line: time, tick, chunk, agent, kind, what belongs to it.  Nothing in it can move the cursor."""
+    """Return an event as a line: time, tick, chunk, agent, kind and its own fields, without control characters."""
     details = " ".join(f"{name}={_word(value)}" for name, value in sorted(event.payload.items()) if value is not None)
     at = event.at.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S.%f")[:-3]
     place, who = event.chunk_id or "-", event.agent_id or "-"
@@ -100,7 +100,7 @@ def line(event: LoggedEvent) -> str:
 
 
 def json_line(event: LoggedEvent) -> str:
-    """One event as a JSON object."""
+    """Return an event as a JSON object."""
     fields: Mapping[str, Any] = {
         "at": event.at.astimezone(UTC).isoformat(timespec="milliseconds"),
         "entry_id": event.entry_id,

@@ -168,7 +168,7 @@ def _run(
 
 
 def _check_directory(out: Path | None, *, as_json: bool) -> None:
-    """Better now than after minutes of measuring."""
+    """Refuse a report directory that can't be written, before minutes of measuring."""
     if out is None:
         return
     try:

@@ -1,4 +1,4 @@
-"""``chunkcrawl mute``, ``unmute`` and ``strikes``: what an operator does about an agent that talks out of turn."""
+"""``chunkcrawl mute``, ``unmute`` and ``strikes``: an operator's say about agents that talk out of turn."""
 
 from __future__ import annotations
 

@@ -133,7 +133,7 @@ async def _scale(console: Console, url: str, shards: int, wait_s: float) -> dict
 
 
 async def _read_world(url: str) -> dict[str, Any]:
-    """What a world that is stopped holds."""
+    """Return the status of a world that is stopped, from what its Redis holds."""
     redis = connect(url)
     try:
         shards = await redis.hget(keys.WORLD, "shard_count")
@@ -183,7 +183,7 @@ def _table(found: dict[str, Any]) -> Table:
 
 
 def wrong_clocks(actors: dict[str, Any]) -> list[str]:
-    """Actors on machines whose clock is wrong, and by how much."""
+    """Return a line for each actor on a machine whose clock is wrong, and by how much."""
     skews = {name: actor.get("clock_ahead_s") or 0.0 for name, actor in actors.items()}
     return [f"{name} {skew:+.1f} s" for name, skew in skews.items() if abs(skew) > SKEW_MOST_S]
 

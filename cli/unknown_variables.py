@@ -1,4 +1,4 @@
-"""Ends a command whose environment has a slip in the name of a setting."""
+"""The check that ends a command whose environment has a slip in the name of a setting."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ READ_BY_CLIENTS: Final = frozenset({"CHUNKCRAWL_HOST", "CHUNKCRAWL_METRICS_TOKEN
 
 
 def refuse_unknown_variables() -> None:
-    """End with 2 and a line for each variable that begins as ours do and that nobody reads."""
+    """End with 2, and a line for each variable that begins as ours do but that nobody reads."""
     if not any(name.upper().startswith("CHUNKCRAWL_") for name in os.environ):
         return
     from config.variables import OTHERS, PREFIX, unknown_names

@@ -76,6 +76,7 @@ class Up:
         self._not_ours = frozenset(psutil.Process().children(recursive=True))
 
     def run(self) -> int:
+        """Run the world until a signal; return the exit code."""
         handlers_before = {number: signal.signal(number, self._on_signal) for number in heeded_signals()}
         try:
             if self._own_cluster:
@@ -111,7 +112,7 @@ class Up:
         except OSError:
             print_no_more_where_nobody_reads()
 
-    # signals
+    # -- signals --
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
         print_no_more_where_nobody_reads()
@@ -127,7 +128,7 @@ class Up:
         if not self._task.done():
             self._task.get_loop().call_soon_threadsafe(self._task.cancel)
 
-    # the world
+    # -- the world --
 
     async def _main(self) -> None:
         self._task = asyncio.create_task(self._live())
@@ -212,11 +213,12 @@ class Demo:
             self._process = children.spawn(self._argv, log=self._log, env=without_proxies(os.environ))
 
     def stop(self) -> None:
+        """End the demo agents, by force when they take too long."""
         if self._process is not None:
             children.stop(self._process, DEMO_STOP_LADDER)
 
 
-# parts
+# -- parts --
 
 
 def end_strays(processes: list[psutil.Process]) -> None:
@@ -229,7 +231,7 @@ def end_strays(processes: list[psutil.Process]) -> None:
 
 
 def kill_everything() -> None:
-    """The second Ctrl-C: no order any more, and nothing left.  What was committed survives it."""
+    """Kill every child at once, after a second Ctrl-C.  What was committed survives it."""
     for process in reversed(psutil.Process().children(recursive=True)):
         with contextlib.suppress(psutil.NoSuchProcess):
             process.kill()

@@ -44,7 +44,7 @@ def show_chunk(
 
 
 def draw(terrain: Terrain) -> str:
-    """The terrain as 50 lines of 50 characters, the first one y = 49, then one line about exits and nodes."""
+    """Return the terrain as 50 lines of 50 characters, the first one y = 49, then one line about exits and nodes."""
     rows = [list(row) for row in terrain.tiles]
     for node in terrain.nodes:
         rows[node.y][node.x] = NODE

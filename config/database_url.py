@@ -78,7 +78,7 @@ class DatabaseUrl:
     parameters: Mapping[str, str]
 
     def __str__(self) -> str:
-        """The normal form.  It holds the password."""
+        """Return the normal form.  It holds the password."""
         word = "" if self.password is None else f":{quote(self.password, safe='')}"
         account = f"{quote(self.user, safe='')}{word}@" if self.user or word else ""
         places = ",".join(_written(host) + (f":{port}" if port else "") for host, port in self.hosts)
@@ -86,7 +86,7 @@ class DatabaseUrl:
         return f"{SCHEME}://{account}{places}/{quote(self.database, safe='')}{query}"
 
     def connect_arguments(self, *, timeout_s: float, session: Mapping[str, str]) -> dict[str, Any]:
-        """What the driver is called with.
+        """Return what the driver is called with.
 
         Args:
             timeout_s: For connecting, unless the URL has ``connect_timeout``.
@@ -115,7 +115,7 @@ class DatabaseUrl:
         }
 
     def libpq_words(self) -> tuple[list[str], dict[str, str]]:
-        """Arguments and variables for PostgreSQL's programs; the password is in a variable only."""
+        """Return arguments and variables for PostgreSQL's programs; the password is in a variable only."""
         words = [f"--dbname={self.database}"] if self.database else []
         if any(host for host, _ in self.hosts):
             words.append(f"--host={','.join(host for host, _ in self.hosts)}")
@@ -127,12 +127,12 @@ class DatabaseUrl:
 
 
 def normal_form(text: str) -> str:
-    """``text`` in the form that is kept.  Raises ``BadDatabaseUrl``."""
+    """Return ``text`` in the form that is kept.  Raises ``BadDatabaseUrl``."""
     return str(parse(text))
 
 
 def parse(text: str) -> DatabaseUrl:
-    """The parts of a URL.
+    """Return the parts of a URL.
 
     Raises:
         BadDatabaseUrl: It can't be used here.
@@ -161,7 +161,7 @@ def parse(text: str) -> DatabaseUrl:
 
 
 def _decoded(part: str) -> str:
-    """A ``%`` that begins no code is itself, as people write it into passwords."""
+    """Decode a part of a URL; a ``%`` that begins no code is itself, as people write it into passwords."""
     try:
         decoded = unquote(part, errors="strict")
     except UnicodeDecodeError:
@@ -172,7 +172,7 @@ def _decoded(part: str) -> str:
 
 
 def _named_hosts(names: str, ports: str) -> tuple[tuple[str, int | None], ...]:
-    """Hosts that are given as parameters; without any, the one place that is left to the driver."""
+    """Return the hosts given as parameters; without any, the one place that is left to the driver."""
     hosts, numbers = names.split(","), ports.split(",")
     numbers = numbers * len(hosts) if len(numbers) == 1 else numbers
     if len(hosts) != len(numbers):
@@ -196,7 +196,7 @@ def _port(digits: str) -> int | None:
 
 
 def _parameters(query: str, given: dict[str, str]) -> dict[str, str]:
-    """The parameters that are kept; those that stand for a part of the URL go into ``given``."""
+    """Return the parameters that are kept, and put those that stand for a part of the URL into ``given``."""
     kept: dict[str, str] = {}
     for name, value in parse_qsl(query, keep_blank_values=True):
         if name in PARTS:

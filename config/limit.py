@@ -28,7 +28,7 @@ class Limit:
 
     @classmethod
     def parse(cls, text: str) -> Limit:
-        """A limit as the settings write it: ``<at once>+<more>/<s, min or h>``.
+        """Read a limit as the settings write it: ``<at once>+<more>/<s, min or h>``.
 
         Raises:
             ValueError: it is not of that form; the text says which is.

@@ -18,7 +18,7 @@ class RotatingLog:
     """
 
     def __init__(self, path: Path, *, most_bytes: int = FILE_MOST_BYTES, kept: int = KEPT) -> None:
-        """Opens the file, and makes its directory.  Raises ``OSError``."""
+        """Open the file, and make its directory.  Raises ``OSError``."""
         self._path = path
         self._most_bytes = most_bytes
         self._kept = kept
@@ -29,6 +29,7 @@ class RotatingLog:
         self._open()
 
     def write(self, text: str) -> int:
+        """Write text, as ``print`` asks for it; return its length."""
         with self._lock:
             try:
                 if self._size + len(text) > self._most_bytes and self._size:
@@ -41,12 +42,14 @@ class RotatingLog:
         return len(text)
 
     def flush(self) -> None:
-        """Every write is flushed."""
+        """Do nothing: every write is flushed."""
 
     def isatty(self) -> bool:
+        """Return False: it is no terminal."""
         return False
 
     def close(self) -> None:
+        """Close the file."""
         with self._lock:
             self._file.close()
 

@@ -12,7 +12,7 @@ _MODULE: Final = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*\Z", re.ASCII)
 
 
 def parse_levels(text: str) -> dict[str, int]:
-    """Level by module, as the setting has them.
+    """Return the levels by module, as the setting has them.
 
     Raises:
         ValueError: a part is not ``module=level``.
@@ -45,7 +45,7 @@ class LevelTable:
         return list(self._by_module)
 
     def of(self, module: str) -> int:
-        """The level of a module; of ``""`` the general one."""
+        """Return the level of a module; of ``""`` the general one."""
         level = self._found.get(module)
         if level is None:
             level = self._found[module] = self._look_up(module)

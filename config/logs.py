@@ -41,20 +41,24 @@ class LogSettings(Protocol):
     """The part of the settings that logging needs."""
 
     @property
-    def is_prod(self) -> bool: ...
+    def is_prod(self) -> bool:
+        """Whether lines are JSON."""
 
     @property
-    def log_level(self) -> Any: ...
+    def log_level(self) -> Any:
+        """The least level of a line."""
 
     @property
-    def log_levels(self) -> str: ...
+    def log_levels(self) -> str:
+        """Levels of single modules, as ``config.log_levels`` reads them."""
 
     @property
-    def log_dir(self) -> str: ...
+    def log_dir(self) -> str:
+        """The directory of log files; empty: standard error."""
 
 
 class NamedLogger(structlog.WriteLogger):
-    """Writes lines; knows the module that it logs for."""
+    """A logger of lines that knows the module that it logs for."""
 
     def __init__(self, out: TextIO, name: str) -> None:
         super().__init__(out)
@@ -122,7 +126,7 @@ def _destination(settings: LogSettings, actor: str) -> TextIO:
 
 
 class _Fixed:
-    """Adds the same fields to every line."""
+    """A processor that adds the same fields to every line."""
 
     def __init__(self, fields: dict[str, str]) -> None:
         self._fields = fields
@@ -134,7 +138,7 @@ class _Fixed:
 
 
 class _ModuleFilter:
-    """Drops what is below its module's level, and names the module in what is not."""
+    """A processor that drops what is below its module's level, and names the module in what is not."""
 
     def __init__(self, table: LevelTable) -> None:
         self._table = table
@@ -189,7 +193,7 @@ def on_one_line(_logger: WrappedLogger, _method: str, event: EventDict) -> Event
 
 
 def described(error: BaseException) -> dict[str, Any]:
-    """Fields that say what went wrong and where, and quote nothing."""
+    """Return fields that say what went wrong and where, and quote nothing."""
     cause = error.__cause__ or error.__context__
     fields: dict[str, Any] = {"error_type": type(error).__qualname__, "error_at": _places(error.__traceback__)}
     if cause is not None:

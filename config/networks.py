@@ -11,7 +11,7 @@ Networks = tuple[IPv4Network | IPv6Network, ...]
 
 
 def parse_networks(values: Iterable[str]) -> Networks:
-    """Addresses and networks in CIDR form.
+    """Return addresses and networks in CIDR form.
 
     Raises:
         ValueError: one is neither; the text says which.

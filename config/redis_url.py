@@ -40,7 +40,7 @@ class BadRedisUrl(ValueError):
 
 
 def normal_form(text: str) -> str:
-    """``text`` in the form that is kept, which the library reads as we do.
+    """Return ``text`` in the form that is kept, which the library reads as we do.
 
     Raises:
         ValueError: It can't be used here (``BadRedisUrl``), or names no world as it must (``split_world``).
@@ -67,7 +67,7 @@ def normal_form(text: str) -> str:
 
 
 def _account(account: str) -> str:
-    """User and password, written anew: a ``%`` that begins no code is itself, as people write it."""
+    """Return user and password, written anew: a ``%`` that begins no code is itself, as people write it."""
     try:
         return ":".join(quote(unquote(part, errors="strict"), safe="") for part in account.split(":", 1))
     except UnicodeDecodeError:

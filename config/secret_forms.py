@@ -18,10 +18,10 @@ HIDDEN: Final = "(hidden)"
 
 
 def holds_secret(text: str) -> bool:
-    """Whether something in ``text`` looks like a token, a key or a secret of ours."""
+    """Return whether something in ``text`` looks like a token, a key or a secret of ours."""
     return _SECRET.search(text) is not None
 
 
 def hide_secrets_in(text: str) -> str:
-    """``text`` without what looks like a token, a key or a secret of ours."""
+    """Return ``text`` without what looks like a token, a key or a secret of ours."""
     return _SECRET.sub(HIDDEN, text)

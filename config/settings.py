@@ -283,6 +283,7 @@ class Settings(BaseSettings):
 
     @property
     def is_prod(self) -> bool:
+        """Whether strangers can come: development sessions and secrets are refused."""
         return self.environment == "prod"
 
     @property
@@ -304,7 +305,7 @@ class Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Arguments, then the environment, then one file per setting in the directory ``CHUNKCRAWL_SECRETS_DIR``."""
+        """Return the sources in order: arguments, environment, then a file per setting (``CHUNKCRAWL_SECRETS_DIR``)."""
         secrets_dir = os.environ.get(SECRETS_DIR_VARIABLE)
         if not secrets_dir:
             return init_settings, env_settings
@@ -312,7 +313,7 @@ class Settings(BaseSettings):
 
 
 def load_settings(**overrides: Any) -> Settings:
-    """Settings from the environment, with ``overrides`` (field names; None means not given) before it.
+    """Read settings from the environment; ``overrides`` (field names; None means not given) go before it.
 
     Raises:
         SettingsError: One line for each setting that can't be used, which names its variable.
@@ -333,7 +334,7 @@ def load_settings(**overrides: Any) -> Settings:
 
 
 def raw_setting(name: str) -> str:
-    """What environment or secret file have for one setting, unchecked; for commands that need no other.
+    """Return what the environment or a secret file has for one setting, unchecked, for commands that need no other.
 
     Raises:
         SettingsError: There is a file, and it can't be read.
@@ -354,7 +355,7 @@ def raw_setting(name: str) -> str:
 
 
 def _faults_of_secrets_dir() -> list[str]:
-    """What is wrong with the directory of secrets, a line for each thing: it is none, or files that nobody reads."""
+    """Return what is wrong with the directory of secrets, a line each: it is none, or has files that nobody reads."""
     named = os.environ.get(SECRETS_DIR_VARIABLE)
     if not named:
         return []

@@ -16,7 +16,7 @@ END: Final = "<!-- settings: end -->"
 
 
 def settings_table() -> str:
-    """One row for each setting: variable, default, meaning."""
+    """Return a row for each setting: variable, default, meaning."""
     rows = ["| variable | default | what |", "| --- | --- | --- |"]
     for name, field in Settings.model_fields.items():
         choices = _choices(field.annotation)
@@ -26,7 +26,7 @@ def settings_table() -> str:
 
 
 def with_table(text: str) -> str:
-    """``text`` with the table between its two marks written anew.
+    """Return ``text`` with the table between its two marks written anew.
 
     Raises:
         ValueError: A mark is missing.
@@ -51,6 +51,7 @@ def _default(value: Any) -> str:
 
 
 def main() -> None:
+    """Write the table into the file that the command line names."""
     path = Path(sys.argv[1])
     path.write_text(with_table(path.read_text()))
 

@@ -1,4 +1,4 @@
-"""Variables that begin as ours do but are none: a slip in a name would leave the setting at its default, unseen."""
+"""Variables that begin as ours do but are no settings: a slip in a name leaves a setting at its default, unseen."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _ADDRESS_OF_KUBERNETES: Final = re.compile(r"(tcp|udp|sctp)://.*")
 
 
 def unknown_names(environment: Mapping[str, str], settings: Iterable[str]) -> list[str]:
-    """A line for each variable that nobody reads, with the nearest name.
+    """Return a line for each variable that nobody reads, with the nearest name.
 
     Args:
         environment: Names and values; values are looked at only to know Kubernetes' own.
@@ -37,7 +37,7 @@ def unknown_names(environment: Mapping[str, str], settings: Iterable[str]) -> li
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
-    """The words that name the nearest of ``known``, or where all of them stand."""
+    """Return the words that name the nearest of ``known``, or where all of them stand."""
     # Without what all have in common, which would make any two of them alike.
     own = {one[len(PREFIX) :]: one for one in sorted(known)}
     near = difflib.get_close_matches(name[len(PREFIX) :], own, n=1, cutoff=NEAR)

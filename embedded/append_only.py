@@ -41,7 +41,7 @@ _TIME: Final = re.compile(rb"#TS:(\d{10})\r\n")
 
 
 class BeyondMending(ServiceError):
-    """The files can't be made whole; the text says how the world comes back all the same."""
+    """The files can't be made whole; the text names another way to bring the world back."""
 
     def __init__(self, folder: Path, why: str) -> None:
         super().__init__(
@@ -101,7 +101,7 @@ def mend(directory: Path, server: Path, *, thorough: bool) -> list[str]:
 
 
 def _listed(folder: Path) -> list[_File] | None:
-    """The files of the manifest in their order; None when there is none, or it is empty or garbage."""
+    """Return the files of the manifest in their order; None when there is none, or it is empty or garbage."""
     try:
         text = (folder / MANIFEST).read_bytes().decode("ascii")
     except (FileNotFoundError, UnicodeDecodeError):
@@ -114,7 +114,7 @@ def _listed(folder: Path) -> list[_File] | None:
 
 
 def _listed_anew(folder: Path) -> list[_File]:
-    """Write the manifest from the names of the files, where they leave no doubt; returns them."""
+    """Write the manifest from the names of the files, where they leave no doubt, and return them."""
     found = [(path.name, match) for path in sorted(folder.iterdir()) if (match := _NAME.fullmatch(path.name))]
     files = [_File(name, int(match[1]), match[2][0]) for name, match in found]
     bases, increments = ([file for file in files if file.kind == kind] for kind in "bi")
@@ -139,7 +139,7 @@ def _listed_anew(folder: Path) -> list[_File]:
 
 
 def _good_up_to(path: Path, server: Path, *, thorough: bool) -> int | None:
-    """Up to which byte a file is good; None: not at all."""
+    """Return up to which byte a file is good; None: not at all."""
     size = path.stat().st_size
     if path.suffix == ".rdb":
         return _rdb_end(path, server) if thorough else size
@@ -170,7 +170,7 @@ def _checker(name: str, server: Path, path: Path) -> str:
 
 
 def _line_end(path: Path, end: int) -> int:
-    """Where the last whole line before ``end`` ends."""
+    """Return where the last whole line before ``end`` ends."""
     while end > 0:
         tail = _tail(path, end, LOOK_BACK_BYTES)
         if (at := tail.rfind(b"\n")) >= 0:
@@ -180,7 +180,7 @@ def _line_end(path: Path, end: int) -> int:
 
 
 def _tail(path: Path, end: int, count: int) -> bytes:
-    """Up to ``count`` bytes before ``end``."""
+    """Return up to ``count`` bytes before ``end``."""
     with open(path, "rb") as file:
         file.seek(max(0, end - count))
         return file.read(min(count, end))
@@ -190,7 +190,7 @@ def _tail(path: Path, end: int, count: int) -> bytes:
 
 
 def _cut(directory: Path, path: Path, good: int) -> str:
-    """Cut ``path`` off at ``good``; the rest is on the disk in a file of its own before.  Returns what to tell."""
+    """Cut ``path`` off at ``good``, after copying the rest into a file of its own on the disk; return what to tell."""
     size = path.stat().st_size
     last, after = _times(path, good, size)
     if after is not None and last is not None and after - last > LOST_MOST_S:
@@ -228,7 +228,7 @@ def _keep(directory: Path, path: Path, good: int) -> Path:
 
 
 def _times(path: Path, good: int, size: int) -> tuple[int | None, int | None]:
-    """Unix time of the last dated second before the cut, and of the last one behind it."""
+    """Return the Unix time of the last dated second before the cut, and of the last one behind it."""
     before = _TIME.findall(_tail(path, good, LOOK_BACK_BYTES))
     behind: Sequence[bytes] = _TIME.findall(_tail(path, size, min(size - good, LOOK_BACK_BYTES)))
     return (int(before[-1]) if before else None), (int(behind[-1]) if behind else None)
@@ -250,7 +250,7 @@ def _private(path: str, flags: int) -> int:
 
 
 def _sync(folder: Path) -> None:
-    """Have the names in ``folder`` on the disk."""
+    """Flush the names in ``folder`` to the disk."""
     fd = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(fd)

@@ -39,7 +39,7 @@ class Rung:
 
 
 def free_port(host: str = "127.0.0.1") -> int:
-    """A TCP port nobody listens on right now; whoever uses it must be ready to lose the race and ask again."""
+    """Return a TCP port nobody listens on right now; who uses it must be ready to lose the race and ask again."""
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
         probe.bind((host, 0))
         return int(probe.getsockname()[1])
@@ -101,7 +101,7 @@ def stop(process: subprocess.Popen[bytes], ladder: Iterable[Rung]) -> None:
 
 
 def leftovers(name: str, directory: Path) -> list[psutil.Process]:
-    """Processes called ``name`` whose working directory is ``directory``: what a killed run has left there."""
+    """Return processes called ``name`` that run in ``directory``: what a killed run has left there."""
     found = []
     for process in psutil.process_iter(["name"]):
         if process.info["name"] != name:
@@ -137,7 +137,7 @@ def rotate(log: Path) -> None:
 
 
 def tail(log: Path) -> str:
-    """The last lines of ``log``, for an error message; empty when there is none."""
+    """Return the last lines of ``log``, for an error message; empty when there is none."""
     try:
         lines = log.read_text(errors="replace").splitlines()
     except OSError:

@@ -109,7 +109,7 @@ class EmbeddedPostgres(EmbeddedServer):
             self.stop()
         raise ServiceError(f"PostgreSQL does not start; the end of {self._log}:\n{children.tail(self._log)}")
 
-    # for starting
+    # -- for starting --
 
     def _make(self) -> None:
         """Make the cluster beside its place and rename it, so that a half-made one is never taken for whole."""
@@ -154,7 +154,7 @@ class EmbeddedPostgres(EmbeddedServer):
         return SETTINGS | {"port": str(port)} | ({} if self._durable else NOT_DURABLE)
 
     def _wait_until_ready(self) -> bool:
-        """True when the server takes connections, False when it has ended."""
+        """Return True when the server takes connections, False when it has ended."""
         process = self._process
         assert process is not None
         deadline = time.monotonic() + READY_WAIT_S
@@ -181,7 +181,7 @@ class EmbeddedPostgres(EmbeddedServer):
             "set CHUNKCRAWL_DATABASE_URL instead"
         )
 
-    # as root, which PostgreSQL refuses to run as
+    # -- as root, which PostgreSQL refuses to run as --
 
     def _let_account_in(self) -> None:
         """Let the account pass through the directories above the data and the binaries, and read the latter."""
@@ -204,7 +204,7 @@ class EmbeddedPostgres(EmbeddedServer):
 
 
 def _unprivileged_account() -> tuple[int, int] | None:
-    """User and group to run as when we are root; None when we are not.
+    """Return user and group to run as when we are root; None when we are not.
 
     ``nobody`` is there on every machine, so none has to be made (and left behind).
     """
@@ -215,7 +215,7 @@ def _unprivileged_account() -> tuple[int, int] | None:
 
 
 def _environment() -> dict[str, str]:
-    """Ours without what PostgreSQL would read its own settings from."""
+    """Return our environment without what PostgreSQL would read its own settings from."""
     return {name: value for name, value in os.environ.items() if not name.startswith(("PG", "LC_", "LANG"))}
 
 

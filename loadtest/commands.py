@@ -69,12 +69,12 @@ class AskedCommand:
 
 
 class Commands:
-    """See the module's docstring."""
+    """The commands of one simulated agent."""
 
     def __init__(
         self, crew: Crew, agent_id: str, behaviour: Behaviour, rng: random.Random, *, timed: bool = True
     ) -> None:
-        """``timed`` is False for an agent that is slow itself: its times say nothing about the server."""
+        """Begin without a connection; ``timed`` is False for a slow agent, whose times say nothing about the server."""
         self._crew, self._behaviour, self._rng, self._timed = crew, behaviour, rng, timed
         #: The conversation.
         self.protocol = AgentProtocol(agent_id, id_prefix=f"{crew.plan.run_id}-{rng.getrandbits(32):08x}")
@@ -93,13 +93,13 @@ class Commands:
     # -- for the connection --
 
     def opened(self, connection: PicowsConnection, session: Session) -> None:
-        """A new connection."""
+        """Take a new connection."""
         self._connection, self.shown, self._wants_state = connection, False, True
         self._watch.restart()
         self.protocol.connected(SessionKeys(session.session_jti, session.cmd_secret or ""))
 
     def lost(self) -> None:
-        """The connection has ended."""
+        """Note that the connection has ended."""
         self._connection, self.shown = None, False
         self.protocol.disconnected()
         self._carry_out(time.perf_counter())
@@ -144,7 +144,7 @@ class Commands:
             counts["unusable"] += 1
 
     def _see(self, event: Event) -> None:
-        """Take what shows the world."""
+        """Take in a message that shows the world."""
         if isinstance(event, UnknownEvent) and event.problem:
             self._crew.measures.counts["unusable"] += 1
         self._view.feed(self._crew.shared(event))
@@ -189,7 +189,7 @@ class Commands:
         return (stroll if self.pending else self._behaviour)(self._view, self._rng)
 
     def _may_ask(self) -> bool:
-        """One command at a time; a harvest that runs can be interrupted."""
+        """Return whether a command may be sent: one at a time, but a harvest that runs can be interrupted."""
         return all(pending.harvest and pending.accepted for pending in self.pending.values())
 
     def _thinking_s(self) -> float:

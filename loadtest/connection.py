@@ -1,7 +1,7 @@
 """One WebSocket connection of a simulated agent, on picows: callbacks from C, no task and no queue for each.
 
 100 agents with 500 deltas and 50 commands a second take 5.0 % of a processor with it, most of that in system calls; the
-same as ``client.Agent``, which parses every delta and reads through websockets, 8.9 %.
+same as ``chunkcrawl.Agent``, which parses every delta and reads through websockets, 8.9 %.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ SLOW_BUFFER_BYTES: Final = 4096
 
 
 class Hearer(Protocol):
-    """Whom a connection tells what happens."""
+    """What a connection tells of what happens on it."""
 
     def opened(self, connection: PicowsConnection) -> None:
-        """The connection stands; messages may follow before ``open_connection`` returns."""
+        """Take the open connection; messages may follow before ``open_connection`` returns."""
         ...
 
     def heard(self, connection: PicowsConnection, raw: bytes, now: float) -> None:
-        """A text message, and when it came, of ``time.perf_counter``."""
+        """Take a text message, and when it came, of ``time.perf_counter``."""
         ...
 
 
@@ -58,7 +58,7 @@ class PicowsConnection(picows.WSListener):
             self._transport.send(picows.WSMsgType.TEXT, frame.encode())
 
     def cut(self) -> None:
-        """Break the connection as a bad connection would."""
+        """Break the connection off without a close frame, as a network failure would."""
         self.ours = True
         if self._transport is not None:
             self._transport.disconnect(graceful=False)
@@ -83,10 +83,12 @@ class PicowsConnection(picows.WSListener):
     # -- for picows --
 
     def on_ws_connected(self, transport: picows.WSTransport) -> None:
+        """Note the transport."""
         self._transport = transport
         self._hearer.opened(self)
 
     def on_ws_frame(self, transport: picows.WSTransport, frame: picows.WSFrame) -> None:
+        """Hand a text message on, and note what a close frame says."""
         self.heard_at = now = time.perf_counter()
         if frame.msg_type == picows.WSMsgType.TEXT:
             try:
@@ -101,6 +103,7 @@ class PicowsConnection(picows.WSListener):
             transport.disconnect()
 
     def on_ws_disconnected(self, transport: picows.WSTransport) -> None:
+        """End the connection."""
         if not self.ended.done():
             self.ended.set_result(None)
 
@@ -138,7 +141,7 @@ async def open_connection(
 
 
 async def small_socket(host: str, port: int) -> socket.socket:
-    """A connected TCP socket with a receive buffer of ``SLOW_BUFFER_BYTES``."""
+    """Return a connected TCP socket with a receive buffer of ``SLOW_BUFFER_BYTES``."""
     loop = asyncio.get_running_loop()
     family, kind, protocol, _, address = (await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM))[0]
     made = socket.socket(family, kind, protocol)

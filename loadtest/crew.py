@@ -51,7 +51,7 @@ class Crew:
         self._statics: dict[bytes, ChunkStatic] = {}
 
     def shared(self, event: Event) -> Event:
-        """The event, or an equal one that somebody here already has; each copy of a terrain would take 40 kB."""
+        """Return the event, or an equal one that somebody here already has; each copy of a terrain would take 40 kB."""
         if not isinstance(event, ChunkStatic):
             return event
         if len(self._statics) >= STATICS_MAX:
@@ -65,7 +65,7 @@ class Crew:
         self.settled.set()
 
     async def pause(self, error: ChunkcrawlError, backoff: Backoff, *, joined: bool) -> bool:
-        """Count a connection that failed or was refused, and wait for the next try.  False: there is to be none.
+        """Count a connection that failed or was refused, wait for the next try; False when there is to be none.
 
         Who never got in gives up after ``JOIN_TRIES``; who was in already comes back until the run is over.
         """
@@ -80,10 +80,10 @@ class Crew:
         return True
 
     def fail(self, error: Exception) -> None:
-        """A fault of ours: the first is kept, and the generator ends with it rather than measure nonsense."""
+        """Keep a fault of ours, the first one: the generator ends with it rather than measure nonsense."""
         self.defect = self.defect or error
 
 
 def some_chunk(places: Mapping[str, str], rng: random.Random) -> str:
-    """A chunk for a spectator: likelier the more agents are in it; the contract's ``demo`` while there are none."""
+    """Return a chunk to watch: likelier the more agents are in it; the contract's ``demo`` while there are none."""
     return rng.choice(list(places.values())) if places else "demo"

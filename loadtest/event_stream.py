@@ -25,10 +25,10 @@ OK: Final = 200
 
 
 class EventReader(Protocol):
-    """Whom a stream tells what comes."""
+    """What a stream tells of what comes."""
 
     def event(self, stream: SseConnection, name: bytes, event_id: bytes, data: bytes) -> None:
-        """An event; ``event_id`` is empty without one."""
+        """Take an event; ``event_id`` is empty without one."""
         ...
 
 
@@ -39,7 +39,7 @@ class EventSplitter:
         self._buffer = b""
 
     def feed(self, data: bytes) -> list[tuple[bytes, bytes, bytes]]:
-        """The events (name, id, data) that ``data`` completes."""
+        """Return the events (name, id, data) that ``data`` completes."""
         self._buffer += data
         if b"\r" in self._buffer:
             self._buffer = _with_plain_ends(self._buffer)
@@ -50,7 +50,7 @@ class EventSplitter:
 
 
 def _with_plain_ends(text: bytes) -> bytes:
-    """Line ends CRLF and CR as LF; a CR at the very end waits for what follows."""
+    """Return the text with line ends CRLF and CR as LF; a CR at the very end waits for what follows."""
     whole, rest = (text[:-1], b"\r") if text.endswith(b"\r") else (text, b"")
     return whole.replace(b"\r\n", b"\n").replace(b"\r", b"\n") + rest
 
@@ -106,10 +106,12 @@ class SseConnection(asyncio.Protocol):
     # -- for asyncio --
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Send the request."""
         self._transport = cast(asyncio.Transport, transport)
         self._transport.write(self._request)
 
     def data_received(self, data: bytes) -> None:
+        """Parse what came."""
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserError as error:
@@ -122,6 +124,7 @@ class SseConnection(asyncio.Protocol):
             self._fail(ProtocolViolation(f"{type(cause).__name__}: {cause}"))
 
     def connection_lost(self, exc: Exception | None) -> None:
+        """End the stream."""
         self._fail(ServerUnreachable(f"closed: {exc}" if exc else "closed without an answer"))
         if not self.ended.done():
             self.ended.set_result(None)
@@ -129,9 +132,11 @@ class SseConnection(asyncio.Protocol):
     # -- for httptools --
 
     def on_header(self, name: bytes, value: bytes) -> None:
+        """Keep a header of the answer."""
         self._headers[name.decode("latin-1").lower()] = value.decode("latin-1")
 
     def on_headers_complete(self) -> None:
+        """Open the stream, if the answer's head is one of a stream."""
         if self._parser.get_status_code() != OK:
             return
         if not self._headers.get("content-type", "").startswith("text/event-stream"):
@@ -140,6 +145,7 @@ class SseConnection(asyncio.Protocol):
             self.opened.set_result(None)
 
     def on_body(self, body: bytes) -> None:
+        """Read the events of a part of the body."""
         if self._parser.get_status_code() != OK:
             self._refusal = (self._refusal + body)[:EVENT_MAX_BYTES]
             return
@@ -149,12 +155,13 @@ class SseConnection(asyncio.Protocol):
                 self._reader.event(self, name, event_id, data)
 
     def on_message_complete(self) -> None:
+        """Note that the server ended the stream in order."""
         status = self._parser.get_status_code()
         self.finished = status == OK
         self._fail(error_of(status, self._headers, self._refusal))
 
     def _fail(self, error: ApiError | ProtocolViolation | ServerUnreachable) -> None:
-        """The answer's head is an error, unless it has come; in any case this connection is of no more use."""
+        """Give the connection up: ``opened`` fails with ``error``, unless the answer's head has come already."""
         if not self.opened.done():
             self.opened.set_exception(error)
         if self._transport is not None:

@@ -70,7 +70,7 @@ FIGURES: Final[dict[str, str]] = {
 
 
 def figures_of(tally: Tally, *, generators_failed: int) -> Figures:
-    """Work them out.  None where nothing was measured."""
+    """Return the figures by name; None where nothing was measured."""
     found: Figures = {}
     for name in _TIMED:
         source = tally.whole if name in _WHOLE else tally.measured

@@ -53,7 +53,7 @@ class RemoteSwitchboard:
 
 
 def run_generator(plan: Plan, share: Share, switchboard: Any) -> None:
-    """The body of a Ray task.  See ``generate`` for what it raises."""
+    """Run a generator to its end, as the body of a Ray task.  See ``generate`` for what it raises."""
     _allow_many_sockets()
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
         runner.run(generate(plan, share, RemoteSwitchboard(switchboard)))
@@ -101,7 +101,7 @@ class Fleet:
         return cls(plan, count, switchboard, refs, directory)
 
     async def all_here(self) -> bool:
-        """Whether all generators have begun.
+        """Return whether all generators have begun.
 
         Raises:
             FleetError: One failed before, or the cluster has no room for them.
@@ -117,7 +117,7 @@ class Fleet:
         return bool(here >= self.tasks)
 
     async def take(self) -> list[Sample]:
-        """The samples since the last call.
+        """Return the samples since the last call.
 
         Raises:
             FleetError: All generators have failed.
@@ -137,11 +137,11 @@ class Fleet:
         return sum(not end.done() for end in self._ends)
 
     def ended_tasks(self) -> list[int]:
-        """The numbers of the generators that have ended."""
+        """Return the numbers of the generators that have ended."""
         return [task for task, end in enumerate(self._ends) if end.done()]
 
     def failures(self) -> list[str]:
-        """What ended generators that did not end in order."""
+        """Return what ended those generators that did not end in order."""
         errors = [end.exception() for end in self._ends if end.done() and not end.cancelled()]
         return [_told(error) for error in errors if error is not None]
 
@@ -172,7 +172,7 @@ async def _awaited(ref: Any) -> None:
 
 
 def _told(error: BaseException) -> str:
-    """One line: the generator's own error rather than Ray's account of it."""
+    """Return an error as one line: the generator's own rather than Ray's account of it."""
     cause = getattr(error, "cause", None) or error
     return f"{type(cause).__name__}: {str(cause).strip().splitlines()[-1] if str(cause).strip() else ''}"
 
@@ -182,7 +182,7 @@ def _processors(of: Callable[[], dict[str, float]]) -> float:
 
 
 def _cpus_each(tasks: int) -> float:
-    """What each task asks for: a processor, or its part of what is free when that is less."""
+    """Return what each task asks for: a processor, or its part of what is free when that is less."""
     free = _processors(ray.available_resources)
     return min(1.0, math.floor(free / tasks / CPU_STEP) * CPU_STEP)
 

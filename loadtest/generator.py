@@ -42,7 +42,7 @@ class GeneratorDefect(RuntimeError):
 
 @dataclass(frozen=True, slots=True)
 class LoadAccount:
-    """Whose agents they are; ``token`` and ``key_id`` are empty for a key that was given."""
+    """The account that the agents belong to; ``token`` and ``key_id`` are empty for a key that was given."""
 
     api_key: str
     token: str = ""
@@ -78,7 +78,7 @@ async def _account(api: Api, plan: Plan, share: Share) -> LoadAccount:
 
 
 class Generator:
-    """See the module's docstring."""
+    """The agents and spectators of one share, and the report of each second."""
 
     def __init__(self, crew: Crew, share: Share, switchboard: SwitchboardApi) -> None:
         self._crew, self._share, self._switchboard = crew, share, switchboard
@@ -91,7 +91,7 @@ class Generator:
         self._began_at = self._sampled_at = self._drain_until = 0.0
 
     async def run(self) -> None:
-        """Until the orders say to leave."""
+        """Play until the orders say to leave."""
         self._began_at = self._sampled_at = time.perf_counter()
         self._ramping = asyncio.get_running_loop().create_task(self._ramp())
         self._watch.start()
@@ -116,7 +116,7 @@ class Generator:
     # -- joining and leaving --
 
     async def _ramp(self) -> None:
-        """Everybody joins, agents first, since spectators go where agents are."""
+        """Start everybody, agents first, since spectators go where agents are."""
         share = self._share
         agents = range(share.first_agent, share.first_agent + share.agents)
         makers: list[Callable[[], SimulatedAgent | SimulatedSpectator]] = [
@@ -207,7 +207,7 @@ class Generator:
             self._phase = "drained"
 
     def _all_in(self, now: float) -> bool:
-        """Whether everybody has joined or given up, or it is no use to wait any longer."""
+        """Return whether everybody has joined or given up, or waiting any longer is of no use."""
         if self._crew.joined + self._crew.given_up >= self._share.connections:
             return True
         return now > max(self._began_at + self._crew.plan.ramp_s, self._crew.joined_at) + JOIN_WAIT_S

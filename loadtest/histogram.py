@@ -56,7 +56,7 @@ class Histogram:
         self.max_s = max(self.max_s, other.max_s)
 
     def quantile(self, share: float) -> float | None:
-        """The time that ``share`` (0..1) of all do not exceed, in seconds; None without any."""
+        """Return the time that ``share`` (0..1) of all do not exceed, in seconds; None without any."""
         if not self.count:
             return None
         rank = max(1, math.ceil(share * self.count))

@@ -48,7 +48,7 @@ class Measures:
         self.counts[name] += 1
 
     def of_group(self, group: str) -> dict[str, int]:
-        """The parts of a group and their counts, the most frequent first."""
+        """Return the parts of a group and their counts, the most frequent first."""
         head = f"{group}:"
         parts = {name.removeprefix(head): count for name, count in self.counts.items() if name.startswith(head)}
         return dict(sorted(parts.items(), key=lambda item: (-item[1], item[0])))

@@ -45,7 +45,7 @@ class Plan:
 
     @staticmethod
     def usual_ramp_s(connections: int) -> float:
-        """The ramp for so many connections when none is asked for, in seconds."""
+        """Return the ramp for so many connections when none is asked for, in seconds."""
         return max(2.0, connections / JOINS_PER_S)
 
 
@@ -76,6 +76,6 @@ def shares(plan: Plan, tasks: int) -> list[Share]:
 
 
 def tasks_for(connections: int, cpus: float) -> int:
-    """How many generators so many connections want, with so many processors: at least 1, at most one a processor."""
+    """Return how many generators the connections need: at least 1, at most one a processor."""
     wanted = -(-connections // CONNECTIONS_PER_TASK)
     return max(1, min(wanted, int(cpus)))

@@ -91,7 +91,7 @@ class SimulatedAgent:
             raise NotReady(503, error.reason) from None
 
     async def _play_on(self, connection: PicowsConnection, session: Session) -> float | None:
-        """Until the connection ends.  Returns over what time all clients should come back; None: at once."""
+        """Wait until the connection ends; return over what time all clients should come back, None: at once."""
         if not self._crew.open:
             connection.close()
         keeping = asyncio.get_running_loop().create_task(self._sessions.keep(session))

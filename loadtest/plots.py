@@ -39,7 +39,7 @@ def plot(
     stacked: bool = False,
     size: tuple[int, int] = WIDE,
 ) -> str:
-    """One plot over time, without a legend: that is the page's.
+    """Return one plot over time, without a legend: that is the page's.
 
     Args:
         title: For those who can't see it.
@@ -78,7 +78,7 @@ def plot(
 
 
 def _on_top(series: Mapping[str, Sequence[float | None]]) -> dict[str, list[float | None]]:
-    """Each as the sum of itself and all that follow, so that what is drawn later covers what lies under it."""
+    """Return each series added to all that follow it, so that what is drawn later covers what lies under it."""
     summed: dict[str, list[float | None]] = {}
     below: list[float] | None = None
     for name, values in reversed(list(series.items())):

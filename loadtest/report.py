@@ -38,7 +38,7 @@ class Facts:
 
 
 def build(plan: Plan, tally: Tally, facts: Facts, limits: Sequence[FigureLimit]) -> dict[str, Any]:
-    """The report; docs/load-testing.md describes its parts."""
+    """Return the report; docs/load-testing.md describes its parts."""
     figures = figures_of(tally, generators_failed=len(facts.failures))
     checked = check(limits, figures)
     return {
@@ -71,7 +71,7 @@ def build(plan: Plan, tally: Tally, facts: Facts, limits: Sequence[FigureLimit])
 
 
 def verdict_text(tally: Tally) -> str:
-    """In words: whether the generators were the bottleneck."""
+    """Say in words whether the generators were the bottleneck."""
     generators = tally.generators.values()
     lags = [lag for lag in (generator.lag.quantile(0.99) for generator in generators) if lag is not None]
     if not lags:
@@ -96,7 +96,7 @@ def verdict_text(tally: Tally) -> str:
 
 
 def losses_text(tally: Tally, *, interrupted: bool) -> str:
-    """In words: whether each accepted command had its one result, the ramp included."""
+    """Say in words whether each accepted command had its one result, the ramp included."""
     acks, twice = tally.whole.counts["acks"], tally.whole.counts["results_twice"]
     missing = acks - tally.whole.counts["results"]
     if not acks:
@@ -114,7 +114,7 @@ def losses_text(tally: Tally, *, interrupted: bool) -> str:
 
 
 def differences_text(server: Sequence[Comparison]) -> str:
-    """Why the server's own counts are not ours; empty when they are, or where there are none to compare."""
+    """Return why the server's own counts are not ours; empty when they are, or where there are none to compare."""
     more = [one.name for one in server if one.servers > one.ours]
     fewer = [one.name for one in server if one.servers < one.ours]
     parts = []
@@ -172,7 +172,7 @@ def _generator(task: int, one: GeneratorTally) -> dict[str, Any]:
 
 
 def _series(series: Series) -> dict[str, Any]:
-    """Columns over time; ``second`` is the first of each step."""
+    """Return the columns over time; ``second`` is the first of each step."""
     points = series.in_order()
     reasons = sorted({reason for _, point in points for reason in point.measures.of_group("refused")})
     return {

@@ -63,7 +63,7 @@ _SHARES: Final = frozenset(("cpu_share", "proof_share", "machine_cpu", "refused_
 
 
 def render(report: Mapping[str, Any]) -> str:
-    """The page.  Everything that came from outside is escaped."""
+    """Return the page.  Everything that came from outside is escaped."""
     style = files("loadtest").joinpath("report.css").read_text(encoding="utf-8")
     asked = report["asked"]
     title = f"{asked['scenario'].capitalize()}: {_n(asked['agents'])} agents, {_n(asked['spectators'])} spectators"
@@ -191,7 +191,7 @@ def _figure(
 
 
 def _largest(series: Mapping[str, Sequence[float | None]]) -> dict[str, Sequence[float | None]]:
-    """As many as there are colours, the largest, in their order; the rest is left out."""
+    """Return the largest series in their order, as many as there are colours; the rest is left out."""
     by_size = sorted(series, key=lambda name: -sum(value or 0.0 for value in series[name]))
     return {name: values for name, values in series.items() if name in by_size[:COLOURS]}
 
@@ -255,7 +255,7 @@ def _value(name: str, value: Any) -> Any:
 
 
 def _n(value: Any) -> str:
-    """A number for people, or text, escaped."""
+    """Return a number for people, or text, escaped."""
     if value is None:
         return "–"
     if isinstance(value, int | float):

@@ -44,7 +44,7 @@ def print_report(console: Console, report: dict[str, Any]) -> None:
 
 
 def limit_line(limit: dict[str, Any]) -> Text:
-    """A limit and how it went."""
+    """Return a limit and how the run did as a line."""
     value = "nothing was measured" if limit["value"] is None else f"is {limit['value']:g}"
     word, style = ("BROKEN", "bold red") if limit["broken"] else ("kept  ", "green")
     return Text.assemble((word, style), f" fail if {limit['fail_if']}: {value}")
@@ -84,12 +84,12 @@ def _counts(report: dict[str, Any]) -> Table:
 
 
 def compared(one: dict[str, Any]) -> str:
-    """One count, ours and the server's."""
+    """Return a line for one count, ours and the server's."""
     return f"{one['name']} {one['ours']:,.0f} / {one['servers']:,.0f}"
 
 
 def in_words(counts: dict[str, int]) -> str:
-    """``blocked 12, depleted 3``."""
+    """Return counts as words: ``blocked 12, depleted 3``."""
     return ", ".join(f"{name} {count:,}" for name, count in counts.items())
 
 

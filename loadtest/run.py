@@ -80,7 +80,7 @@ async def run_load(
 
 
 class Driver:
-    """One run; see the module's docstring."""
+    """One run: plans, gives orders, adds up, and ends in order."""
 
     def __init__(self, plan: Plan, screen: LoadScreen, fleet: Fleet, facts: Facts) -> None:
         self.plan, self.screen, self.fleet, self.facts = plan, screen, fleet, facts
@@ -111,7 +111,7 @@ class Driver:
         self.screen.say("Stopping; again to leave at once ..." if self._interrupts == 1 else "Leaving ...")
 
     async def run(self, metrics_token: str | None) -> None:
-        """Until all generators have left."""
+        """Drive the run until all generators have left."""
         self._before = await read_counts(self.plan.base, metrics_token)
         self.screen.say(f"Starting {self.fleet.tasks} generators ...")
         while not await self.fleet.all_here():
@@ -178,7 +178,7 @@ class Driver:
 
 
 async def _check_server(base: str) -> None:
-    """Better now than after Ray has been started.  A server without ``/readyz`` may still be one of the contract."""
+    """Check the server before Ray is started.  One without ``/readyz`` may still be one of the contract."""
     try:
         # Generators connect directly, for a proxy would be measured too; so does this.
         async with http_client(None, timeout=CHECK_TIMEOUT_S) as http:
@@ -190,7 +190,7 @@ async def _check_server(base: str) -> None:
 
 
 def _unused_proxy(base: str) -> str:
-    """A word about the proxy that other commands would take; empty where there is none."""
+    """Return a warning about a proxy that other commands would take; empty where there is none."""
     try:
         proxy = proxy_for(base)
     except ServerUnreachable as unusable:

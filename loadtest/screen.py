@@ -42,11 +42,11 @@ class LoadScreen:
             self._live.stop()
 
     def say(self, text: str) -> None:
-        """A line that stays."""
+        """Print a line that stays."""
         self._console.print(text, highlight=False, soft_wrap=True)
 
     def show(self, tally: Tally, orders: Orders) -> None:
-        """The present state."""
+        """Show the present state."""
         stage, done = self._stage(tally, orders)
         if self._live is not None:
             bar = ProgressBar(total=1.0, completed=done, width=BAR_WIDTH)
@@ -57,7 +57,7 @@ class LoadScreen:
             self.say(f"{stage}: {', '.join(cells)}")
 
     def _stage(self, tally: Tally, orders: Orders) -> tuple[str, float]:
-        """What it is doing, and how much of that is done."""
+        """Return what the run is doing, and how much of that is done."""
         plan, second = self._plan, tally.second
         if orders.stop_at is not None and second >= orders.stop_at:
             return f"Waiting for {tally.running} commands that still run", 1.0

@@ -58,7 +58,7 @@ class SelfWatch:
 
 
 def judge(cpu_share: float, lag_p99_s: float | None) -> Verdict:
-    """Whether a generator was itself the bottleneck.
+    """Return whether a generator was itself the bottleneck.
 
     Args:
         cpu_share: Processor time over time, 1 is one processor.

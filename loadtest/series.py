@@ -49,7 +49,7 @@ class Point:
             self.seconds[task] = self.seconds.get(task, 0.0) + seconds
 
     def per_s(self, name: str) -> float:
-        """A count as a rate, over all generators."""
+        """Return a count as a rate, over all generators."""
         count = self.measures.counts[name]
         return count / max(self.seconds.values()) if self.seconds and max(self.seconds.values()) > 0 else 0.0
 
@@ -73,7 +73,7 @@ class Series:
             self._halve()
 
     def in_order(self) -> list[tuple[int, Point]]:
-        """(first second, point), by time."""
+        """Return pairs of (first second, point), by time."""
         return [(number * self.step_s, self.points[number]) for number in sorted(self.points)]
 
     def _halve(self) -> None:

@@ -42,7 +42,7 @@ class Comparison:
 
 
 async def read_counts(base: str, token: str | None) -> ServerCounts | None:
-    """The server's present counts; None where there is no such page, or not for us."""
+    """Return the server's present counts; None where there is no such page, or not for us."""
     headers = bearer(token) if token else {}
     try:
         async with http_client(None, timeout=TIMEOUT_S) as http:
@@ -73,5 +73,5 @@ def parse_counts(page: str) -> ServerCounts | None:
 
 
 def compare(before: ServerCounts, after: ServerCounts, ours: dict[str, float]) -> list[Comparison]:
-    """The difference of two readings beside our own counts."""
+    """Return the difference of two readings beside our own counts."""
     return [Comparison(name, ours[name], after[name] - before[name]) for name in _SOURCES if name in ours]

@@ -29,7 +29,7 @@ class Orders:
     leave: bool = False
 
     def counts(self, second: int) -> bool:
-        """Whether this second is measured."""
+        """Return whether this second is measured."""
         if self.measure_from is None or second < self.measure_from:
             return False
         return self.stop_at is None or second < self.stop_at
@@ -43,7 +43,7 @@ class SwitchboardApi(Protocol):
         ...
 
     async def report(self, sample: Sample) -> Orders:
-        """Hand in a sample; returns the present orders."""
+        """Hand in a sample; return the present orders."""
         ...
 
 
@@ -70,17 +70,17 @@ class Switchboard:
         del self._samples[:-SAMPLES_MAX]
         return self._orders
 
-    # for the driver
+    # -- for the driver --
 
     async def here(self) -> int:
-        """How many generators have called ``begin``."""
+        """Return how many generators have called ``begin``."""
         return len(self._here)
 
     async def take(self) -> list[Sample]:
-        """The samples since the last call."""
+        """Return the samples since the last call."""
         samples, self._samples = self._samples, []
         return samples
 
     async def order(self, orders: Orders) -> None:
-        """These are the orders from now on."""
+        """Set the orders from now on."""
         self._orders = orders

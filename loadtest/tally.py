@@ -88,7 +88,7 @@ class Tally:
             generator.lag.merge(sample.measures.times["lag"])
 
     def all_in(self, *phases: Phase) -> bool:
-        """Whether every generator is in one of these phases."""
+        """Return whether every generator is in one of these phases."""
         return all(generator.phase in phases for generator in self.generators.values())
 
     @property
@@ -122,7 +122,7 @@ class Tally:
         return sum(generator.running for generator in self.generators.values())
 
     def recent(self) -> tuple[Measures, float]:
-        """What the last seconds brought, and over how many seconds that is."""
+        """Return what the last seconds brought, and over how many seconds that is."""
         together = Measures()
         by_task: dict[int, float] = {}
         for sample in self._recent:

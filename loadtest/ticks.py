@@ -27,11 +27,11 @@ class TickWatch:
         self._moving = False
 
     def restart(self) -> None:
-        """The next delta follows on none."""
+        """Forget the last delta: the next one follows on none."""
         self._tick = None
 
     def note(self, raw: bytes, now: float, measures: Measures) -> None:
-        """A delta arrived at ``now`` (seconds of any clock that only rises)."""
+        """Take a delta that arrived at ``now`` (seconds of any clock that only rises)."""
         found = _TICK.search(raw)
         if found is None:
             return

@@ -53,7 +53,7 @@ async def downgrade(database_url: str, revision: str) -> None:
 
 
 async def current(database_url: str) -> str | None:
-    """The revision that the database is at; None for one that was never migrated."""
+    """Return the revision that the database is at; None for one that was never migrated."""
     engine = _engine(database_url)
     try:
         async with engine.connect() as connection:
@@ -63,7 +63,7 @@ async def current(database_url: str) -> str | None:
 
 
 def head() -> str | None:
-    """The newest revision there is."""
+    """Return the newest revision there is."""
     return ScriptDirectory.from_config(_config()).get_current_head()
 
 

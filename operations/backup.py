@@ -76,7 +76,7 @@ async def make_backup(redis: Redis, database_url: str, directory: Path) -> Backu
 
 
 async def _dump_database(database_url: str, path: Path, dump: WorldDump, revision: str | None) -> Manifest:
-    """The database's half, and the manifest of both.  One snapshot serves the dump and the digests."""
+    """Dump the database, and return the manifest of both halves.  One snapshot serves the dump and the digests."""
     engine = patient_engine(database_url)
     run_id = dump.world.get(RUN)
     try:
@@ -123,7 +123,7 @@ async def _dump_database(database_url: str, path: Path, dump: WorldDump, revisio
 
 
 async def _tables(connection: AsyncConnection) -> list[str]:
-    """Our tables that are there, and every partition by itself: ``pg_dump`` takes nothing of its own accord.
+    """Return our tables that are there, and every partition by itself: ``pg_dump`` takes nothing of its own accord.
 
     Raises:
         BackupError: the event log has a partition that is none of ours, whose rows would be left out.
@@ -137,7 +137,7 @@ async def _tables(connection: AsyncConnection) -> list[str]:
 
 
 async def server_major(connection: AsyncConnection) -> int:
-    """Major version of the server."""
+    """Return the major version of the server."""
     return int((await connection.execute(text("SHOW server_version_num"))).scalar_one()) // 10_000
 
 
@@ -176,7 +176,7 @@ async def verify_backup(directory: Path) -> Verified:
 
 
 def _content(directory: Path, *, look: Callable[[Content], T]) -> T:
-    """What ``look`` finds in a backup's rows.  Raises ``BackupError``."""
+    """Return what ``look`` finds in a backup's rows.  Raises ``BackupError``."""
     try:
         with backup_files.opened(directory, DATABASE) as file:
             return look(dump_content.content_of(Archive(file)))
@@ -185,7 +185,7 @@ def _content(directory: Path, *, look: Callable[[Content], T]) -> T:
 
 
 def _check_rows(content: Content, manifest: Manifest) -> int:
-    """Hold the rows against the manifest by number; returns how many bytes they are."""
+    """Compare the rows with the manifest by number; return how many bytes they are."""
     if content.revision != manifest.revision:
         raise BackupError(f"{DATABASE} is of revision {content.revision}, the manifest says {manifest.revision}")
     counts, unpacked = dump_content.count_rows(content)

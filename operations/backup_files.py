@@ -64,7 +64,7 @@ EntryId = Annotated[str, Field(pattern=r"^[0-9]{1,14}-[0-9]{1,14}$")]
 
 
 def _whole(digest: object) -> object:
-    """A digest without an exponent, which earlier versions wrote where it ends in zeroes."""
+    """Return a digest without an exponent, which earlier versions wrote where it ends in zeroes."""
     if isinstance(digest, str) and re.fullmatch(r"[0-9.]{1,40}E\+[0-9]{1,2}", digest):
         return str(int(Decimal(digest)))
     return digest
@@ -102,11 +102,12 @@ class Manifest:
     format: Literal[1, 2] = field(default=FORMAT)
 
     def to_json(self) -> bytes:
+        """Return the manifest as it is written into its file."""
         return orjson.dumps(asdict(self), option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
 
     @classmethod
     def from_json(cls, data: bytes) -> Manifest:
-        """Raises ``BackupError``."""
+        """Read a manifest.  Raises ``BackupError``."""
         try:
             raw: Any = orjson.loads(data)
             if isinstance(raw, dict) and raw.get("format") not in FORMATS:
@@ -129,7 +130,7 @@ _MANIFEST: Final = TypeAdapter(Manifest)
 
 @contextlib.contextmanager
 def new_backup(directory: Path) -> Iterator[Path]:
-    """A directory to write into, which becomes ``directory`` when the block ends well and is gone otherwise.
+    """Yield a directory to write into, which becomes ``directory`` when the block ends well and is gone otherwise.
 
     Raises:
         BackupError: ``directory`` is there already, or somebody writes it at this moment.
@@ -179,7 +180,7 @@ def _clear(partial: Path) -> None:
 
 
 def write_world(path: Path, dump: WorldDump) -> None:
-    """Write the world's lines, on the disk when this returns.  Raises ``OSError``."""
+    """Write the world's lines and flush them to the disk.  Raises ``OSError``."""
     with open(path, "xb", opener=_private) as file:
         # No name and no time inside: the same world gives the same bytes.
         with gzip.GzipFile("", "wb", 6, file, 0) as packed:
@@ -190,7 +191,7 @@ def write_world(path: Path, dump: WorldDump) -> None:
 
 
 def write_synced(path: Path, data: bytes) -> None:
-    """Write a file that only we can read, on the disk when this returns.  Raises ``OSError``."""
+    """Write a file that only we can read and flush it to the disk.  Raises ``OSError``."""
     with open(path, "xb", opener=_private) as file:
         file.write(data)
         file.flush()
@@ -198,13 +199,13 @@ def write_synced(path: Path, data: bytes) -> None:
 
 
 def finish_file(path: Path) -> None:
-    """Have a file that another program wrote on the disk, readable by us only.  Raises ``OSError``."""
+    """Flush a file that another program wrote to the disk, readable by us only.  Raises ``OSError``."""
     path.chmod(0o600)
     sync(path)
 
 
 def sync(path: Path) -> None:
-    """Have a file or the names in a directory on the disk.  Raises ``OSError``."""
+    """Flush a file, or the names in a directory, to the disk.  Raises ``OSError``."""
     fd = os.open(path, os.O_RDONLY)
     try:
         os.fsync(fd)
@@ -213,7 +214,7 @@ def sync(path: Path) -> None:
 
 
 def size_of(directory: Path) -> int:
-    """Bytes of all its files."""
+    """Return the bytes of all files of a backup."""
     return sum(path.stat().st_size for path in directory.iterdir())
 
 
@@ -226,7 +227,7 @@ def _private(path: str, flags: int) -> int:
 
 
 def sha256(path: Path) -> str:
-    """Hex SHA-256 of a file.  Raises ``OSError``."""
+    """Return the hex SHA-256 of a file.  Raises ``OSError``."""
     with open(path, "rb") as file:
         return _digest(file)
 
@@ -243,7 +244,7 @@ def _digest(file: BinaryIO) -> str:
 
 @contextlib.contextmanager
 def opened(directory: Path, name: str) -> Iterator[BinaryIO]:
-    """One of a backup's files, open to be read.
+    """Open one of a backup's files for reading.
 
     Raises:
         BackupError: it is not there, or is a link, a pipe or whatever else is not a regular file.
@@ -262,7 +263,7 @@ def opened(directory: Path, name: str) -> Iterator[BinaryIO]:
 
 
 def check_sums(directory: Path) -> None:
-    """Every file is there and has the bytes that were written.
+    """Check that every file is there and has the bytes that were written.
 
     Raises:
         BackupError: one has not; the text names it.
@@ -281,12 +282,12 @@ def check_sums(directory: Path) -> None:
 
 
 def read_manifest(directory: Path) -> Manifest:
-    """Raises ``BackupError``."""
+    """Read a backup's manifest.  Raises ``BackupError``."""
     return Manifest.from_json(_small(directory, MANIFEST, MANIFEST_BYTES_MOST))
 
 
 def read_world(directory: Path) -> WorldDump:
-    """The world, every record of it within its bounds.  Raises ``BackupError``."""
+    """Read the world, every record of it within its bounds.  Raises ``BackupError``."""
     try:
         with opened(directory, WORLD) as file:
             dump = from_lines(_lines(file))
@@ -305,7 +306,7 @@ def _small(directory: Path, name: str, most: int) -> bytes:
 
 
 def _lines(file: BinaryIO) -> Iterator[bytes]:
-    """The lines of a packed file.  Raises ``ValueError`` for those that are there to fill the memory."""
+    """Yield the lines of a packed file.  Raises ``ValueError`` for those that are there to fill the memory."""
     most = min(WORLD_BYTES_MOST, max(RATIO_FREE_BYTES, RATIO_MOST * os.fstat(file.fileno()).st_size))
     given = 0
     with gzip.GzipFile(fileobj=file) as lines:

@@ -71,7 +71,7 @@ async def _check_columns(connection: AsyncConnection, part: TableRows) -> None:
 
 
 async def _take_limited_role(connection: AsyncConnection) -> str | None:
-    """Become somebody who may only insert rows, until the transaction ends; None when we are no superuser anyway.
+    """Become a role that may only insert rows, until the transaction ends; None when we are no superuser anyway.
 
     Whoever is none can't run programs or read the server's files, and may not be allowed to make a role.
     """

@@ -84,7 +84,7 @@ class Content:
     revision: str
 
     def pieces(self, part: TableRows) -> Iterator[bytes]:
-        """A part's rows, see ``Archive.rows``.
+        """Yield a part's rows, see ``Archive.rows``.
 
         Raises:
             ArchiveError: also for what ``pg_dump`` does not write.
@@ -127,7 +127,7 @@ def content_of(archive: Archive) -> Content:
 
 
 def count_rows(content: Content) -> tuple[dict[str, int], int]:
-    """How many rows each table has, and how many bytes all of them are; reads and checks every one.
+    """Return how many rows each table has, and how many bytes all of them are; reads and checks every one.
 
     Raises ``ArchiveError``.
     """
@@ -141,7 +141,7 @@ def count_rows(content: Content) -> tuple[dict[str, int], int]:
 
 
 def is_log(name: str) -> bool:
-    """Whether a table is a partition of the event log that we make."""
+    """Return whether a table is a partition of the event log that we make."""
     return name == LOG_DEFAULT or _day_of(name) is not None
 
 

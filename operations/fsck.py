@@ -32,7 +32,7 @@ class Problem:
 
 
 def check(dump: Dump) -> list[Problem]:
-    """All findings, in a stable order; empty means whole."""
+    """Return all findings, in a stable order; empty means whole."""
     rules = (_links, _reachable, _owners, _places, _records, _reservations, _cells, _counts)
     findings = [finding for rule in rules for finding in rule(dump)]
     return sorted(findings, key=lambda finding: (finding.code, finding.subject, finding.text))
@@ -67,7 +67,7 @@ def _reachable(dump: Dump) -> Iterator[Problem]:
 
 
 def _owners(dump: Dump) -> Iterator[Problem]:
-    """A shard beyond the count may own chunks that are still to be handed over, as long as it epochs."""
+    """Check who owns what.  A shard beyond the count may own chunks, as long as it lives and hands them over."""
     count = _number(dump.world.get("shard_count")) or 0
     for chunk_id, chunk in dump.chunks.items():
         owner = _mapping(chunk["fields"]).get("shard", "nobody")
@@ -102,7 +102,7 @@ def _places(dump: Dump) -> Iterator[Problem]:
 
 
 def _records(dump: Dump) -> Iterator[Problem]:
-    """What a shard would load of an agent that stands in the world."""
+    """Check the record that a shard would load of each agent that stands in the world."""
     for agent_id, fields in dump.agents.items():
         agent = _mapping(fields)
         if agent.get("here") != "1":
@@ -161,7 +161,7 @@ def _counts(dump: Dump) -> Iterator[Problem]:
             yield Problem("wrong_population", chunk_id, f"`population` says {counted}, members are {members}")
 
 
-# reading what may be damaged
+# -- reading what may be damaged --
 
 
 def _mapping(value: Any) -> dict[str, Any]:
@@ -184,7 +184,7 @@ def _json(value: str | None) -> dict[str, Any] | None:
 
 
 def _arrivals(chunk: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any] | None]]:
-    """(handoff, arrival) of an inbox; None for what can't be read."""
+    """Yield (handoff, arrival) of an inbox; None for an arrival that can't be read."""
     for handoff, value in _mapping(chunk["inbox"]).items():
         arrival = _json(value)
         whole = arrival is not None and {"x", "y"} <= arrival.keys() and "agent_id" in _mapping(arrival.get("record"))

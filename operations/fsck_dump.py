@@ -65,7 +65,7 @@ class Dump:
 
 
 async def read_dump(redis: Redis, agent_ids: list[str] | None = None) -> Dump:
-    """Everything in one look.  ``agent_ids``: agents to look at besides those that some chunk names."""
+    """Return everything in one look.  ``agent_ids``: agents to look at besides those that some chunk names."""
     world, population, chunks, agents, shards, now_ms = await redis.eval(DUMP.source, 0, *(agent_ids or []))
     return Dump(
         world=_pairs(world),
@@ -100,7 +100,7 @@ def _text(value: bytes) -> str:
 
 
 async def agents_in_world(redis: Redis) -> list[str]:
-    """Every agent that stands in the world by its own record, whatever chunks say: for ``read_dump``."""
+    """Return every agent that stands in the world by its own record, whatever chunks say: for ``read_dump``."""
     found = []
     async for page in _pages(agent_ids_of(redis)):
         pipe = redis.pipeline(transaction=False)

@@ -43,7 +43,7 @@ class FoundRedis:
 
 @contextlib.contextmanager
 def find_redis(data_dir: str | None, *, stopped_too: bool) -> Iterator[FoundRedis]:
-    """The world's Redis, running for as long as the block.  Call it from the main thread, outside an event loop.
+    """Yield the world's Redis, running for as long as the block.  Main thread only, outside an event loop.
 
     Args:
         data_dir: Data directory of ``chunkcrawl up``; None: as the environment says.

@@ -20,7 +20,7 @@ from embedded.services import EmbeddedServices, ServiceUrls
 
 @contextlib.contextmanager
 def open_services(data_dir: str | None, *, create: bool = False) -> Iterator[Settings]:
-    """Settings whose two URLs lead to running servers.  Call it from the main thread, outside an event loop.
+    """Yield settings whose two URLs lead to running servers.  Main thread only, outside an event loop.
 
     Args:
         data_dir: Data directory of ``chunkcrawl up``; None: as the settings say.
@@ -54,7 +54,7 @@ def open_services(data_dir: str | None, *, create: bool = False) -> Iterator[Set
 
 
 def running_urls(directory: Path) -> ServiceUrls | None:
-    """The servers that some ``chunkcrawl up`` has running in ``directory``."""
+    """Return the servers that some ``chunkcrawl up`` has running in ``directory``."""
     with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
         found = json.loads((directory / "services.json").read_text())
         if _is_locked(directory):

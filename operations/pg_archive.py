@@ -72,11 +72,11 @@ class Archive:
         self._blocks = self._find_blocks()
 
     def has_rows(self, entry: TocEntry) -> bool:
-        """Whether there is a block of rows, be it empty, for the entry."""
+        """Return whether there is a block of rows, be it empty, for the entry."""
         return entry.number in self._blocks
 
     def rows(self, entry: TocEntry) -> Iterator[bytes]:
-        """The entry's rows as ``COPY ... FROM STDIN`` takes them, in pieces that may end in the middle of one.
+        """Yield the entry's rows as ``COPY ... FROM STDIN`` takes them, in pieces that may end in the middle of one.
 
         Raises:
             ArchiveError: they are damaged, or there are more than their packed size can honestly hold.
@@ -90,7 +90,7 @@ class Archive:
         if held != END:
             raise ArchiveError(f"the rows of {entry.name!r} do not end")
 
-    # for the head and the table of contents
+    # -- for the head and the table of contents --
 
     def _head(self) -> None:
         if self._bytes(len(MAGIC)) != MAGIC:
@@ -137,7 +137,7 @@ class Archive:
         return TocEntry(number, kind, schema, name, statement, copy)
 
     def _find_blocks(self) -> dict[int, int]:
-        """Where each entry's rows begin, by its number: the blocks are passed over from the first to the last."""
+        """Return where each entry's rows begin, by its number, passing over the blocks from the first to the last."""
         known = {entry.number for entry in self.entries}
         if len(known) != len(self.entries):
             raise ArchiveError("two of its entries have one number")
@@ -151,7 +151,7 @@ class Archive:
                 self._pass_over(size)
         return found
 
-    # for rows
+    # -- for rows --
 
     def _unpacked(self, start: int) -> Iterator[bytes]:
         if not self._packed:
@@ -192,7 +192,7 @@ class Archive:
                 yield piece  # after which somebody else may have moved the file's position
                 self._file.seek(position)
 
-    # for what everything is made of
+    # -- for what everything is made of --
 
     def _bytes(self, count: int) -> bytes:
         data = self._file.read(count) if 0 <= count <= self._left else b""

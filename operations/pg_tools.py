@@ -38,11 +38,12 @@ class PgTool:
 
     @property
     def major(self) -> int:
+        """The first part of the version."""
         return self.version[0]
 
 
 async def find(name: str, server_major: int) -> PgTool:
-    """The oldest ``name`` at hand that is not older than the server.
+    """Return the oldest ``name`` at hand that is not older than the server.
 
     Raises:
         PgToolError: there is none.
@@ -59,7 +60,7 @@ async def find(name: str, server_major: int) -> PgTool:
 
 
 async def run(tool: PgTool, database_url: str, arguments: Sequence[str]) -> bytes:
-    """Run a program against a database; returns its standard output.  Cancelled, it ends the program.
+    """Run a program against a database; return its standard output.  Cancelled, it ends the program.
 
     Raises:
         PgToolError: it has failed; the text has the end of what it said.
@@ -93,7 +94,7 @@ async def execute(argv: Sequence[str], environment: dict[str, str] | None = None
 
 
 def connection_words(database_url: str) -> tuple[list[str], dict[str, str]]:
-    """Arguments and environment that name the database; the password is in the environment only.
+    """Return arguments and environment that name the database; the password is in the environment only.
 
     What the environment has for PostgreSQL's programs (``PGHOST`` and so on) does not count.
     """

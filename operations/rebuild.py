@@ -63,12 +63,12 @@ class Rebuilt:
 
 
 async def world_is_lost(redis: Redis) -> bool:
-    """Whether Redis holds no world.  Raises ``RedisError``."""
+    """Return whether Redis holds no world.  Raises ``RedisError``."""
     return not await redis.hexists(keys.WORLD, "seed")
 
 
 async def bring_back(settings: Settings) -> Rebuilt | None:
-    """What ``chunkcrawl up`` does when it finds no world: the last one, if there was one; None: begin a new one.
+    """Bring the last world back, as ``chunkcrawl up`` does when it finds none; None: there never was one.
 
     Raises as ``rebuild``.
     """
@@ -113,7 +113,7 @@ async def rebuild(redis: Redis, engine: AsyncEngine, rules: Rules, *, over: bool
 def _fitting(
     run: RunRecord, chunks: Iterable[ChunkState], agents: Iterable[AgentState], archived: str | None, now_ms: int
 ) -> WorldDump:
-    """``fit``, for snapshots that may have come with a backup from elsewhere.  Raises ``NotWhole``."""
+    """Run ``fit`` on snapshots that may have come with a backup from elsewhere.  Raises ``NotWhole``."""
     try:
         dump = fit(run, chunks, agents, archived)
         dump.world.setdefault("epoch_ms", str(now_ms))
@@ -127,7 +127,7 @@ def _fitting(
 
 
 def fit(run: RunRecord, chunks: Iterable[ChunkState], agents: Iterable[AgentState], archived: str | None) -> WorldDump:
-    """One world out of snapshots of different moments."""
+    """Make one world out of snapshots of different moments."""
     dumps = {chunk.chunk_id: _chunk(chunk) for chunk in chunks}
     _mend_links(dumps)
     for chunk_id in dumps.keys() - _reachable(dumps):
@@ -152,13 +152,13 @@ def fit(run: RunRecord, chunks: Iterable[ChunkState], agents: Iterable[AgentStat
 
 
 def _chunk(chunk: ChunkState) -> ChunkDump:
-    """A chunk without anybody in it: who is where, the agents' own records say."""
+    """Return a chunk without anybody in it: who is where, the agents' own records say."""
     state: Mapping[str, Any] = chunk.state
     return ChunkDump(fields=dict(state["fields"]), last_id=state["last_id"], last=state["last"])
 
 
 def _mend_links(chunks: Mapping[str, ChunkDump]) -> None:
-    """Every link leads to a chunk that is there and leads back."""
+    """Drop every link that does not lead to a chunk that is there and leads back."""
     for chunk_id, chunk in sorted(chunks.items()):
         for side in DIRECTIONS:
             neighbor = chunk.fields.get(side)

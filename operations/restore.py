@@ -107,7 +107,7 @@ async def _beginning(redis: Redis, dump: WorldDump, rules: Rules) -> Beginning:
 
 
 def _settled(dump: WorldDump, begin: Beginning, rules: Rules) -> WorldDump:
-    """``settle``, for records that are each within their bounds and may not fit together.  Raises ``BackupError``."""
+    """Run ``settle`` on records that are each within their bounds and may not fit together.  Raises ``BackupError``."""
     try:
         settled = settle(dump, begin, rules)
         try_out(settled, rules)
@@ -117,7 +117,7 @@ def _settled(dump: WorldDump, begin: Beginning, rules: Rules) -> WorldDump:
 
 
 async def _fill(engine: AsyncEngine, database_url: str, directory: Path, manifest: Manifest) -> None:
-    """The backup's rows in tables of ours, proven against the manifest, then of the newest revision."""
+    """Load the backup's rows into tables of ours, compare them with the manifest, migrate to the newest revision."""
     assert manifest.revision is not None  # ``verify_backup`` knows it
     try:
         await upgrade(database_url, manifest.revision)
@@ -136,7 +136,7 @@ async def _fill(engine: AsyncEngine, database_url: str, directory: Path, manifes
 
 
 async def _begin_run(engine: AsyncEngine, manifest: Manifest, dump: WorldDump, begin: Beginning) -> None:
-    """The database's side of a new run: facts to the world's moment and no further, no session left."""
+    """Begin a new run in the database: facts to the world's moment and no further, no session left."""
     if manifest.run_id is not None:
         await event_log.cut_after(engine, manifest.run_id, manifest.archived)
     await begin_run(engine, begin.run_id, dump.world)

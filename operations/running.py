@@ -26,7 +26,7 @@ class RestoreRefused(Exception):
 
 
 async def refuse_unless_free(redis: Redis, engine: AsyncEngine, *, force: bool) -> bool:
-    """Look at what is there; returns whether a world runs (only with ``force``).
+    """Look at what is there; return whether a world runs (only with ``force``).
 
     Raises:
         RestoreRefused: something is there, and not ``force``.
@@ -47,13 +47,13 @@ async def refuse_unless_free(redis: Redis, engine: AsyncEngine, *, force: bool) 
 
 
 def refuse_if_running(runs: bool) -> None:
-    """Raises ``RestoreRefused`` when a world runs."""
+    """Refuse to go on while a world runs.  Raises ``RestoreRefused``."""
     if runs:
         raise RestoreRefused("a world runs on this system: stop it first. --force cuts it off.")
 
 
 async def world_runs(redis: Redis) -> bool:
-    """Whether somebody keeps the world in this Redis going; takes some seconds when it looks like it.
+    """Return whether somebody keeps the world in this Redis going; takes some seconds when it looks like it.
 
     Raises ``RedisError``.
     """
@@ -69,7 +69,7 @@ async def world_runs(redis: Redis) -> bool:
 
 
 async def _signs(redis: Redis) -> tuple[Any, ...]:
-    """When the status runs out (on Redis' clock, None without one), and the shards' commits so far."""
+    """Return when the status runs out (on Redis' clock, None without one), and the shards' commits so far."""
     numbers = range(int(await redis.hget(keys.WORLD, "shard_count") or 0))
     pipe = redis.pipeline(transaction=True)
     pipe.pexpiretime(keys.STATUS)

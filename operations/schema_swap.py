@@ -20,7 +20,7 @@ LOCK_TIMEOUT: Final = "10s"
 
 
 async def has_rows(engine: AsyncEngine) -> bool:
-    """Whether any table of ours but the migrations' own holds a row."""
+    """Return whether any table of ours but the migrations' own holds a row."""
     async with engine.connect() as connection:
         names = await connection.scalars(
             text("SELECT tablename FROM pg_tables WHERE schemaname = :schema AND tablename <> 'alembic_version'"),
@@ -46,12 +46,12 @@ async def put_aside(engine: AsyncEngine) -> None:
 
 
 async def put_back(engine: AsyncEngine) -> None:
-    """The opposite of ``put_aside``: what is in the new schema is dropped."""
+    """Undo ``put_aside``: what is in the new schema is dropped."""
     await _run(engine, f'DROP SCHEMA IF EXISTS "{SCHEMA}" CASCADE', f'ALTER SCHEMA "{OLD}" RENAME TO "{SCHEMA}"')
 
 
 async def drop_old(engine: AsyncEngine) -> None:
-    """The new schema is proven: drop the old one for good."""
+    """Drop the old schema for good; the new one is proven."""
     await _run(engine, f'DROP SCHEMA IF EXISTS "{OLD}" CASCADE')
 
 

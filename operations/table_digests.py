@@ -25,7 +25,7 @@ THERE: Final = text(
 
 
 async def digests(connection: AsyncConnection, run_id: str | None, archived: str) -> dict[str, TableDigest]:
-    """Every table of ours that is there, by name, partitions with their parent.
+    """Return the digest of every table of ours that is there, by name, partitions with their parent.
 
     Of the event log without what ``run_id`` logged after the entry ``archived``.  The hash is MD5 over a row's text,
     summed up, so it depends neither on order nor on the server's version; the session must be in UTC.

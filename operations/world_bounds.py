@@ -328,7 +328,7 @@ def _checked(what: str, look: Callable[[], T]) -> T:
 
 
 def _shown(value: object) -> str:
-    """A value from elsewhere for a message: short, and nothing that a terminal would act on."""
+    """Return a value from elsewhere for a message: short, and nothing that a terminal would act on."""
     try:
         words = ascii(value)
     except RecursionError:

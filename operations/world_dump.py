@@ -75,7 +75,7 @@ class WorldDump:
         return max([0, *ticks, *(chunk.tick for chunk in self.chunks.values())])
 
     def counts(self) -> dict[str, int]:
-        """How many of what."""
+        """Return how many chunks, agents and facts there are."""
         here = sum(agent.get("here") == "1" for agent in self.agents.values())
         return {
             "chunks": len(self.chunks),
@@ -89,7 +89,7 @@ class WorldDump:
 
 
 async def read_world(redis: Redis, *, facts: bool = True) -> WorldDump | None:
-    """The world in Redis at one moment; None when there is none.
+    """Return the world in Redis at one moment; None when there is none.
 
     ``facts``: with what waits for the archiver.  An entry that is not among them any more was in PostgreSQL before
     this returned.
@@ -122,7 +122,7 @@ async def _facts(redis: Redis, upto: str) -> dict[str, str]:
 
 
 def checkable(dump: WorldDump) -> Dump:
-    """The dump as the checker wants it."""
+    """Return the dump as the checker wants it."""
     chunks = {
         id_: {"fields": c.fields, "members": c.members, "inbox": c.inbox, "resv": c.reserved, "last": c.last}
         for id_, c in dump.chunks.items()
@@ -135,7 +135,7 @@ def checkable(dump: WorldDump) -> Dump:
 
 
 def to_lines(dump: WorldDump) -> Iterator[bytes]:
-    """One JSON object a line: the world first, then chunks, agents and facts by id."""
+    """Yield one JSON object a line: the world first, then chunks, agents and facts by id."""
     yield orjson.dumps({"world": dump.world, "shards": dump.shards, "archived": dump.archived})
     for id_, chunk in dump.chunks.items():
         yield orjson.dumps({"chunk": id_, **asdict(chunk)})
@@ -146,7 +146,7 @@ def to_lines(dump: WorldDump) -> Iterator[bytes]:
 
 
 def from_lines(lines: Iterable[bytes]) -> WorldDump:
-    """What ``to_lines`` wrote.
+    """Read what ``to_lines`` wrote.
 
     Raises:
         ValueError: it is something else (``orjson.JSONDecodeError`` among it).

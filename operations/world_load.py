@@ -87,7 +87,7 @@ def _words(mapping: dict[str, str]) -> dict[Any, Any]:
 
 
 async def _has_run(redis: Redis, run_id: str) -> bool:
-    """Whether the transaction ran although its answer was lost."""
+    """Return whether the transaction ran although its answer was lost."""
     for _ in range(ANSWER_LOST_TRIES):
         try:
             return await redis.hget(keys.WORLD, RUN) == run_id.encode()

@@ -59,7 +59,7 @@ class Beginning:
 
 
 def beginning(dump: WorldDump, run_id: str, *, now_ms: int, tick_hz: int, there: WorldDump | None = None) -> Beginning:
-    """A beginning above everything in ``dump``, in the world that is ``there`` now, and on the clock.
+    """Return a beginning above everything in ``dump``, in the world that is ``there`` now, and on the clock.
 
     ``now_ms``: Redis' wall time.  The clock counts because the system that the dump is from may have gone on, and
     only the time tells how far.
@@ -79,7 +79,7 @@ def beginning(dump: WorldDump, run_id: str, *, now_ms: int, tick_hz: int, there:
 
 
 def settle(dump: WorldDump, begin: Beginning, rules: Rules) -> WorldDump:
-    """The world as it is to be written into an empty Redis.  ``dump`` stays as it is.
+    """Return the world as it is to be written into an empty Redis.  ``dump`` stays as it is.
 
     Raises:
         ValueError, KeyError: the dump is not one of a world.
@@ -158,7 +158,7 @@ def _settle_chunk(
 
 
 def _bytes(fields: Mapping[str, str]) -> dict[bytes, bytes]:
-    """A hash as Redis gives it."""
+    """Return a hash as Redis gives it."""
     return {name.encode(): value.encode() for name, value in fields.items()}
 
 
@@ -179,7 +179,7 @@ def _arrival(text: str, chunk_id: str) -> AgentRecord:
 
 
 def _agent(fields: Mapping[str, str], seq_gap: int, record: AgentRecord | None) -> dict[str, str]:
-    """An agent's hash; ``record`` None: it is not in the world."""
+    """Return an agent's hash; ``record`` None: it is not in the world."""
     seq = {"seq": str(int(fields.get("seq", "0")) + seq_gap)}
     if record is None:
         return {**fields, **seq, "here": "0", "busy": ""}

@@ -48,12 +48,13 @@ async def ensure(engine: AsyncEngine, account_id: str, email: str) -> None:
 
 
 async def exists(engine: AsyncEngine, email: str) -> bool:
+    """Return whether an account has this e-mail."""
     async with engine.connect() as connection:
         return await connection.scalar(select(Account.account_id).where(Account.email == email)) is not None
 
 
 async def login(engine: AsyncEngine, email: str) -> Login | None:
-    """The account of an e-mail in the normal form."""
+    """Return what a login needs of the account of an e-mail in the normal form; None when there is none."""
     async with engine.connect() as connection:
         row = (
             await connection.execute(select(Account.account_id, Account.password_hash).where(Account.email == email))
@@ -62,7 +63,7 @@ async def login(engine: AsyncEngine, email: str) -> Login | None:
 
 
 async def by_token_hash(engine: AsyncEngine, token_hash: str) -> str | None:
-    """The account id that an account token (its SHA-256) belongs to."""
+    """Return the account id that an account token (its SHA-256) belongs to."""
     async with engine.connect() as connection:
         found: str | None = await connection.scalar(select(Account.account_id).where(Account.token_hash == token_hash))
     return found

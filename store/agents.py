@@ -18,6 +18,8 @@ class AgentLimitReached(Exception):
 
 @dataclass(frozen=True, slots=True)
 class OwnedAgent:
+    """An agent of an account."""
+
     agent_id: str
     created_at: datetime
 
@@ -55,7 +57,7 @@ async def claim(engine: AsyncEngine, agent_id: str, account_id: str, *, limit: i
 
 
 async def list_of(engine: AsyncEngine, account_id: str, *, after: str = "", limit: int = 1000) -> list[OwnedAgent]:
-    """The account's agents by id, from the one behind ``after`` on, at most ``limit``."""
+    """Return the account's agents by id, from the one behind ``after`` on, at most ``limit``."""
     statement = (
         select(Agent.agent_id, Agent.created_at)
         .where(Agent.account_id == account_id, Agent.agent_id > after)

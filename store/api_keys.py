@@ -98,7 +98,7 @@ async def create(
 
 
 async def find(engine: AsyncEngine, prefix: str) -> KeyProof | None:
-    """The key with this prefix, dead ones included."""
+    """Return the key with this prefix, dead ones included; None when there is none."""
     columns = (ApiKey.key_id, ApiKey.account_id, ApiKey.key_hash, ApiKey.expires_at, ApiKey.revoked_at)
     async with engine.connect() as connection:
         row = (await connection.execute(select(*columns).where(ApiKey.prefix == prefix))).one_or_none()
@@ -106,14 +106,14 @@ async def find(engine: AsyncEngine, prefix: str) -> KeyProof | None:
 
 
 async def list_of(engine: AsyncEngine, account_id: str) -> list[KeyRecord]:
-    """An account's keys, oldest first."""
+    """Return an account's keys, oldest first."""
     statement = select(*_RECORD).where(ApiKey.account_id == account_id).order_by(ApiKey.created_at, ApiKey.key_id)
     async with engine.connect() as connection:
         return [KeyRecord(*row) for row in await connection.execute(statement)]
 
 
 async def revoke(engine: AsyncEngine, account_id: str, key_id: str) -> datetime | None:
-    """End a key, for good; None when the account has no such key.  Again: the time of the first revocation."""
+    """End a key for good; return when, the first time it was ended; None when the account has no such key."""
     statement = (
         update(ApiKey)
         .where(ApiKey.key_id == key_id, ApiKey.account_id == account_id)
@@ -126,7 +126,7 @@ async def revoke(engine: AsyncEngine, account_id: str, key_id: str) -> datetime 
 
 
 async def revoked_within(engine: AsyncEngine, period: timedelta) -> list[str]:
-    """Ids of the keys revoked less than ``period`` ago, by the database's clock."""
+    """Return the ids of the keys revoked less than ``period`` ago, by the database's clock."""
     async with engine.connect() as connection:
         return list(await connection.scalars(select(ApiKey.key_id).where(ApiKey.revoked_at > func.now() - period)))
 

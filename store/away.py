@@ -30,6 +30,6 @@ AWAY_CODES: Final = frozenset(
 
 
 def is_away(error: BaseException | None) -> bool:
-    """Whether a driver's error says so."""
+    """Return whether a driver's error says so."""
     code = getattr(error, "sqlstate", None)
     return isinstance(code, str) and (code in AWAY_CODES or code[:2] in AWAY_CLASSES)

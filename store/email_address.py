@@ -19,7 +19,7 @@ class BadEmail(ValueError):
 
 
 def normal_form(text: str) -> str:
-    """``text`` without surrounding white space, in NFKC, lower case, its domain in ASCII (IDNA).
+    """Return ``text`` without surrounding white space, in NFKC, lower case, its domain in ASCII (IDNA).
 
     The part before the ``@`` must be ASCII after NFKC: full-width letters are folded, while accents, other alphabets
     and invisible characters are refused, since they are how an address passes for another.  No DNS is asked.

@@ -22,7 +22,7 @@ SESSION: Final = {"timezone": "UTC", "application_name": "chunkcrawl"}
 
 
 def make_engine(database_url: str, *, pool_size: int = POOL_SIZE, max_overflow: int = POOL_OVERFLOW) -> AsyncEngine:
-    """An engine for a ``postgresql+asyncpg://`` URL; nothing is opened before its first use.
+    """Make an engine for a ``postgresql+asyncpg://`` URL; nothing is opened before its first use.
 
     A caller waits ``POOL_WAIT_S`` for a free connection, then gets ``sqlalchemy.exc.TimeoutError``.  Each connection
     is pinged before use, so a restarted server costs nobody a failed request.  Sessions run in UTC whatever the
@@ -53,7 +53,7 @@ def engine_of(
     session: Mapping[str, str] = SESSION,
     **pool: Any,
 ) -> AsyncEngine:
-    """An engine for a URL with whatever parameters it has; every engine of ours is made here.
+    """Make an engine for a URL with whatever parameters it has; every engine of ours is made here.
 
     Args:
         timeout_s: For connecting, unless the URL says another.
@@ -86,7 +86,7 @@ def engine_of(
 
 
 def _tell_away(context: ExceptionContext) -> OperationalError | None:
-    """The exception to raise in place of SQLAlchemy's; None leaves it."""
+    """Return the exception to raise in place of SQLAlchemy's; None leaves it."""
     error = context.sqlalchemy_exception
     if not isinstance(error, DBAPIError) or isinstance(error, (OperationalError, InterfaceError)):
         return None

@@ -83,22 +83,22 @@ class RowRefused(Exception):
 
 
 def time_of(entry_id: str) -> datetime:
-    """``1764057600000-3`` -> its time in UTC, exactly (no float in between)."""
+    """Return the time in an entry's id, ``1764057600000-3``, in UTC and exactly (no float in between)."""
     return EPOCH + timedelta(milliseconds=int(entry_id.partition("-")[0]))
 
 
 def number_of(entry_id: str) -> int:
-    """Which one of its millisecond an entry is."""
+    """Return the number of an entry within its millisecond."""
     return int(entry_id.partition("-")[2])
 
 
 def is_before(one: str, other: str) -> bool:
-    """Whether the entry ``one`` is older than ``other``."""
+    """Return whether the entry ``one`` is older than ``other``."""
     return (time_of(one), number_of(one)) < (time_of(other), number_of(other))
 
 
 async def insert(engine: AsyncEngine, rows: Sequence[LogRow]) -> int:
-    """Write rows in one transaction, those that are there already aside; returns how many were new.
+    """Write rows in one transaction, those that are there already aside; return how many were new.
 
     Raises:
         RowRefused: nothing was written; tried one by one, all but the bad ones will be.
@@ -123,7 +123,7 @@ async def read(
     since: datetime | None = None,
     limit: int = 100,
 ) -> list[LoggedEvent]:
-    """The newest ``limit`` facts about an agent or a chunk (arrivals by crossing too), oldest first."""
+    """Return the newest ``limit`` facts about an agent or a chunk (arrivals by crossing too), oldest first."""
     wheres: list[ColumnElement[bool]] = []
     if agent_id is not None:
         wheres.append(EventLog.agent_id == agent_id)
@@ -143,7 +143,7 @@ async def read(
 
 
 async def last_entry(engine: AsyncEngine, run_id: str | None = None) -> str | None:
-    """The highest entry id of the log, or of one run in it; None when there is none."""
+    """Return the highest entry id of the log, or of one run in it; None when there is none."""
     wheres = [] if run_id is None else [EventLog.run_id == run_id]
     async with engine.connect() as connection:
         newest = await connection.scalar(select(EventLog.at).where(*wheres).order_by(EventLog.at.desc()).limit(1))
@@ -159,12 +159,12 @@ BEYOND: Final = (
 
 
 def beyond(run_id: str, position: str) -> dict[str, Any]:
-    """Parameters of ``BEYOND``: the facts of ``run_id`` after the entry ``position``."""
+    """Return the parameters of ``BEYOND``: the facts of ``run_id`` after the entry ``position``."""
     return {"run_id": run_id, "at": time_of(position), "number": number_of(position)}
 
 
 async def cut_after(engine: AsyncEngine, run_id: str, position: str) -> int:
-    """Delete what ``run_id`` logged after ``position``: a restored world knows nothing of it.  Returns how many."""
+    """Delete what ``run_id`` logged after ``position``, which a restored world never saw; return how many."""
     async with engine.begin() as connection:
         answer = await connection.execute(text(f"DELETE FROM event_logs WHERE {BEYOND}"), beyond(run_id, position))
         return int(answer.rowcount)
@@ -181,7 +181,7 @@ DELETE_UNKNOWN: Final = text(
 async def delete_unknown(
     engine: AsyncEngine, run_id: str, spans: Sequence[Span]
 ) -> list[tuple[str | None, str | None]]:
-    """Delete what ``run_id`` logged within ``spans`` and they do not know.
+    """Delete those facts of ``run_id`` within ``spans`` that the spans do not know.
 
     Returns:
         Of each such fact the agent it was about, and the one that was given something by it.

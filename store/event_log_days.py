@@ -22,17 +22,18 @@ _NAME: Final = re.compile(r"event_logs_(\d{4})(\d{2})(\d{2})", re.ASCII)
 
 
 def partition_name(day: date) -> str:
+    """Return the name of a day's partition."""
     return f"event_logs_{day:%Y%m%d}"
 
 
 def day_of(name: str) -> date | None:
-    """The day of a partition; None for the default one."""
+    """Return the day of a partition; None for the default one."""
     match = _NAME.fullmatch(name)
     return date(int(match[1]), int(match[2]), int(match[3])) if match else None
 
 
 async def days(engine: AsyncEngine) -> list[date]:
-    """The days that have a partition, oldest first."""
+    """Return the days that have a partition, oldest first."""
     async with engine.connect() as connection:
         return await _days(connection)
 

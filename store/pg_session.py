@@ -19,5 +19,5 @@ SESSION: Final = {
 
 
 def patient_engine(database_url: str) -> AsyncEngine:
-    """For a ``postgresql+asyncpg://`` URL; nothing is opened before its first use."""
+    """Make an engine for a ``postgresql+asyncpg://`` URL; nothing is opened before its first use."""
     return engine_of(database_url, timeout_s=CONNECT_TIMEOUT_S, session=SESSION, poolclass=NullPool)

@@ -23,7 +23,7 @@ class RunRecord:
 
 
 async def begin(engine: AsyncEngine, run_id: str, seed: int, info: Mapping[str, Any]) -> None:
-    """Have the run; one that is there gets the newer ``info``."""
+    """Add the run; one that is there gets the newer ``info``."""
     statement = insert(Run).values(run_id=run_id, seed=seed, info=dict(info))
     statement = statement.on_conflict_do_update(index_elements=[Run.run_id], set_={"info": statement.excluded.info})
     async with engine.begin() as connection:
@@ -40,7 +40,7 @@ async def end_all_but(engine: AsyncEngine, run_id: str | None) -> None:
 
 
 async def newest_with_snapshots(engine: AsyncEngine) -> RunRecord | None:
-    """The run that was begun last of those of which a chunk has been kept; None when there is none."""
+    """Return the run that was begun last of those that have a snapshot of a chunk; None when there is none."""
     kept = select(SnapshotRow.run_id).where(SnapshotRow.run_id == Run.run_id).exists()
     statement = select(Run.run_id, Run.seed, Run.info).where(kept).order_by(Run.started_at.desc()).limit(1)
     async with engine.connect() as connection:

@@ -41,10 +41,11 @@ class SessionLog:
         self._writer: asyncio.Task[None] | None = None
 
     def start(self) -> None:
+        """Begin to write."""
         self._writer = asyncio.create_task(self._write_on(), name="session-log")
 
     def put(self, record: SessionRecord) -> None:
-        """Have a session's present state written soon."""
+        """Queue a session's present state to be written soon."""
         known = self._waiting.pop(record.jti, None)
         if known is not None:
             record = replace(

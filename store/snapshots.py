@@ -91,7 +91,7 @@ async def _put_agents(connection: AsyncConnection, agents: Sequence[AgentState])
 
 
 async def newest(engine: AsyncEngine, run_id: str) -> list[ChunkState]:
-    """The newest snapshot of every chunk of the run that has not been collected, by id."""
+    """Return the newest snapshot of every chunk of the run that has not been collected, by id."""
     statement = (
         select(SnapshotRow.chunk_id, SnapshotRow.tick, SnapshotRow.state)
         .where(SnapshotRow.run_id == run_id)
@@ -104,7 +104,7 @@ async def newest(engine: AsyncEngine, run_id: str) -> list[ChunkState]:
 
 
 async def agents(engine: AsyncEngine) -> list[AgentState]:
-    """The newest record of every agent."""
+    """Return the newest record of every agent."""
     statement = select(AgentSnapshot.agent_id, AgentSnapshot.seq, AgentSnapshot.state).order_by(AgentSnapshot.agent_id)
     async with engine.connect() as connection:
         return [AgentState(*row) for row in await connection.execute(statement)]

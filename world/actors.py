@@ -44,11 +44,11 @@ class Actor:
         self.view = view
 
     def occupant(self) -> Occupant:
-        """Who is in the way, for a ``blocker``."""
+        """Return who this is, as the ``blocker`` of an ack or result."""
         return Occupant(self.id, X_OF[self.cell], Y_OF[self.cell])
 
     def to_record(self, tick: Tick, chunk_id: ChunkId | None = None, cell: int | None = None) -> AgentRecord:
-        """What is kept of it at ``tick``; ``chunk_id`` and ``cell`` for a place that it is about to take."""
+        """Return its record at ``tick``; ``chunk_id`` and ``cell`` for a place that it is about to take."""
         place = self.cell if cell is None else cell
         return AgentRecord(
             agent_id=self.id,
@@ -80,11 +80,11 @@ class Npc:
         self.view = {"id": self.id, "x": X_OF[cell], "y": Y_OF[cell], "kind": self.kind}
 
     def occupant(self) -> Occupant:
-        """Who is in the way, for a ``blocker``."""
+        """Return who this is, as the ``blocker`` of an ack or result."""
         return Occupant(self.id, X_OF[self.cell], Y_OF[self.cell])
 
     def to_record(self) -> NpcRecord:
-        """What is kept of it."""
+        """Return its record."""
         return NpcRecord(self.id, X_OF[self.cell], Y_OF[self.cell], self.kind)
 
 

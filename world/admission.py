@@ -83,7 +83,7 @@ def _ack(request: Submit, decision: Decision) -> dict[str, Any]:
 
 
 def _in_the_way(obstacle: Obstacle) -> dict[str, Any]:
-    """The fields of an ack that name an obstacle, as a result names one met on the way."""
+    """Return the fields of an ack that name an obstacle, as a result names one met on the way."""
     return {
         "detail": obstacle.detail,
         "blocked_at": {"x": obstacle.x, "y": obstacle.y},

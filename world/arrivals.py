@@ -32,7 +32,7 @@ def reserve(state: ShardState, request: Reserve) -> Reserved | Refusal:
 
 
 def release(state: ShardState, request: Release) -> Done:
-    """Nobody will come; a handoff that is not known any more is nothing to do."""
+    """Free a reserved cell: nobody will come.  A handoff that is not known any more is nothing to do."""
     chunk = state.chunks.get(request.chunk_id)
     if chunk is not None:
         for cell, reservation in list(chunk.reserved.items()):

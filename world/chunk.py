@@ -150,7 +150,7 @@ class Chunk:
         self.walk[cell] = self.ground[cell]
 
     def in_the_way(self, cell: int, handoff_id: HandoffId | None = None) -> Occupant | None:
-        """Who keeps an arrival off this cell: a body, or another arrival than ``handoff_id``."""
+        """Return who keeps an arrival off this cell: a body, or another arrival than ``handoff_id``."""
         body = self.occupants.get(cell)
         if body is not None:
             return body.occupant()
@@ -160,13 +160,13 @@ class Chunk:
         return Occupant(reservation.agent_id, X_OF[cell], Y_OF[cell])
 
     def free_for_arrival(self, cell: int, handoff_id: HandoffId) -> bool:
-        """Whether an arrival can be seated on this cell."""
+        """Return whether an arrival can be seated on this cell."""
         return bool(self.floor[cell]) and self.in_the_way(cell, handoff_id) is None
 
     # -- paths --
 
     def plan(self, start: int, target: int) -> list[int] | None:
-        """The cells from ``start`` to ``target``, the next one last; None when there is no way.
+        """Return the cells from ``start`` to ``target``, the next one last; None when there is no way.
 
         Others are obstacles where they stand now; boundary cells are entered only as the target.
         ``start`` itself is not in the path, except that a boundary cell as its own target is one step:
@@ -190,7 +190,7 @@ class Chunk:
         return [y * WIDTH + x for y, x in reversed(points)] or None
 
     def obstacle(self, start: int, target: int) -> Obstacle:
-        """What ``plan`` found no way for: the wall or body on the target, or the first body that can't be got round."""
+        """Return why ``plan`` found no way: what is on the target, or the first body that can't be got round."""
         if not self.floor[target]:
             return Obstacle(X_OF[target], Y_OF[target], "wall")
         body = self.occupants.get(target)
@@ -219,7 +219,7 @@ class Chunk:
         self.resources = [node.view for node in self.nodes.values()]
 
     def payload(self, tick: Tick, events: list[dict[str, Any]]) -> dict[str, Any]:
-        """A ``chunk_delta``'s payload: the whole present state of the moving things."""
+        """Return a ``chunk_delta``'s payload: the whole present state of the moving things."""
         return {
             "chunk_id": self.id,
             "tick": tick,
@@ -230,7 +230,7 @@ class Chunk:
         }
 
     def to_record(self, tick: Tick) -> ChunkRecord:
-        """What is kept of it at ``tick``."""
+        """Return its record at ``tick``."""
         return ChunkRecord(
             chunk_id=self.id,
             number=self.number,

@@ -41,7 +41,7 @@ def find_idle(state: ShardState) -> None:
 
 
 def _loose(chunk: Chunk) -> bool:
-    """Whether the graph holds together without it."""
+    """Return whether the graph holds together without it."""
     neighbors = sum(chunk.neighbors[side] is not None for side in DIRECTIONS)
     return not chunk.pinned and neighbors <= MOST_NEIGHBORS
 
@@ -68,7 +68,7 @@ def close(state: ShardState, order: Close) -> Done | Refusal:
 
 
 def keep(state: ShardState, order: Keep) -> Done | Refusal:
-    """The chunk stays: its idle time starts anew."""
+    """Keep the chunk: its idle time starts anew."""
     chunk = state.chunks.get(order.chunk_id)
     if chunk is None:
         return NOT_HERE

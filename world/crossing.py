@@ -30,7 +30,7 @@ def want_neighbor(state: ShardState, chunk: Chunk, side: Direction) -> None:
 
 
 def approach(state: ShardState, actor: Actor, crossing: Crossing) -> None:
-    """The agent stands before its last step: ask for what that step will need."""
+    """Ask for what the last step will need: the agent stands before it."""
     neighbor = state.chunk_of(actor).neighbors[crossing.side]
     if neighbor is None:
         want_neighbor(state, state.chunk_of(actor), crossing.side)
@@ -39,7 +39,7 @@ def approach(state: ShardState, actor: Actor, crossing: Crossing) -> None:
 
 
 def cross(state: ShardState, actor: Actor, crossing: Crossing) -> None:
-    """The last step: go, wait for an answer, or end ``failed(blocked)``."""
+    """Do the last step: go, wait for an answer, or end ``failed(blocked)``."""
     chunk, door = state.chunk_of(actor), crossing.door
     body = chunk.occupants.get(door)
     if body is not None and body is not actor:
@@ -60,7 +60,7 @@ def cross(state: ShardState, actor: Actor, crossing: Crossing) -> None:
 
 
 def _cross_here(state: ShardState, actor: Actor, crossing: Crossing, target: Chunk) -> None:
-    """Both chunks are this shard's: one atomic change."""
+    """Cross into a chunk of this same shard, as one atomic change."""
     door = crossing.door
     cell = mirrored(door)
     handoff = handoff_name(actor.id, crossing.ticket.server_cmd_id)
@@ -77,7 +77,7 @@ def _cross_here(state: ShardState, actor: Actor, crossing: Crossing, target: Chu
 
 
 def _depart(state: ShardState, actor: Actor, crossing: Crossing) -> None:
-    """The reserved cell is another shard's: hand the agent over."""
+    """Hand the agent over to the other shard, which has reserved the cell."""
     handoff = crossing.handoff
     assert handoff is not None
     source, cell = state.chunk_of(actor), handoff.cell
@@ -89,7 +89,7 @@ def _depart(state: ShardState, actor: Actor, crossing: Crossing) -> None:
 
 
 def _tell(state: ShardState, actor: Actor, crossing: Crossing, source: ChunkId, target: ChunkId) -> None:
-    """Transition first, then the result, as every client is used to."""
+    """Tell the agent: the transition first, then the result, as every client is used to."""
     door = crossing.door
     cell = mirrored(door)
     payload = {
@@ -109,7 +109,7 @@ def _tell(state: ShardState, actor: Actor, crossing: Crossing, source: ChunkId, 
 def _blocked_beyond(
     state: ShardState, actor: Actor, crossing: Crossing, to_chunk: ChunkId, blocker: Occupant | None
 ) -> None:
-    """The arrival cell is taken: the blocker's cell is the neighbour's, the blocked one the boundary cell here."""
+    """End as blocked by who is on the arrival cell: the blocker's cell is the neighbour's, the blocked one ours."""
     give_up_handoff(state, crossing)
     state.blocked(actor, crossing.door, blocker, blocker_chunk_id=to_chunk)
 
@@ -164,7 +164,7 @@ def _wait(state: ShardState, actor: Actor, crossing: Crossing) -> None:
 
 
 def give_up_handoff(state: ShardState, crossing: Crossing) -> None:
-    """Nobody will come to the cell that was asked for."""
+    """Give up the cell that was asked for: nobody will come to it."""
     handoff = crossing.handoff
     if handoff is not None:
         crossing.handoff = None
@@ -177,7 +177,7 @@ def give_up_handoff(state: ShardState, crossing: Crossing) -> None:
 
 
 def granted(state: ShardState, answer: Granted) -> Done | Refusal:
-    """The cell is kept: the next step goes.  Too late an answer gives the cell back."""
+    """Take the answer that the cell is kept: the next step goes.  Too late an answer gives the cell back."""
     actor = state.agents.get(answer.agent_id)
     if actor is None:
         # Gone: if it departed with this very handoff the cell is its own, else the reservation runs out by itself.
@@ -191,7 +191,7 @@ def granted(state: ShardState, answer: Granted) -> Done | Refusal:
 
 
 def denied(state: ShardState, answer: Denied) -> Done | Refusal:
-    """The cell is taken: the next step ends the move."""
+    """Take the answer that the cell is taken: the next step ends the move."""
     actor = state.agents.get(answer.agent_id)
     if actor is None:
         return Refusal("agent_not_here")
@@ -203,7 +203,7 @@ def denied(state: ShardState, answer: Denied) -> Done | Refusal:
 
 
 def _handoff(actor: Actor, handoff_id: HandoffId) -> Handoff | None:
-    """The agent's request that an answer is for; None when it has been given up."""
+    """Return the agent's request that an answer is for; None when it has been given up."""
     crossing = actor.running.crossing if actor.running is not None else None
     handoff = crossing.handoff if crossing is not None else None
     return handoff if handoff is not None and handoff.id == handoff_id else None

@@ -28,7 +28,7 @@ class Dice:
         self._state = stable_hash("|".join(_tagged(part) for part in key))
 
     def next64(self) -> int:
-        """The next 64 bits."""
+        """Return the next 64 bits."""
         self._state = (self._state + 0x9E3779B97F4A7C15) & MASK_64
         mixed = self._state
         mixed = ((mixed ^ (mixed >> 30)) * 0xBF58476D1CE4E5B9) & MASK_64
@@ -36,19 +36,19 @@ class Dice:
         return mixed ^ (mixed >> 31)
 
     def below(self, bound: int) -> int:
-        """A whole number in 0 .. ``bound`` - 1 (bound is small beside 2**64, so the bias does not show)."""
+        """Return a whole number in 0 .. ``bound`` - 1 (bound is small beside 2**64, so the bias does not show)."""
         return self.next64() % bound
 
     def between(self, least: int, most: int) -> int:
-        """A whole number in ``least`` .. ``most``, both included."""
+        """Return a whole number in ``least`` .. ``most``, both included."""
         return least + self.below(most - least + 1)
 
     def pick(self, values: Sequence[T]) -> T:
-        """One of the values."""
+        """Return one of the values."""
         return values[self.below(len(values))]
 
     def shuffled(self, values: Sequence[T]) -> list[T]:
-        """The values in a new order (Fisher and Yates)."""
+        """Return the values in a new order (Fisher and Yates)."""
         result = list(values)
         for last in range(len(result) - 1, 0, -1):
             other = self.below(last + 1)

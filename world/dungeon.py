@@ -50,7 +50,7 @@ class Room:
         return self.x + (self.width - 1) // 2, self.y + (self.height - 1) // 2
 
     def too_close(self, other: Room) -> bool:
-        """Whether less than ``GAP`` cells of wall would stand between the two."""
+        """Return whether less than ``GAP`` cells of wall would stand between the two."""
         return (
             self.x < other.x + other.width + GAP
             and other.x < self.x + self.width + GAP
@@ -60,7 +60,7 @@ class Room:
 
 
 def carve_dungeon(dice: Dice, exits: Iterable[Direction]) -> Floor:
-    """Floor of a dungeon with these exits, shape (50, 50), indexed ``[y, x]``."""
+    """Return the floor of a dungeon with these exits, shape (50, 50), indexed ``[y, x]``."""
     floor = np.zeros((WIDTH, WIDTH), dtype=np.bool_)
     rooms = _place_rooms(dice)
     for room in rooms:
@@ -88,12 +88,12 @@ def _place_rooms(dice: Dice) -> list[Room]:
 
 
 def _nearest(rooms: list[Room], cell: tuple[int, int]) -> Room:
-    """The room whose middle is nearest; of equals the one placed first."""
+    """Return the room whose middle is nearest; of equals the one placed first."""
     return min(rooms, key=lambda room: abs(room.middle[0] - cell[0]) + abs(room.middle[1] - cell[1]))
 
 
 def _carve_corridor(floor: Floor, start: tuple[int, int], end: tuple[int, int], along_x_first: bool) -> None:
-    """An L of ``CORRIDOR`` width from cell to cell, both included, each an (x, y) within 1..47."""
+    """Carve an L of ``CORRIDOR`` width from cell to cell, both included, each an (x, y) within 1..47."""
     corner = (end[0], start[1]) if along_x_first else (start[0], end[1])
     for one, other in ((start, corner), (corner, end)):
         west, east = sorted((one[0], other[0]))
@@ -102,7 +102,7 @@ def _carve_corridor(floor: Floor, start: tuple[int, int], end: tuple[int, int], 
 
 
 def _carve_gate(floor: Floor, side: Direction, rooms: list[Room]) -> None:
-    """The way in at an exit, and a corridor from its inner end to the nearest room."""
+    """Carve the way in at an exit, and a corridor from its inner end to the nearest room."""
     deep = slice(0, GATE_DEPTH) if side in ("S", "W") else slice(WIDTH - GATE_DEPTH, WIDTH)
     inner = GATE_DEPTH - 1 if side in ("S", "W") else WIDTH - GATE_DEPTH
     gate = slice(GATE_FIRST, GATE_LAST + 1)

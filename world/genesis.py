@@ -30,7 +30,7 @@ def new_chunk(
     tick: Tick = Tick(0),  # noqa: B008 - an int
     neighbors: Mapping[Direction, ChunkId | None] | None = None,
 ) -> ChunkRecord:
-    """The record of a chunk that nobody has been in, for ``Load``.
+    """Return the record of a chunk that nobody has been in, for ``Load``.
 
     Args:
         world_seed: The world's.
@@ -54,7 +54,7 @@ def new_chunk(
 
 
 def demo_population(rules: Rules) -> list[AgentRecord]:
-    """The demo's agents, each with the cell of ``chunk-0`` that it is to ``Join`` near; nobody without ``rules.demo``.
+    """Return the demo's agents, each with the cell of ``chunk-0`` to ``Join`` near; none without ``rules.demo``.
 
     The demo's creatures come with the hall's ``new_chunk``.
     """

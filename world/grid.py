@@ -28,12 +28,12 @@ STEP_LETTER: Final[dict[int, Direction]] = {change: letter for letter, change in
 
 
 def index_of(x: int, y: int) -> int:
-    """The index of a cell."""
+    """Return the index of a cell."""
     return y * WIDTH + x
 
 
 def cell_of(x: object, y: object) -> int | None:
-    """The index of a cell given from outside; None for what is not on the grid."""
+    """Return the index of a cell given from outside; None for what is not on the grid."""
     if type(x) is not int or type(y) is not int or not (0 <= x < WIDTH and 0 <= y < WIDTH):
         return None
     return index_of(x, y)
@@ -54,7 +54,7 @@ SIDE_OF: Final[tuple[Direction | None, ...]] = tuple(_side(X_OF[index], Y_OF[ind
 
 
 def mirrored(cell: int) -> int:
-    """Where one arrives in the neighbour who steps onto this boundary cell (contract: "W out arrives at (49, y)")."""
+    """Return the cell of the neighbour where one arrives who steps onto this boundary cell."""
     x, y = X_OF[cell], Y_OF[cell]
     side = SIDE_OF[cell]
     if side in ("E", "W"):
@@ -63,7 +63,7 @@ def mirrored(cell: int) -> int:
 
 
 def gate_cells(side: Direction) -> list[int]:
-    """The four boundary cells of an exit."""
+    """Return the four boundary cells of an exit."""
     along = range(GATE_FIRST, GATE_LAST + 1)
     if side in ("N", "S"):
         return [index_of(place, LAST if side == "N" else 0) for place in along]
@@ -71,5 +71,5 @@ def gate_cells(side: Direction) -> list[int]:
 
 
 def distance(one: int, other: int) -> int:
-    """Manhattan distance of two cells."""
+    """Return Manhattan distance of two cells."""
     return abs(X_OF[one] - X_OF[other]) + abs(Y_OF[one] - Y_OF[other])

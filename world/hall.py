@@ -16,7 +16,7 @@ HALL_RADIUS: Final = 12
 
 
 def carve_hall() -> NDArray[np.bool_]:
-    """Floor of the hall, shape (50, 50), indexed ``[y, x]``."""
+    """Return the floor of the hall, shape (50, 50), indexed ``[y, x]``."""
     y, x = np.mgrid[0:WIDTH, 0:WIDTH]
     floor: NDArray[np.bool_] = (x - CENTRE[0]) ** 2 + (y - CENTRE[1]) ** 2 <= HALL_RADIUS**2
     floor[GATE_FIRST : GATE_LAST + 1, :] = True

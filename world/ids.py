@@ -27,27 +27,27 @@ HALL: Final = ChunkId("chunk-0")
 
 
 def stable_hash(text: str) -> int:
-    """64-bit hash of a text, the same in every process and on every platform: BLAKE2b-64 of its UTF-8, big endian."""
+    """Return the 64-bit hash of a text, the same in every process: BLAKE2b-64 of its UTF-8, big endian."""
     return int.from_bytes(blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest(), "big")
 
 
 def shard_of(chunk_id: str, shard_count: int) -> int:
-    """The shard (0 .. ``shard_count`` - 1) on which a chunk starts its life."""
+    """Return the shard (0 .. ``shard_count`` - 1) on which a chunk starts its life."""
     return stable_hash(chunk_id) % shard_count
 
 
 def chunk_name(number: int) -> ChunkId:
-    """``chunk-<number>``; numbers come from a counter and are never used twice."""
+    """Return ``chunk-<number>``; numbers come from a counter and are never used twice."""
     return ChunkId(f"chunk-{number}")
 
 
 def node_name(chunk_id: ChunkId, index: int) -> NodeId:
-    """``<chunk_id>-node-<index>``, index counting from 0 within the chunk."""
+    """Return ``<chunk_id>-node-<index>``, index counting from 0 within the chunk."""
     return NodeId(f"{chunk_id}-node-{index}")
 
 
 def handoff_name(agent_id: AgentId, server_cmd_id: ServerCmdId) -> HandoffId:
-    """Id of the crossing that a command makes; a command crosses at most once, so asking again gives the same id.
+    """Return the id of the crossing that a command makes; a command crosses once, so asking again gives the same.
 
     Hashed, so that its length is bounded whatever the ids are; the lengths keep ("a", "bc") and ("ab", "c") apart.
     """

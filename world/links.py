@@ -14,7 +14,7 @@ NOT_HERE: Final = Refusal("chunk_not_here")
 
 
 def linked(state: ShardState, news: Linked) -> Done | Refusal:
-    """There is a neighbour now; those who stand before that side ask for their cells at once."""
+    """Link a neighbour; those who stand before that side ask for their cells at once."""
     chunk = state.chunks.get(news.chunk_id)
     if chunk is None:
         return NOT_HERE
@@ -31,7 +31,7 @@ def linked(state: ShardState, news: Linked) -> Done | Refusal:
 
 
 def unlinked(state: ShardState, news: Unlinked) -> Done | Refusal:
-    """There is no neighbour any more; a chunk left with one side at most may be next to go."""
+    """Unlink a neighbour; a chunk left with one side at most may be next to go."""
     chunk = state.chunks.get(news.chunk_id)
     if chunk is None:
         return NOT_HERE
@@ -43,7 +43,7 @@ def unlinked(state: ShardState, news: Unlinked) -> Done | Refusal:
 
 
 def no_neighbor(state: ShardState, news: NoNeighbor) -> Done | Refusal:
-    """None could be made: the walks that wait at that side end in the next step."""
+    """Note that no neighbour could be made: the walks that wait at that side end in the next step."""
     chunk = state.chunks.get(news.chunk_id)
     if chunk is None:
         return NOT_HERE

@@ -43,7 +43,7 @@ class Node:
         self.view = self._view()
 
     def to_record(self) -> NodeRecord:
-        """What is kept of it."""
+        """Return what is kept of it."""
         return NodeRecord(self.id, self.remaining, self.state, self.version, self.regen_at)
 
     def _view(self) -> dict[str, Any]:

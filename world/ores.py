@@ -30,7 +30,7 @@ class NodeSpec:
 
 
 def place_gold(dice: Dice, floor: NDArray[np.bool_], rules: Rules) -> tuple[NodeSpec, ...]:
-    """Nodes for a floor of shape (50, 50), ``[y, x]``, of which every cell is reachable."""
+    """Return nodes for a floor of shape (50, 50), ``[y, x]``, of which every cell is reachable."""
     inner = np.zeros_like(floor)
     inner[1:-1, 1:-1] = floor[1:-1, 1:-1]
     beside = np.zeros_like(floor)

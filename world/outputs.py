@@ -113,7 +113,7 @@ class Output:
 
     @property
     def is_empty(self) -> bool:
-        """Nothing in it needs a commit or an answer."""
+        """Whether nothing in it needs a commit or an answer."""
         return not (
             self.deltas
             or self.private

@@ -80,7 +80,7 @@ class RecordedWorld(ShardWorld):
         return output
 
     def close(self) -> str:
-        """Write the closing line; returns the digest of all outputs."""
+        """Write the closing line; return the digest of all outputs."""
         digest = self._digest.value
         self._write({"rec": "end", "digest": digest})
         return digest
@@ -96,7 +96,7 @@ class OutputDigest:
         self._hash = blake2b(digest_size=16)
 
     def add(self, output: Output) -> str:
-        """Take in one more output; returns the digest so far."""
+        """Take in one more output; return the digest so far."""
         self._hash.update(output_bytes(output))
         self._hash.update(b"\n")
         return self.value
@@ -108,12 +108,12 @@ class OutputDigest:
 
 
 def output_bytes(output: Output) -> bytes:
-    """An output as canonical JSON: every field, keys sorted, lists in their order."""
+    """Return an output as canonical JSON: every field, keys sorted, lists in their order."""
     return json.dumps(_plain(output), sort_keys=True, separators=(",", ":")).encode()
 
 
 def encode_input(order: Input) -> dict[str, Any]:
-    """An input as a JSON object.
+    """Return an input as a JSON object.
 
     A command that JSON can't carry (nested too deep, numbers of thousands of digits) is recorded as null: either
     way it is ``invalid_cmd``.
@@ -132,7 +132,7 @@ def encode_input(order: Input) -> dict[str, Any]:
 
 
 def decode_input(line: Mapping[str, Any]) -> Input:
-    """The input that ``encode_input`` wrote.
+    """Read the input that ``encode_input`` wrote.
 
     Raises:
         NotARecording: the line is no input of this version.
@@ -157,7 +157,7 @@ def decode_input(line: Mapping[str, Any]) -> Input:
 
 
 def replay(lines: Iterable[str]) -> str:
-    """Run a recording again; returns the digest of its outputs.
+    """Run a recording again; return the digest of its outputs.
 
     Raises:
         NotARecording: a line can't be read.
@@ -193,7 +193,7 @@ def verify(lines: Iterable[str]) -> ReplayVerdict:
 
 
 def _run(world: ShardWorld, line: Mapping[str, Any], digest: OutputDigest) -> str | None:
-    """Carry out one line; returns the digest that it says there is now."""
+    """Carry out one line; return the digest that it says there is now."""
     kind = line["rec"]
     if kind == "input":
         reply: Reply = world.apply(decode_input(line))
@@ -230,7 +230,7 @@ def _read(text: str, number: int) -> dict[str, Any]:
 
 
 def _plain(value: Any) -> Any:
-    """Any value of inputs and outputs as JSON values; requests and the like bear the name of their type."""
+    """Return any value of inputs and outputs as JSON values; requests and the like bear the name of their type."""
     if isinstance(value, (AgentRecord, ChunkRecord)):
         return value.to_json()
     if is_dataclass(value) and not isinstance(value, type):

@@ -37,7 +37,7 @@ class RunningCommand:
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> RunningCommand:
-        """Return the value that ``to_json`` wrote."""
+        """Read what ``to_json`` wrote."""
         details = {name: value for name, value in data.items() if name not in _TICKET_FIELDS}
         return cls(**{name: data[name] for name in _TICKET_FIELDS}, details=details)
 
@@ -63,7 +63,7 @@ class AgentRecord:
     at: Tick = Tick(0)  # noqa: RUF009 - an int
 
     def to_json(self) -> dict[str, Any]:
-        """Plain JSON values."""
+        """Return plain JSON values."""
         return {
             "agent_id": self.agent_id,
             "chunk_id": self.chunk_id,
@@ -79,7 +79,7 @@ class AgentRecord:
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> AgentRecord:
-        """The value that ``to_json`` wrote."""
+        """Read what ``to_json`` wrote."""
         running = data.get("running")
         return cls(
             **{
@@ -103,7 +103,7 @@ class NodeRecord:
     regen_at: Tick | None = None
 
     def to_json(self) -> dict[str, Any]:
-        """Plain JSON values."""
+        """Return plain JSON values."""
         return {
             "node_id": self.node_id,
             "remaining": self.remaining,
@@ -123,7 +123,7 @@ class NpcRecord:
     kind: str
 
     def to_json(self) -> dict[str, Any]:
-        """Plain JSON values, the form they also have in a delta."""
+        """Return plain JSON values, the form they also have in a delta."""
         return {"id": self.id, "x": self.x, "y": self.y, "kind": self.kind}
 
 
@@ -151,7 +151,7 @@ class ChunkRecord:
     events: tuple[dict[str, Any], ...] = ()
 
     def to_json(self) -> dict[str, Any]:
-        """Plain JSON values."""
+        """Return plain JSON values."""
         return {
             "chunk_id": self.chunk_id,
             "number": self.number,
@@ -167,7 +167,7 @@ class ChunkRecord:
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> ChunkRecord:
-        """The value that ``to_json`` wrote."""
+        """Read what ``to_json`` wrote."""
         return cls(
             **{
                 **data,

@@ -17,7 +17,7 @@ from world.records import AgentRecord, ChunkRecord, NodeRecord, NpcRecord
 def recover(
     record: ChunkRecord, delta: Mapping[str, Any] | None, agents: Iterable[AgentRecord], tick: Tick
 ) -> tuple[ChunkRecord, list[AgentRecord]]:
-    """What to ``Load``.
+    """Return the records to ``Load``.
 
     Args:
         record: The chunk's last record.
@@ -51,7 +51,7 @@ def recover(
 
 
 def _placed(agent: AgentRecord, place: tuple[int, int] | None, tick: Tick) -> AgentRecord:
-    """The agent where the delta shows it, unless its record is the later one (it joined after that delta)."""
+    """Return the agent where the delta shows it, unless its record is the later one (it joined after that delta)."""
     if place is None or agent.at > tick:
         return agent
     return replace(agent, x=place[0], y=place[1])

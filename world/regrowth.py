@@ -13,14 +13,14 @@ from world.state import ShardState
 
 
 def watch_regrowth(state: ShardState, chunk: Chunk, node: Node) -> None:
-    """Look at the node in the next step, where it starts to grow back, and again when it is full."""
+    """Have the node looked at in the next step, where it starts to grow back, and again when it is full."""
     if node.regen_at is not None:
         heappush(state.regrowth, (state.next_tick, chunk.id, node.spec.index))
         heappush(state.regrowth, (node.regen_at, chunk.id, node.spec.index))
 
 
 def regrow(state: ShardState) -> None:
-    """Nodes that are due: depleted ones show as regenerating from the next tick on, then all units are back at once."""
+    """Change the nodes that are due: depleted ones show as regenerating, regenerated ones get all units back."""
     due = state.regrowth
     while due and due[0][0] <= state.tick:
         _, chunk_id, index = heappop(due)

@@ -66,10 +66,10 @@ class Rules:
         return MS_PER_S // self.tick_hz
 
     def to_json(self) -> dict[str, Any]:
-        """All fields, as plain JSON values."""
+        """Return all fields, as plain JSON values."""
         return asdict(self)
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> Rules:
-        """Rules from ``to_json``'s form; missing fields take their defaults, unknown ones raise ``TypeError``."""
+        """Read what ``to_json`` wrote; missing fields take their defaults, unknown ones raise ``TypeError``."""
         return cls(**data)

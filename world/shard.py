@@ -131,7 +131,7 @@ class ShardWorld:
         return self._state.take()
 
     def _publish(self) -> None:
-        """One delta for each chunk in which something changed."""
+        """Publish one delta for each chunk in which something changed."""
         changed, self._state.changed = self._state.changed, []
         for chunk in changed:
             self._state.publish(chunk)
@@ -154,11 +154,11 @@ class ShardWorld:
         return self._state.agents.keys()
 
     def holds(self, chunk_id: ChunkId) -> bool:
-        """Whether the chunk is in this shard."""
+        """Return whether the chunk is in this shard."""
         return chunk_id in self._state.chunks
 
     def neighbors(self, chunk_id: ChunkId) -> dict[Direction, ChunkId | None]:
-        """A chunk's neighbours by side.
+        """Return a chunk's neighbours by side.
 
         Raises:
             KeyError: the chunk is not here.
@@ -195,22 +195,22 @@ class ShardWorld:
         )
 
     def population_of(self, chunk_id: ChunkId) -> int:
-        """Agents in a chunk; 0 for one that is not here."""
+        """Return the number of agents in a chunk; 0 for one that is not here."""
         chunk = self._state.chunks.get(chunk_id)
         return len(chunk.members) if chunk else 0
 
     def agents(self, chunk_id: ChunkId) -> list[AgentRecord]:
-        """The records of a chunk's agents by id; empty for one that is not here."""
+        """Return the records of a chunk's agents by id; empty for one that is not here."""
         chunk = self._state.chunks.get(chunk_id)
         return [actor.to_record(self.tick) for actor in chunk.ordered] if chunk else []
 
     def agent(self, agent_id: AgentId) -> AgentRecord | None:
-        """An agent's present record; None when it is not here."""
+        """Return an agent's present record; None when it is not here."""
         actor = self._state.agents.get(agent_id)
         return actor.to_record(self.tick) if actor else None
 
     def chunk_static(self, chunk_id: ChunkId) -> dict[str, Any]:
-        """The chunk's ``chunk_static`` payload.
+        """Return the chunk's ``chunk_static`` payload.
 
         Raises:
             KeyError: the chunk is not here.
@@ -218,7 +218,7 @@ class ShardWorld:
         return static_payload(self._state.chunks[chunk_id], self.tick, self.rules)
 
     def chunk_delta(self, chunk_id: ChunkId) -> dict[str, Any]:
-        """The chunk's present state as a ``chunk_delta`` payload without events.
+        """Return the chunk's present state as a ``chunk_delta`` payload without events.
 
         Raises:
             KeyError: the chunk is not here.

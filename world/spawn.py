@@ -20,7 +20,7 @@ _SPREAD: Final = np.where((_X - CENTRE[0]) % 2 + (_Y - CENTRE[1]) % 2 == 0, 0, 1
 
 
 def _keys(around: tuple[int, int]) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
-    """One number a cell, all different: nearer cells first, of equals the one with the lower index."""
+    """Return a number for each cell, all different: nearer cells first, of equals the one with the lower index."""
     near = np.abs(_X - around[0]) + np.abs(_Y - around[1])
     keys: np.ndarray[tuple[int], np.dtype[np.int64]] = near * CELLS + _INDEX
     return keys
@@ -30,12 +30,12 @@ _CENTRE_KEYS: Final = _keys(CENTRE) + _SPREAD * CELLS
 
 
 def nearest_free(chunk: Chunk, near: tuple[int, int]) -> int | None:
-    """The free inner floor cell nearest to a place (Manhattan; of equals the most southern, then western)."""
+    """Return the free inner floor cell nearest to a place (Manhattan; of equals the most southern, then western)."""
     return _first_free(chunk, _keys(near))
 
 
 def seat_for(chunk: Chunk, near: tuple[int, int] | None) -> int | None:
-    """A cell for one who joins: close to ``near``, else around the centre with gaps; None when all are taken."""
+    """Return a cell to join on: close to ``near``, else around the centre with gaps; None when all are taken."""
     return _first_free(chunk, _CENTRE_KEYS if near is None else _keys(near))
 
 
@@ -47,7 +47,7 @@ def _first_free(chunk: Chunk, keys: np.ndarray[tuple[int], np.dtype[np.int64]]) 
 
 
 def spawn_order(graph: Mapping[ChunkId, Mapping[Direction, ChunkId | None]]) -> list[ChunkId]:
-    """The chunks in the order in which new agents are offered to them.
+    """Return the chunks in the order in which new agents are offered to them.
 
     Breadth first from ``chunk-0``, sides in the order N, E, S, W.
 

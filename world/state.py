@@ -25,7 +25,7 @@ SEATED_REMEMBERED: Final = 4_096
 
 
 def blocker_json(by: Occupant | None) -> dict[str, Any] | None:
-    """The field ``blocker`` of acks and results."""
+    """Return the field ``blocker`` of acks and results."""
     return {"id": by.id, "x": by.x, "y": by.y} if by else None
 
 
@@ -89,13 +89,13 @@ class ShardState:
         return out
 
     def show(self, chunk: Chunk) -> None:
-        """The chunk's next delta is due."""
+        """Mark the chunk: its next delta is due."""
         if not chunk.changed:
             chunk.changed = True
             self.changed.append(chunk)
 
     def show_soon(self, chunk: Chunk) -> None:
-        """The chunk's delta is due with the next ``take`` already, unless the present tick has had one."""
+        """Mark the chunk: its delta is due with the next ``take`` already, unless the present tick has had one."""
         self.show(chunk)
         self._joined.append(chunk)
 
@@ -120,30 +120,30 @@ class ShardState:
         self.show(chunk)
 
     def keep(self, actor: Actor) -> None:
-        """The agent's record changed."""
+        """Mark the agent's record as changed."""
         self._changed_agents[actor.id] = actor
 
     def keep_chunk(self, chunk: Chunk) -> None:
-        """The chunk's record changed."""
+        """Mark the chunk's record as changed."""
         self._changed_chunks[chunk.id] = chunk
 
     def forget(self, actor: Actor) -> None:
-        """The agent has left this shard: others write its record from here on."""
+        """Drop the agent's record: it has left this shard, and others write it from here on."""
         self._changed_agents.pop(actor.id, None)
         self.out.agents.pop(actor.id, None)
 
     def forget_chunk(self, chunk: Chunk) -> None:
-        """The chunk has left this shard."""
+        """Drop the chunk's record: it has left this shard."""
         self._changed_chunks.pop(chunk.id, None)
         self.out.chunks.pop(chunk.id, None)
 
     def fact(self, fact: str, chunk_id: ChunkId, agent_id: AgentId | None, **fields: Any) -> None:
-        """A line for the event log."""
+        """Add a line for the event log."""
         line = {"fact": fact, "tick": self.tick, "chunk_id": chunk_id, "agent_id": agent_id}
         self.out.archive.append({**line, **fields})
 
     def private(self, actor: Actor, kind: PrivateKind, payload: dict[str, Any], trace_id: str = "") -> None:
-        """An event for an agent and its owner alone; what comes of no command has the tick for its trace."""
+        """Add an event for an agent and its owner alone; what comes of no command has the tick for its trace."""
         self.out.private.append(PrivateEvent(actor.id, kind, payload, trace_id or f"tick-{self.tick}"))
 
     # -- the life of a command --
@@ -156,7 +156,7 @@ class ShardState:
             self.show(self.chunk_of(actor))
 
     def start(self, actor: Actor, running: Running, state: ActivityState) -> None:
-        """An accepted command begins; it acts in the next step, behind all accepted before it."""
+        """Start an accepted command; it acts in the next step, behind all accepted before it."""
         actor.running = running
         self.runners[actor.id] = actor
         self.set_state(actor, state)

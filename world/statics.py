@@ -23,7 +23,7 @@ RENDER_HINT: Final = {
 
 
 def static_payload(chunk: Chunk, tick: Tick, rules: Rules) -> dict[str, Any]:
-    """The payload as of ``tick``, all of it new values.
+    """Return the payload as of ``tick``, all of it new values.
 
     ``tiles`` and ``grid`` have row y = 0, the south, first: ``grid[y][x]``.
     """

@@ -44,7 +44,7 @@ class Terrain:
 
 @lru_cache(maxsize=256)
 def make_terrain(world_seed: int, number: int, entry: Direction | None, rules: Rules) -> Terrain:
-    """The terrain of a chunk; number 0 is the fixed hall, the same in every world.
+    """Return the terrain of a chunk; number 0 is the fixed hall, the same in every world.
 
     Args:
         world_seed: Any whole number.
@@ -74,7 +74,7 @@ def make_terrain(world_seed: int, number: int, entry: Direction | None, rules: R
 
 
 def _choose_exits(dice: Dice, entry: Direction | None) -> tuple[Direction, ...]:
-    """2..4 sides, ``entry`` among them; draws the same numbers whatever ``entry`` is."""
+    """Return 2..4 sides, ``entry`` among them; draws the same numbers whatever ``entry`` is."""
     count = dice.between(LEAST_EXITS, MOST_EXITS)
     order = dice.shuffled(DIRECTIONS)
     if entry is not None:

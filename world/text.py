@@ -17,7 +17,7 @@ _INVISIBLE: Final = frozenset(("Cf", "Zs"))
 
 
 def normalise(text: str) -> str | None:
-    """The text without control characters, line breaks and bidi controls, in Unicode form NFC.
+    """Return the text without control characters, line breaks and bidi controls, in Unicode form NFC.
 
     Returns None for what can't be said: lone surrogates, nothing visible left, more than ``RAW_MAX_CHARS``.
     Removing comes before composing, so that normalising twice changes nothing more.

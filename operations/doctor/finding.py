@@ -1,4 +1,4 @@
-"""What a check gives: nothing, findings, or that it could not be made."""
+"""What a check yields: nothing, findings, or the reason why it could not be made."""
 
 from __future__ import annotations
 
@@ -50,6 +50,7 @@ class Result:
     skipped: str = ""
 
     def to_json(self) -> dict[str, Any]:
+        """Return plain JSON values."""
         return {
             "check": self.check,
             "state": "skipped" if self.skipped else "found" if self.findings else "ok",

@@ -28,7 +28,7 @@ OPEN_FILES_LEAST: Final = 8_192
 
 
 async def versions(_patient: Patient) -> Iterator[Finding]:
-    """Python and every package as the distribution asks for them."""
+    """Check Python and every package against what the distribution asks for."""
     return iter([*_python(sys.version_info[:2]), *_packages()])
 
 
@@ -51,7 +51,7 @@ def _packages() -> Iterator[Finding]:
 
 
 def package_fits(text: str) -> Iterator[Finding]:
-    """One requirement of the distribution against what is installed."""
+    """Compare one requirement of the distribution with what is installed."""
     try:
         requirement = Requirement(text)
     except InvalidRequirement:
@@ -69,7 +69,7 @@ def package_fits(text: str) -> Iterator[Finding]:
 
 
 async def disk(patient: Patient) -> Iterator[Finding]:
-    """Room where the data lies and where logs are written."""
+    """Check the room where the data lies and where logs are written."""
     settings = patient.settings
     places = {Path(settings.data_dir), *([Path(settings.log_dir)] if settings.log_dir else [])}
     existing = sorted(place for place in places if place.exists())
@@ -87,7 +87,7 @@ def _room(place: Path, total: int, free: int) -> Iterator[Finding]:
 
 
 async def open_files(patient: Patient) -> Iterator[Finding]:
-    """The limit of the gateways on this machine; where none is found, our own."""
+    """Check the limit of open files of this machine's gateways; where none is found, our own."""
     limits = {}
     for name, actor in ((patient.status or {}).get("actors") or {}).items():
         if name.startswith("gateway-") and (limit := _limit_of(actor.get("pid"))) is not None:
@@ -98,6 +98,7 @@ async def open_files(patient: Patient) -> Iterator[Finding]:
 
 
 def enough_files(name: str, limit: int) -> Iterator[Finding]:
+    """Judge the limit of open files of a process."""
     if 0 <= limit < OPEN_FILES_LEAST:
         yield Finding(
             f"{name} may have {limit} files open; each connection is one, beyond that new ones fail",
@@ -107,7 +108,7 @@ def enough_files(name: str, limit: int) -> Iterator[Finding]:
 
 
 def _limit_of(pid: object) -> int | None:
-    """The soft limit of a process of this machine that runs our actors; None if it is not here."""
+    """Return the soft limit of a process of this machine that runs our actors; None if it is not here."""
     try:
         if b"ray::" not in Path(f"/proc/{pid}/cmdline").read_bytes():
             return None  # a number of another machine
@@ -121,7 +122,7 @@ def _limit_of(pid: object) -> int | None:
 
 
 async def secrets(patient: Patient) -> Iterator[Finding]:
-    """No development secrets where strangers can come, and none that anybody on the machine can read."""
+    """Check that no development secret is used where strangers can come, and that nobody else can read ours."""
     return iter([*_open_doors(patient), *_readable_files(), *_shared_directory(Path(patient.settings.data_dir))])
 
 
@@ -171,6 +172,7 @@ def _shared_directory(directory: Path) -> Iterator[Finding]:
 
 
 def is_local(host: str) -> bool:
+    """Return whether a host is this machine."""
     if host in ("localhost", ""):
         return True
     try:

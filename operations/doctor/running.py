@@ -22,7 +22,7 @@ ARCHIVE_LAG_MOST_S: Final = 60.0
 
 
 async def gateways(patient: Patient) -> Iterator[Finding]:
-    """The port answers, with a gateway of ours behind it, and that one can serve."""
+    """Check that the port answers, that a gateway of ours is behind it, and that it can serve."""
     where = urlsplit(patient.base_url).netloc
     try:
         proxy = proxy_for(patient.base_url)
@@ -41,11 +41,13 @@ async def gateways(patient: Patient) -> Iterator[Finding]:
 
 
 def judge_health(where: str, status: int, body: str) -> Iterator[Finding]:
+    """Judge what ``/healthz`` answered."""
     if status != 200 or '"ok"' not in body:
         yield Finding(f"what listens at {where} is no gateway of ours", "free the port, or set CHUNKCRAWL_PORT")
 
 
 def judge_readiness(where: str, ready: httpx.Response) -> Iterator[Finding]:
+    """Judge what ``/readyz`` answered."""
     if ready.status_code == 200:
         return
     try:
@@ -56,7 +58,7 @@ def judge_readiness(where: str, ready: httpx.Response) -> Iterator[Finding]:
 
 
 async def shards(patient: Patient) -> Iterator[Finding]:
-    """The coordinator writes its status, and every actor in it does its work."""
+    """Check that the coordinator writes its status and that every actor in it does its work."""
     if patient.redis_info is None:
         raise Skipped("Redis does not answer")
     if patient.status is None:
@@ -66,7 +68,7 @@ async def shards(patient: Patient) -> Iterator[Finding]:
 
 
 def judge_status(status: dict[str, Any]) -> list[Finding]:
-    """By what the coordinator wrote."""
+    """Judge what the coordinator wrote."""
     findings = []
     for name, actor in status["actors"].items():
         if "error" in actor:
@@ -97,7 +99,7 @@ def _judge_shard(name: str, actor: dict[str, Any]) -> Iterator[Finding]:
 
 
 async def event_log(patient: Patient) -> Iterator[Finding]:
-    """The archiver keeps up."""
+    """Check that the archiver keeps up."""
     actors = (patient.status or {}).get("actors", {})
     archivers = [actor for name, actor in actors.items() if name.startswith("archiver") and "error" not in actor]
     if not archivers:
@@ -106,6 +108,7 @@ async def event_log(patient: Patient) -> Iterator[Finding]:
 
 
 def judge_archiver(actor: dict[str, Any]) -> Iterator[Finding]:
+    """Judge how far the archiver is behind."""
     lag = actor.get("archive_lag_s") or 0.0
     if lag > ARCHIVE_LAG_MOST_S:
         waiting = actor.get("archive_waiting", "?")
@@ -117,7 +120,7 @@ def judge_archiver(actor: dict[str, Any]) -> Iterator[Finding]:
 
 
 async def backups(patient: Patient) -> Iterator[Finding]:
-    """There is a backup, and a recent one."""
+    """Check that there is a backup, and a recent one."""
     if patient.redis_info is None:
         raise Skipped("Redis does not answer")
     client = connect(patient.settings.redis_url)
@@ -131,6 +134,7 @@ async def backups(patient: Patient) -> Iterator[Finding]:
 
 
 def judge_backup(age_s: float | None, most_h: float) -> Iterator[Finding]:
+    """Judge the age of the last backup."""
     remedy = "run `chunkcrawl backup DIR` once a day, onto another machine's disk"
     if age_s is None:
         yield Finding("no backup is known", remedy, "warning")

@@ -33,7 +33,7 @@ START_REMEDY: Final = "start it, or put its URL right; `chunkcrawl up` starts on
 
 
 async def database(patient: Patient) -> Iterator[Finding]:
-    """PostgreSQL answers, is new enough, and its tables are those of this version."""
+    """Check that PostgreSQL answers, is new enough, and has the tables of this version."""
     url = patient.settings.database_url
     if not url:
         return iter([Finding("no PostgreSQL is known", "set CHUNKCRAWL_DATABASE_URL, or --data of a running world")])
@@ -56,6 +56,7 @@ async def _ask_database(url: str) -> tuple[int, str | None]:
 
 
 def judge_database(version: int, revision: str | None, wanted: str | None) -> list[Finding]:
+    """Judge the server's version and the revision of its tables."""
     findings = []
     if version < POSTGRES_LEAST:
         findings.append(
@@ -72,7 +73,7 @@ def judge_database(version: int, revision: str | None, wanted: str | None) -> li
 
 
 async def redis(patient: Patient) -> Iterator[Finding]:
-    """Redis or Valkey answers, is new enough, and forgets nothing."""
+    """Check that Redis or Valkey answers, is new enough, and forgets nothing."""
     url = patient.settings.redis_url
     if not url:
         return iter([Finding("no Redis is known", "set CHUNKCRAWL_REDIS_URL, or --data of a running world")])
@@ -91,7 +92,7 @@ async def redis(patient: Patient) -> Iterator[Finding]:
 
 
 async def _fsync_of(client: Redis) -> str | None:
-    """When the server has on the disk what it was told; None: it does not say."""
+    """Return when the server flushes to the disk (``appendfsync``); None: it does not say."""
     try:
         found = await client.config_get("appendfsync")
     except ResponseError:  # hosted servers forbid it
@@ -109,7 +110,7 @@ def _redis_version(info: dict[str, Any]) -> Iterator[Finding]:
 
 
 def judge_durability(info: dict[str, Any]) -> Iterator[Finding]:
-    """By INFO and ``appendfsync``: after a power cut a server must have what it was told, but for a second or two."""
+    """Judge by INFO and ``appendfsync`` whether a power cut would cost more than a second or two."""
     if not info.get("aof_enabled"):
         yield Finding(
             "the append-only file is off: what the shards have committed is lost when Redis restarts",
@@ -139,7 +140,7 @@ def judge_durability(info: dict[str, Any]) -> Iterator[Finding]:
 
 
 def judge_memory(info: dict[str, Any]) -> Iterator[Finding]:
-    """By INFO: room left, of its own limit or of the machine's memory."""
+    """Judge by INFO how much room is left, of its own limit or of the machine's memory."""
     used, most = int(info.get("used_memory", 0)), int(info.get("maxmemory", 0))
     machine = int(info.get("total_system_memory", 0))
     limit = most or machine
@@ -154,7 +155,7 @@ def judge_memory(info: dict[str, Any]) -> Iterator[Finding]:
 
 
 async def clocks(patient: Patient) -> Iterator[Finding]:
-    """This machine, PostgreSQL, Redis, and those of shards and gateways agree about the time."""
+    """Check that this machine, PostgreSQL, Redis, and those of shards and gateways agree about the time."""
     if patient.redis_info is None or not patient.database_ok:
         raise Skipped("PostgreSQL or Redis does not answer")
     client, engine = connect(patient.settings.redis_url), make_engine(patient.settings.database_url, pool_size=1)
@@ -174,7 +175,7 @@ async def clocks(patient: Patient) -> Iterator[Finding]:
 
 
 def judge_actors(status: dict[str, Any]) -> list[Finding]:
-    """By what the coordinator wrote; of each node one actor is named."""
+    """Judge what the coordinator wrote; of each node one actor is named."""
     by_node = {
         actor.get("node"): (name, float(actor["clock_ahead_s"]))
         for name, actor in status.get("actors", {}).items()
@@ -191,7 +192,7 @@ async def _redis_skew_s(client: Redis) -> float:
 
 
 def judge_clocks(skews_s: dict[str, float], than: str = "this machine's") -> list[Finding]:
-    """``skews_s``: how much each is ahead of another."""
+    """Judge ``skews_s``: how much each is ahead of another."""
     return [
         Finding(
             f"the clock of {name} is {abs(skew):.1f} s {'ahead of' if skew > 0 else 'behind'} {than}: {HARM}",

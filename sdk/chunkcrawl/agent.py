@@ -4,8 +4,8 @@
         await me.move_to(25, 30)
         await me.say("hello")
 
-A shell around ``Conversation`` (commands), ``Link`` (the socket) and ``WorldView`` (what is known).  Safe for
-concurrent use from tasks of one event loop; not from other threads.
+A shell around ``Conversation`` (commands), ``AgentConnection`` (the socket) and ``WorldView`` (what is known).  Safe
+for concurrent use from tasks of one event loop; not from other threads.
 """
 
 from __future__ import annotations
@@ -113,7 +113,7 @@ class Agent:
         away_timeout_s: float | None = AWAY_TIMEOUT_S,
         rng: random.Random | None = None,
     ) -> Agent:
-        """An agent that connects when it is entered (``async with``), and from then on stays connected.
+        """Return an agent that connects when it is entered (``async with``), and from then on stays connected.
 
         Args:
             base: The server, for instance ``http://127.0.0.1:8000``.
@@ -196,7 +196,7 @@ class Agent:
         self._changed.set()
 
     def drop_connection(self) -> None:
-        """Cut the present connection as a bad line would, for trying what happens then; it reconnects by itself."""
+        """Cut the present connection as a network failure would, to try what happens then; it reconnects by itself."""
         self._connection.abort()
 
     # -- acting --
@@ -282,7 +282,7 @@ class Agent:
     # -- looking --
 
     def events(self, limit: int = EVENTS_LIMIT) -> EventQueue:
-        """Every event from now on, as an async iterator; see ``EventQueue`` for what happens at ``limit``.
+        """Return every event from now on, as an async iterator; see ``EventQueue`` for what happens at ``limit``.
 
         It ends when the agent is closed, and raises what ended it otherwise, for instance ``TakenOver``.  While the
         connection is away nothing comes, for ``away_timeout_s`` at most; ``asyncio.timeout`` around a step loses

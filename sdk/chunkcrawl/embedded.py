@@ -44,7 +44,7 @@ class EmbeddedWorld:
     """
 
     def __init__(self, *, base: str | None = None, settings: dict[str, str] | None = None, demo: bool = False) -> None:
-        """Nothing is started before ``start`` or ``with``.
+        """Keep the arguments; nothing is started before ``start`` or ``with``.
 
         Args:
             base: Use this running server and start none.
@@ -142,7 +142,7 @@ class EmbeddedWorld:
     # -- playing --
 
     def new_key(self) -> str:
-        """An API key of a new account.
+        """Return an API key of a new account.
 
         Raises:
             httpx.HTTPError: The server refuses.
@@ -163,13 +163,13 @@ class EmbeddedWorld:
         return self._key
 
     def agent(self, agent_id: str | None = None, *, api_key: str | None = None, retries: int = 5) -> Agent:
-        """An agent to enter with ``async with``; a new one with a name of its own when none is given."""
+        """Return an agent to enter with ``async with``; a new one with a name of its own when none is given."""
         name = agent_id or f"test-{secrets.token_hex(4)}"
         return Agent.connect(self.base, agent_id=name, api_key=api_key or self.key, retries=retries)
 
 
 def _command() -> str:
-    """The ``chunkcrawl`` of this environment, else the one on the path."""
+    """Return the ``chunkcrawl`` of this environment, else the one on the path."""
     beside = Path(sys.executable).with_name("chunkcrawl")
     found = str(beside) if beside.exists() else shutil.which("chunkcrawl")
     if found is None:

@@ -197,7 +197,7 @@ _API_ERRORS: Final[dict[int, type[ApiError]]] = {
 def api_error(
     status: int, reason: str, retry_after_s: float | None = None, *, faults: tuple[Fault, ...] = (), note: str = ""
 ) -> ApiError:
-    """The error type for an HTTP status, with the server's reason; see ``ApiError`` for the rest."""
+    """Return the error type for an HTTP status, with the server's reason; see ``ApiError`` for the rest."""
     return _API_ERRORS.get(status, ApiError)(status, reason, retry_after_s, faults=faults, note=note)
 
 
@@ -413,7 +413,7 @@ class AgentNotFound(CommandRefused):
 
 
 class Insufficient(CommandRefused):
-    """This agent has less gold than it wants to give."""
+    """The agent has less gold than it wants to give."""
 
     hint = "there is not that much gold in the inventory"
 
@@ -448,7 +448,7 @@ def refusal(
     strikes_left: int | None = None,
     muted_ms: int | None = None,
 ) -> CommandRefused:
-    """The error type for a ``command_ack`` that was not accepted; unknown reasons give a plain ``CommandRefused``."""
+    """Return the error type for a refused ``command_ack``; unknown reasons give a plain ``CommandRefused``."""
     if code == "banned_words":
         return BannedWords(reason, retry_after_ms, code, strikes_left, muted_ms)
     if code == "muted":
@@ -501,7 +501,7 @@ def failure(
     blocked_at: tuple[int, int] | None = None,
     blocker: dict[str, Any] | None = None,
 ) -> CommandFailed:
-    """The error type for a ``command_result`` with status ``failed``."""
+    """Return the error type for a ``command_result`` with status ``failed``."""
     if reason == "blocked":
         return Blocked(ended_tick, blocked_at, blocker)
     if reason == "interrupted_by_new_command":

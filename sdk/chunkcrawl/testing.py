@@ -25,7 +25,7 @@ __all__ = ["EmbeddedWorld", "world"]
 
 @pytest.fixture(scope="session")
 def world() -> Iterator[EmbeddedWorld]:
-    """A running world, see ``EmbeddedWorld``: ``world.base``, ``world.key``, ``world.new_key()``, ``world.agent()``."""
+    """Yield a running world (``EmbeddedWorld``) with ``base``, ``key``, ``new_key()`` and ``agent()``."""
     # Agents of a test that is over would stand in the way of the next ones for the usual 30 s.
     settings = {"CHUNKCRAWL_GRACE_S": "3"}
     with EmbeddedWorld(base=os.environ.get("CHUNKCRAWL_TEST_BASE"), settings=settings) as running:

@@ -176,7 +176,7 @@ class Watcher:
             await self._api.aclose()
 
     async def events(self) -> AsyncGenerator[Event, None]:
-        """Every event once, in order; the view is fed before each.
+        """Yield every event once, in order; the view is fed before each.
 
         There is no queue: who takes long between two events makes the
         server drop old deltas and send ``resync_required`` (spectators), or resume the stream anew (owners).
@@ -262,7 +262,7 @@ class Watcher:
                     return
 
     def _taken(self, name: str, data: str, event_id: str) -> Event | None:
-        """The event, fed to the view; None for a repeat or for what is no message."""
+        """Feed the event to the view and return it; None for a repeat or for what is no message."""
         # The library repeats the last id on events without one; only a new id is this event's own.
         own_id = event_id if event_id != self.last_event_id else ""
         try:
@@ -282,7 +282,7 @@ class Watcher:
         return ChunkGone(self.view.chunk_id or self._query.get("chunk_id", ""))
 
     def _refused(self, session: Session, error: ApiError) -> ApiError:
-        """A 401 is the session's fault first: another one is tried before it counts."""
+        """Return what a refusal means; a 401 is the session's fault first: another one is tried before it counts."""
         if not isinstance(error, InvalidSession):
             return error
         self._sessions.dead(session)

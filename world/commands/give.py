@@ -65,7 +65,7 @@ class Giving(Running):
 
 
 class GiveRule(CommandRule[Give, Giving]):
-    """See the module."""
+    """The rule of ``give``."""
 
     KIND = Give.KIND
     FIELDS = frozenset({"agent_id", "amount"})

@@ -65,7 +65,7 @@ class Harvesting(Running):
 
 
 class HarvestRule(CommandRule[Harvest, Harvesting]):
-    """See the module."""
+    """The rule of ``harvest``."""
 
     KIND = Harvest.KIND
     FIELDS = frozenset({"node_id"})
@@ -99,7 +99,7 @@ class HarvestRule(CommandRule[Harvest, Harvesting]):
         return None if regen_at is None else (regen_at - state.tick) * state.rules.tick_ms
 
     def begin(self, state: ShardState, actor: Actor, running: Harvesting) -> None:
-        """Be among those who dig at the node."""
+        """Join those who dig at the node."""
         del state
         running.node.harvesters[actor.id] = None
 
@@ -128,7 +128,7 @@ class HarvestRule(CommandRule[Harvest, Harvesting]):
         state.inventory(actor, running.ticket.trace_id)
 
     def _deplete(self, state: ShardState, last: Actor, running: Harvesting) -> None:
-        """The last unit is gone: completed for the one who took it, failed for the others, in their order."""
+        """End all harvests of an empty node: completed for who took the last unit, failed for the others in order."""
         chunk, node = state.chunk_of(last), running.node
         node.set(0, "depleted")
         if state.rules.regen_ticks:

@@ -71,7 +71,7 @@ class Moving(Running):
 
 
 class MoveToRule(CommandRule[MoveTo, Moving]):
-    """See the module."""
+    """The rule of ``move_to``."""
 
     KIND = MoveTo.KIND
     FIELDS = frozenset({"x", "y"})
@@ -160,7 +160,7 @@ def _cell(record: RunningCommand, name: str) -> int | None:
 
 
 def _rest_of_path(state: ShardState, actor: Actor, record: RunningCommand, target: int) -> list[int] | None:
-    """What is left of the recorded path from where the agent stands now; planned anew if it is not on it."""
+    """Return what is left of the recorded path from where the agent stands now; planned anew if it is not on it."""
     origin = record.details.get("origin")
     if origin is None:
         return state.chunk_of(actor).plan(actor.cell, target)

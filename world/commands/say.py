@@ -34,7 +34,7 @@ class Say:
 
 @dataclass(slots=True)
 class Saying(Running):
-    """About to be heard in the next step."""
+    """A line that is heard in the next step."""
 
     KIND: ClassVar[str] = Say.KIND
 
@@ -47,7 +47,7 @@ class Saying(Running):
 
 
 class SayRule(CommandRule[Say, Saying]):
-    """See the module."""
+    """The rule of ``say``."""
 
     KIND = Say.KIND
     FIELDS = frozenset({"text"})

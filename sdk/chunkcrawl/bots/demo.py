@@ -1,6 +1,6 @@
 """A handful of demo agents that walk, harvest, chat and change chunks through the real protocol, until told to stop.
 
-    python -m client.demo --base http://127.0.0.1:8000 --agents 6
+python -m chunkcrawl.bots.demo --base http://127.0.0.1:8000 --agents 6
 
 Their account is kept in a file, since agents belong to the account that first played them.  SIGTERM, SIGHUP and
 Ctrl-C end it within 2 s with exit code 0.
@@ -63,7 +63,7 @@ async def run(base: str, agents: int = 6, *, credentials: Path | None = None, se
 
 
 async def _walker(api: Api, key: str, agent_id: str, bot: Bot, rng: random.Random) -> None:
-    """One agent, for ever: when its connection ends for good (a takeover, say) it comes back after a while."""
+    """Play one agent for ever: when its connection ends for good (a takeover, say) it comes back after a while."""
     backoff = Backoff(rng, base_s=2.0, cap_s=60.0)
     while True:
         try:
@@ -76,7 +76,7 @@ async def _walker(api: Api, key: str, agent_id: str, bot: Bot, rng: random.Rando
 
 
 async def _account(api: Api, file: CredentialsFile, rng: random.Random) -> tuple[str, str]:
-    """An API key that works, and the prefix of names that are ours; waits for a server that is not up yet."""
+    """Return an API key that works and the prefix of names that are ours; waits for a server that is not up yet."""
     backoff = Backoff(rng, cap_s=3.0)
     while True:
         try:
@@ -139,8 +139,8 @@ async def _run_until_told(args: argparse.Namespace) -> None:
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """The command line of ``python -m client.demo``."""
-    parser = argparse.ArgumentParser(prog="python -m client.demo", description=__doc__.split("\n\n")[0])
+    """Run the command line of ``python -m chunkcrawl.bots.demo``."""
+    parser = argparse.ArgumentParser(prog="python -m chunkcrawl.bots.demo", description=__doc__.split("\n\n")[0])
     parser.add_argument("--base", default=default_base(), help="the server's address")
     parser.add_argument("--agents", type=int, default=6)
     parser.add_argument("--credentials", type=Path, help="file that keeps the demo's account")

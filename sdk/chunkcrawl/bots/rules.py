@@ -65,7 +65,7 @@ class Bot(Protocol):
     """Something that decides."""
 
     def decide(self, view: WorldView, rng: random.Random) -> Action:
-        """The next action, given what is known now."""
+        """Return the next action, given what is known now."""
         ...
 
 
@@ -83,7 +83,7 @@ class Wanderer:
         self._trail: list[str] = [home] if home else []
 
     def decide(self, view: WorldView, rng: random.Random) -> Action:
-        """Rest when there is nowhere to go, else chat, cross or stroll."""
+        """Return rest when there is nowhere to go, else chat, a crossing or a stroll."""
         self._note(view.chunk_id)
         steps = view.reachable()
         steps.pop(view.position or (-1, -1), None)
@@ -141,7 +141,7 @@ BOTS: Final[dict[BotName, type[Wanderer] | type[GoldSeeker]]] = {"wander": Wande
 
 
 def make_bot(name: BotName) -> Bot:
-    """A new bot of that name.
+    """Return a new bot of that name.
 
     Raises:
         KeyError: There is none; the names are the keys of ``BOTS``.

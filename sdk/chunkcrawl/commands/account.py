@@ -248,12 +248,12 @@ def _kept(file: CredentialsFile, base: str, *, as_json: bool) -> Credentials:
 
 
 def _auth(kept: Credentials, password_from_stdin: bool) -> str | tuple[str, str]:
-    """The account's token, which a signup leaves; after a login the password is asked for."""
+    """Return the account's token, which a signup leaves; after a login ask for the password."""
     return kept.account_token or (kept.email, _password(password_from_stdin, confirm=False))
 
 
 def _base_words(base: str) -> str:
-    """``--base ...`` for a command that is to be typed; empty where it would be taken anyway."""
+    """Return ``--base ...`` for a command that is to be typed; empty where it would be taken anyway."""
     try:
         return "" if base == default_base() else f" --base {shlex.quote(base)}"
     except ValueError:

@@ -113,7 +113,7 @@ def emit(fields: dict[str, Any], text: str, *, as_json: bool) -> None:
 
 
 def api_key_for(base: str, *, as_json: bool, needed: bool = True) -> str | None:
-    """``CHUNKCRAWL_API_KEY``, or the key that ``key create`` has kept for this server.
+    """Return ``CHUNKCRAWL_API_KEY``, or the key that ``key create`` has kept for this server.
 
     Exits with 1 when one is needed and there is none.  Keys are never taken from the command line, where every other
     user of the machine could read them.

@@ -11,7 +11,7 @@ __all__ = ["heed_like_ctrl_c", "heeded_signals", "print_no_more_where_nobody_rea
 
 
 def heeded_signals() -> list[signal.Signals]:
-    """SIGINT and SIGTERM, and SIGHUP unless this process was started to ignore it, as ``nohup`` does.
+    """Return SIGINT and SIGTERM, and SIGHUP unless this process was started to ignore it, as ``nohup`` does.
 
     One terminal that closes sends SIGHUP two or three times (the kernel, one shell, the next): only the first counts.
     """

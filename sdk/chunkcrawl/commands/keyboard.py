@@ -35,7 +35,7 @@ class KeyParser:
         self._sequence = ""
 
     def feed(self, data: bytes) -> list[str]:
-        """The keys in ``data``; half a letter or half a sequence waits for the rest."""
+        """Return the keys in ``data``; half a letter or half a sequence waits for the rest."""
         text, self._left = _decoded(self._left + data)
         keys: list[str] = []
         for letter in text:
@@ -43,7 +43,7 @@ class KeyParser:
         return keys
 
     def flush(self) -> list[str]:
-        """Nothing more came for a moment: a lone escape was the key itself."""
+        """Return the key of a lone escape: nothing more came for a moment."""
         waiting, self._sequence = self._sequence, ""
         return ["escape"] if waiting == "\x1b" else []
 
@@ -67,7 +67,7 @@ class KeyParser:
 
 
 def _decoded(data: bytes) -> tuple[str, bytes]:
-    """The text, and up to three bytes of a letter that is not complete yet."""
+    """Return the text, and up to three bytes of a letter that is not complete yet."""
     for cut in range(min(4, len(data) + 1)):
         whole, rest = data[: len(data) - cut], data[len(data) - cut :]
         try:

@@ -83,7 +83,7 @@ def root(
         bool, typer.Option("--version", help="Print the version.", callback=_print_version, is_eager=True)
     ] = False,
 ) -> None:
-    """A persistent grid world for programs: start it, play in it, watch it."""
+    """Start a persistent grid world for programs, play in it, watch it."""
     if "--help" not in sys.argv:
         for table in tables():
             if table.check:

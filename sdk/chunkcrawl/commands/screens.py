@@ -137,7 +137,7 @@ class Player:
         self._wished.set()
 
     def status_line(self) -> str:
-        """The line at the bottom."""
+        """Return the line at the bottom."""
         if self.draft is not None:
             return f"say: {self.draft}_"
         return self.status if self.agent.connected else "reconnecting ..."
@@ -238,7 +238,7 @@ async def show_json(watcher: Watcher) -> None:
 
 
 def away_words(watcher: Watcher) -> str:
-    """That the server is gone, why, and when it is tried again; empty while there is a connection."""
+    """Say that the server is gone, why, and when it is tried again; empty while there is a connection."""
     if watcher.connected:
         return ""
     if not watcher.connections:
@@ -266,7 +266,7 @@ async def _tell_away(watcher: Watcher) -> None:
 
 
 def as_json_line(event: Event) -> str:
-    """One event as a line: the flat form of the contract, with ``type``, ``event_id`` if it has one, and its fields."""
+    """Return an event as a line: the flat form, with ``type``, ``event_id`` if it has one, and its fields."""
     fields: dict[str, Any] = {"type": event.type}
     if event.event_id:
         fields["event_id"] = event.event_id

@@ -33,13 +33,13 @@ HINTS: Final = {
 
 
 def code_of(error: ChunkcrawlError) -> str:
-    """The most precise code that has a remedy of its own, else the reason."""
+    """Return the most precise code that has a remedy of its own, else the reason."""
     code = error.code if isinstance(error, CommandRefused) else None
     return code if code in HINTS else error.reason
 
 
 def hint_for(error: ChunkcrawlError, view: WorldView, target: Point | None = None) -> str:
-    """The remedy for an error, empty when none is known; ``target`` is where a move was to lead."""
+    """Return the remedy for an error, empty when none is known; ``target`` is where a move was to lead."""
     parts = [HINTS.get(code_of(error), "")]
     if isinstance(error, Unreachable):
         obstacle = error.obstacle or (view.obstacle(*target) if target else "")

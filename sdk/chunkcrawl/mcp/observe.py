@@ -25,7 +25,7 @@ CELLS_PER_EXIT: Final = 2
 
 
 def observe(view: WorldView, heard: Sequence[str] = (), *, budget_tokens: int = 600, notice: str = "") -> str:
-    """Where the agent is and what is around it.
+    """Return where the agent is and what is around it.
 
     Args:
         view: What is known.
@@ -72,7 +72,7 @@ def _unexplored(view: WorldView, side: str) -> str:
 
 
 def _obstacle(view: WorldView, cells: Sequence[Point]) -> str:
-    """Why none of ``cells`` can be reached: who stands on them, else what is in the way to the nearest."""
+    """Return why none of ``cells`` can be reached: who stands on them, else what is in the way to the nearest."""
     takers = [(view.who_is_at(*cell), cell) for cell in cells]
     if all(who is not None for who, _ in takers):
         return " and ".join(f"{who} stands on {x},{y}" for who, (x, y) in takers)
@@ -114,7 +114,7 @@ def _heard(heard: Sequence[str]) -> list[str]:
 
 
 def _map(view: WorldView, room_chars: int) -> str:
-    """As much of the surroundings as fits, with the coordinates of its corner; empty when that is nothing useful."""
+    """Return as much of the surroundings as fits, with its corner's coordinates; empty when that is nothing useful."""
     size: Point = (len(view.grid[0]), len(view.grid))
     for rows in range(MAP_CELLS[1], 4, -2):
         window = window_around(view.position or (0, 0), size, (MAP_CELLS[0], rows))

@@ -52,7 +52,7 @@ class NotListening(ChunkcrawlError):
 
 
 def create_server(agent: Agent) -> MCPServer:
-    """A server for ``agent``, which must be connected for as long as the server runs."""
+    """Return a server for ``agent``, which must be connected for as long as the server runs."""
     toolbox = Toolbox(agent)
 
     @asynccontextmanager
@@ -72,13 +72,12 @@ def create_server(agent: Agent) -> MCPServer:
     # The answers are text.  As structured output the library would send each a second time.
     @server.tool(structured_output=False)
     async def observe(budget_tokens: Budget = 600) -> str:
-        """Where you are and what is around you: exits, gold with the cell to stand on, agents, chat, a small map."""
+        """Tell where you are and what is around: exits, gold with the cell to stand on, agents, chat, a small map."""
         return await toolbox.observe(budget_tokens)
 
     @server.tool(structured_output=False)
     async def move_to(x: East, y: North) -> str:
-        """Walk to a cell of this chunk, one cell per 0.2 s, and wait for the arrival, 30 s at most. Exit cells change
-        chunks."""
+        """Walk to a cell of this chunk, one per 0.2 s, and wait up to 30 s to arrive. Exit cells change chunks."""
         return await toolbox.move_to(x, y)
 
     @server.tool(structured_output=False)
@@ -138,13 +137,13 @@ def check_address(host: str, port: int) -> None:
 
 
 def _names(host: str, port: int) -> tuple[str, str]:
-    """The host as the system wants it, and the address as it stands in a URL."""
+    """Return the host as the system wants it, and the address as it stands in a URL."""
     name = host.strip("[]")
     return name, f"[{name}]:{port}" if ":" in name else f"{name}:{port}"
 
 
 async def _tell_once_listening(host: str, port: int, line: str) -> None:
-    """The library does not say when it listens, so this knocks."""
+    """Print ``line`` once the port answers; the library does not say when it listens."""
     while True:
         try:
             _, writer = await asyncio.open_connection(host, port)

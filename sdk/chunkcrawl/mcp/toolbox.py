@@ -85,7 +85,7 @@ class Toolbox:
     # -- tools --
 
     async def observe(self, budget_tokens: int = 600) -> str:
-        """Where you are and what is around you, in at most ``budget_tokens`` tokens; first, if it is old."""
+        """Return where you are and what is around you, in at most ``budget_tokens`` tokens; first, if it is old."""
         await self._arrived()
         return observe(self.agent.view, list(self._heard), budget_tokens=budget_tokens, notice=self._stale())
 
@@ -191,7 +191,7 @@ class Toolbox:
         return f"You carry {self.agent.view.inventory_gold or 0} gold."
 
     def _stale(self) -> str:
-        """Why the view is not the present, and what to do; empty when it is the present."""
+        """Return why the view is not the present, and what to do; empty when it is the present."""
         agent = self.agent
         since = f"for {agent.away_s:.0f} s" if agent.away_s is not None else ""
         if isinstance(agent.ended, TakenOver):

@@ -119,7 +119,7 @@ class _Run:
             raise ScenarioFailed(place, f"{step}: {'; '.join(problems())}") from None
 
     def _unmet(self, wanted: Expectation | None, actor: _Actor) -> list[str]:
-        """Why the expectation does not hold, empty when it does."""
+        """Return why the expectation does not hold, empty when it does."""
         assert wanted is not None
         view = actor.agent.view
         if not view.ready or view.position is None:
@@ -180,7 +180,7 @@ async def run_scenario(
 
 
 async def _ending(step: Step, agent: Agent) -> str:
-    """How a command ended: ``completed`` or the reason of its refusal or failure."""
+    """Return how a command ended: ``completed``, or the reason of its refusal or failure."""
     try:
         if step.move_to is not None:
             await agent.move_to(*step.move_to)
@@ -203,7 +203,7 @@ async def _ending(step: Step, agent: Agent) -> str:
 
 
 def _way_out(agent: Agent, side: Direction) -> tuple[int, int]:
-    """The nearest free exit cell of a side, else any cell of that side for the server to refuse."""
+    """Return the nearest free exit cell of a side, else any cell of that side for the server to refuse."""
     cells = agent.view.exits().get(side, [])
     steps = agent.view.reachable()
     if not cells:

@@ -15,7 +15,7 @@ ANY_ADDRESS: Final = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}
 
 
 def default_base(environment: Mapping[str, str] = os.environ) -> str:
-    """``CHUNKCRAWL_BASE``; else the ``CHUNKCRAWL_HOST`` and ``CHUNKCRAWL_PORT`` of a server on this machine.
+    """Return ``CHUNKCRAWL_BASE``; else a server on this machine at ``CHUNKCRAWL_HOST`` and ``CHUNKCRAWL_PORT``.
 
     Raises:
         ValueError: One of them is no address or port; the text names the variable.
@@ -36,7 +36,7 @@ def default_base(environment: Mapping[str, str] = os.environ) -> str:
 
 
 def checked_base(base: str) -> str:
-    """``base`` without a slash at its end.
+    """Return ``base`` without a slash at its end.
 
     Raises:
         ValueError: It is no address of a server.

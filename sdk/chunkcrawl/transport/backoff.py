@@ -30,7 +30,7 @@ class Backoff:
         return self._tries
 
     def next_delay(self, *, at_least_s: float = 0.0, spread_s: float | None = None) -> float:
-        """The delay before the next try, in seconds.
+        """Return the delay before the next try, in seconds.
 
         Args:
             at_least_s: The server's own hint (``Retry-After``, ``retry:``); the jitter comes on top of it.
@@ -44,5 +44,5 @@ class Backoff:
         return at_least_s + self._rng.uniform(0.0, window)
 
     def reset(self) -> None:
-        """The connection stood: start small again."""
+        """Start small again, after a connection that stood."""
         self._tries = 0

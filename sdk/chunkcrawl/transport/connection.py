@@ -1,7 +1,7 @@
 """The socket of one agent: connect, read, notice silence, reconnect with resume.
 
-``Link`` owns sockets and time and knows nothing of commands; what comes in goes to ``on_frame``.  ``run`` goes on until
-it is cancelled or something final happens, and says so by raising it.
+``AgentConnection`` owns sockets and time and knows nothing of commands; what comes in goes to ``on_frame``.  ``run``
+goes on until it is cancelled or something final happens, and says so by raising it.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ class Lost:
 
 
 class AgentConnection:
-    """See the module's docstring.
+    """The socket of one agent, opened again when it is lost.
 
     Attributes:
         connections: How many connections have been opened; more than one means that it reconnected.
@@ -217,7 +217,7 @@ class AgentConnection:
         return socket
 
     def _refused(self, session: Session, error: ApiError) -> ChunkcrawlError:
-        """A 401 is the session's fault first: another one is tried before it counts."""
+        """Return what a refusal means; a 401 is the session's fault first: another one is tried before it counts."""
         if not isinstance(error, InvalidSession):
             return error
         self._sessions.dead(session)
@@ -250,7 +250,7 @@ class AgentConnection:
 
 
 async def _close(socket: ClientConnection) -> None:
-    """Say goodbye, for a bounded time whatever the peer does."""
+    """Send a close frame and close, in bounded time whatever the peer does."""
     try:
         async with asyncio.timeout(2 * CLOSE_TIMEOUT_S):
             await socket.close()
@@ -259,7 +259,7 @@ async def _close(socket: ClientConnection) -> None:
 
 
 def is_worth_retrying(error: ChunkcrawlError) -> bool:
-    """Whether the same request may succeed later: no connection, 429, 5xx."""
+    """Return whether the same request may succeed later: no connection, 429, 5xx."""
     if isinstance(error, ApiError):
         return error.status == 429 or error.status >= 500
     return isinstance(error, ServerUnreachable)

@@ -78,12 +78,12 @@ class Pending:
         self.outcome.add_done_callback(lambda future: future.cancelled() or future.exception())
 
     def decide(self) -> None:
-        """The server has accepted or refused it."""
+        """Note that the server has accepted or refused it."""
         if not self.decided.done():
             self.decided.set_result(None)
 
     def settle(self, outcome: Completed | ChunkcrawlError | None) -> None:
-        """The end, once; None means that it never reached the server's decision."""
+        """Note the outcome, once; None means that it never reached the server's decision."""
         if not self.outcome.done():
             if isinstance(outcome, ChunkcrawlError):
                 self.outcome.set_exception(outcome)
@@ -100,7 +100,7 @@ class Attempt:
 
 
 class Conversation:
-    """See the module's docstring.
+    """The commands of one agent over any number of connections.
 
     Attributes:
         ack_s: Seconds from the last accepted command's request to its ack, proof of work included; None before.
@@ -115,7 +115,7 @@ class Conversation:
         is_active: Callable[[], bool],
         rng: random.Random,
     ) -> None:
-        """``is_active`` says whether the world shows the agent doing something."""
+        """Begin without a connection; ``is_active`` says whether the world shows the agent doing something."""
         self._protocol = protocol
         self._send, self._on_event, self._is_active = send, on_event, is_active
         self._rng = rng
@@ -128,19 +128,19 @@ class Conversation:
         self._end: ChunkcrawlError | None = None
         self.ack_s: float | None = None
 
-    # -- for the link --
+    # -- for the connection --
 
     def opened(self, session: Session) -> None:
-        """A socket is open with this session."""
+        """Go on over a new socket, open with this session."""
         self._protocol.connected(SessionKeys(session.session_jti, session.cmd_secret or ""))
 
     async def frame(self, frame: bytes) -> None:
-        """A message came in."""
+        """Take a message."""
         self._protocol.receive(frame)
         await self._work()
 
     def lost(self) -> None:
-        """The socket is gone; what was accepted goes on without us."""
+        """Note that the socket is gone; commands that were accepted go on in the world."""
         self._ready.clear()
         self._drop_proofs()
         self._protocol.disconnected()
@@ -148,7 +148,7 @@ class Conversation:
             self._note(output)
 
     def finish(self, error: ChunkcrawlError) -> None:
-        """There will be no other connection: everybody who waits gets ``error``."""
+        """End for good: everybody who waits gets ``error``."""
         self._end = error
         self._drop_proofs()
         self._ready.set()
@@ -225,7 +225,7 @@ class Conversation:
         return backoff.next_delay(at_least_s=hint_s)
 
     def _late(self, attempt: Attempt, timeout_s: float) -> Completed:
-        """What a command has come to whose time is up: its outcome if that has just come, else an error that says it.
+        """Return the outcome of a command whose time is up if it has just come; raise what it came to otherwise.
 
         Raises:
             ChunkcrawlError: As ``perform``.
@@ -259,7 +259,7 @@ class Conversation:
                 self._leave(attempt.pending)
 
     def _leave(self, pending: Pending) -> None:
-        """Nobody waits for it any more; a challenge that was not answered stays so."""
+        """Forget a command that nobody waits for any more; an unanswered challenge of it stays unanswered."""
         self._pending.pop(pending.client_cmd_id, None)
         pending.stage = self._protocol.stage(pending.client_cmd_id)
         if pending.stage is Stage.CHALLENGED:
@@ -292,7 +292,7 @@ class Conversation:
         is_running: Callable[[], bool],
         lost: Callable[[], ChunkcrawlError | None],
     ) -> None:
-        """Wait for ``end``, and settle with ``lost`` what does not come in ``patience_s`` over a line that stands.
+        """Wait for ``end``; settle with ``lost`` what does not come within ``patience_s`` of an open connection.
 
         Time without a connection does not count: the answer may be among what the next one brings.  After
         ``resync_required`` only that beginning can bring it.

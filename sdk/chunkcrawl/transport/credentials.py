@@ -34,7 +34,7 @@ class Credentials(msgspec.Struct, omit_defaults=True):
 
 
 def config_dir() -> Path:
-    """``CHUNKCRAWL_CONFIG_DIR`` if it is set, else the platform's directory for a user's configuration."""
+    """Return ``CHUNKCRAWL_CONFIG_DIR`` if it is set, else the platform's directory for a user's configuration."""
     named = os.environ.get("CHUNKCRAWL_CONFIG_DIR")
     if named:
         return Path(named).expanduser()
@@ -51,7 +51,7 @@ class CredentialsFile:
         self.path = path or config_dir() / FILE_NAME
 
     def load(self, base: str) -> Credentials:
-        """What is kept for a server; empty when nothing is.
+        """Return what is kept for a server; empty when nothing is.
 
         Raises:
             ValueError: The file is not ours to read as JSON; it says which.

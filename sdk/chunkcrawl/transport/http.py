@@ -139,7 +139,7 @@ class Api:
         return await self._post("/v1/keys", ApiKey, body, auth=auth)
 
     async def list_keys(self, *, auth: tuple[str, str] | str) -> list[KeyInfo]:
-        """The account's keys."""
+        """Return the account's keys."""
         answer = await self._send("GET", "/v1/keys", auth=auth)
         return _list_of(answer, KeyInfo, "keys")
 
@@ -148,7 +148,7 @@ class Api:
         await self._send("DELETE", f"/v1/keys/{quote(key_id, safe='')}", auth=auth)
 
     async def agents(self, *, auth: tuple[str, str] | str) -> list[dict[str, Any]]:
-        """The account's agents, as the server lists them.  ``auth`` may also be an API key."""
+        """Return the account's agents, as the server lists them.  ``auth`` may also be an API key."""
         answer = await self._send("GET", "/v1/agents", auth=auth)
         return _list_of(answer, dict[str, Any], "agents")
 
@@ -172,15 +172,15 @@ class Api:
         await self._send("DELETE", "/v1/sessions", auth=session.session_token)
 
     async def dev_spectator_session(self) -> Session:
-        """A spectator session without a key; servers in production refuse it."""
+        """Return a spectator session without a key; servers in production refuse it."""
         return await self._session("/v1/dev/spectator-session", {})
 
     async def dev_owner_session(self, agent_id: str) -> Session:
-        """An owner session for any agent; servers in production refuse it."""
+        """Return an owner session for any agent; servers in production refuse it."""
         return await self._session("/v1/dev/owner-session", {"agent_id": agent_id})
 
     async def snapshot(self, chunk_id: str, token: str) -> Snapshot:
-        """A chunk's static and latest delta."""
+        """Return a chunk's static and latest delta."""
         answer = await self._send("GET", f"/v1/chunks/{quote(chunk_id, safe='')}/snapshot", auth=token)
         try:
             return decode_snapshot(answer.content)
@@ -230,18 +230,18 @@ class Api:
 
 
 def bearer(token: str) -> dict[str, str]:
-    """The header that carries a token; tokens never go into a URL."""
+    """Return the header that carries a token; tokens never go into a URL."""
     return {"Authorization": f"Bearer {token}"}
 
 
 def websocket_url(base: str, path: str, query: dict[str, str]) -> str:
-    """The ``ws://`` or ``wss://`` address of a path under ``base``."""
+    """Return the ``ws://`` or ``wss://`` address of a path under ``base``."""
     scheme, _, rest = base.rstrip("/").partition("://")
     return f"{'wss' if scheme == 'https' else 'ws'}://{rest}{path}?{httpx.QueryParams(query)}"
 
 
 def error_of(status: int, headers: Mapping[str, str], body: bytes, proxy: Proxy | None = None) -> ApiError:
-    """The ``ApiError`` of an answer: ``{"detail": "<reason>"}``, or what a proxy put in its place."""
+    """Return the ``ApiError`` of an answer: ``{"detail": "<reason>"}``, or what a proxy put in its place."""
     reason, note = f"http_{status}", over(proxy)
     faults: tuple[Fault, ...] = ()
     try:
@@ -259,7 +259,7 @@ def error_of(status: int, headers: Mapping[str, str], body: bytes, proxy: Proxy 
 
 
 def _faults(fields: Any) -> tuple[Fault, ...]:
-    """What the server says is wrong with a request, as far as it has the contract's shape."""
+    """Return what the server says is wrong with a request, as far as it has the contract's shape."""
     found = fields[:FAULTS_MAX] if isinstance(fields, list) else []
     pairs = [(one.get("field"), one.get("rule")) for one in found if isinstance(one, dict)]
     return tuple(
@@ -286,7 +286,7 @@ def _list_of(answer: httpx.Response, item: type[_Answer], name: str) -> list[_An
 
 
 def _lifetime_s(session: Session | _Refreshed, answer: httpx.Response) -> float:
-    """How long a session lasts: as the server says, or else by the answer's ``Date``, as clocks here may be wrong."""
+    """Return how long a session lasts: as the server says, else by its answer's ``Date``: our clock may be wrong."""
     if session.expires_in_s is not None:
         return max(0.0, float(session.expires_in_s))
     end_s = _epoch_s(session.expires_at)
@@ -300,7 +300,7 @@ def _lifetime_s(session: Session | _Refreshed, answer: httpx.Response) -> float:
 
 
 def _epoch_s(moment: str | float | None) -> float | None:
-    """Seconds since 1970 of an ISO text, of seconds or of milliseconds."""
+    """Return seconds since 1970 of an ISO text, of seconds or of milliseconds."""
     if moment is None:
         return None
     if isinstance(moment, str):

@@ -31,7 +31,7 @@ class Proxy:
 
 
 def is_loopback(host: str) -> bool:
-    """Whether ``host`` is this machine itself: localhost and names below it, 127.0.0.0/8, ::1."""
+    """Return whether ``host`` is this machine itself: localhost and names below it, 127.0.0.0/8, ::1."""
     if host == "localhost" or host.endswith(".localhost"):
         return True
     try:
@@ -43,7 +43,7 @@ def is_loopback(host: str) -> bool:
 
 
 def proxy_for(base: str) -> Proxy | None:
-    """The proxy on the way to the server at ``base``; None for a direct connection.
+    """Return the proxy on the way to the server at ``base``; None for a direct connection.
 
     Raises:
         ServerUnreachable: The environment names a proxy that can't be used; the text says what to do.
@@ -60,25 +60,25 @@ def proxy_for(base: str) -> Proxy | None:
 
 
 def http_client(proxy: Proxy | None, *, limits: httpx.Limits | None = None, timeout: float) -> httpx.AsyncClient:
-    """An HTTP client over ``proxy``, or over none whatever the environment says."""
+    """Return an HTTP client over ``proxy``, or over none whatever the environment says."""
     # A transport that is handed in keeps the library from looking for proxies by itself.
     transport = httpx.AsyncHTTPTransport(limits=limits or httpx.Limits(), proxy=proxy.url if proxy else None)
     return httpx.AsyncClient(transport=transport, timeout=timeout)
 
 
 def blocking_http_client(proxy: Proxy | None, *, timeout: float) -> httpx.Client:
-    """As ``http_client``, for code without an event loop."""
+    """Return the same as ``http_client``, for code without an event loop."""
     return httpx.Client(transport=httpx.HTTPTransport(proxy=proxy.url if proxy else None), timeout=timeout)
 
 
 def unreachable(where: str, error: Exception, proxy: Proxy | None = None) -> ServerUnreachable:
-    """The error for a connection that failed: what, why, and over which proxy if it was one."""
+    """Return the error for a connection that failed: what, why, and over which proxy if it was one."""
     why = f"{type(error).__name__} {error}".rstrip()
     return ServerUnreachable(f"{where}: {why}{over(proxy)}")
 
 
 def over(proxy: Proxy | None) -> str:
-    """The words that name the proxy in an error; empty without one."""
+    """Return the words that name the proxy in an error; empty without one."""
     return f" (over the proxy {proxy.shown}; no_proxy makes exceptions)" if proxy else ""
 
 
@@ -86,7 +86,7 @@ def over(proxy: Proxy | None) -> str:
 
 
 def _checked(url: str, variable: str, host: str) -> Proxy:
-    """The proxy, if it can be used.  Nothing of ``url`` but scheme, host and port is ever shown."""
+    """Return the proxy, if it can be used.  Nothing of ``url`` but scheme, host and port is ever shown."""
     url = url if "://" in url else f"http://{url}"
     try:
         parts = urlsplit(url)

@@ -57,7 +57,7 @@ class SessionKeeper:
         session: Session | None = None,
         rng: random.Random,
     ) -> SessionKeeper:
-        """Sessions of one role: opened with the key, or the given one.
+        """Make a keeper for sessions of one role: opened with the key, or the given one.
 
         Raises:
             ValueError: Neither is given.
@@ -74,7 +74,7 @@ class SessionKeeper:
         return cls(api, open_session, rng=rng)
 
     async def current(self) -> Session:
-        """The session, opened now if there is none.
+        """Return the session, opened now if there is none.
 
         Raises:
             InvalidSession: It is dead and can't be replaced, or the API key is.
@@ -88,7 +88,7 @@ class SessionKeeper:
         return self._session
 
     def dead(self, session: Session) -> None:
-        """The server does not know this session any more; ``current`` opens another."""
+        """Note that the server does not know this session any more; ``current`` opens another."""
         if self._session is not None and self._session.session_token == session.session_token:
             self._session = None
 

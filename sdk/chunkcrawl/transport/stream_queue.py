@@ -38,7 +38,7 @@ class EventQueue:
         self._news.set()
 
     def end(self, error: BaseException | None = None) -> None:
-        """No more events: iterating gives what is left, then raises ``error`` or just ends."""
+        """End the iteration: it gives what is left, then raises ``error`` or just ends."""
         self._ended, self._end = True, error
         self._news.set()
 

@@ -69,7 +69,7 @@ class CommandLog:
         return f"{name}: {command.what} {command.state}" + (f", {command.more}" if command.more else "")
 
     def _find(self, server_id: str | None, client_id: str | None) -> tuple[LoggedCommand, str]:
-        """The command, and how it is called.  What was refused before its challenge has no id of the server's."""
+        """Return the command and its name.  What was refused before its challenge has no id of the server's."""
         key = server_id or f"request {client_id}"
         if key not in self._commands:
             self._commands[key] = LoggedCommand()
@@ -79,7 +79,7 @@ class CommandLog:
 
 
 def described(cmd: Any) -> str:
-    """A command in a few words; whatever shape it has."""
+    """Return a command in a few words; whatever shape it has."""
     match cmd:
         case {"type": "move_to", "x": x, "y": y}:
             return plain(f"move_to {x},{y}")

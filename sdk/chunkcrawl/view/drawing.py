@@ -59,7 +59,7 @@ class Window:
 
 
 def window_around(center: Point, size: Point, room: Point) -> Window:
-    """The part of a chunk of ``size`` cells around ``center`` that fits into ``room`` cells, never beyond the edges."""
+    """Return the part of a chunk of ``size`` around ``center`` that fits into ``room`` cells, never over its edges."""
     width, height = max(1, min(size[0], room[0])), max(1, min(size[1], room[1]))
     left = min(max(0, center[0] - width // 2), size[0] - width)
     bottom = min(max(0, center[1] - height // 2), size[1] - height)
@@ -67,14 +67,14 @@ def window_around(center: Point, size: Point, room: Point) -> Window:
 
 
 def names_of(view: WorldView) -> dict[str, str]:
-    """What everybody else in the chunk is called, by id; with the id, where a name is not its own."""
+    """Return what everybody else in the chunk is called, by id; with the id, where a name is not its own."""
     names = {one.id: plain(one.name or one.id) for one in view.others.values()}
     often = [*names.values()]
     return {one: name if often.count(name) == 1 else f"{name} ({plain(one)})" for one, name in names.items()}
 
 
 def things(view: WorldView, signs: Mapping[str, str]) -> dict[Point, str]:
-    """One sign for each cell that has more on it than floor or wall; what stands higher wins."""
+    """Return a sign for each cell that has more on it than floor or wall; what stands higher wins."""
     found: dict[Point, str] = {cell: EXIT for cells in view.exits().values() for cell in cells}
     for node in view.gold.values():
         found[node.x, node.y] = GOLD if node.available else SPENT
@@ -90,7 +90,7 @@ def things(view: WorldView, signs: Mapping[str, str]) -> dict[Point, str]:
 def draw_chunk(
     view: WorldView, window: Window, *, columns_per_cell: int = 1, signs: Mapping[str, str] | None = None
 ) -> Text:
-    """The window of the chunk as styled text, one line per row.
+    """Return the window of the chunk as styled text, one line per row.
 
     Args:
         view: What to draw.
@@ -111,7 +111,7 @@ def draw_chunk(
 
 
 def style_of(sign: str) -> str:
-    """The colour of a sign; agents' differ too."""
+    """Return the colour of a sign; agents' differ too."""
     return STYLES.get(sign) or AGENT_STYLES[max(0, FREE.find(sign)) % len(AGENT_STYLES)]
 
 
@@ -127,7 +127,7 @@ def screen(
     signs: Mapping[str, str] | None = None,
     commands: Sequence[str] | None = None,
 ) -> RenderableType:
-    """The whole view: facts, map, who is who, the agent's commands, what was said last, and a status line.
+    """Return the whole view: facts, map, who is who, the agent's commands, what was said last, and a status line.
 
     Args:
         view: What to draw.
@@ -168,12 +168,12 @@ def screen(
 
 
 def facts(view: WorldView) -> str:
-    """Chunk, tick, place, inventory and neighbours in one line."""
+    """Return chunk, tick, place, inventory and neighbours in one line."""
     return "  ".join(fact_parts(view))
 
 
 def fact_parts(view: WorldView) -> list[str]:
-    """What ``facts`` is made of."""
+    """Return what ``facts`` is made of."""
     here = len(view.agents)
     parts = [plain(view.chunk_id), f"tick {view.tick}", f"{here} agent" + ("" if here == 1 else "s")]
     if view.position is not None:
@@ -185,7 +185,7 @@ def fact_parts(view: WorldView) -> list[str]:
 
 
 def filled(parts: Iterable[str], columns: int) -> list[str]:
-    """Parts, two spaces apart, in as few lines as they need; only one that is wider than a line is shortened."""
+    """Return parts, two spaces apart, in as few lines as they need; only one that is wider than a line is shortened."""
     lines: list[str] = []
     for part in (shortened(part, columns) for part in parts):
         if lines and cell_len(lines[-1]) + 2 + cell_len(part) <= columns:
@@ -196,7 +196,7 @@ def filled(parts: Iterable[str], columns: int) -> list[str]:
 
 
 def _key(view: WorldView, columns: int) -> Text:
-    """What the signs of things mean."""
+    """Return what the signs of things mean."""
     key = Text(style="dim", no_wrap=True, overflow="ellipsis")
     for sign, meaning in KEY.items():
         if sign != ME or view.agent_id is not None:
@@ -210,7 +210,7 @@ def _line(line: str, columns: int) -> Text:
 
 
 def _who(view: WorldView, signs: Mapping[str, str], width: int) -> list[Text]:
-    """The legend: sign and name of everybody else, in the order of their names."""
+    """Return the legend: sign and name of everybody else, in the order of their names."""
     names = names_of(view)
     shorts = short_names(names, max(1, width - 2))
     found = []
@@ -221,7 +221,7 @@ def _who(view: WorldView, signs: Mapping[str, str], width: int) -> list[Text]:
 
 
 def _titled(title: str, rows: list[Text], most: int) -> list[Text]:
-    """A heading and as many rows as there is room for; the last says how many others there are."""
+    """Return a heading and as many rows as there is room for; the last says how many others there are."""
     if most < 2 or not rows:
         return []
     fits = rows if len(rows) < most else [*rows[: most - 2], Text(f"and {len(rows) - most + 2} more", "dim")]
@@ -236,14 +236,14 @@ def _commands(commands: Sequence[str], width: int, most: int) -> list[Text]:
 def _side(
     view: WorldView, signs: Mapping[str, str], commands: Sequence[str] | None, width: int, rows: int
 ) -> list[Text]:
-    """What stands beside the map."""
+    """Return what stands beside the map."""
     done = [] if commands is None else _commands(commands, width, min(COMMANDS_SHOWN + 1, max(2, rows // 2)))
     who = _titled("Agents", _who(view, signs, width), rows - len(done) - (1 if done else 0))
     return [*who, Text(""), *done] if who and done else [*who, *done]
 
 
 def _legend(view: WorldView, signs: Mapping[str, str], columns: int, rows: int) -> list[Text]:
-    """The same in a few lines, below a map that leaves no room beside it."""
+    """Return the same in a few lines, below a map that leaves no room beside it."""
     who = _who(view, signs, min(columns, SIDE_LEAST))
     for shown in range(len(who), 0, -1):
         more = [Text(f"and {len(who) - shown} more", "dim")] if shown < len(who) else []
@@ -267,7 +267,7 @@ def _joined(parts: Iterable[Text], columns: int) -> list[Text]:
 
 
 def chat_lines(event: Event) -> list[str]:
-    """What of an event is worth a line: chat, and changes of chunk."""
+    """Return what of an event is worth a line: chat, and changes of chunk."""
     if isinstance(event, ChunkTransition):
         return [plain(f"{event.agent_id} goes from {event.from_chunk_id} to {event.to_chunk_id}")]
     if not isinstance(event, ChunkDelta):

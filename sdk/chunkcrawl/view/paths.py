@@ -22,22 +22,22 @@ STEPS: Final[tuple[Point, ...]] = ((0, 1), (1, 0), (0, -1), (-1, 0))
 
 
 def is_floor(grid: Grid, x: int, y: int) -> bool:
-    """Whether the cell lies in the chunk and is floor."""
+    """Return whether the cell lies in the chunk and is floor."""
     return 0 <= y < len(grid) and 0 <= x < len(grid[y]) and grid[y][x] == 0
 
 
 def is_boundary(grid: Grid, x: int, y: int) -> bool:
-    """Whether stepping onto the cell leaves the chunk."""
+    """Return whether stepping onto the cell leaves the chunk."""
     return x in (0, len(grid[0]) - 1) or y in (0, len(grid) - 1)
 
 
 def manhattan(a: Point, b: Point) -> int:
-    """Steps between two cells if nothing were in the way."""
+    """Return steps between two cells if nothing were in the way."""
     return abs(a[0] - b[0]) + abs(a[1] - b[1])
 
 
 def distances(grid: Grid, start: Point, taken: Collection[Point] = ()) -> dict[Point, int]:
-    """Steps to every cell that a move from ``start`` can reach; ``start`` itself is 0.
+    """Return steps to every cell that a move from ``start`` can reach; ``start`` itself is 0.
 
     Args:
         grid: Rows of the chunk, ``grid[y][x]``.
@@ -61,7 +61,7 @@ def distances(grid: Grid, start: Point, taken: Collection[Point] = ()) -> dict[P
 
 
 def path(grid: Grid, start: Point, goal: Point, taken: Collection[Point] = ()) -> list[Point] | None:
-    """The cells from the one after ``start`` to ``goal``; empty when already there, None when there is no way."""
+    """Return the cells after ``start`` up to ``goal``; empty when already there, None when there is no way."""
     steps = distances(grid, start, taken)
     if goal not in steps:
         return None
@@ -80,7 +80,7 @@ def path(grid: Grid, start: Point, goal: Point, taken: Collection[Point] = ()) -
 
 
 def exit_cells(grid: Grid) -> dict[Direction, list[Point]]:
-    """The floor cells of each side that has any: where one leaves the chunk to the N, E, S or W."""
+    """Return the floor cells of each side that has any: where one leaves the chunk to the N, E, S or W."""
     height, width = len(grid), len(grid[0])
     sides: dict[Direction, list[Point]] = {
         "N": [(x, height - 1) for x in range(width)],

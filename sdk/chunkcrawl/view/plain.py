@@ -14,12 +14,12 @@ TAIL_CHARS: Final = 8
 
 
 def plain(value: object, most: int = TEXT_MAX_CHARS) -> str:
-    """At most ``most`` characters of ``value``, with spaces for what a terminal might obey or can't print."""
+    """Return at most ``most`` characters of ``value``, with spaces for what a terminal might obey or can't print."""
     return "".join(letter if letter.isprintable() else " " for letter in str(value)[:most])
 
 
 def shortened(text: str, width: int) -> str:
-    """``text`` in at most ``width`` columns: its head and its tail, where ids differ most often."""
+    """Return ``text`` in at most ``width`` columns: its head and its tail, where ids differ most often."""
     if cell_len(text) <= width:
         return text
     tail = text[-min(TAIL_CHARS, max(0, width // 2 - 1)) :] if width > 4 else ""
@@ -27,7 +27,7 @@ def shortened(text: str, width: int) -> str:
 
 
 def short_names(names: Mapping[str, str], width: int) -> dict[str, str]:
-    """Names by id in at most ``width`` columns, so that no two are alike where there is room to tell them apart."""
+    """Return names by id in at most ``width`` columns, no two alike where there is room to tell them apart."""
     found = {one: shortened(name, width) for one, name in names.items()}
     for alike in _groups(found):
         differs = _common_start([names[one] for one in alike])
@@ -41,7 +41,7 @@ def short_names(names: Mapping[str, str], width: int) -> dict[str, str]:
 
 
 def _groups(names: Mapping[str, str]) -> list[list[str]]:
-    """The ids of names that are alike, for each such name."""
+    """Return the ids of names that are alike, for each such name."""
     groups: dict[str, list[str]] = {}
     for one, name in names.items():
         groups.setdefault(name, []).append(one)
@@ -49,7 +49,7 @@ def _groups(names: Mapping[str, str]) -> list[list[str]]:
 
 
 def _common_start(names: list[str]) -> int:
-    """How many characters all begin with."""
+    """Return how many characters all begin with."""
     first, last = min(names), max(names)
     same = (at for at, (a, b) in enumerate(zip(first, last, strict=False)) if a != b)
     return next(same, min(len(first), len(last)))

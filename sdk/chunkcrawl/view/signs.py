@@ -22,7 +22,7 @@ class Signs:
         self._signs: dict[str, str] = {}
 
     def of(self, names: Mapping[str, str]) -> dict[str, str]:
-        """A sign for everybody in sight.
+        """Return a sign for everybody in sight.
 
         Args:
             names: Of all agents in sight, by id.
@@ -40,7 +40,7 @@ class Signs:
 
 
 def _wishes(name: str) -> str:
-    """Signs for a name, the best first: its last word's first character, its others, then what is free."""
+    """Return signs for a name, the best first: its last word's first character, its others, then what is free."""
     words = re.findall(r"[A-Z0-9]+", name.upper())
     last = words[-1].lstrip("0") or words[-1] if words else ""
     return last + "".join(word[0] for word in reversed(words)) + "".join(words) + FREE

@@ -199,50 +199,50 @@ class WorldView:
     # -- for finding a way --
 
     def is_free(self, x: int, y: int) -> bool:
-        """Whether the cell is floor and nobody else stands there."""
+        """Return whether the cell is floor and nobody else stands there."""
         return is_floor(self.grid, x, y) and (x, y) not in self.taken
 
     def reachable(self) -> dict[Point, int]:
-        """Steps to every free cell that a ``move_to`` from here can reach, nearest first; empty while unknown."""
+        """Return the steps to every free cell that a ``move_to`` can reach, nearest first; empty while unknown."""
         if self.position is None or not self.grid:
             return {}
         return distances(self.grid, self.position, self.taken)
 
     def distance(self, x: int, y: int) -> int | None:
-        """Steps to a cell around walls and others, None when there is no way."""
+        """Return the steps to a cell around walls and others, None when there is no way."""
         return self.reachable().get((x, y))
 
     def path_to(self, x: int, y: int) -> list[Point] | None:
-        """The cells of a shortest way, the target last; None when there is none."""
+        """Return the cells of a shortest way, the target last; None when there is none."""
         if self.position is None or not self.grid:
             return None
         return path(self.grid, self.position, (x, y), self.taken)
 
     def next_free(self, x: int, y: int) -> Point | None:
-        """The reachable inner cell that is nearest to ``(x, y)``, itself if it is free; ties go to the shorter way."""
+        """Return the reachable inner cell nearest to ``(x, y)``, itself if it is free; ties go to the shorter way."""
         inner = ((cell, steps) for cell, steps in self.reachable().items() if not is_boundary(self.grid, *cell))
         best = min(inner, key=lambda item: (manhattan(item[0], (x, y)), item[1], item[0]), default=None)
         return best[0] if best else None
 
     def exits(self) -> dict[Direction, list[Point]]:
-        """The boundary cells of each open side; moving there leaves the chunk on that side."""
+        """Return the boundary cells of each open side; moving there leaves the chunk on that side."""
         return exit_cells(self.grid) if self.grid else {}
 
     def beside(self, node: GoldNode) -> Point | None:
-        """The nearest reachable cell from which ``node`` can be harvested, None when there is none."""
+        """Return the nearest reachable cell from which ``node`` can be harvested, None when there is none."""
         return self._beside(node, self.reachable())
 
     def around(self, node: GoldNode) -> list[Point]:
-        """The cells from which ``node`` can be harvested, whoever stands on them and whether a way leads there."""
+        """Return the cells from which ``node`` can be harvested, taken or out of reach included."""
         return [cell for cell in _cells_around(node) if is_floor(self.grid, *cell) and self._can_stand(cell)]
 
     def who_is_at(self, x: int, y: int) -> str | None:
-        """The id of the other agent or the creature on a cell, None when there is neither."""
+        """Return the id of the other agent or the creature on a cell, None when there is neither."""
         agents = (view.id for view in self.others.values() if (view.x, view.y) == (x, y))
         return next(agents, None) or next((npc.id for npc in self.npcs.values() if (npc.x, npc.y) == (x, y)), None)
 
     def obstacle(self, x: int, y: int) -> str:
-        """Why no way leads to a cell, as one clause; empty when one does, or nothing is known."""
+        """Return why no way leads to a cell, as one clause; empty when one does, or nothing is known."""
         if self.position is None or not self.grid or (x, y) in self.reachable():
             return ""
         if not is_floor(self.grid, x, y):
@@ -255,7 +255,7 @@ class WorldView:
         return "no way leads there"
 
     def nearest_gold(self) -> tuple[GoldNode, Point] | None:
-        """The available node with the shortest way, and the cell to stand on; None when there is none."""
+        """Return the available node with the shortest way, and the cell to stand on; None when there is none."""
         steps = self.reachable()
         found = []
         for node in self.gold.values():
@@ -276,5 +276,5 @@ class WorldView:
 
 
 def _cells_around(node: GoldNode) -> tuple[Point, ...]:
-    """Within one step of the node."""
+    """Return the cells of the chunk within one step of the node."""
     return ((node.x, node.y), *((node.x + dx, node.y + dy) for dx, dy in STEPS))

@@ -108,7 +108,7 @@ def decode_snapshot(body: bytes) -> Snapshot:
 
 
 def encode(kind: str, payload: dict[str, Any]) -> str:
-    """A WebSocket message of ours as text; the server takes text frames only."""
+    """Return a WebSocket message of ours as text; the server takes text frames only."""
     return msgspec.json.encode({"type": kind, "payload": payload}).decode()
 
 

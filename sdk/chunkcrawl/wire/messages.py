@@ -53,7 +53,7 @@ class Cell(msgspec.Struct, frozen=True, gc=False):
 
 
 class AgentView(msgspec.Struct, frozen=True, gc=False):
-    """An agent as everybody sees it.  ``activity_state`` is idle, moving or harvesting (or what a newer server adds)."""
+    """An agent as everybody sees it.  ``activity_state`` is idle, moving, harvesting (or what a newer server adds)."""
 
     id: str
     x: int

@@ -132,7 +132,10 @@ class AgentProtocol:
     """
 
     def __init__(self, agent_id: str, *, id_prefix: str) -> None:
-        """``id_prefix`` makes this object's command ids its own: 1..48 of ``A-Z a-z 0-9 _ . : -``, say random hex."""
+        """Begin without a connection.
+
+        ``id_prefix`` makes this object's command ids its own: 1..48 of ``A-Z a-z 0-9 _ . : -``, say random hex.
+        """
         self.agent_id = agent_id
         self.channel_id: str | None = None
         self.last_event_id: str | None = None
@@ -147,12 +150,12 @@ class AgentProtocol:
     # -- for the connection --
 
     def connected(self, keys: SessionKeys) -> None:
-        """A socket is open with this session; the server's ``session_ready`` is next."""
+        """Go on over a socket that is open with this session; the server's ``session_ready`` is next."""
         self._keys = keys
         self.channel_id = None
 
     def disconnected(self) -> None:
-        """The socket is gone.  Commands that were not answered yet end as ``retry``, the others wait for the next."""
+        """Note that the socket is gone: commands not answered yet end as ``retry``, the others wait for the next."""
         self.channel_id = None
         self._keys = None
         for command in list(self._commands.values()):
@@ -215,11 +218,11 @@ class AgentProtocol:
                 self._answer(command, challenge, proof_nonce)
 
     def forget(self, client_cmd_id: str) -> None:
-        """Nobody waits for this command any more.  A challenge of it stays unanswered; what runs goes on running."""
+        """Forget a command that nobody waits for.  A challenge of it stays unanswered; what runs goes on running."""
         self._commands.pop(client_cmd_id, None)
 
     def stage(self, client_cmd_id: str) -> Stage | None:
-        """How far the command has come, None when it is over."""
+        """Return how far the command has come, None when it is over."""
         command = self._commands.get(client_cmd_id)
         return command.stage if command else None
 
@@ -235,7 +238,7 @@ class AgentProtocol:
         self._out.append(need)
 
     def _unheard(self) -> None:
-        """An ``error`` names no request, but only one can be waiting; without a challenge nothing has happened."""
+        """Find the command that an ``error`` is about: it names none, but only one can be waiting for a challenge."""
         for command in list(self._commands.values()):
             if command.stage is Stage.REQUESTED:
                 self._settle(command, "retry")
@@ -302,7 +305,7 @@ def _refusal(ack: CommandAck) -> CommandRefused:
 
 
 def _obstacle(event: CommandAck | CommandResult) -> tuple[tuple[int, int] | None, dict[str, Any] | None]:
-    """Where something is in the way, and what."""
+    """Return where something is in the way, and what."""
     at = (event.blocked_at.x, event.blocked_at.y) if event.blocked_at else None
     blocker = {"id": event.blocker.id, "x": event.blocker.x, "y": event.blocker.y} if event.blocker else None
     return at, blocker

@@ -41,7 +41,7 @@ class Repeats:
         self._state_is_next = True
 
     def is_repeat(self, event: Event) -> bool:
-        """Whether the event was seen before; it counts as seen from now on."""
+        """Return whether the event was seen before; it counts as seen from now on."""
         if isinstance(event, ChunkDelta):
             return self._is_old_delta(event)
         if isinstance(event, SessionReady | ChunkStatic | ResyncRequired):

@@ -24,7 +24,7 @@ HASHES_PER_SLICE: Final = 4_000
 
 
 def canonical_json(cmd: Mapping[str, Any]) -> str:
-    """``cmd`` as JSON with sorted keys, no spaces, and everything beyond ASCII escaped.
+    """Return ``cmd`` as JSON with sorted keys, no spaces, and everything beyond ASCII escaped.
 
     Raises:
         ValueError: NaN or an infinity is in it; the contract refuses both.
@@ -33,7 +33,7 @@ def canonical_json(cmd: Mapping[str, Any]) -> str:
 
 
 def command_hash(cmd: Mapping[str, Any]) -> str:
-    """Hex SHA-256 of the canonical JSON, 64 characters."""
+    """Return the hex SHA-256 of the canonical JSON, 64 characters."""
     return hashlib.sha256(canonical_json(cmd).encode("ascii")).hexdigest()
 
 
@@ -49,13 +49,13 @@ def signing_text(
     expires_at: int | float | str,
     difficulty: int,
 ) -> str:
-    """The ten fields that are signed, joined by ``|``.  ``expires_at`` goes in as the challenge gave it."""
+    """Return the ten fields that are signed, joined by ``|``.  ``expires_at`` goes in as the challenge gave it."""
     fields = ("v1", session_jti, channel_id, agent_id, server_cmd_id, client_cmd_id, cmd_hash, nonce)
     return "|".join((*fields, str(expires_at), str(difficulty)))
 
 
 def sign(cmd_secret: str, text: str) -> str:
-    """HMAC-SHA256 of ``text`` under the UTF-8 bytes of ``cmd_secret``, base64url without padding, 43 characters."""
+    """Return the HMAC-SHA256 of ``text`` by the UTF-8 bytes of ``cmd_secret``, base64url without padding."""
     digest = hmac.digest(cmd_secret.encode(), text.encode(), "sha256")
     return base64.urlsafe_b64encode(digest).decode("ascii").rstrip("=")
 
@@ -88,7 +88,7 @@ def solve(nonce: str, cmd_hash: str, difficulty: int, *, start: int = 0, tries: 
 
 
 async def solve_aside(nonce: str, cmd_hash: str, difficulty: int) -> str:
-    """Like ``solve`` without holding up the event loop: slices of a few milliseconds in a worker thread.
+    """Solve as ``solve`` does without holding up the event loop: slices of milliseconds in a worker thread.
 
     Cancelling it ends the work after the slice that is running.
     """

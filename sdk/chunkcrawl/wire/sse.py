@@ -43,7 +43,7 @@ class _Counted(httpx.AsyncByteStream):
 async def server_sent_events(
     response: httpx.Response, *, limit_bytes: int = EVENT_MAX_BYTES
 ) -> AsyncGenerator[ServerSentEvent, None]:
-    """The events of a response that is being streamed.
+    """Yield the events of a response that is being streamed.
 
     Raises:
         ProtocolViolation: It is no event stream, or one event is larger than ``limit_bytes``.
