@@ -12,7 +12,7 @@ from api.exposition import Family, of_metrics, single
 from cluster.archive_metrics import archive_families
 from cluster.metrics_collector import ASK_TIMEOUT_S, Sources
 from cluster.metrics_report import INCARNATION, Report, process_families
-from cluster.ray_clients import COORDINATOR, NamedActors
+from cluster.ray_clients import COORDINATOR, NamedActors, ReportingActor, WorldActor
 
 ARCHIVER_PREFIX = "archiver"
 
@@ -36,10 +36,9 @@ async def cluster_families() -> list[Family]:
 
 async def _report_of(actors: NamedActors, name: str) -> Report:
     if name.startswith(ARCHIVER_PREFIX):
-        described = await actors.call(name, "describe", timeout_s=ASK_TIMEOUT_S)
+        described = await actors.call(name, ASK_TIMEOUT_S, WorldActor.describe)
         return Report(name, f"{described['node']}:{described['pid']}", of_metrics(archive_families(described)))
-    report: Report = await actors.call(name, "metrics", timeout_s=ASK_TIMEOUT_S)
-    return report
+    return await actors.call(name, ASK_TIMEOUT_S, ReportingActor.metrics)
 
 
 async def _own_report() -> Report:

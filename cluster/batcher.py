@@ -7,14 +7,11 @@ shard has one call under way; what arrives meanwhile goes in the next one, in or
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
 
 import structlog
 
+from cluster.messages import ShardCommand, ShardDecision
 from cluster.peers import ShardClient, ShardUnavailable, WorldReloaded
-
-if TYPE_CHECKING:
-    from cluster.shard.runtime import CommandTuple, DecisionTuple
 
 log = structlog.get_logger(__name__)
 
@@ -28,10 +25,10 @@ class CommandBatcher:
 
     def __init__(self, peers: ShardClient) -> None:
         self._peers = peers
-        self._waiting: dict[int, list[tuple[CommandTuple, asyncio.Future[DecisionTuple]]]] = {}
+        self._waiting: dict[int, list[tuple[ShardCommand, asyncio.Future[ShardDecision]]]] = {}
         self._senders: dict[int, asyncio.Task[None]] = {}
 
-    async def send(self, shard: int, command: CommandTuple) -> DecisionTuple:
+    async def send(self, shard: int, command: ShardCommand) -> ShardDecision:
         """Have ``command`` decided by ``shard``.
 
         Raises:
@@ -41,7 +38,7 @@ class CommandBatcher:
         queue = self._waiting.setdefault(shard, [])
         if len(queue) >= WAITING_MOST:
             raise ShardUnavailable(f"more than {WAITING_MOST} commands wait for shard {shard}")
-        future: asyncio.Future[DecisionTuple] = asyncio.get_running_loop().create_future()
+        future: asyncio.Future[ShardDecision] = asyncio.get_running_loop().create_future()
         queue.append((command, future))
         sender = self._senders.get(shard)
         if sender is None or sender.done():
@@ -73,15 +70,15 @@ class CommandBatcher:
                 log.error("submit_failed", shard=shard, error=repr(error), exc_info=True)
                 _fail(batch, ShardUnavailable(f"shard {shard}: {error!r}"))
 
-    async def _send(self, shard: int, batch: list[tuple[CommandTuple, asyncio.Future[DecisionTuple]]]) -> None:
+    async def _send(self, shard: int, batch: list[tuple[ShardCommand, asyncio.Future[ShardDecision]]]) -> None:
         commands = [command for command, _ in batch]
-        decisions = await self._peers.call(shard, "submit", commands, timeout_s=CALL_TIMEOUT_S)
+        decisions = await self._peers.shard(shard, timeout_s=CALL_TIMEOUT_S).submit(commands)
         for (_, future), decision in zip(batch, decisions, strict=True):
             if not future.done():
                 future.set_result(decision)
 
 
-def _fail(batch: list[tuple[CommandTuple, asyncio.Future[DecisionTuple]]], error: Exception) -> None:
+def _fail(batch: list[tuple[ShardCommand, asyncio.Future[ShardDecision]]], error: Exception) -> None:
     for _, future in batch:
         if not future.done():
             future.set_exception(error)

@@ -30,7 +30,7 @@ from cluster.gateway_actor import Gateway
 from cluster.gateway_policy import GatewayLoad, GatewayPolicy
 from cluster.metrics_collector import MetricsCollector
 from cluster.peers import ShardUnavailable
-from cluster.ray_clients import COORDINATOR, NamedActors, RayShardClient, gateway_name, here, shard_name
+from cluster.ray_clients import COORDINATOR, NamedActors, RayShardClient, WorldActor, gateway_name, here, shard_name
 from cluster.rebalance import Progress, Rebalancer
 from cluster.shard_actor import ChunkShard
 from config.logs import configure_logging
@@ -130,7 +130,7 @@ class Coordinator:
     async def _end_actor(self, name: str, timeout_s: float) -> None:
         """Let an actor finish its work, keep what it counted, and take it away for good."""
         with contextlib.suppress(ShardUnavailable):
-            await self._actors.call(name, "stop", timeout_s=timeout_s)
+            await self._actors.call(name, timeout_s, WorldActor.stop)
         await self._metrics.ended(name)
         ray.kill(self._handles.pop(name), no_restart=True)
         self._actors.forget(name)
@@ -209,10 +209,9 @@ class Coordinator:
 
     async def _describe_one(self, name: str) -> dict[str, Any]:
         try:
-            described: dict[str, Any] = await self._actors.call(name, "describe", timeout_s=DESCRIBE_TIMEOUT_S)
+            return await self._actors.call(name, DESCRIBE_TIMEOUT_S, WorldActor.describe)
         except ShardUnavailable as error:
             return {"error": str(error)}
-        return described
 
     async def metrics(self) -> bytes:
         """The metrics page of the whole cluster.
@@ -228,7 +227,7 @@ class Coordinator:
         await self._metrics.end_all()
         names = sorted(self._handles)
         for kind, budget_s in (("gateway-", self._settings.drain_s + 2.0), ("shard-", 5.0), ("archiver-", 5.0)):
-            stops = [self._actors.call(name, "stop", timeout_s=budget_s) for name in names if name.startswith(kind)]
+            stops = [self._actors.call(name, budget_s, WorldActor.stop) for name in names if name.startswith(kind)]
             for outcome in await asyncio.gather(*stops, return_exceptions=True):
                 if isinstance(outcome, BaseException):
                     log.warning("stop_unanswered", error=repr(outcome))

@@ -41,7 +41,7 @@ async def _join(redis: Redis, shards: ShardClient, agent_id: str) -> None:
             await redis.hset(keys.agent(agent_id), "chunk", HALL)
             continue
         try:
-            await shards.call(int(owner), "join", agent_id, place, timeout_s=JOIN_TIMEOUT_S)
+            await shards.shard(int(owner), timeout_s=JOIN_TIMEOUT_S).join(agent_id, place)
             return
         except (ShardUnavailable, WorldReloaded):
             if tried == TRIES:

@@ -6,9 +6,9 @@ The same runtimes as in the actors, reached by plain calls.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from functools import partial
-from typing import Any, ClassVar
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from redis.asyncio import Redis
 
@@ -18,45 +18,57 @@ from cluster import graph
 from cluster.demo_world import seat_demo_actors
 from cluster.metrics_collector import MetricsCollector, Sources
 from cluster.metrics_report import INCARNATION, Report
-from cluster.peers import ShardUnavailable
+from cluster.peers import Shard, ShardUnavailable
 from cluster.router import Router
 from cluster.shard.config import ShardConfig
-from cluster.shard.handover import load_all
 from cluster.shard.runtime import ShardRuntime
+from cluster.shard_calls import ShardEndpoint, ShardProxy
 from cluster.shard_metrics import shard_report
 from streaming.batch import RedisBatch
 from streaming.cancellable import end
 from world.rules import Rules
 
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class LocalEndpoint(ShardEndpoint):
+    """The endpoint of a runtime of this process."""
+
+    def __init__(self, runtime: ShardRuntime) -> None:
+        self._runtime = runtime
+
+    async def _up(self) -> Shard:
+        return self._runtime
+
 
 class LocalShards:
-    """``ShardClient`` to runtimes of this process."""
-
-    METHODS: ClassVar[dict[str, Callable[[ShardRuntime], Any]]] = {
-        "submit": lambda rt: rt.submit,
-        "join": lambda rt: rt.seating.join,
-        "reserve": lambda rt: rt.arrivals.reserve,
-        "release": lambda rt: rt.arrivals.release,
-        "refresh": lambda rt: rt.neighbors.refresh,
-        "give": lambda rt: rt.handover.give,
-        "load": lambda rt: partial(load_all, rt),
-    }
+    """``ShardClient`` to runtimes of this process; messages are packed on their way as between processes."""
 
     def __init__(self) -> None:
         self.runtimes: dict[int, ShardRuntime] = {}
 
-    async def call(self, shard: int, method: str, *args: Any, timeout_s: float) -> Any:
-        """See ``ShardClient.call``."""
+    def shard(self, number: int, *, timeout_s: float) -> Shard:
+        """See ``ShardClient.shard``."""
+        return ShardProxy(self, number, timeout_s)
+
+    async def call(
+        self,
+        shard: int,
+        timeout_s: float,
+        method: Callable[Concatenate[Any, P], Coroutine[Any, Any, T]],
+        *args: P.args,
+        **kwargs: P.kwargs,
+    ) -> T:
+        """See ``cluster.shard_calls.Carrier``."""
         runtime = self.runtimes.get(shard)
         if runtime is None:
             raise ShardUnavailable(f"shard {shard} is not running")
-        if method == "describe":
-            return runtime.describe()
         try:
             async with asyncio.timeout(timeout_s):
-                return await self.METHODS[method](runtime)(*args)
+                return await method(LocalEndpoint(runtime), *args, **kwargs)
         except TimeoutError as error:
-            raise ShardUnavailable(f"shard {shard} gave no answer to {method}") from error
+            raise ShardUnavailable(f"shard {shard} gave no answer to {method.__name__}") from error
 
 
 class LocalWorld:

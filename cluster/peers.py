@@ -2,7 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from collections.abc import Sequence
+from typing import Protocol
+
+from cluster.messages import (
+    CellAnswer,
+    CellRelease,
+    CellRequest,
+    JoinAnswer,
+    ShardCommand,
+    ShardDecision,
+    ShardHealth,
+)
 
 
 class ShardUnavailable(Exception):
@@ -13,16 +24,52 @@ class WorldReloaded(Exception):
     """The shard has gone back to its last commit; what was asked had no effect and may be asked again."""
 
 
+class Shard(Protocol):
+    """What gateways, other shards and the coordinator ask of a shard.  Calls of one caller may overtake each other.
+
+    Each of them raises:
+        ShardUnavailable: no answer in time, or the shard died meanwhile.
+        WorldReloaded: see there.
+    """
+
+    async def submit(self, commands: Sequence[ShardCommand]) -> list[ShardDecision]:
+        """Decide commands in the order given; answers when the decisions are in the journal."""
+        ...
+
+    async def join(self, agent_id: str, chunk_id: str) -> JoinAnswer:
+        """Seat an agent whose record already names ``chunk_id``; an agent that is here stays as it is."""
+        ...
+
+    async def reserve(self, requests: Sequence[CellRequest]) -> list[CellAnswer]:
+        """Reserve cells, each answered on its own; asking again with the same handoff renews its reservation."""
+        ...
+
+    async def release(self, releases: Sequence[CellRelease]) -> None:
+        """Free reserved cells, unless an arrival is in the inbox after all."""
+        ...
+
+    async def refresh(self, chunk_ids: Sequence[str]) -> None:
+        """Compare the links of chunks in memory with Redis: a neighbour was collected or made elsewhere."""
+        ...
+
+    async def give(self, chunk_id: str, to_shard: int) -> float | None:
+        """Hand a chunk over; returns for how many seconds it stood still, None when it was not this shard's to give."""
+        ...
+
+    async def load(self, chunk_ids: Sequence[str]) -> list[bool]:
+        """Load chunks that were given to this shard.  False: one is gone or belongs to another."""
+        ...
+
+    async def health(self) -> ShardHealth:
+        """Say at once how the shard is."""
+        ...
+
+
 class ShardClient(Protocol):
-    """Calls to shards by number.  Calls of one caller may overtake each other."""
+    """The shards by number."""
 
-    async def call(self, shard: int, method: str, *args: Any, timeout_s: float) -> Any:
-        """Run ``method`` on the shard.
-
-        Raises:
-            ShardUnavailable: no answer within ``timeout_s`` seconds, or the shard died meanwhile.
-            WorldReloaded: see there.
-        """
+    def shard(self, number: int, *, timeout_s: float) -> Shard:
+        """Return a way to the shard on which every call waits at most ``timeout_s`` seconds for its answer."""
         ...
 
 

@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import os
-from typing import Any
+from collections.abc import Callable, Coroutine
+from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
 
 import ray
 from ray.actor import ActorHandle
 from ray.exceptions import ActorDiedError, RayActorError, RayError
 
-from cluster.peers import ShardUnavailable
+from cluster.metrics_report import Report
+from cluster.peers import Shard, ShardUnavailable
+from cluster.shard_calls import ShardProxy
 from streaming.shared_clock import SHARED
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 NAMESPACE = "chunkcrawl"
 COORDINATOR = "coordinator"
@@ -39,6 +45,34 @@ def here() -> dict[str, Any]:
     }
 
 
+class WorldActor(Protocol):
+    """What the coordinator asks of every actor that it has made, and operators of the coordinator too."""
+
+    async def describe(self) -> dict[str, Any]:
+        """Figures for status, and where the actor runs."""
+        ...
+
+    async def stop(self) -> None:
+        """End its work in order; the actor is to be killed after it."""
+        ...
+
+
+class ReportingActor(WorldActor, Protocol):
+    """A shard or a gateway."""
+
+    async def metrics(self) -> Report:
+        """What this process counts and measures."""
+        ...
+
+
+class MetricsActor(Protocol):
+    """The coordinator."""
+
+    async def metrics(self) -> bytes:
+        """The metrics page of the whole cluster."""
+        ...
+
+
 class NamedActors:
     """Handles of our actors, kept while they live; looking one up is a trip to the GCS."""
 
@@ -46,8 +80,17 @@ class NamedActors:
         self._namespace = namespace
         self._handles: dict[str, ActorHandle[Any]] = {}
 
-    async def call(self, name: str, method: str, *args: Any, timeout_s: float) -> Any:
-        """Call ``method`` of the actor ``name``.
+    async def call(
+        self,
+        name: str,
+        timeout_s: float,
+        method: Callable[Concatenate[Any, P], Coroutine[Any, Any, T]],
+        *args: P.args,
+        **kwargs: P.kwargs,
+    ) -> T:
+        """Call the actor ``name``, and wait ``timeout_s`` seconds at most.
+
+        ``method`` is a method of a class or protocol that says what the actor's is like: ``WorldActor.describe``.
 
         Raises:
             ShardUnavailable: no such actor, no answer in time, or it died meanwhile.
@@ -56,12 +99,13 @@ class NamedActors:
         try:
             async with asyncio.timeout(timeout_s):
                 handle = self._handles.get(name) or await self._find(name)
-                return await getattr(handle, method).remote(*args)
+                answer: T = await getattr(handle, method.__name__).remote(*args, **kwargs)
+                return answer
         except ActorDiedError as error:
             self._handles.pop(name, None)
             raise ShardUnavailable(f"{name} has died") from error
         except (RayActorError, TimeoutError) as error:
-            raise ShardUnavailable(f"{name} gave no answer to {method}: {type(error).__name__}") from error
+            raise ShardUnavailable(f"{name} gave no answer to {method.__name__}: {type(error).__name__}") from error
         except RayError as error:
             if isinstance(error, ray.exceptions.RayTaskError):
                 raise
@@ -87,9 +131,20 @@ class RayShardClient:
     def __init__(self, actors: NamedActors) -> None:
         self._actors = actors
 
-    async def call(self, shard: int, method: str, *args: Any, timeout_s: float) -> Any:
-        """See ``ShardClient.call``."""
-        return await self._actors.call(shard_name(shard), method, *args, timeout_s=timeout_s)
+    def shard(self, number: int, *, timeout_s: float) -> Shard:
+        """See ``ShardClient.shard``."""
+        return ShardProxy(self, number, timeout_s)
+
+    async def call(
+        self,
+        shard: int,
+        timeout_s: float,
+        method: Callable[Concatenate[Any, P], Coroutine[Any, Any, T]],
+        *args: P.args,
+        **kwargs: P.kwargs,
+    ) -> T:
+        """See ``cluster.shard_calls.Carrier``."""
+        return await self._actors.call(shard_name(shard), timeout_s, method, *args, **kwargs)
 
 
 class RayClusterClient:
@@ -100,5 +155,4 @@ class RayClusterClient:
 
     async def metrics(self) -> bytes:
         """See ``ClusterClient.metrics``."""
-        page: bytes = await self._actors.call(COORDINATOR, "metrics", timeout_s=METRICS_TIMEOUT_S)
-        return page
+        return await self._actors.call(COORDINATOR, METRICS_TIMEOUT_S, MetricsActor.metrics)

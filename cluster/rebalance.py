@@ -69,7 +69,7 @@ class Rebalancer:
     async def _give(self, chunk_id: ChunkId, owner: int, to_shard: int) -> None:
         progress = self.progress
         try:
-            pause_s = await self._shards.call(owner, "give", chunk_id, to_shard, timeout_s=GIVE_TIMEOUT_S)
+            pause_s = await self._shards.shard(owner, timeout_s=GIVE_TIMEOUT_S).give(chunk_id, to_shard)
         except (ShardUnavailable, WorldReloaded) as error:
             progress.refused += 1
             log.info("handover_put_off", chunk_id=chunk_id, shard=owner, to_shard=to_shard, error=str(error))

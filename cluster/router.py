@@ -18,10 +18,12 @@ from api.ports import JoinOutcome, ShardAnswer, SubmittedCommand, WorldFull, Wor
 from cluster import graph
 from cluster.batcher import CommandBatcher
 from cluster.graph import CLAIM, CLAIM_PRESENCE_MS, LOCATE, Located
+from cluster.messages import ShardCommand, pack_cmd
 from cluster.peers import ClusterClient, ShardClient, ShardUnavailable, WorldReloaded
 from cluster.spawning import SpawnPlan
 from streaming import keys
 from streaming.batch import RedisBatch
+from world.ids import AgentId, ServerCmdId
 
 log = structlog.get_logger(__name__)
 
@@ -93,11 +95,11 @@ class Router:
         return await self._seat(agent_id, chunk_id, int(answer[1]), full)
 
     async def _seat(self, agent_id: str, chunk_id: str, shard: int, full: set[str]) -> JoinOutcome | None:
-        answer = await self._peers.call(shard, "join", agent_id, chunk_id, timeout_s=CALL_TIMEOUT_S)
-        if answer[0] in ("here", "seated"):
+        answer = await self._peers.shard(shard, timeout_s=CALL_TIMEOUT_S).join(agent_id, chunk_id)
+        if answer.outcome in ("here", "seated"):
             self._remember(agent_id, shard)
-            return JoinOutcome(chunk_id=chunk_id, resumed=answer[0] == "here")
-        if answer[0] == "full":
+            return JoinOutcome(chunk_id=chunk_id, resumed=answer.outcome == "here")
+        if answer.outcome == "full":
             full.add(chunk_id)
             self._spawn.is_full(chunk_id)
         return None
@@ -107,23 +109,16 @@ class Router:
     async def submit(self, command: SubmittedCommand) -> ShardAnswer:
         """See ``api.ports.World.submit``."""
         agent_id = command.agent_id
-        words = (
-            agent_id,
-            command.server_cmd_id,
-            command.client_cmd_id,
-            command.cmd,
-            command.trace_id,
-            command.deadline_ms,
-        )
+        message = shard_command(command)
         deadline = time.monotonic() + SUBMIT_TIMEOUT_S
         pause = PAUSE_FIRST_S
         why = "no shard answered"
         while time.monotonic() < deadline:
             try:
                 shard = await self._route(agent_id, command.trace_id)
-                outcome, accepted, reason, retry_after_ms, started = await self._batcher.send(shard, words)
-                if outcome == "decided":
-                    return ShardAnswer(accepted, reason, started, retry_after_ms)
+                found = await self._batcher.send(shard, message)
+                if not found.moved:
+                    return ShardAnswer(found.accepted, found.reason, found.started_tick, found.retry_after_ms)
                 why = f"shard {shard} does not hold the agent"
             except (ShardUnavailable, WorldReloaded, RedisError, OSError, TimeoutError) as error:
                 why = repr(error)
@@ -167,12 +162,12 @@ class Router:
 
     async def _problem(self, shard: int) -> str | None:
         try:
-            state = await self._peers.call(shard, "describe", timeout_s=PROBLEM_TIMEOUT_S)
+            health = await self._peers.shard(shard, timeout_s=PROBLEM_TIMEOUT_S).health()
         except (ShardUnavailable, WorldReloaded):
             return f"shard_{shard}_unavailable"
-        if state["stalled"]:
+        if health.stalled:
             return f"shard_{shard}_waits_for_redis"
-        age = state["last_tick_age_s"]
+        age = health.last_tick_age_s
         return f"shard_{shard}_does_not_tick" if age is None or age > TICK_AGE_MOST_S else None
 
     async def metrics(self) -> bytes:
@@ -183,3 +178,15 @@ class Router:
             return await self._cluster.metrics()
         except ShardUnavailable as error:
             raise WorldUnavailable(str(error)) from error
+
+
+def shard_command(command: SubmittedCommand) -> ShardCommand:
+    """Return the message that takes a command to its shard."""
+    return ShardCommand(
+        AgentId(command.agent_id),
+        ServerCmdId(command.server_cmd_id),
+        command.client_cmd_id,
+        pack_cmd(command.cmd),
+        command.trace_id,
+        command.deadline_ms,
+    )

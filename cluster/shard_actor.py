@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
 from typing import Any
 
 import structlog
@@ -12,8 +11,8 @@ from cluster.actor_loop import live
 from cluster.configs import rules_of, shard_config
 from cluster.metrics_report import Report
 from cluster.ray_clients import NamedActors, RayShardClient, here, shard_name
-from cluster.shard.handover import load_all
-from cluster.shard.runtime import CommandTuple, DecisionTuple, ShardRuntime
+from cluster.shard.runtime import ShardRuntime
+from cluster.shard_calls import ShardEndpoint
 from cluster.shard_metrics import shard_report
 from config.logs import configure_logging
 from config.settings import Settings
@@ -22,8 +21,10 @@ from streaming.connect import connect
 log = structlog.get_logger(__name__)
 
 
-class ChunkShard:
-    """One shard.  Ray runs ``__init__`` again after a restart and nothing else, so epoch begins there.
+class ChunkShard(ShardEndpoint):
+    """One shard: the calls of ``ShardEndpoint``, and those of every actor.
+
+    Ray runs ``__init__`` again after a restart and nothing else, so epoch begins there.
 
     When the runtime ends with an error (a lost lease among them) the process ends too: Ray starts a new one, which
     comes back to the last commit.
@@ -54,34 +55,6 @@ class ChunkShard:
         """The shard's number, once it has come back to its last commit."""
         await self._up()
         return self._shard
-
-    async def submit(self, commands: Sequence[CommandTuple]) -> list[DecisionTuple]:
-        """``ShardRuntime.submit``."""
-        return await (await self._up()).submit(commands)
-
-    async def join(self, agent_id: str, chunk_id: str) -> tuple[str, ...]:
-        """``Seating.join``."""
-        return await (await self._up()).seating.join(agent_id, chunk_id)
-
-    async def reserve(self, requests: list[tuple[str, str, str, int, int]]) -> list[tuple[Any, ...]]:
-        """``Arrivals.reserve``."""
-        return await (await self._up()).arrivals.reserve(requests)
-
-    async def release(self, requests: list[tuple[str, str]]) -> None:
-        """``Arrivals.release``."""
-        await (await self._up()).arrivals.release(requests)
-
-    async def refresh(self, chunk_ids: list[str]) -> None:
-        """``Neighbors.refresh``."""
-        await (await self._up()).neighbors.refresh(chunk_ids)
-
-    async def give(self, chunk_id: str, to_shard: int) -> float | None:
-        """``Handover.give``."""
-        return await (await self._up()).handover.give(chunk_id, to_shard)
-
-    async def load(self, chunk_ids: list[str]) -> list[bool]:
-        """Load chunks that were given to this shard."""
-        return await load_all(await self._up(), chunk_ids)
 
     async def describe(self) -> dict[str, Any]:
         """``ShardRuntime.describe``, and where it runs."""

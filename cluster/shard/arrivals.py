@@ -16,6 +16,7 @@ import orjson
 import structlog
 from redis.exceptions import RedisError
 
+from cluster.messages import CellAnswer, CellRelease, CellRequest
 from streaming import keys
 from streaming.lua import Script
 from world.ids import AgentId, ChunkId, HandoffId
@@ -29,12 +30,6 @@ log = structlog.get_logger(__name__)
 
 LOOK_MARGIN_S = 0.5
 LOOK_AGAIN_S = 1.0
-
-#: (handoff_id, agent_id, chunk_id, x, y) of a request to reserve a cell.
-ReserveTuple = tuple[str, str, str, int, int]
-
-#: ("ok",) | ("blocked", id, x, y) | ("gone",)
-ReserveAnswer = tuple[Any, ...]
 
 EXPIRE = Script(
     "expire_reservation",
@@ -83,7 +78,7 @@ class Arrivals:
 
     # -- reserving --
 
-    async def reserve(self, requests: Sequence[ReserveTuple]) -> list[ReserveAnswer]:
+    async def reserve(self, requests: Sequence[CellRequest]) -> list[CellAnswer]:
         """Reserve cells, each answered on its own; asking again with the same handoff renews its reservation.
 
         Raises:
@@ -91,32 +86,32 @@ class Arrivals:
         """
         rt = self._rt
         rt.check_open()
-        for chunk_id in {request[2] for request in requests}:
+        for chunk_id in {request.chunk_id for request in requests}:
             await rt.loader.ensure(chunk_id)
         answers = [self._reserve(request) for request in requests]
         await rt.commits.flush()
         return answers
 
-    def _reserve(self, request: ReserveTuple) -> ReserveAnswer:
+    def _reserve(self, request: CellRequest) -> CellAnswer:
         rt = self._rt
-        handoff_id, agent_id, chunk_id, x, y = request
-        if not rt.world.holds(ChunkId(chunk_id)):
-            return ("gone",)
-        answer = rt.world.apply(Reserve(HandoffId(handoff_id), AgentId(agent_id), ChunkId(chunk_id), x, y))
+        handoff_id, chunk_id, x, y = request.handoff_id, request.chunk_id, request.x, request.y
+        if not rt.world.holds(chunk_id):
+            return CellAnswer("gone")
+        answer = rt.world.apply(Reserve(handoff_id, request.agent_id, chunk_id, x, y))
         if isinstance(answer, Refusal):
-            return ("gone",)
+            return CellAnswer("gone")
         if not answer.ok:
             blocker = answer.blocker
-            return ("blocked", blocker.id, blocker.x, blocker.y) if blocker is not None else ("gone",)
+            return CellAnswer("gone") if blocker is None else CellAnswer("blocked", blocker)
         ttl_s = rt.config.reservation_ttl_s
         self._keep(handoff_id, chunk_id, x, y, ttl_s)
         rt.commits.extra.append(lambda batch: batch.reserve(chunk_id, (x, y), handoff_id, int(ttl_s * 1000)))
-        return ("ok",)
+        return CellAnswer("reserved")
 
-    async def release(self, requests: Sequence[tuple[str, str]]) -> None:
+    async def release(self, releases: Sequence[CellRelease]) -> None:
         """The source gave these handoffs up: free their cells, unless an arrival is in the inbox after all."""
-        for handoff_id, chunk_id in requests:
-            reservation = self._reservations.get((handoff_id, chunk_id))
+        for release in releases:
+            reservation = self._reservations.get((release.handoff_id, release.chunk_id))
             if reservation is not None:
                 await self._expire(reservation, given_up=True)
 

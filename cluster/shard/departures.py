@@ -11,13 +11,13 @@ import time
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
+from cluster.messages import CellAnswer, CellRelease, CellRequest
 from cluster.peers import ShardUnavailable, WorldReloaded
 from streaming import keys
-from world.inputs import Denied, Granted, Occupant
+from world.inputs import Denied, Granted
 from world.outputs import ReleaseWanted, ReserveWanted
 
 if TYPE_CHECKING:
-    from cluster.shard.arrivals import ReserveAnswer
     from cluster.shard.runtime import ShardRuntime
 
 
@@ -46,8 +46,8 @@ class Departures:
         """Tell the target that nobody will come; if it does not hear, the reservation runs out by itself."""
         owner = await self._rt.redis.hget(keys.chunk(request.to_chunk), "shard")
         if owner is not None and int(owner) != self._rt.shard:
-            args = [(request.handoff_id, request.to_chunk)]
-            await self._rt.peers.call(int(owner), "release", args, timeout_s=self._rt.config.reserve_timeout_s)
+            target = self._rt.peers.shard(int(owner), timeout_s=self._rt.config.reserve_timeout_s)
+            await target.release([CellRelease(request.handoff_id, request.to_chunk)])
 
     async def _route(self, requests: list[ReserveWanted]) -> None:
         pipe = self._rt.redis.pipeline(transaction=False)
@@ -77,12 +77,12 @@ class Departures:
     async def _call(self, shard: int, requests: list[ReserveWanted]) -> None:
         rt = self._rt
         asked_at, generation = time.monotonic(), rt.generation
-        args = [(r.handoff_id, r.agent_id, r.to_chunk, r.x, r.y) for r in requests]
+        cells = [CellRequest(r.handoff_id, r.agent_id, r.to_chunk, r.x, r.y) for r in requests]
         try:
             if shard == rt.shard:  # the chunk came to this shard meanwhile, or is not loaded yet
-                answers = await rt.arrivals.reserve(args)
+                answers = await rt.arrivals.reserve(cells)
             else:
-                answers = await rt.peers.call(shard, "reserve", args, timeout_s=rt.config.reserve_timeout_s)
+                answers = await rt.peers.shard(shard, timeout_s=rt.config.reserve_timeout_s).reserve(cells)
         except (ShardUnavailable, WorldReloaded):
             return  # nothing is known, nothing is assumed: the core asks again with the same handoff
         if rt.generation != generation or time.monotonic() - asked_at > rt.config.grant_usable_s:
@@ -90,11 +90,10 @@ class Departures:
         for request, answer in zip(requests, answers, strict=True):
             self._tell(request, answer)
 
-    def _tell(self, request: ReserveWanted, answer: ReserveAnswer) -> None:
-        if answer[0] == "ok":
+    def _tell(self, request: ReserveWanted, answer: CellAnswer) -> None:
+        if answer.outcome == "reserved":
             self._rt.world.apply(Granted(request.handoff_id, request.agent_id))
-        elif answer[0] == "blocked":
-            blocker = Occupant(answer[1], answer[2], answer[3])
-            self._rt.world.apply(Denied(request.handoff_id, request.agent_id, blocker))
+        elif answer.outcome == "blocked":
+            self._rt.world.apply(Denied(request.handoff_id, request.agent_id, answer.blocker))
         else:
             self._rt.neighbors.lost(request)

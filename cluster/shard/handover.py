@@ -72,7 +72,7 @@ class Handover:
         began = time.monotonic()
         if not await rt.commits.between(lambda: self._drop_and_give(chunk_id, to_shard)):
             return None
-        await rt.peers.call(to_shard, "load", [chunk_id], timeout_s=LOAD_TIMEOUT_S)
+        await rt.peers.shard(to_shard, timeout_s=LOAD_TIMEOUT_S).load([chunk_id])
         return time.monotonic() - began
 
     async def _drop_and_give(self, chunk_id: str, to_shard: int) -> bool:
@@ -98,8 +98,3 @@ class Handover:
         if rt.world.holds(ChunkId(chunk_id)):
             raise WorldReloaded
         return answer == b"unknown"  # it has run after all
-
-
-async def load_all(runtime: ShardRuntime, chunk_ids: list[str]) -> list[bool]:
-    """Load chunks that were given to ``runtime``'s shard."""
-    return [await runtime.loader.ensure(chunk_id) for chunk_id in chunk_ids]

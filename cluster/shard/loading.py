@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -86,6 +86,10 @@ class ChunkLoader:
     def is_leaving(self, chunk_id: str) -> bool:
         """Whether a collection or a handover of the chunk is under way."""
         return chunk_id in self._leaving
+
+    async def load(self, chunk_ids: Sequence[str]) -> list[bool]:
+        """``ensure`` each of them."""
+        return [await self.ensure(chunk_id) for chunk_id in chunk_ids]
 
     async def ensure(self, chunk_id: str) -> bool:
         """Have the chunk in memory.  False: it is gone or belongs to another shard."""

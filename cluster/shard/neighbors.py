@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import structlog
@@ -43,7 +44,7 @@ class NeighborLinks:
         if self._rt.world.holds(chunk_id):
             self._rt.world.apply(Linked(chunk_id, direction, neighbor))
 
-    async def refresh(self, chunk_ids: list[str]) -> None:
+    async def refresh(self, chunk_ids: Sequence[str]) -> None:
         """Compare the links in memory with Redis: a neighbour was collected or made elsewhere."""
         for chunk_id in chunk_ids:
             if not self._rt.world.holds(ChunkId(chunk_id)):
@@ -112,7 +113,7 @@ class NeighborLinks:
                 await self.refresh([neighbor])
                 return
             try:
-                await self._rt.peers.call(int(owner), "refresh", [neighbor], timeout_s=UNLINK_TIMEOUT_S)
+                await self._rt.peers.shard(int(owner), timeout_s=UNLINK_TIMEOUT_S).refresh([neighbor])
                 return
             except (ShardUnavailable, WorldReloaded):
                 await asyncio.sleep(UNLINK_PAUSE_S)

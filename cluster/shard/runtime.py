@@ -18,6 +18,7 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from cluster.graph import WorldInfo, read_world
+from cluster.messages import CellAnswer, CellRelease, CellRequest, JoinAnswer, ShardCommand, ShardDecision, ShardHealth
 from cluster.peers import ShardClient, ShardUnavailable, WorldReloaded
 from cluster.shard.arrivals import Arrivals
 from cluster.shard.commits import Commits
@@ -34,7 +35,6 @@ from cluster.shard.stats import ShardStats
 from cluster.tick_clock import TickClock
 from streaming.journal import Journal
 from streaming.shared_clock import SHARED, now_ms
-from world.ids import AgentId, ServerCmdId
 from world.inputs import Decision, Submit
 from world.outputs import NeighborWanted, Output, ReleaseWanted, ReserveWanted
 from world.recording import RecordedWorld
@@ -44,12 +44,6 @@ from world.shard import ShardWorld
 RELOAD_PAUSE_S = 0.2
 
 log = structlog.get_logger(__name__)
-
-#: (agent_id, server_cmd_id, client_cmd_id, cmd, trace_id, deadline_ms) as it travels between processes.
-CommandTuple = tuple[str, str, str, Any, str, int]
-
-#: (outcome, accepted, reason, retry_after_ms, started_tick); outcome is "decided" or "moved".
-DecisionTuple = tuple[str, bool, str | None, int | None, int | None]
 
 
 class ShardRuntime:
@@ -144,7 +138,7 @@ class ShardRuntime:
 
     # -- calls from gateways --
 
-    async def submit(self, commands: Sequence[CommandTuple]) -> list[DecisionTuple]:
+    async def submit(self, commands: Sequence[ShardCommand]) -> list[ShardDecision]:
         """Decide commands in the order given; answers when the decisions are in the journal.
 
         Raises:
@@ -162,22 +156,49 @@ class ShardRuntime:
             again = zip(commands, decisions, strict=True)
             decisions = [self._decide(command) if decision.moved else decision for command, decision in again]
         await self.commits.flush()
-        return [
-            ("moved" if d.moved else "decided", d.accepted, d.reason, d.retry_after_ms, d.started_tick)
-            for d in decisions
-        ]
+        return [ShardDecision(d.accepted, d.reason, d.retry_after_ms, d.started_tick, d.moved) for d in decisions]
 
-    def _decide(self, command: CommandTuple) -> Decision:
-        agent_id, server_cmd_id, client_cmd_id, cmd, trace_id, deadline_ms = command
+    def _decide(self, command: ShardCommand) -> Decision:
+        server_cmd_id, deadline_ms = command.server_cmd_id, command.deadline_ms
         if deadline_ms and now_ms() > deadline_ms:
             return Decision(accepted=False, reason="busy", moved=True)  # its gateway has given it up by now
         decision: Decision = self.world.apply(
-            Submit(AgentId(agent_id), ServerCmdId(server_cmd_id), client_cmd_id, cmd, trace_id)
+            Submit(command.agent_id, server_cmd_id, command.client_cmd_id, command.cmd, command.trace_id)
         )
         if deadline_ms and not decision.moved and not decision.duplicate:
             # The journal may stand still from now until after the deadline.
             self.commits.extra.append(lambda batch: batch.only_if_not_refused(server_cmd_id, deadline_ms))
         return decision
+
+    async def join(self, agent_id: str, chunk_id: str) -> JoinAnswer:
+        """``Seating.join``."""
+        return await self.seating.join(agent_id, chunk_id)
+
+    # -- calls from other shards and the coordinator --
+
+    async def reserve(self, requests: Sequence[CellRequest]) -> list[CellAnswer]:
+        """``Arrivals.reserve``."""
+        return await self.arrivals.reserve(requests)
+
+    async def release(self, releases: Sequence[CellRelease]) -> None:
+        """``Arrivals.release``."""
+        await self.arrivals.release(releases)
+
+    async def refresh(self, chunk_ids: Sequence[str]) -> None:
+        """``NeighborLinks.refresh``."""
+        await self.neighbors.refresh(chunk_ids)
+
+    async def give(self, chunk_id: str, to_shard: int) -> float | None:
+        """``Handover.give``."""
+        return await self.handover.give(chunk_id, to_shard)
+
+    async def load(self, chunk_ids: Sequence[str]) -> list[bool]:
+        """``ChunkLoader.load``."""
+        return await self.loader.load(chunk_ids)
+
+    async def health(self) -> ShardHealth:
+        """Whether this shard waits for Redis, and how long ago its last tick was."""
+        return ShardHealth(self.journal.stalled_since is not None, self._last_tick_age_s())
 
     def check_open(self) -> None:
         """Refuse new work while the journal stands still, so that it doesn't pile up."""
@@ -296,15 +317,17 @@ class ShardRuntime:
 
     def describe(self) -> dict[str, Any]:
         """Figures for status, metrics and readiness."""
-        age = time.monotonic() - self.stats.last_tick_at if self.stats.last_tick_at else None
         return {
             "shard": self.shard,
             "epoch": self.journal.epoch,
             "tick": self.tick,
-            "last_tick_age_s": age,
+            "last_tick_age_s": self._last_tick_age_s(),
             "stalled": self.journal.stalled_since is not None,
             "chunks": len(self.world.chunk_ids),
             "agents": len(self.world.agent_ids),
             "reserved_cells": len(self.arrivals),
             **self.stats.describe(),
         }
+
+    def _last_tick_age_s(self) -> float | None:
+        return time.monotonic() - self.stats.last_tick_at if self.stats.last_tick_at else None

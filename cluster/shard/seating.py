@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import orjson
 
+from cluster.messages import JoinAnswer
 from streaming import keys
 from streaming.commit import Batch
 from streaming.connect import text
@@ -17,9 +18,6 @@ from world.records import AgentRecord
 
 if TYPE_CHECKING:
     from cluster.shard.runtime import ShardRuntime
-
-#: ("here", chunk_id) | ("seated", chunk_id) | ("full",) | ("gone",)
-JoinAnswer = tuple[str, ...]
 
 
 class Seating:
@@ -38,7 +36,7 @@ class Seating:
         rt = self._rt
         rt.check_open()
         if not await rt.loader.ensure(chunk_id):
-            return ("gone",)
+            return JoinAnswer("gone")
         await rt.arrivals.seat()
         self.joined_at[agent_id] = time.monotonic()
         await rt.commits.flush()  # an agent that has just left: its record is in Redis now
@@ -46,18 +44,18 @@ class Seating:
         present = rt.world.agent(AgentId(agent_id))
         if present is not None:
             await rt.commits.flush()
-            return ("here", present.chunk_id)
+            return JoinAnswer("here", present.chunk_id)
         if bound is None or text(bound) != chunk_id:
-            return ("gone",)  # it has crossed, or another gateway has claimed a seat for it
+            return JoinAnswer("gone")  # it has crossed, or another gateway has claimed a seat for it
         known = AgentRecord.from_json(orjson.loads(found)) if found else None
         record, near = joining_record(agent_id, chunk_id, known)
         seated = rt.world.apply(Join(record, ChunkId(chunk_id), near))
         if not isinstance(seated, Joined):
-            return ("full",) if seated.reason == "chunk_full" else ("gone",)
+            return JoinAnswer("full" if seated.reason == "chunk_full" else "gone")
         rt.commits.extra.append(lambda batch: batch.only_if_bound(agent_id, chunk_id))
         rt.commits.extra.append(lambda batch: placed_event(batch, agent_id, chunk_id, seated, rt.tick))
         await rt.commits.flush()
-        return ("seated", chunk_id)
+        return JoinAnswer("seated", ChunkId(chunk_id))
 
     def forget_all_but(self, agent_ids: Container[AgentId]) -> None:
         """Drop the times of those who have gone elsewhere."""

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from chunkcrawl import Agent, Api
 from cluster import deploy
-from cluster.ray_clients import NamedActors, gateway_name
+from cluster.ray_clients import NamedActors, WorldActor, gateway_name
 from config.settings import Settings
 from embedded.services import EmbeddedServices, ServiceUrls
 from migrations.run import upgrade
@@ -78,9 +78,9 @@ async def measure(urls: ServiceUrls, agents: int, drain_s: int) -> None:
     actors = NamedActors(settings.ray_namespace)
     try:
         players = await connect_all(f"http://127.0.0.1:{PORT}", agents)
-        moved = (await actors.call(gateway_name(1), "describe", timeout_s=10))["connections"]
+        moved = (await actors.call(gateway_name(1), 10, WorldActor.describe))["connections"]
         began = time.monotonic()
-        stopping = asyncio.create_task(actors.call(gateway_name(1), "stop", timeout_s=drain_s + 10))
+        stopping = asyncio.create_task(actors.call(gateway_name(1), drain_s + 10, WorldActor.stop))
         gaps, back = await watch_gaps(players, moved, began)
         took_s = time.monotonic() - began
         await stopping

@@ -17,7 +17,7 @@ from pathlib import Path
 from redis.asyncio import Redis
 
 from cluster import deploy
-from cluster.ray_clients import NamedActors, shard_name
+from cluster.ray_clients import NamedActors, WorldActor, shard_name
 from config.settings import Settings
 from embedded.services import EmbeddedServices, ServiceUrls
 from migrations.run import upgrade
@@ -38,7 +38,7 @@ async def committed(redis: Redis, shard: int) -> tuple[int, int]:
 
 async def kill_once(redis: Redis, actors: NamedActors, shard: int) -> float:
     """Seconds from the kill to the first commit of the next life."""
-    described = await actors.call(shard_name(shard), "describe", timeout_s=CALL_S)
+    described = await actors.call(shard_name(shard), CALL_S, WorldActor.describe)
     epoch, seq = await committed(redis, shard)
     began = time.monotonic()
     os.kill(described["pid"], signal.SIGKILL)

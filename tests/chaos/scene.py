@@ -31,7 +31,7 @@ from cluster.configs import rules_of
 from cluster.deploy import Deployment
 from cluster.graph import chunk_names, entry_side
 from cluster.peers import ShardUnavailable
-from cluster.ray_clients import COORDINATOR, NamedActors
+from cluster.ray_clients import COORDINATOR, NamedActors, WorldActor
 from config.settings import Settings
 from embedded.children import free_port
 from embedded.services import EmbeddedServices
@@ -179,7 +179,7 @@ class Scene:
 
     async def kill_actor(self, name: str) -> None:
         """SIGKILL for an actor's process."""
-        described = await self.actors.call(name, "describe", timeout_s=CALL_S)
+        described = await self.actors.call(name, CALL_S, WorldActor.describe)
         os.kill(described["pid"], signal.SIGKILL)
         self._say(f"killed {name}")
 

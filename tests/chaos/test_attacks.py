@@ -26,6 +26,7 @@ import psutil
 import pytest
 
 from chunkcrawl import Agent, Api
+from cluster.ray_clients import WorldActor
 from tests.chaos.attacks import STRANGERS
 from tests.chaos.honest import Figures, Honest
 from tests.chaos.scene import Scene, scene, scratch, services_in
@@ -104,7 +105,7 @@ async def fill_postgres(stage: Scene) -> Counter[str]:
 async def limit_files(stage: Scene) -> None:
     """As few open files as a shell allows by default, for gateways that are running."""
     for number in range(stage.deployment.settings.gateways):
-        described = await stage.actors.call(f"gateway-{number}", "describe", timeout_s=15)
+        described = await stage.actors.call(f"gateway-{number}", 15, WorldActor.describe)
         psutil.Process(described["pid"]).rlimit(psutil.RLIMIT_NOFILE, (FILES, FILES))
 
 

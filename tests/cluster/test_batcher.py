@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
 
 from cluster.batcher import CommandBatcher
+from cluster.messages import ShardCommand, ShardDecision, pack_cmd
 from cluster.peers import ShardUnavailable
+from world.ids import AgentId, ServerCmdId
 
 
 class Shards:
@@ -18,16 +21,19 @@ class Shards:
         self.calls: list[list[str]] = []
         self.errors: list[BaseException] = []
 
-    async def call(self, shard: int, method: str, *args: Any, timeout_s: float) -> Any:
-        self.calls.append([command[1] for command in args[0]])
+    def shard(self, number: int, *, timeout_s: float) -> Any:
+        return self
+
+    async def submit(self, commands: Sequence[ShardCommand]) -> list[ShardDecision]:
+        self.calls.append([command.server_cmd_id for command in commands])
         await asyncio.sleep(0.01)
         if self.errors:
             raise self.errors.pop(0)
-        return [("decided", True, command[1], None, 1) for command in args[0]]
+        return [ShardDecision(True, command.server_cmd_id, None, 1) for command in commands]
 
 
-def command(name: str) -> Any:
-    return ("a", name, "c", {}, "t", 0)
+def command(name: str) -> ShardCommand:
+    return ShardCommand(AgentId("a"), ServerCmdId(name), "c", pack_cmd({}), "t")
 
 
 async def test_what_comes_while_a_call_is_under_way_goes_together_in_order() -> None:
@@ -38,7 +44,7 @@ async def test_what_comes_while_a_call_is_under_way_goes_together_in_order() -> 
     await asyncio.sleep(0)
     rest = [asyncio.create_task(batcher.send(0, command(name))) for name in "234"]
     answers = await asyncio.gather(first, *rest)
-    assert [answer[2] for answer in answers] == ["1", "2", "3", "4"]
+    assert [answer.reason for answer in answers] == ["1", "2", "3", "4"]
     assert shards.calls == [["1"], ["2", "3", "4"]]
     await batcher.close()
 
@@ -54,7 +60,7 @@ async def test_an_error_of_one_call_does_not_strand_those_behind_it(error: Excep
     second = asyncio.create_task(batcher.send(0, command("2")))
     with pytest.raises(ShardUnavailable):
         await asyncio.wait_for(first, 2)
-    assert (await asyncio.wait_for(second, 2))[2] == "2"
+    assert (await asyncio.wait_for(second, 2)).reason == "2"
     await batcher.close()
 
 

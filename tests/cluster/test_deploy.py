@@ -17,7 +17,7 @@ from redis.asyncio import Redis
 
 from cluster import deploy
 from cluster.deploy import Deployment
-from cluster.ray_clients import COORDINATOR, NamedActors, RayShardClient, gateway_name, shard_name
+from cluster.ray_clients import COORDINATOR, NamedActors, RayShardClient, WorldActor, gateway_name, shard_name
 from cluster.router import Router
 from config.settings import Settings
 from embedded.children import free_port
@@ -77,10 +77,7 @@ async def router(deployment: Deployment, redis_now: Redis) -> AsyncIterator[Rout
 
 
 async def describe(deployment: Deployment, name: str) -> dict[str, Any]:
-    described: dict[str, Any] = await NamedActors(deployment.settings.ray_namespace).call(
-        name, "describe", timeout_s=CALL_S
-    )
-    return described
+    return await NamedActors(deployment.settings.ray_namespace).call(name, CALL_S, WorldActor.describe)
 
 
 async def owner(redis: Redis, chunk_id: str) -> int:

@@ -9,9 +9,12 @@ from typing import Any, cast
 import orjson
 from redis.asyncio import Redis
 
+from api.ports import SubmittedCommand
 from cluster import graph
 from cluster.local import LocalShards
+from cluster.messages import JoinAnswer, ShardCommand, ShardDecision
 from cluster.peers import ShardUnavailable
+from cluster.router import shard_command
 from cluster.shard.config import ShardConfig
 from cluster.shard.runtime import ShardRuntime
 from operations.fsck import Problem, check, read_dump
@@ -58,6 +61,13 @@ class MeddledRedis:
         return answer
 
 
+def command(agent_id: str, server_cmd_id: str, cmd: object, deadline_ms: int = 0) -> ShardCommand:
+    """A command as a gateway sends it."""
+    return shard_command(
+        SubmittedCommand(agent_id, server_cmd_id, f"c-{server_cmd_id}", cmd, "trace", deadline_ms=deadline_ms)
+    )
+
+
 class Wires(LocalShards):
     """Calls between shards, some of which never arrive."""
 
@@ -65,10 +75,10 @@ class Wires(LocalShards):
         super().__init__()
         self.cut: set[str] = set()
 
-    async def call(self, shard: int, method: str, *args: Any, timeout_s: float) -> Any:
-        if method in self.cut:
-            raise ShardUnavailable(f"{method} was lost")
-        return await super().call(shard, method, *args, timeout_s=timeout_s)
+    async def call(self, shard: int, timeout_s: float, method: Any, *args: Any, **kwargs: Any) -> Any:
+        if method.__name__ in self.cut:
+            raise ShardUnavailable(f"{method.__name__} was lost")
+        return await super().call(shard, timeout_s, method, *args, **kwargs)
 
 
 class Stage:
@@ -126,19 +136,21 @@ class Stage:
         kept = AgentRecord(AgentId(agent_id), ChunkId(HALL), x, y)
         fields = {"chunk": HALL, "rec": orjson.dumps(kept.to_json())}
         await self.redis.hset(keys.agent(agent_id), mapping=fields)
-        assert await self.source.seating.join(agent_id, HALL) == ("seated", HALL)
+        assert await self.source.seating.join(agent_id, HALL) == JoinAnswer("seated", ChunkId(HALL))
         assert self.place(agent_id) == (HALL, x, y)
 
-    async def submit(self, agent_id: str, server_cmd_id: str, cmd: dict[str, Any], deadline_ms: int = 0) -> Any:
+    async def submit(
+        self, agent_id: str, server_cmd_id: str, cmd: dict[str, Any], deadline_ms: int = 0
+    ) -> ShardDecision:
         """Have the shard in whose memory the agent is decide a command."""
         runtime = next(rt for rt in self.wires.runtimes.values() if AgentId(agent_id) in rt.world.agent_ids)
-        [decision] = await runtime.submit([(agent_id, server_cmd_id, f"c-{server_cmd_id}", cmd, "trace", deadline_ms)])
+        [decision] = await runtime.submit([command(agent_id, server_cmd_id, cmd, deadline_ms)])
         return decision
 
     async def walk_east(self, agent_id: str = "a", server_cmd_id: str = "cmd-1") -> None:
         """Accept a move through the eastern border."""
         decision = await self.submit(agent_id, server_cmd_id, {"type": "move_to", "x": DOOR[0], "y": DOOR[1]})
-        assert decision[:2] == ("decided", True)
+        assert decision.accepted
 
     def place(self, agent_id: str) -> tuple[str, int, int] | None:
         """Chunk and cell by the memory of the one shard that has the agent; None when none has it."""

@@ -7,13 +7,14 @@ from unittest.mock import patch
 
 import pytest
 
+from cluster.messages import CellAnswer, CellRelease, CellRequest
 from cluster.shard.arrivals import EXPIRE
 from streaming import keys
 from tests.cluster.shard.stage import ARRIVAL, EAST, SOURCE, START, TARGET, Stage
-from world.ids import AgentId, ServerCmdId, handoff_name
+from world.ids import AgentId, ChunkId, ServerCmdId, handoff_name
 
 HANDOFF = handoff_name(AgentId("a"), ServerCmdId("cmd-1"))
-REQUEST = (HANDOFF, "a", EAST, *ARRIVAL)
+REQUEST = CellRequest(HANDOFF, AgentId("a"), ChunkId(EAST), *ARRIVAL)
 
 
 async def at_the_border(stage: Stage) -> None:
@@ -51,7 +52,7 @@ async def test_a_reservation_renewed_while_the_old_one_is_looked_at_still_seats_
     due(stage)
 
     async def ask_again() -> None:
-        assert await stage.target.arrivals.reserve([REQUEST]) == [("ok",)]
+        assert await stage.target.arrivals.reserve([REQUEST]) == [CellAnswer("reserved")]
 
     stage.meddled[TARGET].after(EXPIRE, ask_again)
     await stage.tick(TARGET)
@@ -75,7 +76,7 @@ async def test_a_reservation_that_is_not_in_the_journal_yet_is_not_looked_for_th
         renewing = asyncio.create_task(stage.target.arrivals.reserve([REQUEST]))
         await asyncio.sleep(0)
         await asyncio.sleep(0)
-        releasing = asyncio.create_task(stage.target.arrivals.release([(HANDOFF, EAST)]))
+        releasing = asyncio.create_task(stage.target.arrivals.release([CellRelease(HANDOFF, ChunkId(EAST))]))
         await asyncio.sleep(0.05)
         hold.set()
         await asyncio.gather(renewing, releasing)
@@ -110,9 +111,9 @@ async def test_a_reservation_whose_arrival_is_in_the_inbox_is_kept(stage: Stage)
 
 async def test_a_release_frees_only_the_chunk_that_it_names(stage: Stage) -> None:
     await at_the_border(stage)
-    await stage.target.arrivals.release([(HANDOFF, "chunk-7")])
+    await stage.target.arrivals.release([CellRelease(HANDOFF, ChunkId("chunk-7"))])
     assert len(stage.target.arrivals) == 1
-    await stage.target.arrivals.release([(HANDOFF, EAST)])
+    await stage.target.arrivals.release([CellRelease(HANDOFF, ChunkId(EAST))])
     assert len(stage.target.arrivals) == 0
     assert not await stage.redis.exists(keys.reservations(EAST))
 

@@ -13,7 +13,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from cluster.peers import ShardUnavailable, WorldReloaded
 from streaming import keys
 from streaming.journal import Fenced, Journal
-from tests.cluster.shard.stage import EAST, HALL, SOURCE, START, Stage
+from tests.cluster.shard.stage import EAST, HALL, SOURCE, START, Stage, command
 from world.ids import AgentId
 
 WALK = {"type": "move_to", "x": 30, "y": 24}
@@ -56,13 +56,13 @@ async def test_what_was_decided_before_a_reload_is_not_answered_as_decided(stage
         async with stage.source.commits.lock:
             await stage.source.reload()
 
-    commands: list[Any] = [("a", "cmd-1", "c", WALK, "t", 0), ("nobody", "cmd-2", "c", WALK, "t", 0)]
+    commands = [command("a", "cmd-1", WALK), command("nobody", "cmd-2", WALK)]
     with (
         patch.object(stage.source.arrivals, "seat", seat_while_the_world_goes_back),
         pytest.raises(WorldReloaded),
     ):
         await stage.source.submit(commands)
-    assert (await stage.source.submit(commands))[0][:2] == ("decided", True)
+    assert (await stage.source.submit(commands))[0].accepted
     assert [kind for kind, _ in await stage.events()].count("command_ack") == 1
 
 
@@ -131,7 +131,7 @@ async def test_a_journal_that_has_lost_commits_takes_the_world_back(stage: Stage
     await stage.stand("a", *START)
     before = await stage.redis.hgetall(keys.shard(SOURCE))
     kept = await stage.redis.dump(keys.agent("a"))
-    assert (await stage.submit("a", "cmd-1", WALK))[:2] == ("decided", True)
+    assert (await stage.submit("a", "cmd-1", WALK)).accepted
     await stage.redis.hset(keys.shard(SOURCE), mapping={name: before[name] for name in (b"seq", b"tick")})
     await stage.redis.restore(keys.agent("a"), 0, kept, replace=True)
     await stage.tick(SOURCE)
@@ -162,10 +162,10 @@ async def test_a_command_that_its_gateway_has_refused_is_not_accepted_any_more(s
 async def test_a_command_without_a_challenge_or_with_a_consumed_one_is_accepted(stage: Stage) -> None:
     await stage.stand("a", *START)
     deadline_ms = int(time.time() * 1000) + 60_000
-    assert (await stage.submit("a", "dev-1", {"type": "say", "text": "hi"}, deadline_ms))[:2] == ("decided", True)
+    assert (await stage.submit("a", "dev-1", {"type": "say", "text": "hi"}, deadline_ms)).accepted
     await stage.tick(SOURCE)
     await stage.redis.hset(keys.challenge("cmd-1"), "state", "CONSUMED")
-    assert (await stage.submit("a", "cmd-1", WALK, deadline_ms))[:2] == ("decided", True)
+    assert (await stage.submit("a", "cmd-1", WALK, deadline_ms)).accepted
 
 
 async def test_a_shard_whose_lease_was_taken_ends_even_when_it_only_reloads(stage: Stage) -> None:

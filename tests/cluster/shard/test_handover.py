@@ -11,6 +11,7 @@ from redis.asyncio import Redis
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from cluster.local import LocalWorld
+from cluster.messages import JoinAnswer
 from cluster.peers import ShardUnavailable, WorldReloaded
 from cluster.shard.config import ShardConfig
 from cluster.shard.handover import GIVE
@@ -36,7 +37,7 @@ def holders(stage: Stage, chunk_id: str) -> list[int]:
 
 async def test_a_walk_goes_on_at_the_other_shard(stage: Stage) -> None:
     await stage.stand("a", *START)
-    assert (await stage.submit("a", "cmd-1", WALK))[:2] == ("decided", True)
+    assert (await stage.submit("a", "cmd-1", WALK)).accepted
     await stage.tick(times=3)
     assert await stage.source.handover.give(HALL, TARGET) is not None
     assert holders(stage, HALL) == [TARGET]
@@ -55,7 +56,7 @@ async def test_a_harvest_goes_on_and_no_gold_is_lost_or_made(stage: Stage) -> No
     x, y = next(cell for cell in around if hall.floor[cell[1], cell[0]])
     await stage.stand("a", x, y)
     command = {"type": "harvest", "node_id": f"{HALL}-node-0"}
-    assert (await stage.submit("a", "cmd-1", command))[:2] == ("decided", True)
+    assert (await stage.submit("a", "cmd-1", command)).accepted
     for shard in (SOURCE, TARGET, SOURCE):
         await stage.tick(shard, times=7)
         assert await stage.wires.runtimes[shard].handover.give(HALL, 1 - shard) is not None
@@ -113,7 +114,7 @@ async def test_a_giver_that_does_not_hear_of_the_script_finds_out(stage: Stage, 
 @pytest.mark.parametrize("when", ["before the script", "after the script"])
 async def test_a_giver_killed_leaves_the_chunk_with_one_owner(stage: Stage, when: str) -> None:
     await stage.stand("a", *START)
-    assert (await stage.submit("a", "cmd-1", WALK))[:2] == ("decided", True)
+    assert (await stage.submit("a", "cmd-1", WALK)).accepted
     await stage.tick(SOURCE, times=3)
     stage.wires.cut.add("load")
 
@@ -158,7 +159,7 @@ async def test_a_call_about_the_chunk_while_it_is_given_does_not_bring_it_back(s
     await stage.redis.hset(keys.agent("b"), "chunk", HALL)
     stage.meddled[SOURCE].before(GIVE, join)
     assert await stage.source.handover.give(HALL, TARGET) is not None
-    assert [await call for call in calls] == [("gone",), False]
+    assert [await call for call in calls] == [JoinAnswer("gone"), False]
     assert holders(stage, HALL) == [TARGET]
 
 
@@ -219,7 +220,7 @@ async def test_chunks_change_hands_while_agents_walk_and_cross(
             for name in sorted(text(chunk) for chunk in await world.redis.smembers(keys.CHUNKS)):
                 shard = int(await world.redis.hget(keys.chunk(name), "shard") or -1)
                 try:
-                    pause = await world.shards.call(shard, "give", name, (shard + turn) % 3, timeout_s=10.0)
+                    pause = await world.shards.shard(shard, timeout_s=10.0).give(name, (shard + turn) % 3)
                 except (ShardUnavailable, WorldReloaded):
                     continue
                 if pause is not None:

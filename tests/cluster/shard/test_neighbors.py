@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 from unittest.mock import patch
 
 import pytest
@@ -11,13 +12,15 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from cluster import graph
 from cluster.graph import COLLECT
+from cluster.messages import CellAnswer, CellRequest
 from streaming import keys
 from tests.cluster.shard.stage import ARRIVAL, EAST, HALL, SOURCE, START, TARGET, Stage
-from world.ids import ChunkId
+from world.ids import AgentId, ChunkId, HandoffId
 from world.outputs import CollectWanted
 from world.rules import Rules
 
 HOUR_MS = 3_600_000
+REQUEST = CellRequest(HandoffId("ho-1"), AgentId("a"), ChunkId(EAST), *ARRIVAL)
 
 
 async def test_a_new_neighbour_of_an_old_world_stays_for_its_idle_time(redis: Redis) -> None:
@@ -116,17 +119,16 @@ async def test_who_asks_for_a_cell_while_the_chunk_is_collected_is_told_that_it_
     asking: list[asyncio.Task[object]] = []
 
     async def ask() -> None:
-        request = ("ho-1", "a", EAST, *ARRIVAL)
-        asking.append(asyncio.create_task(stage.target.arrivals.reserve([request])))
+        asking.append(asyncio.create_task(stage.target.arrivals.reserve([REQUEST])))
         await asyncio.sleep(0)
 
     stage.meddled[TARGET].before(COLLECT, ask)
     await stage.target.neighbors.collect(ChunkId(EAST))
-    assert await asking[0] == [("gone",)]
+    assert await asking[0] == [CellAnswer("gone")]
 
 
 async def test_a_chunk_with_a_reserved_cell_is_not_collected(stage: Stage) -> None:
-    assert await stage.target.arrivals.reserve([("ho-1", "a", EAST, *ARRIVAL)]) == [("ok",)]
+    assert await stage.target.arrivals.reserve([REQUEST]) == [CellAnswer("reserved")]
     await stage.target.neighbors.collect(ChunkId(EAST))
     assert stage.target.world.holds(ChunkId(EAST))
     assert await stage.redis.sismember(keys.CHUNKS, EAST)
@@ -150,13 +152,13 @@ async def test_a_refresh_of_a_chunk_that_leaves_meanwhile_is_nothing_to_do(stage
 async def test_a_neighbour_that_does_not_answer_is_told_again(stage: Stage, tries: int) -> None:
     real, calls = stage.wires.call, []
 
-    async def unreachable(shard: int, method: str, *args: object, timeout_s: float) -> object:
-        calls.append(method)
-        if method == "refresh" and calls.count("refresh") < tries:
+    async def unreachable(shard: int, timeout_s: float, method: Any, *args: object) -> object:
+        calls.append(method.__name__)
+        if method.__name__ == "refresh" and calls.count("refresh") < tries:
             stage.wires.cut.add("refresh")
         else:
             stage.wires.cut.discard("refresh")
-        return await real(shard, method, *args, timeout_s=timeout_s)
+        return await real(shard, timeout_s, method, *args)
 
     with (
         patch.object(stage.wires, "call", unreachable),

@@ -14,6 +14,7 @@ from cluster.local import LocalWorld
 from cluster.shard.config import ShardConfig
 from streaming import keys
 from streaming.journal import Journal
+from tests.cluster.shard.stage import command
 from tests.cluster.worlds import Player, newest_delta, player, settled, until
 from world.recording import ReplayVerdict, verify
 from world.rules import Rules
@@ -136,9 +137,7 @@ async def test_a_shard_that_has_lost_its_lease_ends_and_writes_nothing(redis: An
             return task.done()
 
         world.shards.runtimes[0].world.apply  # noqa: B018 - it is still there, with its old lease
-        agent_moves = world.shards.runtimes[0].submit(
-            [("a", "cmd-1", "c", {"type": "move_to", "x": 25, "y": 24}, "t", 0)]
-        )
+        agent_moves = world.shards.runtimes[0].submit([command("a", "cmd-1", {"type": "move_to", "x": 25, "y": 24})])
         with pytest.raises(Exception, match="epoch"):
             await agent_moves
         await until(ended, "the loops end")

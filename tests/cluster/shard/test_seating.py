@@ -8,10 +8,11 @@ import json
 import pytest
 
 from cluster.graph import CLAIM
+from cluster.messages import JoinAnswer
 from streaming import keys
 from tests.cluster.shard.stage import ARRIVAL, EAST, HALL, SOURCE, START, Stage
 from tests.cluster.shard.test_commits import SlowJournal
-from world.ids import AgentId
+from world.ids import AgentId, ChunkId
 from world.inputs import Leave
 
 
@@ -19,7 +20,7 @@ async def test_an_agent_whose_record_names_another_chunk_is_not_seated(stage: St
     await stage.stand("a", *START)
     await stage.walk_east()
     await stage.tick(times=2)
-    assert await stage.source.seating.join("a", HALL) == ("gone",)
+    assert await stage.source.seating.join("a", HALL) == JoinAnswer("gone")
     assert stage.place("a") == (EAST, *ARRIVAL)
     assert await stage.findings("a") == []
 
@@ -29,8 +30,8 @@ async def test_an_agent_on_its_way_is_not_seated_where_it_came_from(stage: Stage
     await stage.walk_east()
     await stage.tick()
     await stage.tick(SOURCE)  # gone, and not seated yet
-    assert await stage.source.seating.join("a", HALL) == ("gone",)
-    assert await stage.target.seating.join("a", EAST) == ("here", EAST)
+    assert await stage.source.seating.join("a", HALL) == JoinAnswer("gone")
+    assert await stage.target.seating.join("a", EAST) == JoinAnswer("here", ChunkId(EAST))
     assert await stage.findings("a") == []
 
 
@@ -38,7 +39,7 @@ async def test_who_is_here_is_told_its_own_chunk(stage: Stage) -> None:
     await stage.stand("a", *START)
     await stage.redis.hset(keys.chunk(EAST), "shard", SOURCE)
     assert await stage.source.loader.ensure(EAST)
-    assert await stage.source.seating.join("a", EAST) == ("here", HALL)
+    assert await stage.source.seating.join("a", EAST) == JoinAnswer("here", ChunkId(HALL))
 
 
 async def test_a_leave_that_is_not_committed_yet_is_seen_by_a_join(stage: Stage) -> None:
@@ -60,7 +61,7 @@ async def test_a_leave_that_is_not_committed_yet_is_seen_by_a_join(stage: Stage)
 async def test_two_joins_at_once_seat_once_and_say_so_once(stage: Stage) -> None:
     await stage.redis.hset(keys.agent("a"), "chunk", HALL)
     answers = await asyncio.gather(*(stage.source.seating.join("a", HALL) for _ in range(5)))
-    assert sorted(answers) == [("here", HALL)] * 4 + [("seated", HALL)]
+    assert sorted(answer.outcome for answer in answers) == ["here"] * 4 + ["seated"]
     assert [kind for kind, _ in await stage.events()].count("agent_placed") == 1
 
 
@@ -76,7 +77,7 @@ async def test_a_seat_that_was_claimed_elsewhere_before_the_commit_is_given_up(s
         outcome = (await asyncio.gather(joining, return_exceptions=True))[0]
     assert claimed[0] == b"ok"
     assert isinstance(outcome, Exception)
-    assert await stage.target.seating.join("a", EAST) == ("seated", EAST)
+    assert await stage.target.seating.join("a", EAST) == JoinAnswer("seated", ChunkId(EAST))
     place = stage.place("a")
     assert place is not None
     assert place[0] == EAST

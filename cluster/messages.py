@@ -1,0 +1,163 @@
+"""What gateways and shards say to each other: the messages, and how they are packed into the bytes of a call.
+
+Packed, a message is an array in the order of its fields.  The name of its class does not travel, so a batch has no more
+bytes than its strings and numbers need.  A field may be added at the end of a message, with a default; for any other
+change raise ``VERSION``, the first byte of whatever is packed here.
+"""
+
+from __future__ import annotations
+
+from typing import Final, Generic, Literal, TypeVar
+
+import msgspec
+
+from world.ids import AgentId, ChunkId, HandoffId, ServerCmdId
+from world.inputs import Occupant
+
+T = TypeVar("T")
+
+#: Of all messages of this module together.
+VERSION: Final = 1
+
+NO_CMD: Final = msgspec.Raw(msgspec.msgpack.encode(None))
+
+
+class ForeignVersion(Exception):
+    """Whoever has packed this runs another release; stop the cluster and start all of it with one."""
+
+
+class _Message(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    pass
+
+
+# -- commands --
+
+
+class ShardCommand(_Message, frozen=True, array_like=True, gc=False):
+    """A command on its way to the shard that holds its agent.
+
+    Attributes:
+        packed_cmd: The command itself (``pack_cmd``), packed before it joins a batch, so that one that can't be packed
+            holds up nobody else's.
+        deadline_ms: When its gateway gives it up, by ``streaming.shared_clock``; 0: never.
+    """
+
+    agent_id: AgentId
+    server_cmd_id: ServerCmdId
+    client_cmd_id: str
+    packed_cmd: msgspec.Raw
+    trace_id: str
+    deadline_ms: int = 0
+
+    @property
+    def cmd(self) -> object:
+        """The command as JSON data."""
+        cmd: object = msgspec.msgpack.decode(self.packed_cmd)
+        return cmd
+
+
+class ShardDecision(_Message, frozen=True, array_like=True, gc=False):
+    """What a shard has decided about a command; ``moved``: nothing, for it does not hold that agent."""
+
+    accepted: bool
+    reason: str | None = None
+    retry_after_ms: int | None = None
+    started_tick: int | None = None
+    moved: bool = False
+
+
+def pack_cmd(cmd: object) -> msgspec.Raw:
+    """Pack a command, JSON data from outside that may be anything.
+
+    What can't be packed can't be a command either (whole numbers beyond 64 bits, half a surrogate pair, a thousand
+    levels): it is packed as ``null``, which the shard refuses.
+    """
+    try:
+        return msgspec.Raw(msgspec.msgpack.encode(cmd))
+    except (OverflowError, RecursionError, TypeError, UnicodeEncodeError):
+        return NO_CMD
+
+
+# -- joining --
+
+
+class JoinAnswer(_Message, frozen=True, array_like=True, gc=False):
+    """What became of a join.
+
+    ``here``: it stood in this shard already, in ``chunk_id``.  ``seated``: now it does.  ``full``: no cell is free.
+    ``gone``: the chunk is not this shard's, or the agent is bound to another.
+    """
+
+    outcome: Literal["here", "seated", "full", "gone"]
+    chunk_id: ChunkId | None = None
+
+
+# -- crossings between shards --
+
+
+class CellRequest(_Message, frozen=True, array_like=True, gc=False):
+    """Asks the target of a crossing to reserve a cell."""
+
+    handoff_id: HandoffId
+    agent_id: AgentId
+    chunk_id: ChunkId
+    x: int
+    y: int
+
+
+class CellAnswer(_Message, frozen=True, array_like=True, gc=False):
+    """``reserved``; ``blocked`` by ``blocker``; ``gone``: the chunk is not this shard's, or the cell is none."""
+
+    outcome: Literal["reserved", "blocked", "gone"]
+    blocker: Occupant | None = None
+
+
+class CellRelease(_Message, frozen=True, array_like=True, gc=False):
+    """Tells the target of a crossing that nobody will come."""
+
+    handoff_id: HandoffId
+    chunk_id: ChunkId
+
+
+# -- state --
+
+
+class ShardHealth(_Message, frozen=True, array_like=True, gc=False):
+    """Whether a shard waits for Redis, and how long ago its last tick was (None: there was none)."""
+
+    stalled: bool
+    last_tick_age_s: float | None
+
+
+# -- packing --
+
+
+class Packer(Generic[T]):
+    """Packs values of one type."""
+
+    def __init__(self, type_: type[T]) -> None:
+        self._encoder = msgspec.msgpack.Encoder()
+        self._decoder = msgspec.msgpack.Decoder(type_)
+
+    def pack(self, value: T) -> bytes:
+        """Return ``value`` as bytes."""
+        return bytes((VERSION,)) + self._encoder.encode(value)
+
+    def unpack(self, packed: bytes) -> T:
+        """Return what ``pack`` was given.
+
+        Raises:
+            ForeignVersion: see there.
+        """
+        if packed[0] != VERSION:
+            raise ForeignVersion(f"messages of version {packed[0]}, not {VERSION}: let all processes run one release")
+        return self._decoder.decode(memoryview(packed)[1:])
+
+
+COMMANDS: Final = Packer(list[ShardCommand])
+DECISIONS: Final = Packer(list[ShardDecision])
+JOIN_ANSWER: Final = Packer(JoinAnswer)
+CELL_REQUESTS: Final = Packer(list[CellRequest])
+CELL_ANSWERS: Final = Packer(list[CellAnswer])
+CELL_RELEASES: Final = Packer(list[CellRelease])
+HEALTH: Final = Packer(ShardHealth)

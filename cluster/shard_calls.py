@@ -1,0 +1,136 @@
+"""Both ends of the calls to a shard: what the caller packs and the shard unpacks, and the other way with the answers.
+
+Between them is whatever carries bytes to a shard: Ray (``cluster.ray_clients``) or this process (``cluster.local``).
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
+
+from cluster.messages import (
+    CELL_ANSWERS,
+    CELL_RELEASES,
+    CELL_REQUESTS,
+    COMMANDS,
+    DECISIONS,
+    HEALTH,
+    JOIN_ANSWER,
+    CellAnswer,
+    CellRelease,
+    CellRequest,
+    JoinAnswer,
+    ShardCommand,
+    ShardDecision,
+    ShardHealth,
+)
+from cluster.peers import Shard
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class ShardEndpoint(ABC):
+    """The shard's end: ``cluster.peers.Shard`` with the bytes that travel; a carrier calls it."""
+
+    @abstractmethod
+    async def _up(self) -> Shard:
+        """The shard, once it has come back to its last commit."""
+
+    async def submit(self, commands: bytes) -> bytes:
+        """``Shard.submit``."""
+        return DECISIONS.pack(await (await self._up()).submit(COMMANDS.unpack(commands)))
+
+    async def join(self, agent_id: str, chunk_id: str) -> bytes:
+        """``Shard.join``."""
+        return JOIN_ANSWER.pack(await (await self._up()).join(agent_id, chunk_id))
+
+    async def reserve(self, requests: bytes) -> bytes:
+        """``Shard.reserve``."""
+        return CELL_ANSWERS.pack(await (await self._up()).reserve(CELL_REQUESTS.unpack(requests)))
+
+    async def release(self, releases: bytes) -> None:
+        """``Shard.release``."""
+        await (await self._up()).release(CELL_RELEASES.unpack(releases))
+
+    async def refresh(self, chunk_ids: list[str]) -> None:
+        """``Shard.refresh``."""
+        await (await self._up()).refresh(chunk_ids)
+
+    async def give(self, chunk_id: str, to_shard: int) -> float | None:
+        """``Shard.give``."""
+        return await (await self._up()).give(chunk_id, to_shard)
+
+    async def load(self, chunk_ids: list[str]) -> list[bool]:
+        """``Shard.load``."""
+        return await (await self._up()).load(chunk_ids)
+
+    async def health(self) -> bytes:
+        """``Shard.health``."""
+        return HEALTH.pack(await (await self._up()).health())
+
+
+class Carrier(Protocol):
+    """Carries calls to the endpoints of shards."""
+
+    async def call(
+        self,
+        shard: int,
+        timeout_s: float,
+        method: Callable[Concatenate[Any, P], Coroutine[Any, Any, T]],
+        *args: P.args,
+        **kwargs: P.kwargs,
+    ) -> T:
+        """Run ``method`` of ``ShardEndpoint`` on the endpoint of a shard and return its answer.
+
+        Raises:
+            ShardUnavailable, WorldReloaded: see ``cluster.peers.Shard``.
+        """
+        ...
+
+
+class ShardProxy:
+    """The caller's end, a ``Shard``."""
+
+    def __init__(self, carrier: Carrier, number: int, timeout_s: float) -> None:
+        self._carrier = carrier
+        self._number = number
+        self._timeout_s = timeout_s
+
+    async def submit(self, commands: Sequence[ShardCommand]) -> list[ShardDecision]:
+        """``Shard.submit``."""
+        return DECISIONS.unpack(await self._call(ShardEndpoint.submit, COMMANDS.pack(list(commands))))
+
+    async def join(self, agent_id: str, chunk_id: str) -> JoinAnswer:
+        """``Shard.join``."""
+        return JOIN_ANSWER.unpack(await self._call(ShardEndpoint.join, agent_id, chunk_id))
+
+    async def reserve(self, requests: Sequence[CellRequest]) -> list[CellAnswer]:
+        """``Shard.reserve``."""
+        return CELL_ANSWERS.unpack(await self._call(ShardEndpoint.reserve, CELL_REQUESTS.pack(list(requests))))
+
+    async def release(self, releases: Sequence[CellRelease]) -> None:
+        """``Shard.release``."""
+        await self._call(ShardEndpoint.release, CELL_RELEASES.pack(list(releases)))
+
+    async def refresh(self, chunk_ids: Sequence[str]) -> None:
+        """``Shard.refresh``."""
+        await self._call(ShardEndpoint.refresh, list(chunk_ids))
+
+    async def give(self, chunk_id: str, to_shard: int) -> float | None:
+        """``Shard.give``."""
+        return await self._call(ShardEndpoint.give, chunk_id, to_shard)
+
+    async def load(self, chunk_ids: Sequence[str]) -> list[bool]:
+        """``Shard.load``."""
+        return await self._call(ShardEndpoint.load, list(chunk_ids))
+
+    async def health(self) -> ShardHealth:
+        """``Shard.health``."""
+        return HEALTH.unpack(await self._call(ShardEndpoint.health))
+
+    async def _call(
+        self, method: Callable[Concatenate[Any, P], Coroutine[Any, Any, T]], *args: P.args, **kwargs: P.kwargs
+    ) -> T:
+        return await self._carrier.call(self._number, self._timeout_s, method, *args, **kwargs)

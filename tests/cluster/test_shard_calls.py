@@ -1,0 +1,114 @@
+"""Both ends of the calls to a shard: every call arrives as it was made, and so does its answer."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Coroutine
+from typing import Any, Concatenate, ParamSpec, TypeVar
+
+from cluster.messages import (
+    CellAnswer,
+    CellRelease,
+    CellRequest,
+    JoinAnswer,
+    ShardCommand,
+    ShardDecision,
+    ShardHealth,
+    pack_cmd,
+)
+from cluster.peers import Shard
+from cluster.shard_actor import ChunkShard
+from cluster.shard_calls import ShardEndpoint, ShardProxy
+from world.ids import AgentId, ChunkId, HandoffId, ServerCmdId
+from world.inputs import Occupant
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+COMMAND = ShardCommand(AgentId("a"), ServerCmdId("cmd-1"), "c", pack_cmd({"type": "say", "text": "hi"}), "t", 5)
+REQUEST = CellRequest(HandoffId("ho-1"), AgentId("a"), ChunkId("chunk-1"), 0, 24)
+RELEASE = CellRelease(HandoffId("ho-1"), ChunkId("chunk-1"))
+
+
+class Noting:
+    """A ``Shard`` that notes what it is asked, and answers from a list."""
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[object, ...]] = []
+        self.answers: list[Any] = []
+
+    def __getattr__(self, name: str) -> Callable[..., Coroutine[Any, Any, Any]]:
+        async def note(*args: object) -> Any:
+            self.asked.append((name, *args))
+            return self.answers.pop(0)
+
+        return note
+
+
+class Carried(ShardEndpoint):
+    """An endpoint, and what carries calls to it."""
+
+    def __init__(self, shard: Any) -> None:
+        self._shard = shard
+        self.waits: list[tuple[int, float]] = []
+
+    async def _up(self) -> Shard:
+        shard: Shard = self._shard
+        return shard
+
+    async def call(
+        self,
+        shard: int,
+        timeout_s: float,
+        method: Callable[Concatenate[Any, P], Coroutine[Any, Any, T]],
+        *args: P.args,
+        **kwargs: P.kwargs,
+    ) -> T:
+        self.waits.append((shard, timeout_s))
+        assert all(type(arg) in (bytes, str, int, list) for arg in args), "a class of ours travels"
+        return await method(self, *args, **kwargs)
+
+
+async def test_every_call_and_its_answer_arrive_as_they_were_made() -> None:
+    noting = Noting()
+    noting.answers = [
+        [ShardDecision(True, started_tick=3)],
+        JoinAnswer("here", ChunkId("chunk-0")),
+        [CellAnswer("blocked", Occupant("b", 0, 24))],
+        None,
+        None,
+        0.5,
+        [True, False],
+        ShardHealth(stalled=False, last_tick_age_s=0.1),
+    ]
+    expected, carried = list(noting.answers), Carried(noting)
+    shard = ShardProxy(carried, 7, 2.5)
+    answers = [
+        await shard.submit((COMMAND,)),
+        await shard.join("a", "chunk-0"),
+        await shard.reserve((REQUEST,)),
+        await shard.release((RELEASE,)),  # type: ignore[func-returns-value]
+        await shard.refresh(("chunk-0",)),  # type: ignore[func-returns-value]
+        await shard.give("chunk-0", 1),
+        await shard.load(("chunk-0", "chunk-1")),
+        await shard.health(),
+    ]
+    assert answers == expected
+    assert noting.asked == [
+        ("submit", [COMMAND]),
+        ("join", "a", "chunk-0"),
+        ("reserve", [REQUEST]),
+        ("release", [RELEASE]),
+        ("refresh", ["chunk-0"]),
+        ("give", "chunk-0", 1),
+        ("load", ["chunk-0", "chunk-1"]),
+        ("health",),
+    ]
+    assert carried.waits == [(7, 2.5)] * 8
+
+
+def test_both_ends_know_every_call_of_a_shard() -> None:
+    calls = {name for name, _ in inspect.getmembers(Shard, inspect.isfunction) if not name.startswith("_")}
+    assert len(calls) == 8
+    for end in (ShardEndpoint, ShardProxy, ChunkShard):
+        assert calls <= {name for name, _ in inspect.getmembers(end, inspect.iscoroutinefunction)}
