@@ -31,7 +31,7 @@ DELETE_BATCH: Final = 5000
 
 
 class GatewayTasks:
-    """The minute's work, from ``start`` to ``close``."""
+    """What a gateway does once a minute, from ``start`` to ``close``."""
 
     def __init__(self, engine: AsyncEngine, sessions: SessionStore) -> None:
         self._engine = engine
@@ -39,9 +39,11 @@ class GatewayTasks:
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
+        """Begin; needs a running loop."""
         self._task = asyncio.create_task(self._go_on(), name="background")
 
     async def close(self) -> None:
+        """Stop."""
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
@@ -55,7 +57,7 @@ class GatewayTasks:
         return deleted
 
     async def revoke_again(self) -> int:
-        """End whatever sessions the keys revoked of late still have; returns the number of keys."""
+        """End whatever sessions the keys revoked of late still have; return the number of keys."""
         key_ids = await api_keys.revoked_within(self._engine, REVOKED_AGAIN)
         for key_id in key_ids:
             await self._sessions.revoke_key(key_id)

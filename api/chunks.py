@@ -19,8 +19,8 @@ from api.services import Services
 from streaming import keys
 from streaming.snapshot import read_snapshot
 
-DEMO_CHUNK = "demo"
-FIRST_CHUNK_ID = "chunk-0"
+DEMO_CHUNK: Final = "demo"
+FIRST_CHUNK_ID: Final = "chunk-0"
 
 #: So many chunks are listed at most, those with the most agents.
 LISTED_MAX: Final = 500
@@ -31,11 +31,15 @@ router = APIRouter()
 
 
 class ChunkSnapshot(BaseModel):
+    """A chunk's present state."""
+
     chunk_static: dict[str, Any]
     latest_delta: dict[str, Any] | None
 
 
 class Neighbors(BaseModel):
+    """The chunks beside a chunk."""
+
     N: str | None
     E: str | None
     S: str | None
@@ -43,12 +47,16 @@ class Neighbors(BaseModel):
 
 
 class ChunkEntry(BaseModel):
+    """A chunk in the list."""
+
     chunk_id: str
     agents: int = Field(description="Agents in it; creatures do not count.")
     neighbors: Neighbors
 
 
 class ChunkList(BaseModel):
+    """The chunks with the most agents."""
+
     chunks: list[ChunkEntry] = Field(max_length=LISTED_MAX, description="Those with the most agents first.")
     total: int = Field(description="Chunks there are, also those beyond the end of the list.")
 
@@ -60,7 +68,7 @@ class ChunkList(BaseModel):
     tags=["chunks"],
 )
 async def list_chunks(request: Request, _: Annotated[Session, Depends(require())]) -> Response:
-    """The chunks of the world, up to a second old, for any role."""
+    """List the chunks of the world, up to a second old, for any role."""
     state = request.app.state
     if not hasattr(state, "chunk_list"):
         state.chunk_list = ListedChunks(state.services.batch)
@@ -79,7 +87,7 @@ async def snapshot(
     request: Request,
     _: Annotated[Session, Depends(require())],
 ) -> Response:
-    """The chunk's static and its newest delta, both of one moment.  ``demo`` is ``chunk-0``."""
+    """Return the chunk's static and its newest delta, both of one moment.  ``demo`` is ``chunk-0``."""
     services: Services = request.app.state.services
     wanted = FIRST_CHUNK_ID if chunk_id == DEMO_CHUNK else chunk_id
     found = await read_snapshot(services.redis, wanted) if is_chunk_id(wanted) else None
@@ -100,7 +108,7 @@ class ListedChunks:
         self._fresh_until = float("-inf")
 
     async def json(self) -> bytes:
-        """The list as JSON.  Raises ``RedisError`` when Redis does not answer."""
+        """Return the list as JSON.  Raises ``RedisError`` when Redis does not answer."""
         async with self._reading:
             if self._clock() >= self._fresh_until:
                 self._kept = (await self._read()).model_dump_json().encode()

@@ -26,16 +26,22 @@ DEV_EMAIL: Final = "dev@chunkcrawl.invalid"
 
 
 class DevOwnerRequest(BaseModel):
+    """The agent to be followed."""
+
     agent_id: AgentIdField = DEMO_AGENT_ID
 
 
 class DevMoveRequest(BaseModel):
+    """An agent and where it is to go."""
+
     agent_id: AgentIdField
     x: int = Field(strict=True, ge=-(2**53 - 1), le=2**53 - 1)
     y: int = Field(strict=True, ge=-(2**53 - 1), le=2**53 - 1)
 
 
 class DevMoveResponse(BaseModel):
+    """What was decided about the move."""
+
     server_cmd_id: str
     accepted: bool
     reason: str | None = None
@@ -57,13 +63,13 @@ aliased = APIRouter(prefix="/v1/dev", dependencies=[Depends(only_for_developers)
 
 @router.post("/spectator-session", status_code=201, responses=refusals("dev_routes_disabled", "not_local"))
 async def spectator_session(request: Request) -> SessionResponse:
-    """A spectator's session, without a key."""
+    """Open a spectator's session, without a key."""
     return await _dev_session(request, "spectator", None)
 
 
 @aliased.post("/owner-session", status_code=201, responses=refusals("dev_routes_disabled", "not_local"))
 async def owner_session(request: Request, body: DevOwnerRequest | None = None) -> SessionResponse:
-    """An owner's session for any agent, without a key."""
+    """Open an owner's session for any agent, without a key."""
     return await _dev_session(request, "owner_spectator", DEMO_AGENT_ID if body is None else body.agent_id)
 
 

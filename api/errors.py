@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from typing import Final
 
 from starlette.exceptions import HTTPException
 
 #: reason -> HTTP status.  A reason that is not in here can't be raised.
-STATUS_OF_REASON: Mapping[str, int] = {
+STATUS_OF_REASON: Final[Mapping[str, int]] = {
     "bad_request": 400,
     "agent_id_required": 400,
     "token_in_url": 400,
@@ -46,7 +47,7 @@ STATUS_OF_REASON: Mapping[str, int] = {
 }
 
 #: Reasons that carry ``Retry-After``, and how long by default.
-RETRY_AFTER_S: Mapping[str, float] = {
+RETRY_AFTER_S: Final[Mapping[str, float]] = {
     "rate_limited": 1,
     "too_many_sessions": 60,
     "overloaded": 1,
@@ -55,7 +56,7 @@ RETRY_AFTER_S: Mapping[str, float] = {
     "world_full": 10,
 }
 
-CHALLENGE_OF_401 = 'Bearer realm="chunkcrawl"'
+CHALLENGE_OF_401: Final = 'Bearer realm="chunkcrawl"'
 
 
 class ApiError(HTTPException):

@@ -31,24 +31,24 @@ class Family:
 
 
 def sample_key(name: str, labels: Mapping[str, str] | None = None) -> str:
-    """``name{label="value",...}`` with values escaped."""
+    """Return ``name{label="value",...}`` with values escaped."""
     if not labels:
         return name
     return name + "{" + ",".join(f'{label}="{_escaped(value)}"' for label, value in labels.items()) + "}"
 
 
 def family(name: str, kind: Kind, help_: str, samples: Iterable[tuple[Mapping[str, str] | None, float]]) -> Family:
-    """A family whose samples all bear its own name."""
+    """Make a family whose samples all bear its own name."""
     return Family(name, kind, help_, {sample_key(name, labels): value for labels, value in samples})
 
 
 def single(name: str, kind: Kind, help_: str, value: float) -> Family:
-    """A family of one sample without labels."""
+    """Make a family of one sample without labels."""
     return Family(name, kind, help_, {name: value})
 
 
 def of_metrics(metrics: Iterable[Metric]) -> list[Family]:
-    """What a registry's ``collect`` gives, without the samples that say when a counter was made."""
+    """Return what a registry's ``collect`` gives, without the samples that say when a counter was made."""
     found = []
     for metric in metrics:
         kind = KINDS.get(metric.type, "gauge")
@@ -63,7 +63,7 @@ def of_metrics(metrics: Iterable[Metric]) -> list[Family]:
 
 
 def render(families: Iterable[Family]) -> bytes:
-    """Prometheus text form 0.0.4."""
+    """Return Prometheus text form 0.0.4."""
     lines = []
     for one in families:
         lines.append(f"# HELP {one.name} {one.help}".replace("\\", "\\\\").replace("\n", "\\n"))
@@ -73,7 +73,7 @@ def render(families: Iterable[Family]) -> bytes:
 
 
 def _number(value: float) -> str:
-    """Whole numbers without a fraction; NaN and infinities as Prometheus spells them."""
+    """Write whole numbers without a fraction; NaN and infinities as Prometheus spells them."""
     if value != value:
         return "NaN"
     if value in (float("inf"), float("-inf")):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 from pydantic import AfterValidator, Field
 from pydantic_core import PydanticCustomError
@@ -14,7 +14,7 @@ from api.ids import AGENT_ID_PATTERN, CHUNK_ID_PATTERN, is_agent_id, is_chunk_id
 from store.email_address import MAX_CHARS as EMAIL_MAX_CHARS
 from store.email_address import BadEmail, normal_form
 
-LABEL_MAX_CHARS = 64
+LABEL_MAX_CHARS: Final = 64
 
 
 def _agent_id(text: str) -> str:

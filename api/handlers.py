@@ -82,7 +82,7 @@ def _framework(connection: HTTPConnection, error: HTTPException) -> Response:
 
 
 def _allowed(connection: HTTPConnection) -> list[str]:
-    """The methods of all routes to the path; the framework names those of the first one alone."""
+    """Return the methods of all routes to the path; the framework names those of the first one alone."""
     routes = connection.app.router.routes
 
     def serves(method: str) -> bool:

@@ -30,6 +30,8 @@ router = APIRouter(tags=["operations"])
 
 
 class Status(BaseModel):
+    """Whether a gateway lives."""
+
     status: str
 
 
@@ -38,13 +40,13 @@ NOT_READY: Final[dict[int | str, dict[str, Any]]] = {503: {"model": NotReadyBody
 
 @router.get("/healthz", responses=refusals())
 async def healthz() -> Status:
-    """Alive: this process answers.  A lost dependency does not change it, so nobody restarts for one."""
+    """Say that this process answers.  A lost dependency does not change it, so nobody restarts for one."""
     return Status(status="ok")
 
 
 @router.get("/readyz", response_model=Status, responses=refusals() | NOT_READY)
 async def readyz(request: Request) -> JSONResponse:
-    """Ready: database, Redis and every shard answer.  Says within a second what does not."""
+    """Say whether database, Redis and every shard answer, within a second, and which does not."""
     services: Services = request.app.state.services
     problems = [DRAINING] if services.draining else await services.readiness.problems()
     if problems:
@@ -59,7 +61,7 @@ async def readyz(request: Request) -> JSONResponse:
     responses=refusals("invalid_session", "invalid_scope") | {200: {"content": {"text/plain": {}}}},
 )
 async def read_metrics(request: Request) -> Response:
-    """Prometheus metrics of the whole cluster: whichever gateway is asked, all gateways and shards are in it.
+    """Return Prometheus metrics of the whole cluster, all gateways and shards, whichever gateway is asked.
 
     Where a token for it is set, that is wanted (`Authorization: Bearer`); in `prod` nobody gets in without one.
     """

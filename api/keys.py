@@ -7,50 +7,50 @@ from __future__ import annotations
 
 
 def sessions_of_key(key_id: str) -> str:
-    """zset: jti -> expiry (ms) of the sessions opened with an API key."""
+    """Return the key of a zset: jti -> expiry (ms) of the sessions opened with an API key."""
     return f"keysess:{key_id}"
 
 
 def revoked_key(key_id: str) -> str:
-    """string: the API key is revoked; no session may be opened with it, whatever a cache says."""
+    """Return the key of a string: the API key is revoked; no session may be opened with it, whatever a cache says."""
     return f"revoked:{key_id}"
 
 
 def difficulty(agent_id: str) -> str:
-    """hash: level, when it changed, counts of answers (``api.challenge.difficulty``)."""
+    """Return the key of a hash: level, when it changed, counts of answers (``api.challenge.difficulty``)."""
     return f"diff:{agent_id}"
 
 
 def failures(agent_id: str) -> str:
-    """list: times (ms) of the newest auth failures (``api.challenge.cooldown``)."""
+    """Return the key of a list: times (ms) of the newest auth failures (``api.challenge.cooldown``)."""
     return f"fails:{agent_id}"
 
 
 def cooldown(agent_id: str) -> str:
-    """string: while it exists, the agent is ``rate_limited``."""
+    """Return the key of a string: while it exists, the agent is ``rate_limited``."""
     return f"cool:{agent_id}"
 
 
 def cooldowns(agent_id: str) -> str:
-    """string: number of cooldowns of late."""
+    """Return the key of a string: number of cooldowns of late."""
     return f"cools:{agent_id}"
 
 
 def chat(agent_id: str) -> str:
-    """string: while it exists, the agent may not ``say``."""
+    """Return the key of a string: while it exists, the agent may not ``say``."""
     return f"chat:{agent_id}"
 
 
 def limit_bucket(kind: str, who: str) -> str:
-    """string: when a token bucket is full again (``api.limits.rate_limit``)."""
+    """Return the key of a string: when a token bucket is full again (``api.limits.rate_limit``)."""
     return f"limit:{kind}:{who}"
 
 
 def strikes(agent_id: str) -> str:
-    """list: when each of the newest strikes of an agent is forgotten (ms), newest first (``api.limits.strikes``)."""
+    """Return the key of a list: when each newest strike of an agent is forgotten (ms), newest first."""
     return f"strikes:{agent_id}"
 
 
 def mute(agent_id: str) -> str:
-    """string: while it exists, the agent may not ``say``; holds who muted it: ``strikes`` or ``operator``."""
+    """Return the key of a string: it exists while the agent is muted, by ``strikes`` or ``operator``."""
     return f"mute:{agent_id}"

@@ -78,10 +78,10 @@ SESSION_ROWS_DROPPED: Final = Counter(
 
 
 def families() -> list[Family]:
-    """This process's metrics as plain data, to be summed with the other gateways'."""
+    """Return this process's metrics as plain data, to be summed with the other gateways'."""
     return of_metrics(REGISTRY.collect())
 
 
 def exposition() -> bytes:
-    """This process's metrics alone, in Prometheus text form."""
+    """Return this process's metrics alone, in Prometheus text form."""
     return render(families())

@@ -35,7 +35,7 @@ class Readiness:
         self._asking: asyncio.Task[list[str]] | None = None
 
     async def problems(self) -> list[str]:
-        """Reasons not to be ready, in a fixed order; empty when ready.  Answers within the time limit."""
+        """Return reasons not to be ready, in a fixed order; empty when ready.  Answers within the time limit."""
         if time.monotonic() - self._asked_at < CACHE_S:
             return self._answer
         if self._asking is None or self._asking.done():

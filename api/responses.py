@@ -56,7 +56,7 @@ MODEL_OF_STATUS: Final[dict[int, type[RefusalBody]]] = {422: InvalidRequestBody,
 
 
 def refusals(*reasons: str) -> dict[int | str, dict[str, Any]]:
-    """The ``responses`` of an endpoint that may refuse for ``reasons``, or for what any endpoint may."""
+    """Return the ``responses`` of an endpoint that may refuse for ``reasons``, or for what any endpoint may."""
     by_status: dict[int, list[str]] = defaultdict(list)
     for reason in dict.fromkeys((*reasons, *ANYWHERE)):
         by_status[STATUS_OF_REASON[reason]].append(reason)

@@ -109,12 +109,12 @@ class Services:
         await self.engine.dispose()
 
     def now_s(self) -> int:
-        """Whole seconds of Unix time, by the clock that gateways and shards share."""
+        """Return whole seconds of Unix time, by the clock that gateways and shards share."""
         return now_ms() // 1000
 
 
 def challenge_rules(settings: Settings) -> ChallengeRules:
-    """Times and limits of commands, as the settings have them."""
+    """Return times and limits of commands, as the settings have them."""
     return ChallengeRules(
         ttl_s=settings.challenge_ttl_s,
         record_ttl_ms=settings.challenge_record_ttl_s * 1000,

@@ -56,6 +56,8 @@ HEADERS: Final = {
 
 @dataclass(frozen=True, slots=True)
 class StaticFile:
+    """A file in memory."""
+
     body: bytes
     etag: str
     media_type: str
@@ -63,7 +65,7 @@ class StaticFile:
 
 @cache
 def files_of(directory: Path) -> Mapping[str, StaticFile]:
-    """Every file of a page by its path below ``directory``, with slashes."""
+    """Return every file of a page by its path below ``directory``, with slashes."""
     return {
         path.relative_to(directory).as_posix(): _read(path)
         for path in sorted(directory.rglob("*"))
@@ -92,7 +94,7 @@ def page_router(name: str, directory: Path) -> APIRouter:
 
 
 def answer(request: Request, directory: Path, name: str) -> Response:
-    """A file of a page.  Raises ``ApiError``: ``not_found``."""
+    """Answer with a file of a page.  Raises ``ApiError``: ``not_found``."""
     found = files_of(directory).get(name)
     if found is None:
         raise ApiError("not_found")
@@ -108,5 +110,5 @@ def _read(path: Path) -> StaticFile:
 
 
 def _etags(header: str) -> list[str]:
-    """What an ``If-None-Match`` names; proxies that compress make a tag weak, which is as good here."""
+    """Return what an ``If-None-Match`` names, weak tags (of proxies that compress) as strong ones."""
     return [tag.strip().removeprefix("W/") for tag in header.split(",")]

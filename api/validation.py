@@ -38,7 +38,7 @@ OTHERWISE: Final = "is not of the right shape"
 
 
 def broken_rule(fault: Mapping[str, Any]) -> dict[str, str]:
-    """``field`` and ``rule`` of one error of the validator."""
+    """Return ``field`` and ``rule`` of one error of the validator."""
     place, *within = fault["loc"] or ("body",)
     if fault["type"] == "json_invalid":  # placed by its offset
         within = []

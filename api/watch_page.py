@@ -27,5 +27,5 @@ def page_files() -> Mapping[str, StaticFile]:
 
 @router.api_route("/", methods=["GET", "HEAD"])
 async def root() -> Response:
-    """Lead to the page; relative, so that it works behind a path prefix."""
+    """Redirect to the page; relative, so that it works behind a path prefix."""
     return RedirectResponse("watch", status_code=307, headers=HEADERS)

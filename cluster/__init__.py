@@ -1,1 +1,1 @@
-"""Ray actors, the embedded servers and the chunkcrawl command: the only room that wires the others together."""
+"""What runs the world on Ray: shards, gateways, coordinator, archiver, and the routing between them."""

@@ -8,13 +8,13 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Coroutine
-from typing import Any
+from typing import Any, Final
 
 import structlog
 
 log = structlog.get_logger(__name__)
 
-EXIT_FAILED = 70
+EXIT_FAILED: Final = 70
 
 
 def live(actor: str, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:

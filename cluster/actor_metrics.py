@@ -1,10 +1,11 @@
-"""Where the coordinator's ``MetricsCollector`` asks: each actor by name, and the coordinator itself."""
+"""The sources of the coordinator's ``MetricsCollector``: each actor by name, and the coordinator itself."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable
 from functools import partial
+from typing import Final
 
 import ray
 
@@ -14,11 +15,11 @@ from cluster.metrics_collector import ASK_TIMEOUT_S, Sources
 from cluster.metrics_report import INCARNATION, Report, process_families
 from cluster.ray_clients import COORDINATOR, NamedActors, ReportingActor, WorldActor
 
-ARCHIVER_PREFIX = "archiver"
+ARCHIVER_PREFIX: Final = "archiver"
 
 
 def actor_sources(actors: NamedActors, names: Callable[[], Iterable[str]]) -> Callable[[], Sources]:
-    """The sources of a collector that runs in the coordinator."""
+    """Return the sources of a collector that runs in the coordinator."""
 
     def sources() -> Sources:
         found = {name: partial(_report_of, actors, name) for name in sorted(names())}
@@ -28,7 +29,7 @@ def actor_sources(actors: NamedActors, names: Callable[[], Iterable[str]]) -> Ca
 
 
 async def cluster_families() -> list[Family]:
-    """What only Ray knows."""
+    """Return what only Ray knows."""
     nodes = await asyncio.to_thread(ray.nodes)
     alive = sum(1 for node in nodes if node["Alive"])
     return [single("cluster_nodes", "gauge", "Ray nodes that are alive.", alive)]

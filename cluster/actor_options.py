@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 from cluster.ray_clients import COORDINATOR, gateway_name, shard_name
 from config.settings import Settings
 
-SHARD_CONCURRENCY = 1_000
+SHARD_CONCURRENCY: Final = 1_000
 
 
 def _detached(settings: Settings, name: str) -> dict[str, Any]:
@@ -23,26 +23,26 @@ def _detached(settings: Settings, name: str) -> dict[str, Any]:
 
 
 def shard_options(settings: Settings, shard: int) -> dict[str, Any]:
-    """Options of the actor of a shard."""
+    """Return the options of the actor of a shard."""
     cpus = settings.shard_cpus
     return _detached(settings, shard_name(shard)) | {"num_cpus": cpus, "max_concurrency": SHARD_CONCURRENCY}
 
 
 def gateway_options(settings: Settings, gateway: int) -> dict[str, Any]:
-    """Options of the actor of a gateway."""
+    """Return the options of the actor of a gateway."""
     return _detached(settings, gateway_name(gateway)) | {"num_cpus": settings.gateway_cpus}
 
 
 def archiver_name(archiver: int) -> str:
-    """Name of the actor of an archiver."""
+    """Return the name of the actor of an archiver."""
     return f"archiver-{archiver}"
 
 
 def archiver_options(settings: Settings, archiver: int) -> dict[str, Any]:
-    """Options of the actor of an archiver."""
+    """Return the options of the actor of an archiver."""
     return _detached(settings, archiver_name(archiver)) | {"num_cpus": 0}
 
 
 def coordinator_options(settings: Settings) -> dict[str, Any]:
-    """Options of the coordinator's actor."""
+    """Return the options of the coordinator's actor."""
     return _detached(settings, COORDINATOR) | {"num_cpus": 0}

@@ -24,7 +24,7 @@ COUNTERS: Final = (
 
 
 def archive_families(described: Mapping[str, Any]) -> Iterator[Metric]:
-    """Gauges and counters without labels; counters (``..._total``) start again with the archiver's process."""
+    """Yield gauges and counters without labels; counters (``..._total``) begin again with the archiver's process."""
     for name, text, field in GAUGES:
         if described.get(field) is not None:
             yield GaugeMetricFamily(name, text, value=float(described[field]))

@@ -93,7 +93,7 @@ class Archiver:
     # -- for ever --
 
     async def run(self) -> None:
-        """Archive, measure, and keep the log's days, until cancelled; a lost dependency is waited for."""
+        """Archive, measure, and keep the log's days, until cancelled; when a dependency is lost, wait for it."""
         async with asyncio.TaskGroup() as group:
             group.create_task(self._archive_on(), name="archive")
             group.create_task(self._every(MEASURE_EVERY_S, self._measure), name="archive-measure")
@@ -162,7 +162,7 @@ class Archiver:
             pass
 
     async def _begin(self) -> str:
-        """Have the group, and the run that entries belong to."""
+        """Make the group if it is not there, and return the run that entries belong to."""
         await self._stream.prepare()
         run_id = await ensure_run(self._redis, self._engine)
         # In this order: what was in the log before Redis is asked must be known to Redis.
@@ -186,7 +186,7 @@ class Archiver:
             self._has_left(agent_id)
 
     async def _next(self, block_ms: int) -> list[ArchiveEntry]:
-        """Our own unfinished entries first, then dead consumers', then new ones."""
+        """Return our own unfinished entries first, then dead consumers', then new ones."""
         if self._look_back:
             entries = await self._stream.own(BATCH)
             if entries:
@@ -209,7 +209,7 @@ class Archiver:
         self._count(len(rows), new)
 
     async def _write_one_by_one(self, rows: Sequence[LogRow]) -> None:
-        """A row that PostgreSQL will never take must not hold up the others."""
+        """Write each row by itself, so that one that PostgreSQL will never take does not hold up the others."""
         for row in rows:
             try:
                 self._count(1, await event_log.insert(self._engine, [row]))
@@ -242,7 +242,7 @@ class Archiver:
             log.error("archive_entries_lost", lost=self._waiting.lost, waiting=self._waiting.entries)
 
     def describe(self) -> dict[str, Any]:
-        """Figures for status and metrics; answers at once, whatever is away.
+        """Return figures for status and metrics; answers at once, whatever is away.
 
         ``lag_s`` grows by itself while Redis can't be asked.
         """
@@ -261,7 +261,7 @@ class Archiver:
 
 
 def chains(entries: Sequence[ArchiveEntry]) -> list[Span]:
-    """Where the stream says that there is nothing but these entries: each unbroken row of them, and what it follows."""
+    """Return each unbroken row of entries, and what it follows: between them the stream has nothing else."""
     spans: list[Span] = []
     for entry in entries:
         if spans and entry.before == spans[-1].upto:
@@ -275,13 +275,13 @@ def chains(entries: Sequence[ArchiveEntry]) -> list[Span]:
 
 
 def rows_of(entries: Sequence[ArchiveEntry], run_id: str) -> list[LogRow]:
-    """The rows of entries; those that were cut off and those that can't be read are left out."""
+    """Return the rows of entries; those that were cut off and those that can't be read are left out."""
     rows = (_row(entry.id, entry.payload, run_id) for entry in entries if entry.payload is not None)
     return [row for row in rows if row is not None]
 
 
 def _row(id_: str, payload: bytes, run_id: str) -> LogRow | None:
-    """The row of an entry; None, and a line in the log, for what no shard of ours has written."""
+    """Return the row of an entry; None, and a line in the log, for what no shard of ours has written."""
     try:
         fact = orjson.loads(payload)
         kind, tick = fact.pop("fact"), fact.pop("tick")

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from datetime import timedelta
-from typing import Any
+from typing import Any, Final
 
 import structlog
 from redis.exceptions import RedisError
@@ -27,8 +27,8 @@ from streaming.connect import connect
 
 log = structlog.get_logger(__name__)
 
-POOL_SIZE = 2
-DRAIN_S = 3.0
+POOL_SIZE: Final = 2
+DRAIN_S: Final = 3.0
 
 
 class ChunkArchiver:
@@ -57,11 +57,11 @@ class ChunkArchiver:
         await asyncio.gather(self._archiver.run(), self._snapshots.run())
 
     async def ready(self) -> bool:
-        """At once: the world does not wait for PostgreSQL."""
+        """Return True at once: the world does not wait for PostgreSQL."""
         return True
 
     async def describe(self) -> dict[str, Any]:
-        """What waits, what was written, how old the last snapshots and the last backup are, and where this runs."""
+        """Return what waits and was written, how old the last snapshots and backup are, and where this runs."""
         age = None
         with contextlib.suppress(RedisError, OSError, TimeoutError):
             async with asyncio.timeout(1.0):
@@ -69,7 +69,7 @@ class ChunkArchiver:
         return {**self._archiver.describe(), **self._snapshots.describe(), "backup_age_s": age, **here()}
 
     async def stop(self) -> None:
-        """Write what waits, and one last look at the world; the actor is to be killed after it."""
+        """Write what waits, and take one last snapshot of the world; the actor is to be killed after it."""
         await end(self._life)
         try:
             async with asyncio.timeout(DRAIN_S):

@@ -11,14 +11,14 @@ LAST_BACKUP: Final = "backup:last"
 
 
 async def note(redis: Redis, directory: str) -> None:
-    """A backup lies whole in ``directory``.  Raises ``RedisError``."""
+    """Note that a backup lies whole in ``directory``.  Raises ``RedisError``."""
     seconds, micros = await redis.time()
     at_ms = seconds * 1000 + micros // 1000
     await redis.hset(LAST_BACKUP, mapping={"at_ms": str(at_ms), "directory": directory})
 
 
 async def read_age(redis: Redis) -> float | None:
-    """Seconds since the last backup; None when none is known.  Raises ``RedisError``."""
+    """Return seconds since the last backup; None when none is known.  Raises ``RedisError``."""
     found = await redis.hget(LAST_BACKUP, "at_ms")
     if found is None:
         return None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Final
 
 import orjson
 from redis.asyncio import Redis
@@ -14,9 +15,9 @@ from world.genesis import demo_population
 from world.ids import HALL
 from world.rules import Rules
 
-JOIN_TIMEOUT_S = 5.0
-TRIES = 10
-PAUSE_S = 0.3
+JOIN_TIMEOUT_S: Final = 5.0
+TRIES: Final = 10
+PAUSE_S: Final = 0.3
 
 
 async def seat_demo_actors(redis: Redis, shards: ShardClient, rules: Rules, *, account_id: str) -> None:

@@ -1,4 +1,4 @@
-"""What ``chunkcrawl up`` looks at before it starts anything: directories it is to write to, servers it is to use.
+"""What ``chunkcrawl up`` checks before it starts anything: directories it is to write to, servers it is to use.
 
 Each fault is one line that names the variable, where the first actor would fail on it in a way that nobody can read.
 """
@@ -27,7 +27,7 @@ DIRECTORIES: Final = ("log_dir", "record_dir")
 
 
 def check_directories(settings: Settings) -> None:
-    """Make what is missing.
+    """Make the directories that are missing, and check that all can be written to.
 
     Raises:
         ServiceError: One of them can't be written to.
@@ -47,7 +47,7 @@ def check_directories(settings: Settings) -> None:
 
 
 def check_ray_address(address: str) -> None:
-    """Knock at a cluster that is to be joined, where Ray itself would try for more than a minute.
+    """Connect to a cluster that is to be joined, where Ray itself would try for more than a minute.
 
     Raises:
         ServiceError: Nothing answers there.
@@ -105,6 +105,6 @@ async def _check_redis(url: str) -> None:
 
 
 def _why(error: Exception) -> str:
-    """The driver's own words as a part of a line.  They hold host and account, never the password."""
+    """Return the driver's own words as a part of a line.  They hold host and account, never the password."""
     said = getattr(error, "orig", None) or error
     return " ".join(str(said).split())[:WHY_MAX_CHARS].rstrip(".") or type(said).__name__

@@ -35,16 +35,16 @@ class Gateway:
             raise RuntimeError("the server has stopped by itself")
 
     async def ready(self) -> int:
-        """The gateway's number, once it takes connections."""
+        """Return the gateway's number, once it takes connections."""
         await wait_started(self._server)
         return self._number
 
     async def describe(self) -> dict[str, Any]:
-        """``GatewayServer.describe``, and where it runs."""
+        """Return what ``GatewayServer.describe`` does, and where it runs."""
         return {"gateway": self._number, **here(), **self._server.describe()}
 
     async def metrics(self) -> Report:
-        """What this gateway counts."""
+        """Return what this gateway counts."""
         name = gateway_name(self._number)
         return Report(name, INCARNATION, [*metrics.families(), *process_families(name)])
 

@@ -8,14 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
 #: Marks per gateway.  A core carries more than this (docs/performance.md); the rest is room for a sibling that dies.
-CONNECTIONS_MARK = 2_000
-CPU_MARK = 0.8
+CONNECTIONS_MARK: Final = 2_000
+CPU_MARK: Final = 0.8
 #: A gateway is taken away only if those that stay would be below this share of the marks.
-SHRINK_BELOW = 0.5
-GROW_AFTER_PASSES = 3
-SHRINK_AFTER_PASSES = 60
+SHRINK_BELOW: Final = 0.5
+GROW_AFTER_PASSES: Final = 3
+SHRINK_AFTER_PASSES: Final = 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +42,7 @@ class GatewayPolicy:
         self._low = 0
 
     def wanted(self, present: int, nodes: int, loads: Sequence[GatewayLoad]) -> int:
-        """The number to have now, at most one away from ``present`` unless ``present`` is below the least.
+        """Return the number to have now, at most one away from ``present`` unless ``present`` is below the least.
 
         Args:
             present: gateways that there are.
@@ -67,7 +68,7 @@ class GatewayPolicy:
 
     @staticmethod
     def _over(loads: Sequence[GatewayLoad], gateways: int, share: float) -> bool:
-        """Whether ``gateways`` gateways that shared this load would each be over ``share`` of a mark."""
+        """Return whether ``gateways`` gateways that shared this load would each be over ``share`` of a mark."""
         connections = sum(load.connections for load in loads)
         cpu = sum(load.cpu for load in loads)
         return connections > CONNECTIONS_MARK * share * gateways or cpu > CPU_MARK * share * gateways

@@ -1,4 +1,4 @@
-"""Gathers the metrics of every process of the cluster into one page, for whichever gateway is asked.
+"""The metrics of every process of the cluster on one page, for whichever gateway is asked.
 
 One collector does it for all of them (the coordinator's), so there is one ledger and nothing is counted twice.
 """
@@ -33,7 +33,7 @@ Sources = Mapping[str, Callable[[], Awaitable[Report]]]
 
 
 class MetricsCollector:
-    """``page`` any time, by any number of callers.
+    """Gathers the page; ``page`` may be called any time, by any number of callers.
 
     Args:
         redis: keeps the ledger (``cluster:metrics``).
@@ -56,7 +56,7 @@ class MetricsCollector:
         self._made_at = float("-inf")
 
     async def page(self) -> bytes:
-        """All of it in Prometheus text form.
+        """Return all of it in Prometheus text form.
 
         Raises:
             RedisError, OSError, TimeoutError: the ledger could not be read, at the first call.
@@ -68,19 +68,19 @@ class MetricsCollector:
             return self._page
 
     async def ended(self, process: str) -> None:
-        """A process has been stopped in order: what it does next is no restart."""
+        """Note that a process has been stopped in order: what it does next is no restart."""
         async with self._lock:
             await self._close(lambda ledger: ledger.ended(process))
 
     async def end_all(self) -> None:
-        """The world is about to be stopped in order: hear everybody once more, then close the books."""
+        """Take each process's last report and write the ledger: the world is about to be stopped in order."""
         async with self._lock:
             with contextlib.suppress(RedisError, OSError, TimeoutError):
                 await self._gather()
             await self._close(Ledger.all_ended)
 
     async def _close(self, close: Callable[[Ledger], None]) -> None:
-        """Never raises: a ledger that can't be written costs a restart too many in a graph."""
+        """Run ``close`` and write the ledger.  Never raises: a failure costs a restart too many in a graph."""
         try:
             ledger = await self._read()
             close(ledger)

@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 import orjson
 
@@ -24,7 +24,7 @@ from cluster.metrics_report import Report
 #: By family, then by sample key.
 Values = dict[str, dict[str, float]]
 
-QUANTILES = (0.5, 0.95, 0.99)
+QUANTILES: Final = (0.5, 0.95, 0.99)
 
 
 @dataclass(slots=True)
@@ -37,7 +37,7 @@ class ProcessAccount:
     carry: Values = field(default_factory=dict)
 
     def end_incarnation(self) -> None:
-        """Put what the incarnation counted to what the former ones had."""
+        """Add what the incarnation counted to what the former ones had."""
         for name, samples in self.last.items():
             mine = self.carry.setdefault(name, {})
             for key, value in samples.items():
@@ -47,7 +47,7 @@ class ProcessAccount:
 
 
 def _renamed(account: dict[str, Any]) -> dict[str, Any]:
-    """An account as it is written now: the first worlds called an incarnation ``life``."""
+    """Return an account as it is written now: the first worlds called an incarnation ``life``."""
     return {"incarnation" if name == "life" else name: value for name, value in account.items()}
 
 
@@ -61,12 +61,12 @@ class Ledger:
     # -- writing down --
 
     def dump(self) -> bytes:
-        """Everything, as JSON."""
+        """Return everything as JSON."""
         return orjson.dumps({"accounts": self._accounts, "restarts": dict(self._restarts)})
 
     @classmethod
     def load(cls, dumped: bytes | str) -> Ledger:
-        """The ledger that was dumped.
+        """Read a ledger that was dumped.
 
         Raises:
             ValueError: it was not.
@@ -94,24 +94,24 @@ class Ledger:
         account.last = _growing(report)
 
     def ended(self, process: str) -> None:
-        """The process has ended in order: its next incarnation is no restart."""
+        """Note that the process has ended in order: its next incarnation is no restart."""
         account = self._accounts.get(process)
         if account is not None:
             account.end_incarnation()
 
     def all_ended(self) -> None:
-        """The whole world has ended in order."""
+        """Note that the whole world has ended in order."""
         for name in self._accounts:
             self.ended(name)
 
     # -- showing --
 
     def restarts(self, kinds: Iterable[str]) -> dict[str, int]:
-        """Incarnations that began without an orderly end before, by kind of actor."""
+        """Return the number of incarnations that began without an orderly end before, by kind of actor."""
         return {kind: self._restarts[kind] for kind in kinds}
 
     def families(self, reports: Sequence[Report]) -> list[Family]:
-        """The cluster's figures: growing ones from the ledger, gauges summed over ``reports``.
+        """Return the cluster's figures: growing ones from the ledger, gauges summed over ``reports``.
 
         A family that none of ``reports`` has is left out: a gap does no harm.
         """
@@ -138,7 +138,7 @@ class Ledger:
         return total
 
     def _summaries(self, reports: Sequence[Report]) -> list[Family]:
-        """Quantiles over the newest values of all processes together; count and sum from the ledger."""
+        """Return quantiles over the newest values of all processes together; count and sum from the ledger."""
         recent: dict[str, list[float]] = {}
         help_: dict[str, str] = {}
         for report in reports:
@@ -154,12 +154,12 @@ class Ledger:
 
 
 def kind_of(process: str) -> str:
-    """``shard`` of ``shard-3``."""
+    """Return the kind of a process: ``shard`` of ``shard-3``."""
     return process.partition("-")[0]
 
 
 def quantile(ordered: Sequence[float], q: float) -> float:
-    """The value that a share ``q`` of ``ordered`` does not pass; NaN of none."""
+    """Return the value that a share ``q`` of ``ordered`` does not pass; NaN of none."""
     return ordered[min(len(ordered) - 1, int(len(ordered) * q))] if ordered else float("nan")
 
 

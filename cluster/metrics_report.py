@@ -43,7 +43,7 @@ class Report:
 
 
 def process_families(actor: str) -> list[Family]:
-    """CPU, memory, open files, tasks and age of this process."""
+    """Return CPU, memory, open files, tasks and age of this process."""
     used = resource.getrusage(resource.RUSAGE_SELF)
     figures = [
         family(

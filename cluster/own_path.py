@@ -1,6 +1,6 @@
 """Where our processes look for modules: not in the directory somebody happens to stand in.
 
-Our packages have everyday names (``api``, ``config``, ``world``), and so have many people's files. Python looks in the
+Our packages have everyday names (``api``, ``config``, ``world``), and so have many people's files.  Python looks in the
 working directory (``python -m``) and in ``PYTHONPATH`` before it looks where packages are installed.
 """
 
@@ -11,16 +11,17 @@ import site
 import sys
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Final
 
 __all__ = ["HOME", "PACKAGES", "kept_entries", "module_argv", "source_tree", "use_own_packages"]
 
-PACKAGES = (
+PACKAGES: Final = (
     *("api", "cli", "cluster", "config", "embedded", "loadtest", "migrations", "operations", "store", "streaming"),
     *("web", "world"),
 )
 
 #: The directory that holds our packages.
-HOME = Path(__file__).resolve().parents[1]
+HOME: Final = Path(__file__).resolve().parents[1]
 
 
 def use_own_packages() -> None:
@@ -45,7 +46,7 @@ def use_own_packages() -> None:
 
 
 def kept_entries(entries: Iterable[str]) -> list[str]:
-    """Those of ``PYTHONPATH``'s entries that may stay, as absolute paths; an empty one means the working directory."""
+    """Return the entries of ``PYTHONPATH`` that may stay, as absolute paths; an empty one is the working directory."""
     kept = []
     for entry in entries:
         path = _resolved(entry)
@@ -55,12 +56,12 @@ def kept_entries(entries: Iterable[str]) -> list[str]:
 
 
 def source_tree() -> bool:
-    """Whether our packages are run from their sources, and not from where packages are installed."""
+    """Return whether our packages are run from their sources, and not from where packages are installed."""
     return not _installs(str(HOME))
 
 
 def module_argv(module: str) -> list[str]:
-    """The command line that runs a module of ours without the working directory on its path."""
+    """Return the command line that runs a module of ours without the working directory on its path."""
     return [sys.executable, "-P", "-m", module]
 
 
@@ -69,7 +70,7 @@ def _shadows(directory: Path) -> bool:
 
 
 def _installs(entry: str) -> bool:
-    """Whether packages are installed there: whatever else lies there, Python can't do without it."""
+    """Return whether packages are installed there: whatever else lies there, Python can't do without it."""
     known = [*site.getsitepackages(), site.getusersitepackages()]
     return _resolved(entry) in {_resolved(path) for path in known}
 

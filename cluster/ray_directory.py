@@ -23,6 +23,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 import psutil
 
@@ -30,16 +31,16 @@ from embedded.children import ServiceError
 
 __all__ = ["RunDirectory", "make", "remove_stale"]
 
-PREFIX = "ccray-"
-SOCKET_PATH_MOST = 103 if sys.platform == "darwin" else 107
+PREFIX: Final = "ccray-"
+SOCKET_PATH_MOST: Final = 103 if sys.platform == "darwin" else 107
 #: The longest path below a base directory: our two, Ray's session with a process id of 7 digits, its socket.
-BELOW_BASE = f"/{PREFIX}12345678/r/session_2026-01-01_00-00-00_000000_1234567/sockets/plasma_store"
-BASE_MOST = SOCKET_PATH_MOST - len(BELOW_BASE)
+BELOW_BASE: Final = f"/{PREFIX}12345678/r/session_2026-01-01_00-00-00_000000_1234567/sockets/plasma_store"
+BASE_MOST: Final = SOCKET_PATH_MOST - len(BELOW_BASE)
 
 #: A directory without its lock is one that is just being made, or whose maker was killed within a millisecond.
-UNLOCKED_KEEP_S = 60.0
-END_WAIT_S = 5.0
-RAY_SERVERS = ("gcs_server", "raylet")
+UNLOCKED_KEEP_S: Final = 60.0
+END_WAIT_S: Final = 5.0
+RAY_SERVERS: Final = ("gcs_server", "raylet")
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +57,7 @@ class RunDirectory:
 
     @property
     def for_ray(self) -> Path:
+        """What Ray is given."""
         return self.path / "r"
 
     @property
@@ -101,11 +103,11 @@ def remove_stale() -> list[Path]:
     return removed
 
 
-# parts
+# -- parts --
 
 
 def _bases() -> list[Path]:
-    """Directories for temporary files, the preferred one first; all that any run may have used before."""
+    """Return directories for temporary files, the preferred one first; all that any run may have used before."""
     places = [tempfile.gettempdir(), "/tmp", "/var/tmp", os.environ.get("XDG_RUNTIME_DIR", "")]
     return list(dict.fromkeys(Path(place) for place in places if place.startswith("/")))
 
@@ -132,7 +134,7 @@ def _of_this_user() -> Iterator[Path]:
 
 @contextlib.contextmanager
 def _unheld(path: Path) -> Iterator[bool]:
-    """Whether the run of this directory has ended; it stays so within the block."""
+    """Yield whether the run of this directory has ended; it stays so within the block."""
     try:
         fd = os.open(path / "lock", os.O_RDWR | os.O_NOFOLLOW)
     except OSError:
@@ -149,7 +151,7 @@ def _unheld(path: Path) -> Iterator[bool]:
 
 
 def _abandoned(path: Path) -> bool:
-    """Whether its maker was killed before there was a lock: then there is nothing of Ray's in it either."""
+    """Return whether its maker was killed before there was a lock: then there is nothing of Ray's in it either."""
     try:
         return time.time() - path.stat().st_mtime > UNLOCKED_KEEP_S and set(os.listdir(path)) <= {"lock.new"}
     except OSError:
@@ -181,5 +183,5 @@ def _is_of(process: psutil.Process, path: Path) -> bool:
 
 
 def _is_rays(word: str) -> bool:
-    """Whether a word of a command line says that the process is one of Ray's: a server, a script, a titled worker."""
+    """Return whether a word of a command line says that the process is Ray's: a server, a script, a titled worker."""
     return word.startswith("ray::") or Path(word).name in RAY_SERVERS or ("/ray/" in word and word.endswith(".py"))

@@ -1,4 +1,4 @@
-"""How Ray is started for one run alone, or a running cluster joined. Knows nothing of the world.
+"""How Ray is started for one run alone, or a running cluster joined.  Knows nothing of the world.
 
 A cluster of our own is nobody else's: it listens on loopback, and whoever calls one of its processes shows a token
 that was made for this run and is known to them by their environment only.
@@ -12,7 +12,7 @@ import secrets
 import signal
 import threading
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, Final
 
 import ray
 import ray._private.ray_constants
@@ -28,13 +28,13 @@ from cluster.ray_directory import RunDirectory
 __all__ = ["RAY_ENVIRONMENT", "join_ray", "leave_ray"]
 
 #: Ray gives its node 30 s to come up, which a machine that is busy with other things may need twice.
-START_TRIES = 3
+START_TRIES: Final = 3
 
-OBJECT_STORE_BYTES = 80 * 1024 * 1024
-TOKEN_BYTES = 32
+OBJECT_STORE_BYTES: Final = 80 * 1024 * 1024
+TOKEN_BYTES: Final = 32
 
 #: For a cluster of our own.  No usage reports; no task events, which cost the GCS some 3 kB a call.
-RAY_ENVIRONMENT = {
+RAY_ENVIRONMENT: Final = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_task_events_report_interval_ms": "0",
     "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0",
@@ -44,11 +44,11 @@ RAY_ENVIRONMENT = {
 }
 
 #: What may end us while Ray starts.
-HEEDED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+HEEDED: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 #: Ray's own switch for "one machine, loopback only".  An address given as 127.0.0.1 it replaces by one that others
 #: reach, and then all its servers listen on every interface.
-LOOPBACK_ONLY = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
+LOOPBACK_ONLY: Final = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
 
 
 def join_ray(address: str | None, namespace: str, *, num_cpus: int | None = None) -> RunDirectory | None:
@@ -100,18 +100,18 @@ def leave_ray(directory: RunDirectory | None) -> None:
         directory.remove()
 
 
-# parts
+# -- parts --
 
 
 class _Fixed(list[str]):
     """Paths that Ray adds nothing to."""
 
     def extend(self, more: Any) -> None:
-        """Leave it: ``more`` is the driver's working directory and that of its script, a user's files."""
+        """Add nothing: ``more`` is the driver's working directory and that of its script, a user's files."""
 
 
 def _job_config() -> JobConfig:
-    """What workers look modules up in: where they are installed, and our sources where we run from those."""
+    """Return where workers look modules up: where they are installed, and our sources where we run from those."""
     config = JobConfig()
     config._py_driver_sys_path = _Fixed([str(HOME)] if source_tree() else [])
     return config
@@ -119,7 +119,7 @@ def _job_config() -> JobConfig:
 
 @contextlib.contextmanager
 def _own_cluster() -> Iterator[None]:
-    """What Ray and its processes read from the environment, for as long as they start."""
+    """Set what Ray and its processes read from the environment, for as long as they start."""
     token = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(TOKEN_BYTES)}
     wanted = {name: os.environ.get(name, value) for name, value in RAY_ENVIRONMENT.items()}
     constants = ray._private.ray_constants

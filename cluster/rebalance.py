@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, field
+from typing import Final
 
 import structlog
 from redis.asyncio import Redis
@@ -18,7 +19,7 @@ from world.ids import ChunkId, shard_of
 
 log = structlog.get_logger(__name__)
 
-GIVE_TIMEOUT_S = 10.0
+GIVE_TIMEOUT_S: Final = 10.0
 
 
 @dataclass(slots=True)
@@ -33,7 +34,7 @@ class Progress:
     began: float = field(default_factory=time.monotonic)
 
     def describe(self) -> dict[str, float | int]:
-        """Plain values for status."""
+        """Return plain values for status."""
         return {
             "to_move": self.to_move,
             "moved": self.moved,
@@ -51,7 +52,7 @@ class Rebalancer:
         self.progress = Progress()
 
     async def misplaced(self) -> dict[ChunkId, tuple[int, int]]:
-        """Chunks that are not where the hash wants them: their shard, and the one that it names."""
+        """Return chunks that are not where the hash wants them: their shard, and the one that it names."""
         info = await graph.read_world(self._redis)
         if info is None:
             return {}
@@ -60,7 +61,7 @@ class Rebalancer:
         return {name: (owner, to_shard) for name, (owner, to_shard) in wanted.items() if owner != to_shard}
 
     async def run(self) -> None:
-        """One pass over all misplaced chunks."""
+        """Pass once over all misplaced chunks."""
         misplaced = await self.misplaced()
         self.progress.to_move = len(misplaced)
         for name, (owner, to_shard) in misplaced.items():

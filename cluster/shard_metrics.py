@@ -23,7 +23,7 @@ RECENT: Final = 256
 
 
 def shard_report(runtime: ShardRuntime, incarnation: str = INCARNATION) -> Report:
-    """Everything that the shard counts and measures."""
+    """Return everything that the shard counts and measures."""
     name, stats = f"shard-{runtime.shard}", runtime.stats
     families = [*_now(runtime), *_counted(stats), *process_families(name)]
     windows = [

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Collection
+from typing import Final
 
 from redis.asyncio import Redis
 
@@ -16,7 +17,7 @@ from world.rules import Rules
 from world.spawn import spawn_order
 from world.terrain import make_terrain
 
-FRESH_S = 0.5
+FRESH_S: Final = 0.5
 
 
 class SpawnPlan:
@@ -35,11 +36,11 @@ class SpawnPlan:
         self._read_at = float("-inf")
 
     def is_full(self, chunk_id: str) -> None:
-        """A shard has refused one more there."""
+        """Note that a shard has refused one more in a chunk."""
         self._population[chunk_id] = self._capacity
 
     async def choose(self, full: Collection[str]) -> ChunkId | None:
-        """The first chunk with room, outward from chunk-0; a new one when there is none; None when none can be made."""
+        """Return the first chunk with room, outward from chunk-0, else a new one; None when none can be made."""
         await self._refresh()
         for chunk_id in self._order:
             if chunk_id not in full and self._population.get(chunk_id, 0) < self._capacity:

@@ -11,16 +11,13 @@ from dataclasses import dataclass
 
 @dataclass(slots=True)
 class TickClock:
-    """Which tick is due.
+    """Which tick is due."""
 
-    Attributes:
-        hz: ticks a second.
-        origin: monotonic seconds at which tick 0 would have begun.
-        back_to_back_most: how many late ticks are run one after the other; more than that are skipped.
-    """
-
+    #: Ticks a second.
     hz: float
+    #: Monotonic seconds at which tick 0 would have begun.
     origin: float
+    #: How many late ticks are run one after the other; more than that are skipped.
     back_to_back_most: int = 5
 
     @classmethod
@@ -34,20 +31,20 @@ class TickClock:
         last_tick: int,
         back_to_back_most: int = 5,
     ) -> TickClock:
-        """A clock whose present tick is at least ``last_tick + 1``, whatever the wall clock says."""
+        """Make a clock whose present tick is at least ``last_tick + 1``, whatever the wall clock says."""
         elapsed_s = max((wall_ms - epoch_ms) / 1000, (last_tick + 1) / hz)
         return cls(hz, monotonic - elapsed_s, back_to_back_most)
 
     def due(self, monotonic: float) -> int:
-        """The highest tick that should have begun by now."""
+        """Return the highest tick that should have begun by now."""
         return int((monotonic - self.origin) * self.hz)
 
     def begins(self, tick: int) -> float:
-        """Monotonic seconds at which ``tick`` begins."""
+        """Return the monotonic seconds at which ``tick`` begins."""
         return self.origin + tick / self.hz
 
     def next_tick(self, last_tick: int, monotonic: float) -> tuple[int, int] | None:
-        """``(number, skipped)`` of the tick to run now, or None when none is due."""
+        """Return ``(number, skipped)`` of the tick to run now, or None when none is due."""
         late = self.due(monotonic) - last_tick
         if late <= 0:
             return None

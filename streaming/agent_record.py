@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import orjson
 from redis.asyncio import Redis
@@ -12,12 +12,14 @@ from streaming import keys
 from streaming.entry import BadEntry, PrivateEvent, from_stream
 from streaming.lua import load, run
 
-READ = load("streaming/agent_record.lua")
+READ: Final = load("streaming/agent_record.lua")
 
 
 @dataclass(frozen=True, slots=True)
 class StoredAgent:
-    """``chunk_id`` is None while the agent is not in the world.  ``seq``: number of its last event.
+    """An agent as Redis holds it.
+
+    ``chunk_id`` is None while the agent is not in the world.  ``seq``: number of its last event.
 
     ``missed`` are its events after the number that was asked for, None if the stream can't give all of them.
     ``last_seen`` is the event with that number itself, if it is still there.  ``gold`` is what the agent carries,
@@ -32,7 +34,7 @@ class StoredAgent:
 
 
 async def read_agent(redis: Redis, agent_id: str, since: int | None = None) -> StoredAgent:
-    """The record, and the events after number ``since`` (None: none of them).  Raises ``RedisError``."""
+    """Return the record, and the events after number ``since`` (None: none of them).  Raises ``RedisError``."""
     stream = keys.agent_stream(agent_id)
     start = "" if since is None else f"{since}-0"
     call = READ(agent=keys.agent(agent_id), stream=stream, start=start)

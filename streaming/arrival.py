@@ -16,7 +16,7 @@ ARRIVAL_DELTAS: Final = 256
 
 
 async def read_arrival(redis: Redis, chunk_id: str, tick: int | None) -> tuple[SharedEvent | None, list[SharedEvent]]:
-    """The chunk's static (None: the chunk is gone) and its deltas since about ``tick``, oldest first.
+    """Return the chunk's static (None: the chunk is gone) and its deltas since about ``tick``, oldest first.
 
     ``tick`` None: when the agent came is not known, only the newest delta is read.  Raises ``RedisError``.
     """

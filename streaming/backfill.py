@@ -25,7 +25,7 @@ FRUITLESS_MOST: Final = 6
 
 
 class Backfill:
-    """Channels whose stream is to be read: on their first subscription its head, later what is missing."""
+    """The reading of streams for channels: at the first subscription of their head, later of what is missing."""
 
     def __init__(self, redis: Redis) -> None:
         self._redis = redis
@@ -42,18 +42,20 @@ class Backfill:
         self._due_now.set()
 
     def forget(self, channel: Channel) -> None:
+        """Forget a channel: its stream need not be read any more."""
         self._due.pop(channel.name, None)
         if (pause := self._paused.pop(channel.name, None)) is not None:
             pause.cancel()
 
     def clear(self) -> None:
+        """Forget all channels."""
         self._due.clear()
         for pause in self._paused.values():
             pause.cancel()
         self._paused.clear()
 
     async def run(self) -> None:
-        """Fill for ever; what fails for want of Redis is tried again."""
+        """Fill for ever; what fails because Redis is away is tried again."""
         while True:
             await self._due_now.wait()
             self._due_now.clear()
@@ -139,7 +141,7 @@ class Backfill:
         self.want(channel)
 
     def _drop_foreign(self, channel: Channel, detector: GapDetector) -> None:
-        """Give up held messages.  Before the stream is read once more, so that none of its own can be missed."""
+        """Give up held messages, before the stream is read once more, so that none of its own can be missed."""
         channel.fruitless = 0
         dropped = detector.drop_held()
         self.bad_entries += dropped

@@ -1,4 +1,4 @@
-"""Redis work of many connections, gathered into one pipeline per loop turn.
+"""Redis work of many connections, gathered into one pipeline in each turn of the event loop.
 
 One round trip costs about as much for twenty commands as for one, so a gateway sends what all its sockets
 asked for in the same turn of the event loop together.  One pipeline is under way at a time; what arrives
@@ -9,15 +9,15 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from streaming.lua import Call, Script, Word, run_all
 
-MAX_PENDING = 20_000
-MAX_PIPELINE = 256
+MAX_PENDING: Final = 20_000
+MAX_PIPELINE: Final = 256
 
 
 _Pending = tuple[Call | tuple[Word, ...], asyncio.Future[Any]]
@@ -54,7 +54,7 @@ class RedisBatch:
         return await self._enqueue(Call(script, tuple(keys), tuple(args)))
 
     async def command(self, *words: Word) -> Any:
-        """Run one plain command, its answer as Redis gives it (bytes, ints, lists).  Raises as ``run``."""
+        """Run one plain command; return its answer as Redis gives it (bytes, ints, lists).  Raises as ``run``."""
         return await self._enqueue(words)
 
     async def close(self) -> None:

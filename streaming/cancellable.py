@@ -9,7 +9,7 @@ costs a task per command.
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+from typing import Any, Final
 
 from redis.asyncio import ConnectionPool
 from redis.exceptions import ConnectionError as RedisConnectionError
@@ -48,7 +48,7 @@ def make_cancellable(pool: ConnectionPool) -> None:
 
 
 #: How long a cancelled task may take before it is cancelled once more.
-AGAIN_AFTER_S = 0.5
+AGAIN_AFTER_S: Final = 0.5
 
 
 async def end(*tasks: asyncio.Task[Any]) -> None:

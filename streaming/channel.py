@@ -18,11 +18,12 @@ class HubUnavailable(Exception):
 
 
 class Leaving(Protocol):
-    """What a subscription needs of the hub."""
+    """The part of the hub that a subscription needs."""
 
     ready_timeout_s: float
 
-    def leave(self, channel: Channel, subscription: Subscription) -> None: ...
+    def leave(self, channel: Channel, subscription: Subscription) -> None:
+        """Take the subscription out of its channel."""
 
 
 class Subscription:
@@ -62,6 +63,7 @@ class Subscription:
         return channel.detector.last if channel is not None and channel.detector is not None else None
 
     def close(self) -> None:
+        """End the subscription; nothing is delivered to it any more."""
         channel, self._channel = self._channel, None
         if channel is not None:
             self._hub.leave(channel, self)
@@ -99,11 +101,12 @@ class Channel:
         self.unacked = 0
 
     def join(self, subscription: Subscription) -> None:
+        """Add a subscriber."""
         self._members[subscription] = None
         self.sinks = tuple(member.sink for member in self._members)
 
     def leave(self, subscription: Subscription) -> bool:
-        """True when nobody is left."""
+        """Take a subscriber out; return whether nobody is left."""
         if self._members.pop(subscription, self) is self:
             return False
         self.sinks = tuple(member.sink for member in self._members)

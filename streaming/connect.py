@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from redis.asyncio import BlockingConnectionPool, Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
@@ -10,19 +12,19 @@ from config.world_url import split_world
 from streaming.cancellable import make_cancellable
 from streaming.namespace import put_into
 
-SOCKET_TIMEOUT_S = 5.0
-CONNECT_TIMEOUT_S = 2.0
-POOL_SIZE = 16
-POOL_WAIT_S = 5.0
+SOCKET_TIMEOUT_S: Final = 5.0
+CONNECT_TIMEOUT_S: Final = 2.0
+POOL_SIZE: Final = 16
+POOL_WAIT_S: Final = 5.0
 
 
 def text(value: bytes | str) -> str:
-    """What Redis gave as text; our clients get bytes, whatever the types say."""
+    """Return what Redis gave as text; our clients get bytes, whatever the types say."""
     return value.decode() if isinstance(value, bytes) else value
 
 
 def connect(url: str, *, socket_timeout_s: float | None = SOCKET_TIMEOUT_S, pool_size: int = POOL_SIZE) -> Redis:
-    """A client for the world at ``url`` that gives bytes and never repeats a command by itself.
+    """Make a client for the world at ``url`` that gives bytes and never repeats a command by itself.
 
     Its keys and channels are the world's (``streaming.namespace``).
 

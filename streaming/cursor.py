@@ -21,10 +21,10 @@ MAX_EVENT_ID_CHARS: Final = 160
 
 NOWHERE: Final = "-"
 
-_NUMBER = "(0|[1-9][0-9]{0,14})"
-_CHUNK = "([A-Za-z0-9_.\\-]{1,64})"
-_CHUNK_CURSOR = re.compile(f"{_CHUNK}:{_NUMBER}:{_NUMBER}", re.ASCII)
-_POSITION = re.compile(f"{_CHUNK}:{_NUMBER}:{_NUMBER}:{_NUMBER}", re.ASCII)
+_NUMBER: Final = "(0|[1-9][0-9]{0,14})"
+_CHUNK: Final = "([A-Za-z0-9_.\\-]{1,64})"
+_CHUNK_CURSOR: Final = re.compile(f"{_CHUNK}:{_NUMBER}:{_NUMBER}", re.ASCII)
+_POSITION: Final = re.compile(f"{_CHUNK}:{_NUMBER}:{_NUMBER}:{_NUMBER}", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +39,7 @@ class ChunkCursor:
 
     @classmethod
     def parse(cls, text: str) -> ChunkCursor | None:
-        """``None`` for what no spectator was ever given."""
+        """Read an event id; None for what no spectator was ever given."""
         match = _CHUNK_CURSOR.fullmatch(text) if len(text) <= MAX_EVENT_ID_CHARS else None
         if match is None or match[1] == NOWHERE:
             return None
@@ -59,7 +59,7 @@ class Position:
 
     @classmethod
     def parse(cls, text: str) -> Position | None:
-        """``None`` for what no owner or agent was ever given."""
+        """Read an event id; None for what no owner or agent was ever given."""
         match = _POSITION.fullmatch(text) if len(text) <= MAX_EVENT_ID_CHARS else None
         if match is None:
             return None
@@ -70,8 +70,10 @@ class Position:
 
 
 def chunk_event_id(chunk_id: str, at: StreamId) -> EventId:
+    """Return the event id of a spectator's place."""
     return EventId(f"{chunk_id}:{at[0]}:{at[1]}")
 
 
 def position_event_id(chunk_id: str | None, at: StreamId, agent_seq: int) -> EventId:
+    """Return the event id of a follower's place."""
     return EventId(f"{chunk_id or NOWHERE}:{at[0]}:{at[1]}:{agent_seq}")

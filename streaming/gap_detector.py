@@ -1,4 +1,4 @@
-"""The order of one stream as its live messages arrive: finds gaps, without doing any I/O.
+"""The gap detector: the order of one stream as its live messages arrive, without any I/O.
 
 Every entry names its predecessor.  ``GapDetector`` passes on an entry whose predecessor is the last one it passed on;
 anything else means that messages were lost (or a history was rewritten), and it holds back what follows until
@@ -10,11 +10,12 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Final
 
 from streaming.entry import Entry, StreamId
 
 #: Live messages kept while a gap is being filled.  What falls out is found again as a gap.
-MAX_HELD = 2_048
+MAX_HELD: Final = 2_048
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +46,7 @@ class GapDetector:
         self._held: deque[Entry] | None = None
 
     def receive(self, entry: Entry) -> bool:
-        """Take a live entry.  True: it is the next one, pass it on.  False: held back, or known already.
+        """Take a live entry.  Return True: it is the next one, pass it on; False: held back, or known already.
 
         Afterwards, ``ready`` tells whether the stream must be read (``filled``).
         """
@@ -62,23 +63,23 @@ class GapDetector:
         return False
 
     def started(self, head: StreamId | None) -> list[Item]:
-        """First answer: ``head`` is the stream's last id, read after the subscription was in force (None: empty)."""
+        """Take the first answer: the stream's last id, read once the subscription was in force (None: empty)."""
         self.last = head
         self.last_entry = None
         return self._resume([])
 
     def suspend(self) -> None:
-        """The connection is lost: nothing more is certain until ``filled``."""
+        """Note that the connection is lost: nothing more is certain until ``filled``."""
         self.ready = False
         self._held = None
 
     def drop_held(self) -> int:
-        """Forget what is held back; returns how much it was.  ``filled`` is due."""
+        """Forget what is held back; return how much it was.  ``filled`` is due."""
         held, self._held = self._held, None
         return len(held or ())
 
     def filled(self, entries: Iterable[Entry], head: StreamId | None) -> list[Item]:
-        """What the stream holds from ``last`` on, that one included if it is still there, and its last id.
+        """Take what the stream holds from ``last`` on, that one included if it is still there, and its last id.
 
         ``entries`` may be the first page of a longer gap; then ``ready`` stays False and the next page is due.
         Returns what to pass on, in order.
@@ -103,7 +104,7 @@ class GapDetector:
         return self._resume(out)
 
     def _continues(self, found: list[Entry]) -> bool:
-        """Whether ``found`` follows from the last entry without a break."""
+        """Return whether ``found`` follows from the last entry without a break."""
         assert self.last is not None
         before = self.last
         for entry in found:

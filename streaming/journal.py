@@ -19,6 +19,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 import time
+from typing import Final
 
 import structlog
 from redis.asyncio import Redis
@@ -38,16 +39,16 @@ from streaming.shared_clock import now_ms
 
 log = structlog.get_logger(__name__)
 
-RETRY_FIRST_S = 0.05
-RETRY_MOST_S = 1.0
+RETRY_FIRST_S: Final = 0.05
+RETRY_MOST_S: Final = 1.0
 
-ACQUIRE = load("streaming/acquire_lease.lua")
-RENEW = load("streaming/renew_lease.lua")
+ACQUIRE: Final = load("streaming/acquire_lease.lua")
+RENEW: Final = load("streaming/renew_lease.lua")
 
 #: Refusals of a server that is full, busy or not the master now: they pass.  Any other error answer to a script means
 #: that it has failed halfway, and sending it again would repeat its first half.
-PASSING = (ClusterDownError, OutOfMemoryError, ReadOnlyError, TryAgainError)
-PASSING_WORDS = ("BUSY", "MISCONF", "NOREPLICAS")
+PASSING: Final = (ClusterDownError, OutOfMemoryError, ReadOnlyError, TryAgainError)
+PASSING_WORDS: Final = ("BUSY", "MISCONF", "NOREPLICAS")
 
 
 class Fenced(Exception):
@@ -55,16 +56,13 @@ class Fenced(Exception):
 
 
 class CommitRefused(Exception):
-    """Nothing of the commit was written, and nothing of it may be: memory has to go back to what Redis holds.
-
-    Attributes:
-        why: ``cond`` or ``behind``.
-        lost: of what a condition did not hold: handoffs, agents, commands.
-    """
+    """Nothing of the commit was written, and nothing of it may be: memory has to go back to what Redis holds."""
 
     def __init__(self, why: str, lost: list[str]) -> None:
         super().__init__(f"{why}: {', '.join(lost)}")
+        #: ``cond`` or ``behind``.
         self.why = why
+        #: Of what a condition did not hold: handoffs, agents, commands.
         self.lost = lost
 
 
@@ -84,7 +82,7 @@ class Journal:
 
     @classmethod
     async def acquire(cls, redis: Redis, shard: int) -> tuple[Journal, int]:
-        """Take the shard's lease from whoever holds it.  Returns the journal and the last committed tick (-1: none)."""
+        """Take the shard's lease from whoever holds it; return the journal and the last committed tick (-1: none)."""
         holder = secrets.token_hex(8)
         epoch, seq, tick = await run(redis, ACQUIRE(shard=keys.shard(shard), holder=holder))
         return cls(redis, shard, holder, int(epoch), int(seq)), int(tick)

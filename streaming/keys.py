@@ -6,24 +6,26 @@ begin with from here (``streaming.lua``).  A stream's Pub/Sub channel has the st
 
 from __future__ import annotations
 
-WORLD = "world"
-CHUNKS = "chunks"
-POPULATION = "population"
-PRESENCE = "presence"
-STATUS = "cluster:status"
-METRICS = "cluster:metrics"
-WANTED_SHARDS = "wanted_shards"
-ARCHIVE_STREAM = "stream:archive"
-SESSIONS_CHANNEL = "ctl:sessions"
+from typing import Final
+
+WORLD: Final = "world"
+CHUNKS: Final = "chunks"
+POPULATION: Final = "population"
+PRESENCE: Final = "presence"
+STATUS: Final = "cluster:status"
+METRICS: Final = "cluster:metrics"
+WANTED_SHARDS: Final = "wanted_shards"
+ARCHIVE_STREAM: Final = "stream:archive"
+SESSIONS_CHANNEL: Final = "ctl:sessions"
 
 #: Newest entries kept of one agent's stream.  An agent gets a few events a second at most, so this is minutes.
-AGENT_STREAM_MAXLEN = 512
+AGENT_STREAM_MAXLEN: Final = 512
 
 #: How long the stream of an agent that gets no events is kept.
-AGENT_STREAM_TTL_S = 86_400
+AGENT_STREAM_TTL_S: Final = 86_400
 
-CHUNK_STREAM_PREFIX = "stream:chunk:"
-AGENT_STREAM_PREFIX = "stream:agent:"
+CHUNK_STREAM_PREFIX: Final = "stream:chunk:"
+AGENT_STREAM_PREFIX: Final = "stream:agent:"
 
 
 def shard(number: int) -> str:

@@ -22,7 +22,7 @@ class Unreplayable(Exception):
 
 
 async def replay(redis: Redis, key: str, since: StreamId, upto: StreamId | None = None) -> AsyncIterator[list[Entry]]:
-    """The entries of ``key`` after ``since`` (up to ``upto``, inclusive), oldest first, in pages.
+    """Yield the entries of ``key`` after ``since`` (up to ``upto``, inclusive), oldest first, in pages.
 
     Each page is read by one command and checked by predecessor ids, so trimming at the same time is noticed.  Ends
     when a page comes short: what was committed by then has been given.

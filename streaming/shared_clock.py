@@ -43,11 +43,11 @@ class SharedClock:
         self._slow = 0
 
     def now_s(self) -> float:
-        """Seconds of Unix time."""
+        """Return seconds of Unix time."""
         return time.time() if self._ahead_s is None else _running_s() + self._ahead_s
 
     def skew_s(self) -> float | None:
-        """How much this machine's clock is ahead of the shared one; None before the first reading."""
+        """Return how much this machine's clock is ahead of the shared one; None before the first reading."""
         return None if self._ahead_s is None else time.time() - self.now_s()
 
     async def read(self, redis: Redis) -> None:
@@ -62,7 +62,7 @@ class SharedClock:
         self._ahead_s = seconds + micros / 1e6 + took_s / 2 - _running_s()
 
     async def keep(self, redis: Redis) -> None:
-        """Read it for ever."""
+        """Read the time for ever."""
         while True:
             try:
                 await self.read(redis)
@@ -78,10 +78,10 @@ SHARED: Final = SharedClock()
 
 
 def now_ms() -> int:
-    """Milliseconds of Unix time, by the clock that all processes of the world share."""
+    """Return milliseconds of Unix time, by the clock that all processes of the world share."""
     return int(SHARED.now_s() * 1000)
 
 
 def utc_now() -> datetime:
-    """The same as a date."""
+    """Return the same as a date."""
     return datetime.fromtimestamp(SHARED.now_s(), UTC)

@@ -22,7 +22,7 @@ from streaming.shared_clock import now_ms
 #: Chunks whose last snapshot is kept.  A snapshot is some 10 KB.
 CACHED_CHUNKS: Final = 512
 
-READ = load("streaming/snapshot.lua")
+READ: Final = load("streaming/snapshot.lua")
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +40,7 @@ class ChunkSnapshot:
         return self.latest.id if self.latest is not None else None
 
     def json(self) -> bytes:
-        """``{"chunk_static": ..., "latest_delta": ...}`` as ``GET /v1/chunks/{chunk_id}/snapshot`` answers it."""
+        """Return ``{"chunk_static": ..., "latest_delta": ...}``, as ``GET /v1/chunks/{chunk_id}/snapshot`` answers."""
         latest = self.latest.payload if self.latest is not None else b"null"
         return b'{"chunk_static":' + self.static.payload + b',"latest_delta":' + latest + b"}"
 
@@ -54,7 +54,7 @@ class Snapshots:
         self._reading: dict[str, asyncio.Task[ChunkSnapshot | None]] = {}
 
     async def get(self, chunk_id: str, at_least: StreamId | None = None) -> ChunkSnapshot | None:
-        """The chunk's state at ``at_least`` or later; with None, as it is now.  None: there is no such chunk.
+        """Return the chunk's state at ``at_least`` or later, with None as it is now; None: there is no such chunk.
 
         A reader that is subscribed passes its subscription's ``head``: then a snapshot read for somebody else will
         do if it reaches that far, and nothing between the two is missed.
@@ -121,7 +121,7 @@ def _snapshot(chunk_id: str, static: bytes, digest: bytes, last: list[Any] | Non
 
 
 def static_event(chunk_id: str, payload: bytes, latest: SharedEvent | None) -> SharedEvent:
-    """A chunk's static as an event; the same for all its readers, so its trace is that of the delta beside it."""
+    """Return a chunk's static as an event, the same for all readers; its trace is that of the delta beside it."""
     trace_id = latest.trace_id if latest is not None else f"static-{chunk_id}"
     return SharedEvent("chunk_static", payload, now_ms(), trace_id)
 
@@ -130,7 +130,7 @@ _by_client: WeakKeyDictionary[Redis, Snapshots] = WeakKeyDictionary()
 
 
 def snapshots_of(redis: Redis) -> Snapshots:
-    """The one ``Snapshots`` of a client."""
+    """Return the one ``Snapshots`` of a client."""
     found = _by_client.get(redis)
     if found is None:
         found = _by_client[redis] = Snapshots(redis)
@@ -138,5 +138,5 @@ def snapshots_of(redis: Redis) -> Snapshots:
 
 
 async def read_snapshot(redis: Redis, chunk_id: str) -> ChunkSnapshot | None:
-    """The chunk as it is now, or None if there is none.  Raises ``RedisError``."""
+    """Return the chunk as it is now, None if there is none.  Raises ``RedisError``."""
     return await snapshots_of(redis).get(chunk_id)

@@ -62,15 +62,18 @@ class Principal:
 class RedisCalls(Protocol):
     """The part of ``streaming.batch.RedisBatch`` that the gateway uses."""
 
-    async def run(self, call: Call) -> Any: ...
+    async def run(self, call: Call) -> Any:
+        """Run a script."""
 
-    async def eval(self, script: Script, keys: Sequence[str], args: Sequence[str | bytes | int | float]) -> Any: ...
+    async def eval(self, script: Script, keys: Sequence[str], args: Sequence[str | bytes | int | float]) -> Any:
+        """Run a script."""
 
-    async def command(self, *words: str | bytes | int | float) -> Any: ...
+    async def command(self, *words: str | bytes | int | float) -> Any:
+        """Run a plain command."""
 
 
 class Authenticator:
-    """Tokens to sessions.
+    """Turns tokens into sessions.
 
     Args:
         redis: batched calls.
@@ -82,7 +85,7 @@ class Authenticator:
         self._dev = dev
 
     async def authenticate(self, token: str | None) -> Session:
-        """The live session of ``token``.
+        """Return the live session of ``token``.
 
         Raises:
             ApiError: ``invalid_session``: none, malformed, expired or revoked.
@@ -98,7 +101,7 @@ class Authenticator:
         return session
 
     async def still_alive(self, jtis: Iterable[str]) -> set[str]:
-        """Those of ``jtis`` whose sessions live now.  Raises ``RedisError`` when Redis does not answer."""
+        """Return those of ``jtis`` whose sessions live now.  Raises ``RedisError`` when Redis does not answer."""
         wanted = list(jtis)
         alive = {jti for jti in wanted if self._dev and jti == DEV_TOKEN_JTI}
         for start in range(0, len(wanted), ALIVE_BATCH):
@@ -109,7 +112,7 @@ class Authenticator:
 
 
 def session_from_redis(answer: Any) -> Session | None:
-    """A session from what HGETALL gives (a list of bytes, or a mapping under RESP3); None for an empty answer."""
+    """Read a session from what HGETALL gives (a list of bytes, or a mapping under RESP3); None for an empty answer."""
     if not answer:
         return None
     pairs = answer.items() if isinstance(answer, Mapping) else zip(answer[::2], answer[1::2], strict=True)
@@ -129,7 +132,7 @@ def session_from_redis(answer: Any) -> Session | None:
 
 
 def authorization(header: str | None) -> tuple[str, str] | None:
-    """Scheme (lower case) and credentials of an ``Authorization`` header; None when absent or malformed."""
+    """Return scheme (lower case) and credentials of an ``Authorization`` header; None when absent or malformed."""
     if header is None:
         return None
     scheme, _, credentials = header.partition(" ")
@@ -138,17 +141,18 @@ def authorization(header: str | None) -> tuple[str, str] | None:
 
 
 def bearer_token(header: str | None) -> str | None:
+    """Return the token of an ``Authorization`` header with the scheme Bearer; None without one."""
     parsed = authorization(header)
     return parsed[1] if parsed is not None and parsed[0] == "bearer" else None
 
 
 def subprotocol_token(offered: Sequence[str]) -> str | None:
-    """The token of a subprotocol pair ``bearer, <token>``: exactly these two, in this order; otherwise None."""
+    """Return the token of the subprotocols ``bearer, <token>``: exactly these two, in this order; else None."""
     return offered[1] if len(offered) == 2 and offered[0] == SUBPROTOCOL else None
 
 
 def connection_token(connection: HTTPConnection) -> str | None:
-    """The token of a request or WebSocket handshake: the header first, then the subprotocol pair."""
+    """Return the token of a request or WebSocket handshake: the header first, then the subprotocol pair."""
     token = bearer_token(connection.headers.get("authorization"))
     if token is None and connection.scope["type"] == "websocket":
         token = subprotocol_token(connection.scope.get("subprotocols", []))
@@ -156,7 +160,7 @@ def connection_token(connection: HTTPConnection) -> str | None:
 
 
 def chosen_subprotocol(connection: HTTPConnection) -> str | None:
-    """What to pass to ``websocket.accept(subprotocol=...)``: a browser that offered the pair needs ``bearer`` back."""
+    """Return what to pass to ``websocket.accept(subprotocol=...)``: who offered the pair needs ``bearer`` back."""
     return SUBPROTOCOL if subprotocol_token(connection.scope.get("subprotocols", [])) is not None else None
 
 
@@ -171,6 +175,7 @@ class SessionToken(SecurityBase):
         self.scheme_name = "session"
 
     async def __call__(self, connection: HTTPConnection) -> str | None:
+        """Return the token, None without one."""
         return connection_token(connection)
 
 
@@ -178,8 +183,9 @@ session_token = SessionToken()
 
 
 def require(*roles: Role) -> Callable[..., Awaitable[Session]]:
-    """A dependency that gives the caller's session, or refuses: ``invalid_session`` (401), ``invalid_scope`` (403),
-    ``not_local`` (403, the fixed token of a foreign page).
+    """Return a dependency that gives the caller's session, or refuses.
+
+    Reasons: ``invalid_session`` (401), ``invalid_scope`` (403), ``not_local`` (403, the fixed token of a foreign page).
 
     No role given: any will do.
     """

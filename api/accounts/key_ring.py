@@ -1,4 +1,4 @@
-"""API keys, proved: one indexed SELECT at most, and none for a key that was proved a moment ago.
+"""The proof of API keys: one indexed SELECT at most, and none for a key that was proved a moment ago.
 
 The cache can't keep a revoked key alive: opening a session checks the revocation in Redis (``api.accounts.sessions``).
 """
@@ -38,7 +38,7 @@ class KeyRing:
         self._cached: OrderedDict[str, tuple[float, KeyProof]] = OrderedDict()
 
     async def prove(self, plain: str) -> KeyProof:
-        """The key that ``plain`` is.
+        """Return the key that ``plain`` is.
 
         Raises:
             KeyRefused: ``invalid_api_key``: unknown, wrong, expired or revoked.

@@ -49,7 +49,7 @@ class LocalOnly:
 
 
 def _host_of(url: str) -> str | None:
-    """Host of a URL in lower case, without port and brackets; None when there is none."""
+    """Return host of a URL in lower case, without port and brackets; None when there is none."""
     try:
         host = urlsplit(url).hostname
     except ValueError:

@@ -24,6 +24,7 @@ RESERVED_PREFIXES: Final = ("demo-user-", "demo-npc-")
 
 
 def is_reserved(agent_id: str) -> bool:
+    """Return whether an id is one of the demo actors'."""
     return agent_id in RESERVED_IDS or agent_id.startswith(RESERVED_PREFIXES)
 
 

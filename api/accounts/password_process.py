@@ -41,15 +41,15 @@ class HashingProcess:
         return None if self._process is None else self._process.pid
 
     def hash(self, password: str) -> str:
-        """A new hash of ``password``.  Raises ``HashingFailed``."""
+        """Return a new hash of ``password``.  Raises ``HashingFailed``."""
         return str(self._ask({"password": password}))
 
     def matches(self, password_hash: str | None, password: str) -> bool:
-        """Whether ``password`` is the one; None takes as long as a wrong one.  Raises ``HashingFailed``."""
+        """Return whether ``password`` is the one; None takes as long as a wrong one.  Raises ``HashingFailed``."""
         return self._ask({"password": password, "hash": password_hash}) is True
 
     def close(self) -> None:
-        """End the process, which holds nothing, for good.  A thread that waits for it fails."""
+        """End the process for good; it holds nothing.  A thread that waits for it fails."""
         self._closed = True
         self._end()
 
@@ -78,7 +78,7 @@ class HashingProcess:
                     pipe.close()
 
     def _converse(self, line: bytes) -> bytes:
-        """Raises ``OSError``: it can't be started, is gone, or gives no answer."""
+        """Send a line; return the answer.  Raises ``OSError``: the process can't be started, is gone, or is silent."""
         process = self._process
         if process is None:
             process = self._process = _start()

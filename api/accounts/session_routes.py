@@ -24,12 +24,16 @@ router = APIRouter()
 
 
 class SessionRequest(BaseModel):
+    """Which session is to be opened."""
+
     api_key: str = Field(max_length=128, repr=False)
     role: Role
     agent_id: AgentIdField | None = Field(None, description="Needed for every role but `spectator`.")
 
 
 class SessionState(BaseModel):
+    """A session without its secrets."""
+
     session_jti: str
     role: Role
     agent_id: str | None
@@ -38,11 +42,15 @@ class SessionState(BaseModel):
 
 
 class SessionResponse(SessionState):
+    """A new session, with the only showing of its token and command secret."""
+
     session_token: str = Field(description="Shown once; goes into `Authorization: Bearer`.")
     cmd_secret: str = Field(description="Shown once; signs commands.")
 
 
 class SessionRevoked(BaseModel):
+    """The session that was ended."""
+
     session_jti: str
     revoked: bool = True
 
@@ -79,7 +87,7 @@ async def open_session(body: SessionRequest, request: Request) -> SessionRespons
 
 @router.post("/v1/sessions/refresh", responses=refusals("invalid_session", "not_local"), tags=["sessions"])
 async def refresh_session(request: Request, session: Annotated[Session, Depends(require())]) -> SessionState:
-    """Put off the end of the caller's session by its full life; never beyond the end of its API key."""
+    """Extend the caller's session to its full life from now; never beyond the end of its API key."""
     services: Services = request.app.state.services
     if session.jti != DEV_TOKEN_JTI:
         token = connection_token(request) or ""
@@ -108,7 +116,7 @@ async def revoke_session(request: Request, session: Annotated[Session, Depends(r
 
 
 def session_opened(services: Services, opened: OpenedSession) -> SessionResponse:
-    """The answer for a new session; its row is on its way to PostgreSQL."""
+    """Return the answer for a new session; its row is on its way to PostgreSQL."""
     session = opened.session
     services.session_log.put(_record(session, opened.token))
     metrics.SESSIONS_OPENED.labels(session.role).inc()

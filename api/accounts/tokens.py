@@ -11,10 +11,11 @@ import hashlib
 import re
 import secrets
 from dataclasses import dataclass
+from typing import Final
 
-API_KEY_PREFIX_LENGTH = len("dcw_") + 12
-_API_KEY = re.compile(r"(dcw_[0-9a-f]{12})_([A-Za-z0-9_\-]{43})\Z")
-_TOKEN = re.compile(r"[A-Za-z0-9_.\-]{1,128}\Z")
+API_KEY_PREFIX_LENGTH: Final = len("dcw_") + 12
+_API_KEY: Final = re.compile(r"(dcw_[0-9a-f]{12})_([A-Za-z0-9_\-]{43})\Z")
+_TOKEN: Final = re.compile(r"[A-Za-z0-9_.\-]{1,128}\Z")
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,42 +31,48 @@ class NewApiKey:
 
 
 def sha256_hex(secret: str) -> str:
+    """Return the hex SHA-256 of a secret."""
     return hashlib.sha256(secret.encode()).hexdigest()
 
 
 def new_session_token() -> str:
+    """Make a session's token."""
     return "sess_" + secrets.token_urlsafe(32)
 
 
 def new_account_token() -> str:
+    """Make an account's token."""
     return "dca_" + secrets.token_urlsafe(32)
 
 
 def new_jti() -> str:
+    """Make a session's id."""
     return "jti_" + secrets.token_hex(16)
 
 
 def new_cmd_secret() -> str:
+    """Make the secret that signs a session's commands."""
     return secrets.token_urlsafe(32)
 
 
 def new_id(kind: str) -> str:
-    """A fresh id like ``acc_...`` or ``key_...``: 128 random bits."""
+    """Make an id like ``acc_...`` or ``key_...``: 128 random bits."""
     return f"{kind}_{secrets.token_hex(16)}"
 
 
 def new_api_key() -> NewApiKey:
+    """Make an API key."""
     prefix = "dcw_" + secrets.token_hex(6)
     plain = f"{prefix}_{secrets.token_urlsafe(32)}"
     return NewApiKey(prefix, plain, sha256_hex(plain))
 
 
 def api_key_prefix(plain: str) -> str | None:
-    """The stored part of a key, or None when ``plain`` can't be a key of ours."""
+    """Return the stored part of a key, None when ``plain`` can't be a key of ours."""
     match = _API_KEY.match(plain)
     return match.group(1) if match else None
 
 
 def is_token(text: str) -> bool:
-    """Whether ``text`` is shaped like a token at all; anything else is not worth a look-up."""
+    """Return whether ``text`` has the shape of a token; anything else is not worth a look-up."""
     return _TOKEN.match(text) is not None

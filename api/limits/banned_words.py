@@ -64,7 +64,7 @@ class WordFilter:
         return self._count
 
     def add(self, entry: str, line: int) -> str | None:
-        """Add an entry of the list.  Returns why it can't be used, or None."""
+        """Add an entry of the list; return why it can't be used, or None."""
         open_start, open_end = entry.startswith("*"), entry.endswith("*") and len(entry) > 1
         signs = _trimmed(fold(entry.removeprefix("*").removesuffix("*")))
         if len(entry) > ENTRY_MAX_CHARS:
@@ -84,7 +84,7 @@ class WordFilter:
         return None
 
     def find(self, text: str) -> int | None:
-        """The line of an entry that ``text`` holds, or None.
+        """Return the line of an entry that ``text`` holds, or None.
 
         Cost is O(signs of the text x length of an entry); about 0.1 ms for 200 characters.
         """
@@ -99,7 +99,7 @@ class WordFilter:
 
 
 def parse_list(text: str) -> tuple[WordFilter, list[WordListFault]]:
-    """The list that ``text`` is, and the lines of it that can't be used and were left out."""
+    """Read a list; return it, and the lines of it that can't be used and were left out."""
     words, faults = WordFilter(), []
     for line, raw in enumerate(text.removeprefix("\ufeff").split("\n"), start=1):
         entry = raw.partition("#")[0].strip()
@@ -142,7 +142,7 @@ def _insert(root: _Node, spelling: Sequence[str], signs: Sequence[Sign], end: tu
 
 
 def _spaced_out(signs: Sequence[Sign]) -> list[list[Sign]]:
-    """Runs of signs that stand alone, each as if written together."""
+    """Return runs of signs that stand alone, each as if written together."""
     runs: list[list[Sign]] = []
     run: list[Sign] = []
     run_end = 0
@@ -217,7 +217,7 @@ class _Search:
         return at == 0 or self._signs[at - 1].kind != "word" or self._signs[at].kind == "unspaced"
 
     def _may_end(self, at: int) -> bool:
-        """Whether a word may end before ``at``."""
+        """Return whether a word may end before ``at``."""
         signs = self._signs
         return at == len(signs) or signs[at].kind != "word" or signs[at - 1].kind == "unspaced"
 
@@ -231,7 +231,7 @@ _State = tuple[_Node, int, int, bool]
 
 
 def _steps(sign: Sign) -> list[tuple[str, bool, bool]]:
-    """The ways to read a sign: letters, whether that is more than a digit for a letter, whether it is foreign."""
+    """Return the ways to read a sign: letters, whether more than a digit for a letter, whether foreign."""
     foreign = not sign.itself.isascii()
     digit = sign.itself.isdecimal()
     return [(sign.itself, True, foreign), *((letters, not digit, foreign) for letters in sign.others)]
@@ -247,7 +247,7 @@ def _walk(node: _Node, letters: str) -> _Node | None:
 
 
 def _run_ends(signs: Sequence[Sign]) -> list[int]:
-    """For each place where the search may go on after it: past the rest of a run of the same sign."""
+    """Return where the search may go on after each place: past the rest of a run of the same sign."""
     ends = list(range(1, len(signs) + 1))
     start = 0
     for at in range(1, len(signs) + 1):

@@ -29,7 +29,7 @@ IPV6_BUCKET_BITS: Final = 64
 
 
 def client_address(peer: str | None, forwarded: Sequence[str], trusted: Networks) -> str:
-    """The client's address in its normal form, or ``UNKNOWN``.
+    """Return the client's address in its normal form, or ``UNKNOWN``.
 
     Args:
         peer: address of the TCP connection's other end; None when it has none.
@@ -54,7 +54,7 @@ def client_address(peer: str | None, forwarded: Sequence[str], trusted: Networks
 
 
 def address_bucket(address: str) -> str:
-    """What shares one limit with ``address``: the address itself, or its /64 network."""
+    """Return what shares one limit with ``address``: the address itself, or its /64 network."""
     parsed = _parse(address)
     if isinstance(parsed, IPv6Address):
         return str(IPv6Network((parsed, IPV6_BUCKET_BITS), strict=False))
@@ -62,13 +62,13 @@ def address_bucket(address: str) -> str:
 
 
 def is_trusted(peer: str | None, trusted: Networks) -> bool:
-    """Whether the connection's other end is one of the trusted proxies."""
+    """Return whether the connection's other end is one of the trusted proxies."""
     address = _parse(peer or "") if trusted else None
     return address is not None and _is_trusted(address, trusted)
 
 
 def _hops(forwarded: Sequence[str]) -> list[str]:
-    """The hops, nearest first; an entry that is cut by ``HEADER_READ_CHARS`` is left out."""
+    """Return the hops, nearest first; an entry that is cut by ``HEADER_READ_CHARS`` is left out."""
     text = ",".join(forwarded)
     read = text[-HEADER_READ_CHARS:]
     hops = read.split(",")
@@ -78,7 +78,7 @@ def _hops(forwarded: Sequence[str]) -> list[str]:
 
 
 def _parse(text: str) -> Address | None:
-    """An address as proxies write it: with a port, in brackets, mapped into IPv6, with a zone."""
+    """Read an address as proxies write it: with a port, in brackets, mapped into IPv6, with a zone."""
     text = text.strip().strip('"')
     if text.startswith("["):
         text = text[1:].partition("]")[0]

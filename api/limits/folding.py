@@ -55,11 +55,12 @@ class Sign(NamedTuple):
 
     @property
     def is_gap(self) -> bool:
+        """Whether it can only stand between words."""
         return self.kind == "gap"
 
 
 def fold(text: str) -> list[Sign]:
-    """The signs of ``text``, in order; without those that nobody sees."""
+    """Return the signs of ``text``, in order; without those that nobody sees."""
     decomposed = "".join(char if char.isascii() else _decomposed(char) for char in text)
     kept = "".join(char for char in decomposed if char.isascii() or not _is_folded_away(char))
     return [_sign(char) for char in unicodedata.normalize("NFC", kept)]

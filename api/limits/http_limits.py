@@ -37,6 +37,7 @@ class HttpRules:
 
     @classmethod
     def of(cls, settings: Settings) -> HttpRules:
+        """Return the limits that the settings ask for."""
         return cls(
             signups=Limit.parse(settings.limit_signups),
             address_logins=Limit.parse(settings.limit_address_logins),
@@ -60,18 +61,18 @@ class HttpLimits:
         self._trusted: Networks = parse_networks(settings.trusted_proxies)
 
     def address_of(self, connection: HTTPConnection) -> str:
-        """What the caller's address counts as."""
+        """Return what the caller's address counts as."""
         peer = None if connection.client is None else connection.client.host
         forwarded = connection.headers.getlist("x-forwarded-for")
         return address_bucket(client_address(peer, forwarded, self._trusted))
 
     async def signup(self, connection: HTTPConnection) -> None:
-        """Before a signup, whatever becomes of it."""
+        """Count a signup before it, whatever becomes of it."""
         await self._limiter.take([Bucket("signup", self.address_of(connection), self._rules.signups)])
 
     @asynccontextmanager
     async def login(self, connection: HTTPConnection, email: str | None) -> AsyncIterator[None]:
-        """Around the check of a password, which raises ``invalid_credentials`` when it is wrong.
+        """Count the check of a password around it; the block raises ``invalid_credentials`` when it is wrong.
 
         The tokens are taken before it and given back when it was not wrong: of two hundred guesses at once no more
         than the limit are checked at all.  ``email``: in its normal form; None when there is no usable one.
@@ -89,11 +90,11 @@ class HttpLimits:
         await self._limiter.give_back(buckets)
 
     async def bad_token(self, connection: HTTPConnection) -> None:
-        """After an account token that is none."""
+        """Count an account token that is none."""
         await self._limiter.take([Bucket("login_address", self.address_of(connection), self._rules.address_logins)])
 
     async def prove_key(self, ring: KeyRing, connection: HTTPConnection, plain: str) -> KeyProof:
-        """``KeyRing.prove``, with its failures counted.
+        """Prove a key by ``KeyRing.prove``, with its failures counted.
 
         A key has 256 random bits, so there is nothing to guess and a good one always passes, also from an address
         that has failed too often; beyond the limit a bad one is ``rate_limited`` instead of ``invalid_api_key``.
@@ -110,5 +111,5 @@ class HttpLimits:
             raise
 
     async def session(self, account_id: str) -> None:
-        """Before a session is opened with a good key."""
+        """Count a session before it is opened with a good key."""
         await self._limiter.take([Bucket("session", account_id, self._rules.account_sessions)])

@@ -62,6 +62,7 @@ class StrikeBook:
         self._redis = redis
 
     async def standing(self, agent_id: str) -> Standing:
+        """Return where an agent stands."""
         strikes, next_ms, muted_by, muted_ms = await self._redis.run(STANDING(id=agent_id))
         return Standing(strikes, next_ms, muted_by.decode() or None, muted_ms)
 
@@ -70,5 +71,5 @@ class StrikeBook:
         await self._redis.run(MUTE(id=agent_id, duration_ms=duration_ms))
 
     async def unmute(self, agent_id: str) -> bool:
-        """End a mute and forget all strikes.  Returns whether there was anything to end or forget."""
+        """End a mute and forget all strikes; return whether there was anything to end or forget."""
         return bool(await self._redis.run(UNMUTE(id=agent_id)))

@@ -59,14 +59,15 @@ class WordFile:
             self._words = _read(DEFAULT_LIST).words or WordFilter()
 
     def find(self, text: str) -> int | None:
-        """The line of an entry that ``text`` holds, or None."""
+        """Return the line of an entry that ``text`` holds, or None."""
         return None if self._words is None else self._words.find(text)
 
     def start(self) -> None:
-        """Look at the file from now on; needs a running event loop."""
+        """Begin to look at the file; needs a running event loop."""
         self._task = asyncio.create_task(self._watch(), name="banned-words")
 
     async def close(self) -> None:
+        """Stop looking."""
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
