@@ -16,7 +16,7 @@ from redis.exceptions import ResponseError
 
 from streaming import keys
 from streaming.connect import text
-from streaming.lua import Script
+from streaming.lua import load, run
 
 GROUP: Final = "archiver"
 #: Hash: ``taken``, the number of entries taken out of the stream.
@@ -36,30 +36,11 @@ class ArchiveEntry(NamedTuple):
     before: str = ""
 
 
-TAKE = Script(
-    "archive_take",
-    f"""
-redis.call('XACK', KEYS[1], '{GROUP}', unpack(ARGV))
-local gone = redis.call('XDEL', KEYS[1], unpack(ARGV))
-return redis.call('HINCRBY', KEYS[2], 'taken', gone)
-""",
-)
+TAKE: Final = load("cluster/archive_take.lua")
+MEASURE: Final = load("cluster/archive_measure.lua")
+
 #: Lua's ``unpack`` has a limit of some thousands.
 TAKE_AT_ONCE: Final = 1_000
-
-MEASURE = Script(
-    "archive_measure",
-    """
-local t = redis.call('TIME')
-local now = t[1] * 1000 + math.floor(t[2] / 1000)
-if redis.call('EXISTS', KEYS[1]) == 0 then return {now, 0, '', 0} end
-local info, flat = {}, redis.call('XINFO', 'STREAM', KEYS[1])
-for i = 1, #flat, 2 do info[flat[i]] = flat[i + 1] end
-local first = redis.call('XRANGE', KEYS[1], '-', '+', 'COUNT', 1)[1]
-local taken = tonumber(redis.call('HGET', KEYS[2], 'taken') or '0')
-return {now, info['length'], first and first[1] or '', info['entries-added'] - info['length'] - taken}
-""",
-)
 
 
 class GroupMissing(Exception):
@@ -109,11 +90,11 @@ class ArchiveStream:
         """Acknowledge entries and take them out of the stream; doing it twice changes nothing."""
         for first in range(0, len(ids), TAKE_AT_ONCE):
             some = ids[first : first + TAKE_AT_ONCE]
-            await self._redis.eval(TAKE.source, 2, keys.ARCHIVE_STREAM, STATS, *some)
+            await run(self._redis, TAKE(stream=keys.ARCHIVE_STREAM, stats=STATS, group=GROUP, ids=some))
 
     async def measure(self) -> Waiting:
         """What waits now, by Redis' own clock."""
-        now, length, first, lost = await self._redis.eval(MEASURE.source, 2, keys.ARCHIVE_STREAM, STATS)
+        now, length, first, lost = await run(self._redis, MEASURE(stream=keys.ARCHIVE_STREAM, stats=STATS))
         lag_ms = now - int(first.split(b"-")[0]) if first else 0
         return Waiting(length, max(0, lag_ms) / 1000, max(0, lost))
 

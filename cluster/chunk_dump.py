@@ -14,16 +14,6 @@ from streaming.namespace import namespace_of
 
 SCAN_COUNT: Final = 1_000
 
-#: Lua: ``chunk_of(id)`` gives {hash, members, inbox, reservations, id and message of the stream's last entry}.
-READ_CHUNK: Final = """
-local function chunk_of(id)
-  local last = redis.call('XREVRANGE', 'stream:chunk:' .. id, '+', '-', 'COUNT', 1)[1]
-  return {redis.call('HGETALL', 'chunk:' .. id), redis.call('SMEMBERS', 'members:' .. id),
-    redis.call('HGETALL', 'inbox:' .. id), redis.call('HGETALL', 'resv:' .. id), last and last[1] or '0-0',
-    last and last[2][2] or ''}
-end
-"""
-
 
 @dataclass(slots=True)
 class ChunkDump:
@@ -49,7 +39,7 @@ def pairs(flat: Iterable[bytes]) -> dict[str, str]:
 
 
 def chunk_dump(raw: Any) -> ChunkDump:
-    """What ``chunk_of`` gives."""
+    """What ``chunk_of`` gives (``chunk_of.lua``)."""
     fields, members, inbox, reserved, last_id, last = raw
     standing = sorted(text(member) for member in members)
     return ChunkDump(pairs(fields), standing, pairs(inbox), pairs(reserved), text(last_id), text(last))

@@ -87,8 +87,9 @@ class Router:
         chunk_id = await self._spawn.choose(full)
         if chunk_id is None:
             raise WorldFull("no chunk has room and none can be made")
-        args = (at.chunk_id, chunk_id, agent_id, CLAIM_PRESENCE_MS)
-        answer = await self._batch.eval(CLAIM, [keys.agent(agent_id)], args)
+        agent, presence_ms = keys.agent(agent_id), CLAIM_PRESENCE_MS
+        call = CLAIM(agent=agent, before=at.chunk_id, chunk=chunk_id, id=agent_id, presence_ms=presence_ms)
+        answer = await self._batch.run(call)
         if answer[0] != b"ok":
             self._spawn.forget()
             return None
@@ -142,7 +143,7 @@ class Router:
         return at.owner
 
     async def _locate(self, agent_id: str) -> Located:
-        return graph.located(await self._batch.eval(LOCATE, [keys.agent(agent_id)], []))
+        return graph.located(await self._batch.run(LOCATE(agent=keys.agent(agent_id))))
 
     def _remember(self, agent_id: str, shard: int) -> None:
         self._routes[agent_id] = shard

@@ -18,14 +18,14 @@ from redis.exceptions import RedisError
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from cluster.chunk_dump import READ_CHUNK, agent_ids_of, chunk_dump, pairs
+from cluster.chunk_dump import agent_ids_of, chunk_dump, pairs
 from cluster.graph import chunk_names
 from cluster.world_run import ensure_run
 from store import snapshots
 from store.snapshots import COLLECTED, AgentState, ChunkState
 from streaming import keys
 from streaming.connect import text
-from streaming.lua import Script
+from streaming.lua import load, run_all
 
 log = structlog.get_logger(__name__)
 
@@ -33,19 +33,7 @@ CHUNKS_AT_ONCE: Final = 32
 AGENTS_AT_ONCE: Final = 500
 THIN_EVERY_S: Final = 600.0
 
-# ARGV: the chunk, and the id of the entry that its last snapshot was of.
-READ = Script(
-    "snapshot_chunk",
-    READ_CHUNK
-    + """
-local chunk = chunk_of(ARGV[1])
-if #chunk[1] == 0 or (chunk[5] == ARGV[2] and chunk[5] ~= '0-0') then return false end
-local agents, ids = {}, chunk[2]
-for i = 2, #chunk[3], 2 do ids[#ids + 1] = cjson.decode(chunk[3][i]).record.agent_id end
-for _, id in ipairs(ids) do agents[#agents + 1] = {id, redis.call('HGETALL', 'agent:' .. id)} end
-return {chunk, agents}
-""",
-)
+READ: Final = load("cluster/snapshot_chunk.lua")
 
 
 class Snapshotter:
@@ -115,12 +103,12 @@ class Snapshotter:
         self._run = run_id
 
     async def _take(self, run_id: str, names: Sequence[str]) -> int:
-        pipe = self._redis.pipeline(transaction=False)
-        for name in names:
-            pipe.eval(READ.source, 0, name, self._known.get(name, ""))
+        answers = await run_all(self._redis, [READ(id=name, last_id=self._known.get(name, "")) for name in names])
         chunks: list[ChunkState] = []
         agents: dict[str, AgentState] = {}
-        for name, answer in zip(names, await pipe.execute(), strict=True):
+        for name, answer in zip(names, answers, strict=True):
+            if isinstance(answer, Exception):
+                raise answer
             if answer is None:
                 continue
             dump = chunk_dump(answer[0])

@@ -13,19 +13,12 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from store import runs
 from streaming import keys
 from streaming.connect import text
-from streaming.lua import Script
+from streaming.lua import load, run
 
 #: Field of the hash ``world``.
 RUN: Final = "run"
 
-ENSURE_RUN = Script(
-    "ensure_run",
-    f"""
-if redis.call('HEXISTS', KEYS[1], 'seed') == 0 then return {{}} end
-redis.call('HSETNX', KEYS[1], '{RUN}', ARGV[1])
-return redis.call('HGETALL', KEYS[1])
-""",
-)
+ENSURE_RUN: Final = load("cluster/ensure_run.lua", RUN=RUN)
 
 
 def new_run_id() -> str:
@@ -38,7 +31,7 @@ async def ensure_run(redis: Redis, engine: AsyncEngine) -> str:
     Raises:
         RedisError, SQLAlchemyError, OSError: one of the two is away, or Redis holds no world (yet).
     """
-    flat = await redis.eval(ENSURE_RUN.source, 1, keys.WORLD, new_run_id())
+    flat = await run(redis, ENSURE_RUN(world=keys.WORLD, run=new_run_id()))
     if not flat:
         raise RedisError("this Redis holds no world")
     world = {text(name): text(value) for name, value in zip(flat[::2], flat[1::2], strict=True)}

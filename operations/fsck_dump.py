@@ -10,44 +10,12 @@ from redis.asyncio import Redis
 
 from cluster.chunk_dump import agent_ids_of
 from streaming import keys
-from streaming.lua import Script
+from streaming.lua import load, run
 
 CHUNK_FIELDS: Final = ("shard", "N", "E", "S", "W")
 AGENT_FIELDS: Final = ("here", "chunk", "busy", "rec")
 
-# One look at everything: a checker that reads piece by piece sees an agent that walks meanwhile twice or nowhere.
-# ARGV: agents to look at besides those that some chunk names.
-DUMP: Final = Script(
-    "dump_world",
-    """
-local chunks, agents, shards, seen = {}, {}, {}, {}
-local function agent(id)
-  if seen[id] then return end
-  seen[id] = true
-  agents[#agents + 1] = {id, redis.call('HMGET', 'agent:' .. id, 'here', 'chunk', 'busy', 'rec')}
-end
-for _, id in ipairs(redis.call('SMEMBERS', 'chunks')) do
-  local fields = redis.call('HMGET', 'chunk:' .. id, 'shard', 'N', 'E', 'S', 'W')
-  local members, inbox = redis.call('SMEMBERS', 'members:' .. id), redis.call('HGETALL', 'inbox:' .. id)
-  local last = redis.call('XREVRANGE', 'stream:chunk:' .. id, '+', '-', 'COUNT', 1)[1]
-  chunks[#chunks + 1] = {id, fields, members, inbox, redis.call('HGETALL', 'resv:' .. id), last and last[2][2] or ''}
-  for _, member in ipairs(members) do agent(member) end
-  for i = 2, #inbox, 2 do
-    local readable, found = pcall(function() return cjson.decode(inbox[i]).record.agent_id end)
-    if readable then agent(found) end
-  end
-  local owner = fields[1]
-  if owner and not shards[owner] then
-    shards[owner] = true
-    shards[#shards + 1] = {owner, redis.call('HGET', 'shard:' .. owner, 'epoch') or ''}
-  end
-end
-for _, id in ipairs(ARGV) do agent(id) end
-local t = redis.call('TIME')
-return {redis.call('HGETALL', 'world'), redis.call('HGETALL', 'population'), chunks, agents, shards,
-  string.format('%d', t[1] * 1000 + math.floor(t[2] / 1000))}
-""",
-)
+LOOK: Final = load("operations/look_at_world.lua")
 
 
 @dataclass(slots=True)
@@ -66,7 +34,7 @@ class Dump:
 
 async def read_dump(redis: Redis, agent_ids: list[str] | None = None) -> Dump:
     """Return everything in one look.  ``agent_ids``: agents to look at besides those that some chunk names."""
-    world, population, chunks, agents, shards, now_ms = await redis.eval(DUMP.source, 0, *(agent_ids or []))
+    world, population, chunks, agents, shards, now_ms = await run(redis, LOOK(others=agent_ids or []))
     return Dump(
         world=_pairs(world),
         population=_pairs(population),

@@ -15,46 +15,15 @@ from typing import Any, Final
 import orjson
 from redis.asyncio import Redis
 
-from cluster.chunk_dump import READ_CHUNK, SCAN_COUNT, ChunkDump, agent_ids_of, chunk_dump, pairs
+from cluster.chunk_dump import SCAN_COUNT, ChunkDump, agent_ids_of, chunk_dump, pairs
 from operations.fsck import Dump
 from streaming import keys
 from streaming.connect import text
-from streaming.lua import Script
+from streaming.lua import load, run
 
 SHARDS_MOST: Final = 256
 
-# ARGV: ids of agents that may not be in the world.  Those in it are found here, so nobody who walks or joins
-# meanwhile is seen twice or missed.
-DUMP: Final = Script(
-    "dump_lasting",
-    READ_CHUNK
-    + f"""
-local chunks, agents, shards, seen = {{}}, {{}}, {{}}, {{}}
-local function agent(id)
-  if seen[id] then return end
-  seen[id] = true
-  local hash = redis.call('HGETALL', 'agent:' .. id)
-  if #hash > 0 then agents[#agents + 1] = {{id, hash}} end
-end
-for _, id in ipairs(redis.call('SMEMBERS', 'chunks')) do
-  local chunk = chunk_of(id)
-  chunks[#chunks + 1] = {{id, chunk}}
-  for _, member in ipairs(chunk[2]) do agent(member) end
-  for i = 2, #chunk[3], 2 do agent(cjson.decode(chunk[3][i]).record.agent_id) end
-end
-for _, id in ipairs(ARGV) do agent(id) end
-for n = 0, {SHARDS_MOST - 1} do
-  local hash = redis.call('HGETALL', 'shard:' .. n)
-  if #hash > 0 then shards[#shards + 1] = {{tostring(n), hash}} end
-end
-local archived = '0-0'
-if redis.call('EXISTS', 'stream:archive') == 1 then
-  local info = redis.call('XINFO', 'STREAM', 'stream:archive')
-  for i = 1, #info, 2 do if info[i] == 'last-generated-id' then archived = info[i + 1] end end
-end
-return {{redis.call('HGETALL', 'world'), shards, chunks, agents, archived}}
-""",
-)
+DUMP: Final = load("operations/dump_world.lua", SHARDS_MOST=SHARDS_MOST)
 
 
 @dataclass(slots=True)
@@ -95,7 +64,7 @@ async def read_world(redis: Redis, *, facts: bool = True) -> WorldDump | None:
     this returned.
     """
     names = [agent_id async for agent_id in agent_ids_of(redis)]
-    world, shards, chunks, agents, archived = await redis.eval(DUMP.source, 0, *names)
+    world, shards, chunks, agents, archived = await run(redis, DUMP(others=names))
     if not world:
         return None
     dump = WorldDump(

@@ -1,5 +1,5 @@
--- Defines count_strike(id, most, memory_ms, mute_ms): counts a violation, which is forgotten after memory_ms.  Gives how
--- many more mute the agent; 0: this one has.
+-- Defines count_strike(id, most, memory_ms, mute_ms): counts a violation, which is forgotten after memory_ms.
+-- Gives how many more mute the agent; 0: this one has.
 -- include: streaming/redis_clock.lua
 local function count_strike(id, most, memory_ms, mute_ms)
   local key, now = STRIKES .. id, redis_now_ms()

@@ -21,7 +21,7 @@ from streaming import keys
 from streaming.cancellable import end
 from streaming.entry import Event
 from streaming.keys import AGENT_STREAM_TTL_S
-from streaming.lua import Script
+from streaming.lua import load
 
 log = structlog.get_logger(__name__)
 
@@ -35,63 +35,10 @@ PRESENCE_MARGIN_MS: Final = 15_000
 SEAT_TTL_S: Final = 90
 SEATS_AT_ONCE: Final = 250
 
-_NOW: Final = """
-local t = redis.call('TIME')
-local now = t[1] * 1000 + math.floor(t[2] / 1000)
-"""
-
-HOLD: Final = Script("agent_hold", _NOW + "redis.call('ZADD', 'presence', 'GT', now + ARGV[2], ARGV[1])\nreturn 1")
-
-#: agent, channel, presence in ms, seat's seconds, position's seconds -> the agent's position.
-TAKE: Final = Script(
-    "agent_seat_take",
-    _NOW
-    + """
-local id, channel = ARGV[1], ARGV[2]
-redis.call('SET', 'conn:' .. id, channel, 'EX', ARGV[4])
-redis.call('ZADD', 'presence', now + ARGV[3], id)
-local at = redis.call('GET', 'agentpos:' .. id)
-if not at then at = redis.call('HGET', 'agent:' .. id, 'seq') or '0' end
-redis.call('SET', 'agentpos:' .. id, at, 'EX', ARGV[5])
-redis.call('PUBLISH', CHANNELS .. 'ctl:agent:' .. id, 'takeover ' .. channel)
-return at
-""",
-)
-
-#: presence in ms, seat's seconds, position's seconds, then (agent, channel, position or '')* -> channels replaced.
-REFRESH: Final = Script(
-    "agent_seats_refresh",
-    _NOW
-    + """
-local lost = {}
-for i = 4, #ARGV, 3 do
-  local id, channel, at = ARGV[i], ARGV[i + 1], ARGV[i + 2]
-  local owner = redis.call('GET', 'conn:' .. id)
-  if not owner or owner == channel then
-    redis.call('SET', 'conn:' .. id, channel, 'EX', ARGV[2])
-    redis.call('ZADD', 'presence', now + ARGV[1], id)
-    if at ~= '' then redis.call('SET', 'agentpos:' .. id, at, 'EX', ARGV[3]) end
-  else
-    lost[#lost + 1] = channel
-  end
-end
-return lost
-""",
-)
-
-#: agent, channel, grace in ms, position's seconds, position -> whether the seat was this channel's.
-LEAVE: Final = Script(
-    "agent_seat_leave",
-    _NOW
-    + """
-local id = ARGV[1]
-if redis.call('GET', 'conn:' .. id) ~= ARGV[2] then return 0 end
-redis.call('DEL', 'conn:' .. id)
-redis.call('ZADD', 'presence', now + ARGV[3], id)
-redis.call('SET', 'agentpos:' .. id, ARGV[5], 'EX', ARGV[4])
-return 1
-""",
-)
+HOLD: Final = load("api/sockets/hold_agent.lua")
+TAKE: Final = load("api/sockets/take_seat.lua")
+REFRESH: Final = load("api/sockets/refresh_seats.lua")
+LEAVE: Final = load("api/sockets/leave_seat.lua")
 
 
 class Seat:
@@ -212,15 +159,20 @@ class Seats:
 
     async def hold(self, agent_id: str) -> None:
         """Let the agent be present while it is being seated.  Raises ``RedisError``."""
-        await self._redis.eval(HOLD, [], [agent_id, self._grace_ms])
+        await self._redis.run(HOLD(id=agent_id, presence_ms=self._grace_ms))
 
     async def take(self, seat: Seat) -> None:
         """Make ``seat`` the agent's, on every gateway, and learn how far the agent has got.  Raises ``RedisError``."""
-        present_ms = self._grace_ms + PRESENCE_MARGIN_MS
-        arguments: list[str | int] = [seat.agent_id, seat.channel_id, present_ms, SEAT_TTL_S, AGENT_STREAM_TTL_S]
+        call = TAKE(
+            id=seat.agent_id,
+            channel=seat.channel_id,
+            presence_ms=self._grace_ms + PRESENCE_MARGIN_MS,
+            seat_s=SEAT_TTL_S,
+            position_s=AGENT_STREAM_TTL_S,
+        )
         # From here on it is ours to leave again, whether or not the answer arrives.
         self._seats[seat.channel_id] = seat
-        seat.begin(int(await self._redis.eval(TAKE, [], arguments)))
+        seat.begin(int(await self._redis.run(call)))
 
     def leave(self, seat: Seat, *, clean: bool) -> None:
         """The socket has ended; ``clean``: by the agent's own close, so what was sent has been read."""
@@ -235,15 +187,15 @@ class Seats:
         task.add_done_callback(self._leaving.discard)
 
     async def _leave(self, seat: Seat, position: int) -> None:
-        arguments: list[str | int] = [
-            seat.agent_id,
-            seat.channel_id,
-            self._grace_ms,
-            AGENT_STREAM_TTL_S,
-            position,
-        ]
+        call = LEAVE(
+            id=seat.agent_id,
+            channel=seat.channel_id,
+            grace_ms=self._grace_ms,
+            position_s=AGENT_STREAM_TTL_S,
+            position=position,
+        )
         try:
-            await self._redis.eval(LEAVE, [], arguments)
+            await self._redis.run(call)
         except (RedisError, OSError, TimeoutError) as error:
             # Its presence and its seat run out by themselves.
             log.info("agent_seat_not_left", agent_id=seat.agent_id, error=repr(error))
@@ -268,11 +220,17 @@ class Seats:
                     log.info("agent_seats_not_refreshed", error=repr(error))
 
     async def _refresh(self, seats: list[Seat]) -> None:
-        arguments: list[str | int] = [self._grace_ms + PRESENCE_MARGIN_MS, SEAT_TTL_S, AGENT_STREAM_TTL_S]
         positions = [seat.confirmed for seat in seats]
-        for seat, position in zip(seats, positions, strict=True):
-            arguments += (seat.agent_id, seat.channel_id, position if position > seat.stored else "")
-        lost = {channel.decode() for channel in await self._redis.eval(REFRESH, [], arguments)}
+        call = REFRESH(
+            presence_ms=self._grace_ms + PRESENCE_MARGIN_MS,
+            seat_s=SEAT_TTL_S,
+            position_s=AGENT_STREAM_TTL_S,
+            seats=[
+                (seat.agent_id, seat.channel_id, position if position > seat.stored else "")
+                for seat, position in zip(seats, positions, strict=True)
+            ],
+        )
+        lost = {channel.decode() for channel in await self._redis.run(call)}
         for seat, position in zip(seats, positions, strict=True):
             if seat.channel_id in lost:
                 seat.replaced()

@@ -18,7 +18,7 @@ from redis.exceptions import RedisError
 
 from cluster.messages import CellAnswer, CellRelease, CellRequest
 from streaming import keys
-from streaming.lua import Script
+from streaming.lua import load, run
 from world.ids import AgentId, ChunkId, HandoffId
 from world.inputs import Arrive, Joined, Refusal, Release, Reserve
 from world.records import AgentRecord
@@ -31,21 +31,7 @@ log = structlog.get_logger(__name__)
 LOOK_MARGIN_S = 0.5
 LOOK_AGAIN_S = 1.0
 
-EXPIRE = Script(
-    "expire_reservation",
-    """
-if redis.call('HEXISTS', 'inbox:' .. ARGV[1], ARGV[3]) == 1 then return 'arrived' end
-local held = redis.call('HGET', 'resv:' .. ARGV[1], ARGV[2])
-if held then
-  local id, deadline = string.match(held, '^(%S+) (%d+)$')
-  local t = redis.call('TIME')
-  local now = t[1] * 1000 + math.floor(t[2] / 1000)
-  if id == ARGV[3] and ARGV[4] == '0' and tonumber(deadline) > now then return 'alive' end
-  if id == ARGV[3] then redis.call('HDEL', 'resv:' .. ARGV[1], ARGV[2]) end
-end
-return 'free'
-""",
-)
+EXPIRE = load("cluster/shard/expire_reservation.lua")
 
 
 @dataclass(slots=True, eq=False)
@@ -176,8 +162,9 @@ class Arrivals:
             self._rt.commits.flush()
         )  # a reservation that Redis does not have yet must not be taken for one that has gone
         cell, key = f"{reservation.x},{reservation.y}", (reservation.handoff_id, reservation.chunk_id)
-        args = (reservation.chunk_id, cell, reservation.handoff_id, "1" if given_up else "0")
-        answer = await self._rt.redis.eval(EXPIRE.source, 0, *args)
+        chunk, handoff = reservation.chunk_id, reservation.handoff_id
+        call = EXPIRE(chunk=chunk, cell=cell, handoff=handoff, given_up="1" if given_up else "0")
+        answer = await run(self._rt.redis, call)
         if answer == b"free" and self._reservations.get(key) is reservation:
             del self._reservations[key]
             self._rt.world.apply(Release(HandoffId(reservation.handoff_id), ChunkId(reservation.chunk_id)))

@@ -24,7 +24,7 @@ from redis.exceptions import RedisError
 
 from cluster.peers import WorldReloaded
 from streaming import keys
-from streaming.lua import Script
+from streaming.lua import load, run
 from world.ids import ChunkId
 from world.inputs import Drop, Dropped
 
@@ -35,17 +35,7 @@ log = structlog.get_logger(__name__)
 
 LOAD_TIMEOUT_S = 5.0
 
-GIVE = Script(
-    "give_chunk",
-    """
-if redis.call('HGET', KEYS[1], 'shard') ~= ARGV[1] then return 'not_owner' end
-if redis.call('HGET', 'shard:' .. ARGV[1], 'epoch') ~= ARGV[2] then return 'fenced' end
-redis.call('HSET', KEYS[1], 'shard', ARGV[3], 'state', ARGV[4])
-redis.call('SREM', 'adopt:' .. ARGV[1], ARGV[5])
-redis.call('SADD', 'adopt:' .. ARGV[3], ARGV[5])
-return 'given'
-""",
-)
+GIVE = load("cluster/shard/give_chunk.lua")
 
 
 class Handover:
@@ -84,10 +74,17 @@ class Handover:
         rt.world.take()  # what dropping says (members, records) is the new owner's to say
         rt.arrivals.drop_chunk(chunk_id)
         rt.commits.last_ids.pop(chunk_id, None)
-        args = (str(rt.shard), str(rt.journal.epoch), str(to_shard), orjson.dumps(dropped.record.to_json()), chunk_id)
+        call = GIVE(
+            chunk=keys.chunk(chunk_id),
+            shard=rt.shard,
+            epoch=rt.journal.epoch,
+            to_shard=to_shard,
+            state=orjson.dumps(dropped.record.to_json()),
+            id=chunk_id,
+        )
         with rt.loader.leaving(chunk_id):
             try:
-                answer: bytes = await rt.redis.eval(GIVE.source, 1, keys.chunk(chunk_id), *args)
+                answer: bytes = await run(rt.redis, call)
             except (RedisError, OSError, TimeoutError) as error:
                 log.warning("handover_unanswered", shard=rt.shard, chunk_id=chunk_id, error=repr(error))
                 answer = b"unknown"

@@ -12,6 +12,7 @@ from cluster import graph
 from cluster.graph import CLAIM, ChunkCollected
 from streaming import keys
 from streaming.journal import Journal
+from streaming.lua import run
 from world.ids import ChunkId, shard_of
 
 
@@ -99,7 +100,8 @@ async def test_only_the_owner_with_the_lease_collects(world: Any) -> None:
 async def test_of_two_claims_for_an_agent_one_wins(world: Any) -> None:
     made = await graph.ensure_neighbor(world, "chunk-0", "E")
     claims = [
-        world.eval(CLAIM.source, 1, keys.agent("a"), "", chunk_id, "a", "60000") for chunk_id in ("chunk-0", made)
+        run(world, CLAIM(agent=keys.agent("a"), before="", chunk=chunk_id, id="a", presence_ms=60_000))
+        for chunk_id in ("chunk-0", made)
     ]
     answers = sorted((await asyncio.gather(*claims)), key=lambda answer: answer[0])
     assert [answer[0] for answer in answers] == [b"moved", b"ok"]
@@ -107,5 +109,6 @@ async def test_of_two_claims_for_an_agent_one_wins(world: Any) -> None:
 
 
 async def test_a_claim_on_a_chunk_that_is_gone_is_refused(world: Any) -> None:
-    assert await world.eval(CLAIM.source, 1, keys.agent("a"), "", "chunk-9", "a", "60000") == [b"gone"]
+    claim = CLAIM(agent=keys.agent("a"), before="", chunk="chunk-9", id="a", presence_ms=60_000)
+    assert await run(world, claim) == [b"gone"]
     assert not await world.exists(keys.agent("a"))

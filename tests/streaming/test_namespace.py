@@ -186,7 +186,8 @@ async def test_a_command_that_is_not_known_is_refused_where_it_would_leave_its_w
 
 
 def sources() -> Iterator[Path]:
-    for room in ("streaming", "api", "cluster"):
+    for room in ("api", "cluster", "operations", "streaming"):
+        yield from Path(room).rglob("*.lua")
         yield from Path(room).rglob("*.py")
 
 

@@ -46,17 +46,19 @@ class MeddledRedis:
 
     def before(self, script: Script, hook: Hook) -> None:
         """Do something once, just before ``script`` is sent."""
-        self._before[script.source] = hook
+        self._before[script.sha] = hook
 
     def after(self, script: Script, hook: Hook) -> None:
         """Do something once, when ``script`` has run and its answer is still under way."""
-        self._after[script.source] = hook
+        self._after[script.sha] = hook
 
-    async def eval(self, source: str, *args: Any) -> Any:
-        if hook := self._before.pop(source, None):
+    async def execute_command(self, *words: Any, **options: Any) -> Any:
+        """A script comes by its hash, and again with its source if the server does not know it."""
+        sha = Script("", words[1]).sha if words[0] == "EVAL" else words[1]
+        if hook := self._before.pop(sha, None):
             await hook()
-        answer = await cast("Any", self._redis).eval(source, *args)
-        if hook := self._after.pop(source, None):
+        answer = await cast("Any", self._redis).execute_command(*words, **options)
+        if hook := self._after.pop(sha, None):
             await hook()
         return answer
 

@@ -17,6 +17,7 @@ from cluster.shard.config import ShardConfig
 from cluster.shard.handover import GIVE
 from streaming import keys
 from streaming.connect import text
+from streaming.lua import run
 from tests.cluster.shard.stage import ARRIVAL, EAST, HALL, SOURCE, START, TARGET, Stage
 from tests.cluster.worlds import Player, newest_delta, player, settled
 from world.ids import ChunkId
@@ -99,7 +100,8 @@ async def test_a_giver_that_does_not_hear_of_the_script_finds_out(stage: Stage, 
         with pytest.raises(WorldReloaded):
             await stage.source.handover.give(HALL, TARGET)
         assert holders(stage, HALL) == [SOURCE]
-        late = await stage.redis.eval(GIVE.source, 1, keys.chunk(HALL), SOURCE, epoch, TARGET, "{}")
+        given = GIVE(chunk=keys.chunk(HALL), shard=SOURCE, epoch=epoch, to_shard=TARGET, state="{}", id=HALL)
+        late = await run(stage.redis, given)
         assert late == b"fenced"
         assert await owner(stage, HALL) == SOURCE
     else:

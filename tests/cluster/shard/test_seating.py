@@ -10,6 +10,7 @@ import pytest
 from cluster.graph import CLAIM
 from cluster.messages import JoinAnswer
 from streaming import keys
+from streaming.lua import run
 from tests.cluster.shard.stage import ARRIVAL, EAST, HALL, SOURCE, START, Stage
 from tests.cluster.shard.test_commits import SlowJournal
 from world.ids import AgentId, ChunkId
@@ -72,7 +73,8 @@ async def test_a_seat_that_was_claimed_elsewhere_before_the_commit_is_given_up(s
     with slow.patch:
         joining = asyncio.create_task(stage.source.seating.join("a", HALL))
         await slow.reached.wait()
-        claimed = await stage.redis.eval(CLAIM.source, 1, keys.agent("a"), HALL, EAST, "a", "60000")
+        claim = CLAIM(agent=keys.agent("a"), before=HALL, chunk=EAST, id="a", presence_ms=60_000)
+        claimed = await run(stage.redis, claim)
         slow.go.set()
         outcome = (await asyncio.gather(joining, return_exceptions=True))[0]
     assert claimed[0] == b"ok"
@@ -86,7 +88,8 @@ async def test_a_seat_that_was_claimed_elsewhere_before_the_commit_is_given_up(s
 
 async def test_who_stands_in_the_world_cannot_be_claimed_elsewhere(stage: Stage) -> None:
     await stage.stand("a", *START)
-    claimed = await stage.redis.eval(CLAIM.source, 1, keys.agent("a"), HALL, EAST, "a", "60000")
+    claim = CLAIM(agent=keys.agent("a"), before=HALL, chunk=EAST, id="a", presence_ms=60_000)
+    claimed = await run(stage.redis, claim)
     assert claimed[0] == b"here"
     assert await stage.redis.hget(keys.agent("a"), "chunk") == HALL.encode()
 
