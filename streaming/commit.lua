@@ -98,7 +98,8 @@ while i <= n do
     redis.call('HSET', RESERVATIONS .. chunk, cell, handoff .. ' ' .. string.format('%d', deadline))
     i = i + 5
   elseif op == 'G' then -- a fact for the event log
-    local payload, before = ARGV[i + 1], fact or newest_fact()
+    local payload = unpack(ARGV, i + 1, i + 1)
+    local before = fact or newest_fact()
     fact = redis.call('XADD', ARCHIVE_STREAM, 'MAXLEN', '~', ARCHIVE_MAXLEN, '*', 'm', payload, 'p', before)
     i = i + 2
   else

@@ -16,7 +16,7 @@ from typing import Any, Final
 
 from redis.asyncio import ConnectionPool, Redis
 
-from streaming.lua import load
+from streaming.lua import fragment, load
 
 __all__ = ["EMPTY", "HOLDS_ANYTHING", "Namespace", "namespace_of", "put_into"]
 
@@ -37,29 +37,8 @@ _PLACES: Final = {command: place for place, commands in _COMMANDS.items() for co
 # Before every script: the names of its world, and the server's own functions.
 _HEAD: Final = "local NAMESPACE, CHANNELS, server = '{prefix}', '{channels}', redis "
 # And in a world with a name, KEYS and `redis.call` that take and mean names without it.
-_NAMED_HEAD: Final = (
-    """
-local redis, places, full_keys, KEYS = {}, {}, KEYS, {}
-for _, name in ipairs({'error_reply', 'sha1hex', 'status_reply'}) do redis[name] = server[name] end
-for i, key in ipairs(full_keys) do KEYS[i] = string.sub(key, #NAMESPACE + 1) end
-"""
-    + " ".join(f"places.{command} = '{place}'" for command, place in _PLACES.items())
-    + """
-places.PUBLISH = 'none' -- scripts say CHANNELS themselves
-function redis.call(command, ...)
-  local words, place = {...}, places[command]
-  if place == 'first' then
-    words[1] = NAMESPACE .. words[1]
-  elseif place == 'second' then
-    words[2] = NAMESPACE .. words[2]
-  elseif place == 'all' then
-    for i, key in ipairs(words) do words[i] = NAMESPACE .. key end
-  elseif place ~= 'none' then
-    error('streaming.namespace does not know where ' .. command .. ' has its keys')
-  end
-  return server.call(command, unpack(words))
-end
-"""
+_NAMED_HEAD: Final = "\nlocal places = {{{}}}\n{}".format(
+    ", ".join(f"{command} = '{place}'" for command, place in _PLACES.items()), fragment("streaming/named_world.lua")
 )
 
 #: Removes everything of a world.

@@ -21,6 +21,8 @@ from streaming.lua import ROOT, Call, Script, Word, code_names, declarations, lo
 
 ROOMS = ("api", "cluster", "operations", "streaming")
 FILES = sorted(str(path.relative_to(ROOT)) for room in ROOMS for path in (ROOT / room).rglob("*.lua"))
+#: What stands before every script of a world with a name, so that ``KEYS`` are without it.
+HEAD = "streaming/named_world.lua"
 
 
 def read(path: str) -> str:
@@ -52,7 +54,7 @@ def test_what_a_file_declares_it_reads_and_nothing_else(path: str) -> None:
     assert not [name for name in names if not re.fullmatch(r"[a-z]\w*", name)]
     code = code_names(read(path))
     assert not [name for name in names if name not in code]
-    assert "KEYS" not in code
+    assert "KEYS" not in code or path == HEAD
     # By its place only what is in the tail, from the tail's first word on.
     assert not re.search(r"ARGV\[\d|unpack\(ARGV\)|unpack\(ARGV, \d", body(path))
     assert "ARGV" not in code or tail
@@ -120,7 +122,7 @@ def loaded() -> dict[str, Script]:
 def fragments() -> set[str]:
     """Files whose text goes into scripts that are no files."""
     texts = [Path(str(module.__file__)).read_text() for module in modules()]
-    return {path for text in texts for path in re.findall(r"= fragment\(\"([\w/.]+)\"", text)}
+    return {path for text in texts for path in re.findall(r"\bfragment\(\"([\w/.]+)\"", text)}
 
 
 def calls() -> Iterator[tuple[Script, set[str | None], str]]:
@@ -156,6 +158,31 @@ def test_each_file_is_a_script_or_part_of_one() -> None:
     parts = set().union(*map(includes, FILES), fragments())
     assert set(FILES) == set(scripts) | parts
     assert not set(scripts) & parts
+
+
+# commits
+
+
+def test_an_operation_of_a_commit_is_as_long_as_its_names() -> None:
+    """``*words`` is of items of many lengths: each is read by name, and is of so many words in ``Batch``."""
+    branch = re.compile(r"if (?:op|kind) == '(.)' then(.*?)(?=\n {2,4}else|\n {4}end\n {4}if not ok)", re.S)
+    read_by_name: dict[str, int] = {}
+    for op, code in branch.findall(body("streaming/commit.lua")):
+        [(names, last)] = re.findall(r"local ([\w, ]+) = unpack\(ARGV, i \+ 1, i \+ (\d)\)", code)
+        assert len(names.split(", ")) == int(last)
+        assert "ARGV" not in code.replace("unpack(ARGV, i + 1", "")
+        if step := re.findall(r"i = i \+ (\d)", code):
+            assert step == [str(int(last) + 1)]
+        read_by_name[op] = int(last)
+    written: dict[str, int] = {}
+    for node in ast.walk(ast.parse((ROOT / "streaming/commit.py").read_text())):
+        if isinstance(node, ast.AugAssign) and isinstance(node.value, ast.Tuple):
+            first, *words = node.value.elts
+            for letter in [n.value for n in ast.walk(first) if isinstance(n, ast.Constant)]:
+                assert isinstance(letter, str)
+                written[letter] = len([word for word in words if ast.unparse(word) != "''"])
+    assert written == read_by_name
+    assert len(written) == 15
 
 
 # sending
