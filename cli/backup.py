@@ -17,6 +17,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from chunkcrawl.commands.common import EXIT_FAILED, EXIT_USAGE
 from cluster.configs import rules_of
+from cluster.world_rules import rules_taken
 from config.settings import Settings, SettingsError
 from embedded.children import ServiceError
 from migrations.run import upgrade
@@ -115,6 +116,8 @@ def restore(
 
     restored = _with_services(data, work, create=True)
     words = _manifest_words(restored.manifest, chosen, "restored")
+    if restored.rules_taken is not None:
+        words["text"] += f" {rules_taken(restored.rules_taken)}"
     _say(console, json, words | {"run_id": restored.run_id, "goes_on_at_tick": restored.tick})
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
+from dataclasses import asdict
 from typing import Annotated, Any, Final
 
 import orjson
@@ -16,10 +17,12 @@ from rich.markup import escape
 from rich.table import Table
 
 from chunkcrawl.commands.common import EXIT_FAILED
+from cluster.world_rules import in_words, rules_in
 from operations.operator_redis import EXIT_UNREACHABLE, NoWorld, find_redis, one_line_errors
 from streaming import keys
-from streaming.connect import connect
+from streaming.connect import connect, text
 from streaming.shared_clock import SKEW_MOST_S
+from world.rules import WorldRules
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode="markdown", pretty_exceptions_enable=False)
 
@@ -79,8 +82,14 @@ def _tell_stopped(world: dict[str, Any], json: bool) -> None:
         return
     typer.echo(
         f"The world is stopped. It has {world['chunks']} chunks, {world['agents']} agents stand in it, for "
-        f"{world['shards']} shards; `chunkcrawl up` starts it, `chunkcrawl fsck` checks it."
+        f"{world['shards']} shards; `chunkcrawl up` starts it, `chunkcrawl fsck` checks it. "
+        f"{_rules_line(world['rules'])}"
     )
+
+
+def _rules_line(rules: dict[str, int]) -> str:
+    """What a world was made with, ``{}`` for one of an older version."""
+    return f"Made with {in_words(WorldRules(**rules))}." if rules else "Its rules are written at its next start."
 
 
 @app.command()
@@ -136,13 +145,19 @@ async def _read_world(url: str) -> dict[str, Any]:
     """Return the status of a world that is stopped, from what its Redis holds."""
     redis = connect(url)
     try:
-        shards = await redis.hget(keys.WORLD, "shard_count")
-        if shards is None:
+        world = {text(name): text(value) for name, value in (await redis.hgetall(keys.WORLD)).items()}
+        if "shard_count" not in world:
             raise NoWorld("no world runs here, and the data holds none: start one with `chunkcrawl up`")
         populations = await redis.hvals(keys.POPULATION)
     finally:
         await redis.aclose()
-    return {"shards": int(shards), "chunks": len(populations), "agents": sum(int(count) for count in populations)}
+    rules = rules_in(world)
+    return {
+        "shards": int(world["shard_count"]),
+        "chunks": len(populations),
+        "agents": sum(int(count) for count in populations),
+        "rules": asdict(rules) if rules is not None else {},
+    }
 
 
 async def _read_status(url: str) -> dict[str, Any]:
@@ -177,8 +192,10 @@ def _table(found: dict[str, Any]) -> Table:
         )
     for name, actor in found["actors"].items():
         table.add_row(name, *_row(actor))
+    captions = [_rules_line(found["rules"])]
     if ahead := wrong_clocks(found["actors"]):
-        table.caption = f"clocks that differ from Redis': {', '.join(ahead)} (see chunkcrawl doctor)"
+        captions.append(f"Clocks that differ from Redis': {', '.join(ahead)} (see chunkcrawl doctor).")
+    table.caption = "\n".join(captions)
     return table
 
 

@@ -159,6 +159,8 @@ class Up:
         deployment = await deploy.start(settings)
         limit_s = settings.drain_s + WORLD_STOP_MARGIN_S
         stack.push_async_callback(self._bounded, "the world", deployment.stop, limit_s)
+        for notice in deployment.notices:
+            self._say(notice, markup=False)
         if not self._own_cluster:
             self._say(f"Chunkcrawl runs in the Ray cluster at {settings.ray_address}.")
             return

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from cluster.shard.config import ShardConfig
 from config.settings import Settings
-from world.rules import Rules
+from world.rules import Rules, WorldRules
 
 
-def rules_of(settings: Settings) -> Rules:
-    """The rules of the game of this installation."""
-    return Rules(
+def rules_of(settings: Settings, kept: WorldRules | None = None) -> Rules:
+    """The rules of the game: those that the world has ``kept`` from its making, the others as they are set now.
+
+    None: a new world's, all as they are set.
+    """
+    tick_hz = settings.tick_hz if kept is None else kept.tick_hz
+    rules = Rules(
         tick_hz=settings.tick_hz,
         harvest_ticks_per_unit=settings.harvest_ticks_per_unit,
         regen_ticks=settings.regen_ticks,
@@ -18,15 +22,16 @@ def rules_of(settings: Settings) -> Rules:
         gold_per_node_min=settings.gold_per_node_min,
         gold_per_node_max=settings.gold_per_node_max,
         spawn_chunk_capacity=settings.spawn_chunk_capacity,
-        collect_idle_ticks=settings.collect_idle_s * settings.tick_hz,
+        collect_idle_ticks=settings.collect_idle_s * tick_hz,
         demo=settings.demo_enabled,
     )
+    return rules if kept is None else rules.in_world(kept)
 
 
-def shard_config(settings: Settings) -> ShardConfig:
+def shard_config(settings: Settings, rules: Rules) -> ShardConfig:
     """Times and bounds of a shard's runtime."""
     return ShardConfig(
-        tick_hz=settings.tick_hz,
+        tick_hz=rules.tick_hz,
         back_to_back_most=settings.late_ticks_max,
         replay_window_ticks=settings.replay_window_ticks,
         record_dir=settings.record_dir,

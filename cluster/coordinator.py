@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from dataclasses import asdict
 from typing import Any
 
 import orjson
@@ -196,6 +197,7 @@ class Coordinator:
         moving = self._rebalancer.progress.describe()
         info = await graph.read_world(self._redis)
         count = info.shard_count if info else 0
+        rules = asdict(info.rules) if info and info.rules else {}
         misplaced = len(await self._rebalancer.misplaced())
         actors = dict(zip(names, found, strict=True))
         return {
@@ -204,6 +206,7 @@ class Coordinator:
             "nodes": nodes,
             "moving": moving,
             "shards": count,
+            "rules": rules,
             "misplaced": misplaced,
         }
 

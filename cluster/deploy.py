@@ -13,10 +13,12 @@ import structlog
 
 from cluster import graph
 from cluster.actor_options import coordinator_options
+from cluster.configs import rules_of
 from cluster.coordinator import Coordinator
 from cluster.first_checks import check_ray_address
 from cluster.ray_directory import RunDirectory
 from cluster.ray_start import join_ray, leave_ray
+from cluster.world_rules import rules_taken, unused_settings
 from config.settings import Settings
 from streaming.connect import connect
 
@@ -27,11 +29,18 @@ STOP_TIMEOUT_S = 30.0
 
 
 class Deployment:
-    """A world that runs; ``stop`` ends it in order, and Ray with it when it was started here."""
+    """A world that runs; ``stop`` ends it in order, and Ray with it when it was started here.
 
-    def __init__(self, settings: Settings, coordinator: Any, directory: RunDirectory | None) -> None:
+    Attributes:
+        notices: What whoever started it should know of the world's rules, a line each.
+    """
+
+    def __init__(
+        self, settings: Settings, coordinator: Any, directory: RunDirectory | None, notices: list[str]
+    ) -> None:
         self.settings = settings
         self.coordinator = coordinator
+        self.notices = notices
         self._directory = directory
 
     @property
@@ -74,9 +83,7 @@ async def start(settings: Settings) -> Deployment:
     address = None if settings.ray_address == "local" else settings.ray_address
     directory = join_ray(address, settings.ray_namespace)
     try:
-        redis = connect(settings.redis_url)
-        await graph.init_world(redis, seed=settings.world_seed, shard_count=settings.shards)
-        await redis.aclose()
+        notices = await _have_world(settings)
         actor: Any = ray.remote(Coordinator).options(**coordinator_options(settings))
         coordinator = await asyncio.to_thread(actor.remote, settings)
         async with asyncio.timeout(READY_TIMEOUT_S):
@@ -87,7 +94,19 @@ async def start(settings: Settings) -> Deployment:
             keep_ray_logs(directory, settings.log_dir)
             directory.remove()
         raise
-    return Deployment(settings, coordinator, directory)
+    return Deployment(settings, coordinator, directory, notices)
+
+
+async def _have_world(settings: Settings) -> list[str]:
+    """Make the world in Redis if there is none; returns what is to be said of the rules of the one that is there."""
+    redis = connect(settings.redis_url)
+    try:
+        rules = rules_of(settings).of_world
+        made = await graph.init_world(redis, seed=settings.world_seed, shard_count=settings.shards, rules=rules)
+    finally:
+        await redis.aclose()
+    taken = rules_taken(made.rules) if made.rules_added else None
+    return [line for line in (taken, unused_settings(settings, made.info.seed, made.rules)) if line is not None]
 
 
 def keep_ray_logs(directory: RunDirectory, log_dir: str) -> None:

@@ -8,16 +8,21 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 from redis.asyncio import Redis
 
+from cluster.chunk_dump import pairs
+from cluster.world_rules import rules_in, stored
 from streaming import keys
 from streaming.connect import text
 from streaming.lua import load, run
 from world.ids import DIRECTIONS, OPPOSITE, ChunkId, Direction, chunk_name, shard_of
+from world.rules import WorldRules
+
+DEFAULT_WORLD_RULES: Final = WorldRules()
 
 LOCK_TTL_MS = 5_000
 LOCK_POLL_S = 0.02
@@ -35,11 +40,30 @@ CLAIM: Final = load("cluster/claim_seat.lua")
 
 @dataclass(frozen=True, slots=True)
 class WorldInfo:
-    """What is fixed for the whole world, and how many shards there are to be."""
+    """What is fixed for the whole world, and how many shards there are to be.
+
+    Attributes:
+        rules: None: a world of an older version; the next start writes them.
+    """
 
     seed: int
     shard_count: int
     epoch_ms: int
+    rules: WorldRules | None
+
+
+@dataclass(frozen=True, slots=True)
+class WorldMade:
+    """The world after ``init_world``.
+
+    Attributes:
+        rules: What it keeps; those given when it had none.
+        rules_added: Whether it was there before, without rules.
+    """
+
+    info: WorldInfo
+    rules: WorldRules
+    rules_added: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,20 +80,36 @@ class ChunkCollected(Exception):
     """The chunk has been collected."""
 
 
-async def init_world(redis: Redis, *, seed: int, shard_count: int) -> WorldInfo:
-    """Make the world and chunk-0 if they are not there yet; what is there stays as it is."""
+async def init_world(
+    redis: Redis, *, seed: int, shard_count: int, rules: WorldRules = DEFAULT_WORLD_RULES
+) -> WorldMade:
+    """Make the world, its rules and chunk-0 if they are not there yet; what is there stays as it is.
+
+    One script: of two starts at once one makes the world with all its rules, and the other is told them.
+
+    Raises:
+        ValueError: what is there is not readable.
+    """
     owner = shard_of("chunk-0", shard_count)
-    return _info(await run(redis, INIT(seed=seed, shard_count=shard_count, owner=owner)))
+    call = INIT(seed=seed, shard_count=shard_count, owner=owner, rules=stored(rules).items())
+    new, added, flat = await run(redis, call)
+    info = _info(pairs(flat))
+    return WorldMade(info, info.rules or rules, rules_added=bool(added) and not new)
 
 
 async def read_world(redis: Redis) -> WorldInfo | None:
     """The world's fixed facts, or None when none has been made."""
-    found = await redis.hmget(keys.WORLD, ["seed", "shard_count", "epoch_ms"])
-    return None if found[0] is None else _info(found)
+    found = {text(name): text(value) for name, value in (await redis.hgetall(keys.WORLD)).items()}
+    return _info(found) if "seed" in found else None
 
 
-def _info(found: Sequence[Any]) -> WorldInfo:
-    return WorldInfo(seed=int(found[0]), shard_count=int(found[1]), epoch_ms=int(found[2]))
+def _info(world: Mapping[str, str]) -> WorldInfo:
+    return WorldInfo(
+        seed=int(world["seed"]),
+        shard_count=int(world["shard_count"]),
+        epoch_ms=int(world["epoch_ms"]),
+        rules=rules_in(world),
+    )
 
 
 async def ensure_neighbor(redis: Redis, chunk_id: str, direction: Direction) -> ChunkId:

@@ -97,7 +97,8 @@ class LocalWorld:
         self._tasks: dict[int, asyncio.Task[None]] = {}
 
     async def __aenter__(self) -> LocalWorld:
-        await graph.init_world(self.redis, seed=self._seed, shard_count=self._count)
+        made = await graph.init_world(self.redis, seed=self._seed, shard_count=self._count, rules=self.rules.of_world)
+        self.rules = self.rules.in_world(made.rules)
         for shard in range(self._count):
             await self.start_shard(shard)
         if self.rules.demo:

@@ -9,6 +9,7 @@ import structlog
 
 from cluster.actor_loop import live
 from cluster.configs import rules_of, shard_config
+from cluster.graph import read_world
 from cluster.metrics_report import Report
 from cluster.ray_clients import NamedActors, RayShardClient, here, shard_name
 from cluster.shard.runtime import ShardRuntime
@@ -42,7 +43,9 @@ class ChunkShard(ShardEndpoint):
         settings = self._settings
         peers = RayShardClient(NamedActors(settings.ray_namespace))
         redis = connect(settings.redis_url)
-        self._runtime = ShardRuntime(redis, self._shard, rules_of(settings), shard_config(settings), peers)
+        world = await read_world(redis)
+        rules = rules_of(settings, world.rules if world is not None else None)
+        self._runtime = ShardRuntime(redis, self._shard, rules, shard_config(settings, rules), peers)
         await self._runtime.start()
         self._ready.set()
         await self._runtime.run()

@@ -14,9 +14,13 @@ from store import runs
 from streaming import keys
 from streaming.connect import text
 from streaming.lua import load, run
+from world.rules import WORLD_RULES
 
 #: Field of the hash ``world``.
 RUN: Final = "run"
+
+#: Fields of it that a lost Redis gets back out of PostgreSQL, beside the seed.
+RUN_INFO: Final = ("epoch_ms", "shard_count", "next_chunk", *WORLD_RULES)
 
 ENSURE_RUN: Final = load("cluster/ensure_run.lua", RUN=RUN)
 
@@ -47,4 +51,4 @@ async def begin_run(engine: AsyncEngine, run_id: str, world: Mapping[str, str]) 
 
 def run_info(world: Mapping[str, str]) -> dict[str, int]:
     """Of the ``world`` hash, what a lost Redis is to get back."""
-    return {name: int(world[name]) for name in ("epoch_ms", "shard_count", "next_chunk") if name in world}
+    return {name: int(world[name]) for name in RUN_INFO if name in world}

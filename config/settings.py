@@ -124,15 +124,15 @@ class Settings(BaseSettings):
         None,
         description="Demo actors in `chunk-0` and demo agents; unset: everywhere but in `prod`, which refuses them.",
     )
-    tick_hz: int = Field(5, ge=1, le=20, description="Ticks a second.")
+    tick_hz: int = Field(5, ge=1, le=20, description="Ticks a second of a new world.")
     late_ticks_max: int = Field(5, ge=1, description="Late ticks run back to back; beyond, numbers are skipped.")
     spawn_chunk_capacity: int = Field(64, ge=1, description="Agents in a chunk from which on nobody spawns there.")
     harvest_ticks_per_unit: int = Field(5, ge=1, description="Ticks to harvest one unit of gold.")
     regen_ticks: int = Field(300, ge=0, description="Ticks after which an emptied node is full again; 0: never.")
-    gold_nodes_min: int = Field(3, ge=0, le=64, description="Gold nodes of a chunk, at least.")
-    gold_nodes_max: int = Field(6, ge=0, le=64, description="Gold nodes of a chunk, at most.")
-    gold_per_node_min: int = Field(5, ge=1, description="Units of a full gold node, at least.")
-    gold_per_node_max: int = Field(20, ge=1, description="Units of a full gold node, at most.")
+    gold_nodes_min: int = Field(3, ge=0, le=64, description="Gold nodes of a new world's chunks, at least.")
+    gold_nodes_max: int = Field(6, ge=0, le=64, description="Gold nodes of a new world's chunks, at most.")
+    gold_per_node_min: int = Field(5, ge=1, description="Units of a full gold node in a new world, at least.")
+    gold_per_node_max: int = Field(20, ge=1, description="Units of a full gold node in a new world, at most.")
     record_dir: str = Field(
         "", description="Directory for recordings of what each shard is told (`chunkcrawl replay`); empty: none."
     )

@@ -13,6 +13,7 @@ from typing import Any, Final
 
 import orjson
 
+from cluster.world_rules import rules_fault
 from operations.fsck_dump import Dump, agents_in_world, read_dump
 from world.ids import DIRECTIONS, OPPOSITE
 
@@ -33,9 +34,14 @@ class Problem:
 
 def check(dump: Dump) -> list[Problem]:
     """Return all findings, in a stable order; empty means whole."""
-    rules = (_links, _reachable, _owners, _places, _records, _reservations, _cells, _counts)
-    findings = [finding for rule in rules for finding in rule(dump)]
+    checks = (_world, _links, _reachable, _owners, _places, _records, _reservations, _cells, _counts)
+    findings = [finding for look in checks for finding in look(dump)]
     return sorted(findings, key=lambda finding: (finding.code, finding.subject, finding.text))
+
+
+def _world(dump: Dump) -> Iterator[Problem]:
+    if fault := rules_fault(dump.world):
+        yield Problem("bad_rules", "world", fault)
 
 
 def _links(dump: Dump) -> Iterator[Problem]:

@@ -16,7 +16,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from cluster.chunk_dump import ChunkDump
 from cluster.configs import rules_of
-from cluster.world_run import begin_run, new_run_id
+from cluster.world_rules import rules_in, rules_taken
+from cluster.world_run import RUN_INFO, begin_run, new_run_id
 from config.settings import Settings
 from operations.fsck import Problem, check
 from operations.world_bounds import WorldOutOfBounds, check_bounds
@@ -30,7 +31,7 @@ from store.snapshots import AgentState, ChunkState
 from streaming import keys
 from streaming.connect import connect
 from world.ids import DIRECTIONS, HALL, OPPOSITE
-from world.rules import Rules
+from world.rules import Rules, WorldRules
 
 #: A transaction that writes a whole world takes its time.
 LOAD_TIMEOUT_S: Final = 120.0
@@ -49,17 +50,24 @@ class NotWhole(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Rebuilt:
-    """What came back.  ``counts`` as ``WorldDump.counts``."""
+    """What came back.
+
+    Attributes:
+        counts: As ``WorldDump.counts``.
+        rules_taken: The rules it was given, where it had none of its own.
+    """
 
     run_id: str
     from_run: str
     counts: Mapping[str, int]
+    rules_taken: WorldRules | None = None
 
     def __str__(self) -> str:
-        return (
+        said = (
             f"The world came back from the database's last snapshots: {self.counts['chunks']} chunks, "
             f"{self.counts['agents']} agents. What happened after them is lost; all sessions have ended."
         )
+        return said if self.rules_taken is None else f"{said} {rules_taken(self.rules_taken)}"
 
 
 async def world_is_lost(redis: Redis) -> bool:
@@ -86,6 +94,8 @@ async def bring_back(settings: Settings) -> Rebuilt | None:
 async def rebuild(redis: Redis, engine: AsyncEngine, rules: Rules, *, over: bool) -> Rebuilt:
     """Write the world of the last snapshots into Redis, which is emptied first.
 
+    ``rules``: the settings'; what the world has kept from its making goes before them.
+
     Raises:
         WorldThere: Redis holds a world, and not ``over``.
         NothingToRebuild: there is none; nothing has changed.
@@ -101,13 +111,15 @@ async def rebuild(redis: Redis, engine: AsyncEngine, rules: Rules, *, over: bool
     seconds, micros = await redis.time()
     now_ms = seconds * 1000 + micros // 1000
     dump = _fitting(run, chunks, agents, archived, now_ms)
+    kept = rules_in(dump.world)
+    rules = rules if kept is None else rules.in_world(kept)
     begin = beginning(dump, new_run_id(), now_ms=now_ms, tick_hz=rules.tick_hz, there=there)
     settled = settle(dump, begin, rules)
     if found := check(checkable(settled)):
         raise NotWhole(found)
     await write_world(redis, settled, over=over)
     await begin_run(engine, begin.run_id, settled.world)
-    return Rebuilt(begin.run_id, run.run_id, settled.counts())
+    return Rebuilt(begin.run_id, run.run_id, settled.counts(), rules.of_world if kept is None else None)
 
 
 def _fitting(
@@ -141,13 +153,11 @@ def fit(run: RunRecord, chunks: Iterable[ChunkState], agents: Iterable[AgentStat
     numbers = [int(dump.fields["number"]) for dump in dumps.values()]
     # The run's info may be older than the last chunk that was made.
     next_chunk = max([int(run.info.get("next_chunk", 1)), *(number + 1 for number in numbers)])
-    world = {
+    world = {name: str(run.info[name]) for name in RUN_INFO if name in run.info} | {
         "seed": str(run.seed),
         "shard_count": str(run.info.get("shard_count", 1)),
         "next_chunk": str(next_chunk),
     }
-    if "epoch_ms" in run.info:
-        world["epoch_ms"] = str(run.info["epoch_ms"])
     return WorldDump(world, chunks=dumps, agents=hashes, archived=archived or "0-0")
 
 

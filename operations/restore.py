@@ -15,6 +15,7 @@ See docs/decisions/0043-backup-and-restore.md.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -25,6 +26,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from cluster.archive_stream import ArchiveEntry
 from cluster.archiver import rows_of
+from cluster.world_rules import rules_in
 from cluster.world_run import begin_run, new_run_id
 from migrations.run import upgrade
 from operations import backup_files, database_load, schema_swap
@@ -41,7 +43,7 @@ from operations.world_load import write_world
 from operations.world_settle import Beginning, beginning, settle, try_out
 from store import event_log
 from store.pg_session import patient_engine
-from world.rules import Rules
+from world.rules import Rules, WorldRules
 
 FACTS_AT_ONCE: Final = 500
 
@@ -51,18 +53,25 @@ END_SESSIONS: Final = text("UPDATE sessions SET revoked_at = now() WHERE revoked
 
 @dataclass(frozen=True, slots=True)
 class Restored:
-    """What was restored, as which run, going on at which tick."""
+    """What was restored, as which run, going on at which tick.
+
+    Attributes:
+        rules_taken: The rules that the world was given, where it had none of its own.
+    """
 
     manifest: Manifest
     run_id: str
     tick: int
     counts: dict[str, int]
+    rules_taken: WorldRules | None = None
 
 
 async def restore_backup(
     redis: Redis, database_url: str, directory: Path, rules: Rules, *, force: bool = False
 ) -> Restored:
     """Put the backup's database and world in the place of whatever is there.
+
+    ``rules``: the settings'; what the world has kept from its making goes before them.
 
     Raises:
         BackupError: the backup is not to be trusted, or PostgreSQL would not take it.
@@ -72,6 +81,8 @@ async def restore_backup(
     """
     manifest = (await verify_backup(directory)).manifest
     dump = await asyncio.to_thread(backup_files.read_world, directory)
+    kept = rules_in(dump.world)
+    rules = rules if kept is None else rules.in_world(kept)
     engine = patient_engine(database_url)
     try:
         runs = await refuse_unless_free(redis, engine, force=force)
@@ -86,7 +97,7 @@ async def restore_backup(
         await schema_swap.put_aside(engine)
         try:
             await _fill(engine, database_url, directory, manifest)
-            await _begin_run(engine, manifest, dump, begin)
+            await _begin_run(engine, manifest, dump, begin, settled.world)
             await write_world(redis, settled)
         except BaseException:
             await schema_swap.put_back(engine)
@@ -96,7 +107,8 @@ async def restore_backup(
             await schema_swap.end_others(engine)
     finally:
         await engine.dispose()
-    return Restored(manifest, begin.run_id, begin.tick, settled.counts())
+    taken = rules.of_world if kept is None else None
+    return Restored(manifest, begin.run_id, begin.tick, settled.counts(), taken)
 
 
 async def _beginning(redis: Redis, dump: WorldDump, rules: Rules) -> Beginning:
@@ -135,11 +147,13 @@ async def _fill(engine: AsyncEngine, database_url: str, directory: Path, manifes
     await upgrade(database_url)
 
 
-async def _begin_run(engine: AsyncEngine, manifest: Manifest, dump: WorldDump, begin: Beginning) -> None:
+async def _begin_run(
+    engine: AsyncEngine, manifest: Manifest, dump: WorldDump, begin: Beginning, world: Mapping[str, str]
+) -> None:
     """Begin a new run in the database: facts to the world's moment and no further, no session left."""
     if manifest.run_id is not None:
         await event_log.cut_after(engine, manifest.run_id, manifest.archived)
-    await begin_run(engine, begin.run_id, dump.world)
+    await begin_run(engine, begin.run_id, world)
     entries = [ArchiveEntry(id_, payload.encode()) for id_, payload in dump.facts.items()]
     rows = rows_of(entries, manifest.run_id or begin.run_id)
     try:

@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from api.ids import is_agent_id, is_chunk_id
 from cluster.chunk_dump import ChunkDump
+from cluster.world_rules import rules_fault
 from operations.world_dump import SHARDS_MOST, WorldDump
 from world.commands import RULES
 from world.grid import CELLS, LAST
@@ -223,6 +224,8 @@ def check_bounds(dump: WorldDump) -> None:
         raise WorldOutOfBounds(f"world: shard_count is {world.shard_count}, of at most {SHARDS_MOST}")
     if not -(2**63) <= int(world.seed) < 2**63:
         raise WorldOutOfBounds("world: seed is beyond 64 bits")
+    if fault := rules_fault(dump.world):
+        raise WorldOutOfBounds(f"world: {fault}")
     for what, there, most in (
         ("chunks", dump.chunks, CHUNKS_MOST),
         ("agents", dump.agents, AGENTS_MOST),

@@ -9,6 +9,7 @@ Pure, but for the terrain that the core makes.  What changes, and why:
 - An agent that no chunk has is not in the world; it keeps its record and comes back with it.
 - Leases begin above every old one, without holder, so a shard of the old world that still runs is fenced.
 - Chunk numbers leave a gap, since they are never given twice.
+- A world of an older version, without rules of its own, keeps those by which it is settled here.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ import orjson
 
 from cluster.chunk_dump import ChunkDump
 from cluster.shard.loading import chunk_record
+from cluster.world_rules import stored
 from cluster.world_run import RUN
 from operations.world_dump import WorldDump
 from streaming import keys
@@ -93,7 +95,7 @@ def settle(dump: WorldDump, begin: Beginning, rules: Rules) -> WorldDump:
     world = {name: value for name, value in dump.world.items() if name != keys.WANTED_SHARDS}
     numbers = {*range(int(world["shard_count"])), *(int(number) for number in dump.shards)}
     return WorldDump(
-        world=world | {RUN: begin.run_id, "next_chunk": str(begin.next_chunk)},
+        world=world | stored(rules.of_world) | {RUN: begin.run_id, "next_chunk": str(begin.next_chunk)},
         shards={
             str(number): {
                 "epoch": str(begin.epoch),
