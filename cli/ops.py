@@ -17,7 +17,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from chunkcrawl.commands.common import EXIT_FAILED
-from cluster.world_rules import in_words, rules_in
+from cluster.world_rules import in_words, rules_fault, rules_in
 from operations.operator_redis import EXIT_UNREACHABLE, NoWorld, find_redis, one_line_errors
 from streaming import keys
 from streaming.connect import connect, text
@@ -148,6 +148,8 @@ async def _read_world(url: str) -> dict[str, Any]:
         world = {text(name): text(value) for name, value in (await redis.hgetall(keys.WORLD)).items()}
         if "shard_count" not in world:
             raise NoWorld("no world runs here, and the data holds none: start one with `chunkcrawl up`")
+        if fault := rules_fault(world):
+            raise NoWorld(f"the world here is damaged: {fault}; `chunkcrawl restore` brings a backup back")
         populations = await redis.hvals(keys.POPULATION)
     finally:
         await redis.aclose()
@@ -192,7 +194,7 @@ def _table(found: dict[str, Any]) -> Table:
         )
     for name, actor in found["actors"].items():
         table.add_row(name, *_row(actor))
-    captions = [_rules_line(found["rules"])]
+    captions = [_rules_line(found.get("rules", {}))]
     if ahead := wrong_clocks(found["actors"]):
         captions.append(f"Clocks that differ from Redis': {', '.join(ahead)} (see chunkcrawl doctor).")
     table.caption = "\n".join(captions)

@@ -20,6 +20,7 @@ from cluster.ray_directory import RunDirectory
 from cluster.ray_start import join_ray, leave_ray
 from cluster.world_rules import rules_taken, unused_settings
 from config.settings import Settings
+from embedded.children import ServiceError
 from streaming.connect import connect
 
 log = structlog.get_logger(__name__)
@@ -74,7 +75,7 @@ async def start(settings: Settings) -> Deployment:
     PostgreSQL must have been migrated, Redis must be reachable.
 
     Raises:
-        ServiceError: nothing answers at ``settings.ray_address``.
+        ServiceError: nothing answers at ``settings.ray_address``, or the world in Redis is damaged.
         ConnectionError: the Ray cluster there can't be joined.
         TimeoutError: not every actor was up within ``READY_TIMEOUT_S``.
     """
@@ -103,6 +104,11 @@ async def _have_world(settings: Settings) -> list[str]:
     try:
         rules = rules_of(settings).of_world
         made = await graph.init_world(redis, seed=settings.world_seed, shard_count=settings.shards, rules=rules)
+    except ValueError as error:
+        raise ServiceError(
+            f"The world in Redis is damaged: {error}; `chunkcrawl fsck` looks closer, `chunkcrawl restore` brings a "
+            "backup back."
+        ) from None
     finally:
         await redis.aclose()
     taken = rules_taken(made.rules) if made.rules_added else None

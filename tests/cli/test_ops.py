@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import io
+from dataclasses import asdict
 from typing import Any
 
 import pytest
 from rich.console import Console
 
 from cli.ops import _table
+from world.rules import WorldRules
 
 SHARD = {
     "tick": 12_345_678,
@@ -24,7 +26,13 @@ NAMES = [*(f"shard-{number}" for number in (0, 127)), "gateway-100", "archiver-0
 def status() -> dict[str, Any]:
     actors: dict[str, Any] = dict.fromkeys(NAMES, SHARD) | {"gateway-100": {"connections": 10_000}}
     actors["archiver-0"] = {"error": "no answer within [2] s"}
-    return {"shards": 128, "nodes": [{"alive": True}], "moving": {"to_move": 0, "moved": 0}, "actors": actors}
+    return {
+        "rules": asdict(WorldRules()),
+        "shards": 128,
+        "nodes": [{"alive": True}],
+        "moving": {"to_move": 0, "moved": 0},
+        "actors": actors,
+    }
 
 
 @pytest.mark.parametrize("width", [80, 100, 200])
@@ -36,3 +44,4 @@ def test_nothing_is_cut_off(width: int) -> None:
     for name in NAMES:
         assert any(line.split()[:1] == [name] for line in text.splitlines()), text
     assert max(map(len, text.splitlines())) <= width
+    assert "Made with 5 ticks a second, 3 to 6 gold nodes a chunk" in " ".join(text.split())

@@ -34,7 +34,7 @@ async def collect(redis: Redis, chunk_id: str) -> list[str]:
 
 async def test_the_world_is_made_once(world: Any) -> None:
     again = await graph.init_world(world, seed=8, shard_count=5)
-    assert (again.seed, again.shard_count) == (7, 2)
+    assert (again.info.seed, again.info.shard_count) == (7, 2)
     assert await owner(world, "chunk-0") == shard_of("chunk-0", 2)
 
 

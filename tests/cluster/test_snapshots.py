@@ -15,6 +15,7 @@ from cluster.archiver import Archiver
 from cluster.graph import collect
 from cluster.local import LocalWorld
 from cluster.snapshots import Snapshotter
+from cluster.world_rules import rules_in
 from config.settings import Settings
 from operations.fsck import check, read_dump
 from operations.rebuild import NothingToRebuild, bring_back, fit, rebuild
@@ -27,6 +28,7 @@ from store.snapshots import AgentState, ChunkState
 from streaming import keys
 from tests.cluster.lasting import KEEP, QUICK, RULES, empty_redis, essence, heard, playing
 from tests.cluster.worlds import player, until, whole
+from world.rules import WORLD_RULES, Rules
 
 
 @pytest.fixture
@@ -179,6 +181,35 @@ async def test_looks_at_a_world_that_plays_always_give_a_whole_one(redis: Redis,
     await redis.flushall()
     await rebuild(redis, engine, RULES, over=False)
     assert check(await read_dump(redis, names)) == []
+
+
+async def test_the_world_comes_back_with_the_rules_it_was_made_with(redis: Redis, engine: AsyncEngine) -> None:
+    made_with = Rules(demo=False, gold_nodes_min=9, gold_nodes_max=9)
+    async with LocalWorld(redis, rules=made_with, config=QUICK) as world:
+        await player(world, "w")
+        await Snapshotter(redis, engine, keep=KEEP).look()
+    before = await dumped(redis)
+    await redis.flushall()
+    rebuilt = await rebuild(redis, engine, RULES, over=False)
+    after = await dumped(redis)
+    assert rules_in(after.world) == made_with.of_world
+    assert after.chunks["chunk-0"].fields["state"].count('"node_id"') == 9
+    assert essence(after) == essence(before)
+    assert rebuilt.rules_taken is None
+
+
+async def test_a_run_of_an_older_version_takes_the_rules_that_are_set_and_says_so(
+    redis: Redis, engine: AsyncEngine
+) -> None:
+    async with LocalWorld(redis, rules=RULES, config=QUICK) as world:
+        await player(world, "w")
+        await redis.hdel(keys.WORLD, *WORLD_RULES)
+        await Snapshotter(redis, engine, keep=KEEP).look()
+    await redis.flushall()
+    now = Rules(demo=False, gold_per_node_max=50)
+    rebuilt = await rebuild(redis, engine, now, over=False)
+    assert rules_in((await dumped(redis)).world) == rebuilt.rules_taken == now.of_world
+    assert "5 to 50 units a node" in str(rebuilt)
 
 
 def chunk_state(number: int, **links: str) -> ChunkState:

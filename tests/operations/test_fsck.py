@@ -16,12 +16,13 @@ from typer.testing import CliRunner
 from chunkcrawl.commands import main as cli
 from cluster.local import LocalWorld
 from cluster.shard.config import ShardConfig
+from cluster.world_rules import stored
 from operations.fsck import Dump, agents_in_world, check, read_dump
 from operations.operator_redis import DATA_DIR_VARIABLE, REDIS_URL_VARIABLE
 from streaming import keys
 from tests.cluster.shard.stage import EAST, HALL, START, Stage
 from tests.cluster.worlds import player
-from world.rules import Rules
+from world.rules import Rules, WorldRules
 
 NOW_MS = 1_000_000
 
@@ -79,6 +80,8 @@ def set_at(path: str, value: Any) -> Callable[[Dump], None]:
 
 
 TABLE = [
+    ("bad_rules", "world", set_at("world/tick_hz", "5")),
+    ("bad_rules", "world", lambda dump: dump.world.update(stored(WorldRules()) | {"gold_nodes_max": "many"})),
     ("one_sided_link", "chunk-0", set_at("chunks/chunk-1/fields/W", None)),
     ("one_sided_link", "chunk-0", set_at("chunks/chunk-0/fields/N", "chunk-7")),
     ("orphan_chunk", "chunk-5", set_at("chunks/chunk-5", chunk())),

@@ -14,9 +14,12 @@ from typer.testing import CliRunner
 
 from chunkcrawl.commands import main as cli
 from cluster import graph
+from cluster.world_rules import stored
 from embedded.services import EmbeddedServices
 from operations.operator_redis import find_redis
+from streaming import keys
 from streaming.connect import connect
+from world.rules import WORLD_RULES, WorldRules
 
 SECRET = "hunter2"
 
@@ -53,14 +56,38 @@ def test_a_stopped_world_is_looked_at_and_left_as_it_was(stopped: Path) -> None:
     code, output = invoke("status", "--data", str(stopped))
     assert code == 3
     assert output.startswith("The world is stopped. It has 1 chunks, 0 agents stand in it, for 2 shards;")
+    assert output.endswith("Made with 5 ticks a second, 3 to 6 gold nodes a chunk, 5 to 20 units a node.\n")
     code, output = invoke("status", "--json", CHUNKCRAWL_DATA_DIR=str(stopped))
-    assert json.loads(output) == {"running": False, "shards": 2, "chunks": 1, "agents": 0}
+    rules = {name: int(value) for name, value in stored(WorldRules()).items()}
+    assert json.loads(output) == {"running": False, "shards": 2, "chunks": 1, "agents": 0, "rules": rules}
     assert invoke("strikes", "nobody", "--data", str(stopped))[0] == 1
     assert not (stopped / "services.json").exists()
     assert not (stopped / "postgres").exists()
     with find_redis(str(stopped), stopped_too=True) as found:
         assert found.stopped
         assert "in use by another run" in invoke("fsck", "--data", str(stopped))[1]
+
+
+@pytest.mark.services
+def test_of_a_stopped_world_without_rules_or_with_damaged_ones_status_says_so(stopped: Path) -> None:
+    def change(**fields: str) -> None:
+        async def put() -> None:
+            redis = connect(found.redis_url)
+            await redis.hdel(keys.WORLD, *WORLD_RULES)
+            for name, value in fields.items():
+                await redis.hset(keys.WORLD, name, value)
+            await redis.aclose()
+
+        with EmbeddedServices(stopped, redis_alone=True) as found:
+            asyncio.run(put())
+
+    change()
+    assert invoke("status", "--data", str(stopped))[1].endswith("Its rules are written at its next start.\n")
+    change(**stored(WorldRules()) | {"tick_hz": "often"})
+    code, output = invoke("status", "--data", str(stopped))
+    assert (code, len(output.splitlines())) == (3, 1), output
+    assert "tick_hz can't be 'often'" in output
+    change(**stored(WorldRules()))
 
 
 @pytest.mark.services

@@ -20,6 +20,7 @@ from cluster.archiver import Archiver
 from cluster.graph import init_world
 from cluster.local import LocalWorld
 from cluster.snapshots import Snapshotter
+from cluster.world_rules import rules_in, stored
 from migrations.run import current, head, upgrade
 from operations import backup as backup_module
 from operations import backup_files, restore, schema_swap
@@ -40,6 +41,7 @@ from tests.cluster.lasting import KEEP, QUICK, RULES, empty_redis, essence, hear
 from tests.cluster.worlds import player, whole
 from tests.operations.test_backup import sign_anew
 from tests.store.rows import new_account, new_key, session_record
+from world.rules import WORLD_RULES, Rules
 
 
 @pytest.fixture
@@ -223,6 +225,31 @@ async def test_a_backup_of_older_tables_comes_up_to_date(
     await into(redis, target, tmp_path / "b")
     assert await current(url_of(target)) == head()
     assert await rows(target, "SELECT account_id FROM accounts") == [(account,)]
+
+
+async def test_the_world_keeps_the_rules_of_its_backup(redis: Redis, target: AsyncEngine, backup: Path) -> None:
+    await redis.flushall()
+    before = essence(backup_files.read_world(backup))
+    others = Rules(demo=False, tick_hz=10, gold_nodes_min=1, gold_nodes_max=1)
+    restored = await restore_backup(redis, url_of(target), backup, others)
+    assert restored.rules_taken is None
+    after = await dumped(redis)
+    assert rules_in(after.world) == RULES.of_world
+    assert essence(after) == before
+    [(info,)] = await rows(target, f"SELECT info FROM runs WHERE run_id = '{restored.run_id}'")
+    assert {name: str(info[name]) for name in WORLD_RULES} == stored(RULES.of_world)
+
+
+async def test_the_backup_of_an_older_version_takes_the_rules_that_are_set_and_says_so(
+    redis: Redis, source: AsyncEngine, target: AsyncEngine, tmp_path: Path
+) -> None:
+    await init_world(redis, seed=1, shard_count=1)
+    await redis.hdel(keys.WORLD, *WORLD_RULES)
+    await make_backup(redis, url_of(source), tmp_path / "b")
+    await redis.flushall()
+    now = Rules(demo=False, gold_nodes_max=9)
+    restored = await restore_backup(redis, url_of(target), tmp_path / "b", now)
+    assert rules_in((await dumped(redis)).world) == restored.rules_taken == now.of_world
 
 
 async def test_the_snapshots_come_back_too_and_a_lost_redis_after_it(

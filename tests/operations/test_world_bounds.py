@@ -9,12 +9,13 @@ import orjson
 import pytest
 
 from cluster.chunk_dump import ChunkDump
+from cluster.world_rules import stored
 from operations.world_bounds import WorldOutOfBounds, check_bounds
 from operations.world_dump import WorldDump
 from world.genesis import new_chunk
 from world.ids import AgentId, ChunkId, ServerCmdId, Tick
 from world.records import AgentRecord, RunningCommand
-from world.rules import Rules
+from world.rules import Rules, WorldRules
 
 
 def running(kind: str, **details: Any) -> RunningCommand:
@@ -25,6 +26,9 @@ WALK = running("move_to", target=[0, 25], origin=[3, 25], path="WWW")
 SAY = running("say", text="hällo 😀 \u200d")
 DIG = running("harvest", node_id="chunk-0-node-1", due_tick=9, harvested=2)
 GIVE = running("give", agent_id="b", amount=10**9)
+
+
+RULES = stored(WorldRules())
 
 
 def packed(value: Any) -> str:
@@ -65,6 +69,7 @@ def world() -> WorldDump:
             "next_chunk": "2",
             "epoch_ms": "1796010518860",
             "new": "x",
+            **RULES,
         },
         {"0": {"epoch": "1796010518", "holder": "09781b695d246f2b", "seq": "30", "tick": "50"}, "1": {}},
         {"chunk-0": hall, "chunk-1": there},
@@ -124,6 +129,7 @@ def put(where: str, *path: str | int, value: Any) -> Callable[[WorldDump], None]
     return change
 
 
+BAD_RULES: tuple[Any, ...] = ("", "-1", "\x1b[2J", "9" * 5_000, 7, [])
 NPC = {"id": "n", "x": 1, "y": 1, "kind": "slime"}
 
 
@@ -138,6 +144,9 @@ NPC = {"id": "n", "x": 1, "y": 1, "kind": "slime"}
         *(put("world", "epoch_ms", value=v) for v in ("99999999999999999", "-5", "1.5", "")),
         put("world", "next_chunk", value="1" + "0" * 15),
         put("world", "run", value="run:1 2"),
+        put("world", value={"seed": "1", "shard_count": "2", "epoch_ms": "9", "tick_hz": "5"}),
+        *(put("world", name, value=v) for name in RULES for v in BAD_RULES),
+        put("world", "gold_nodes_min", value="7"),
         put("world", "note", value="\x1b[2J"),
         put("world", "note", value="x" * 5_000),
         put("world", "note", value={"a": 1}),

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from world.rules import Rules
+from world.rules import Rules, WorldRules
 
 
 def test_defaults_are_the_contracts() -> None:
@@ -19,6 +19,13 @@ def test_defaults_are_the_contracts() -> None:
 def test_json_round_trip() -> None:
     rules = Rules(harvest_ticks_per_unit=3, demo=False)
     assert Rules.from_json(rules.to_json()) == rules
+
+
+def test_in_a_world_its_rules_go_before_and_the_others_stay() -> None:
+    kept = WorldRules(tick_hz=10, gold_nodes_max=9)
+    rules = Rules(tick_hz=4, regen_ticks=7, demo=False).in_world(kept)
+    assert rules == Rules(tick_hz=10, gold_nodes_max=9, regen_ticks=7, demo=False)
+    assert rules.of_world == kept
 
 
 @pytest.mark.parametrize(
