@@ -88,7 +88,7 @@ def _tell_stopped(world: dict[str, Any], json: bool) -> None:
 
 
 def _rules_line(rules: dict[str, int]) -> str:
-    """What a world was made with, ``{}`` for one of an older version."""
+    """Return a sentence about what a world was made with; ``rules`` is empty for one of an older version."""
     return f"Made with {in_words(WorldRules(**rules))}." if rules else "Its rules are written at its next start."
 
 

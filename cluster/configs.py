@@ -8,7 +8,7 @@ from world.rules import Rules, WorldRules
 
 
 def rules_of(settings: Settings, kept: WorldRules | None = None) -> Rules:
-    """The rules of the game: those that the world has ``kept`` from its making, the others as they are set now.
+    """Return the rules of the game: those that the world has ``kept`` from its making, the others as they are set now.
 
     None: a new world's, all as they are set.
     """

@@ -16,14 +16,14 @@ from world.rules import WORLD_RULES, WorldRules
 DIGITS_MOST: Final = 15
 SHOWN_CHARS: Final = 40
 
-#: What a setting may be; a rule may be the same.
+#: A rule may be what the setting may be.
 _BOUNDS: Final[Mapping[str, TypeAdapter[Any]]] = {
     name: TypeAdapter(Annotated[(int, *Settings.model_fields[name].metadata)]) for name in WORLD_RULES
 }
 
 
 def rules_in(world: Mapping[str, str]) -> WorldRules | None:
-    """The rules in the hash ``world``; None for a world that an older version has made and none has started since.
+    """Return the rules in the hash ``world``; None: an older version has made it, and nobody has started it since.
 
     Raises:
         ValueError: they are not what a start of ours writes.
@@ -34,9 +34,9 @@ def rules_in(world: Mapping[str, str]) -> WorldRules | None:
 
 
 def rules_fault(world: Mapping[str, str]) -> str | None:
-    """What is wrong with the rules in the hash ``world``, of a damaged one or one from elsewhere; None: nothing.
+    """Return what is wrong with the rules in the hash ``world``, damaged or from elsewhere; None: nothing.
 
-    None at all are right: an older version has made it.
+    No rules at all are right: an older version has made it.
     """
     there = [name for name in WORLD_RULES if name in world]
     if there and len(there) < len(WORLD_RULES):
@@ -60,12 +60,12 @@ def _whole_number(value: object) -> int:
 
 
 def stored(rules: WorldRules) -> dict[str, str]:
-    """The rules as fields of the hash ``world``."""
+    """Return the rules as fields of the hash ``world``."""
     return {name: str(getattr(rules, name)) for name in WORLD_RULES}
 
 
 def in_words(rules: WorldRules) -> str:
-    """The rules as a part of a sentence."""
+    """Return the rules as a part of a sentence."""
     return (
         f"{rules.tick_hz} ticks a second, {rules.gold_nodes_min} to {rules.gold_nodes_max} gold nodes a chunk, "
         f"{rules.gold_per_node_min} to {rules.gold_per_node_max} units a node"
@@ -73,7 +73,7 @@ def in_words(rules: WorldRules) -> str:
 
 
 def unused_settings(settings: Settings, seed: int, rules: WorldRules) -> str | None:
-    """One line about the settings that were given and differ from the world's; None when there are none.
+    """Return one line about the settings that were given and differ from the world's; None when there are none.
 
     What nobody has given asks for nothing: a default is not held against the world.
     """
@@ -93,5 +93,5 @@ def unused_settings(settings: Settings, seed: int, rules: WorldRules) -> str | N
 
 
 def rules_taken(rules: WorldRules) -> str:
-    """The line for a world of an older version, which has just got its rules."""
+    """Return the line for a world of an older version, which has just got its rules."""
     return f"This world had no rules of its own; from now on it keeps those of this start: {in_words(rules)}."

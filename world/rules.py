@@ -75,11 +75,11 @@ class Rules(WorldRules):
 
     @property
     def of_world(self) -> WorldRules:
-        """Those that a world made with these keeps."""
+        """The ones that a world made with these keeps."""
         return WorldRules(**{name: getattr(self, name) for name in WORLD_RULES})
 
     def in_world(self, kept: WorldRules) -> Rules:
-        """These, but with what the world has ``kept`` from its making."""
+        """Return these, but with what the world has ``kept`` from its making."""
         return replace(self, **{name: getattr(kept, name) for name in WORLD_RULES})
 
     @property
