@@ -70,11 +70,11 @@ class Script:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Of everything that a call gives, in order."""
+        """Return the names of all that a call gives, in order."""
         return (*self.keys, *self.args, *([self.tail] if self.tail else []))
 
     def __call__(self, **given: Any) -> Call:
-        """A call with these keys and arguments; of a tail the words, or the items if it is made of groups.
+        """Make a call with these keys and arguments; of a tail the words, or the items if it is made of groups.
 
         Raises:
             TypeError: other names than the script's, or an item of another length than its group.
@@ -103,17 +103,21 @@ class Call:
 
     @property
     def words(self) -> tuple[Word, ...]:
-        """The command for a server that knows the script; another runs nothing and answers ``NOSCRIPT``."""
+        """Return the command for a server that knows the script; another runs nothing and answers ``NOSCRIPT``."""
         return ("EVALSHA", self.script.sha, len(self.keys), *self.keys, *self.args)
 
     @property
     def words_with_source(self) -> tuple[Word, ...]:
-        """The command for any server; from then on it knows the script."""
+        """Return the command for any server; from then on it knows the script."""
         return ("EVAL", self.script.source, len(self.keys), *self.keys, *self.args)
 
 
 async def run(redis: Redis, call: Call) -> Any:
-    """The script's answer.  Raises ``RedisError``: it may or may not have run."""
+    """Run a script and return its answer.
+
+    Raises:
+        RedisError: it may or may not have run.
+    """
     try:
         return await redis.execute_command(*call.words)  # type: ignore[no-untyped-call]
     except NoScriptError:
@@ -121,7 +125,7 @@ async def run(redis: Redis, call: Call) -> Any:
 
 
 async def run_all(redis: Redis, commands: Sequence[Call | tuple[Word, ...]]) -> list[Any]:
-    """Answers to calls and plain commands, sent in one pipeline; of each that failed, its error.
+    """Send calls and plain commands in one pipeline; return their answers, of each that failed its error.
 
     Raises:
         RedisError: the connection broke; any of them may or may not have run.
@@ -160,7 +164,7 @@ def queue(transaction: Pipeline, call: Call) -> None:
 
 
 def load(path: str, *modules: ModuleType, **constants: Word) -> Script:
-    """The script in a file, ``path`` being that of the repository.
+    """Read a script from a file, whose path is given from the repository's root.
 
     Names in capitals are looked up in ``constants``, ``modules`` and ``streaming.keys``, in this order; ``AGENT`` is
     either a value ``AGENT`` or what ``agent("")`` gives.
@@ -179,12 +183,12 @@ def load(path: str, *modules: ModuleType, **constants: Word) -> Script:
 
 
 def fragment(path: str, *modules: ModuleType, **constants: Word) -> str:
-    """The text of a file that scripts include."""
+    """Read the text of a file that scripts include."""
     return _with_names(path, _expand(path, set()), modules, constants)
 
 
 def declarations(text: str) -> dict[str, tuple[str, ...]]:
-    """What the comment at the beginning of a file declares."""
+    """Return what the comment at the beginning of a file declares."""
     found: dict[str, tuple[str, ...]] = {}
     for line in text.splitlines():
         if not line.startswith("--"):
@@ -195,12 +199,12 @@ def declarations(text: str) -> dict[str, tuple[str, ...]]:
 
 
 def code_names(text: str) -> list[str]:
-    """Every name in the code, in order: not in comments or strings."""
+    """Return every name in the code, in order; not those in comments and strings."""
     return [found["name"] for found in _CODE.finditer(text) if found["name"]]
 
 
 def _expand(path: str, included: set[str]) -> str:
-    """A file's text after that of its includes, each once."""
+    """Return a file's text after that of its includes, each once."""
     included.add(path)
     text = (ROOT / path).read_text(encoding="utf-8")
     declared = declarations(text)

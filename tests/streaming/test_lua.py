@@ -15,14 +15,21 @@ import pytest
 from redis.asyncio import Redis
 from redis.exceptions import ResponseError
 
-from streaming import lua
+from api import keys as api_keys
+from streaming import keys, lua
 from streaming.batch import RedisBatch
-from streaming.lua import ROOT, Call, Script, Word, code_names, declarations, load, queue, run, run_all
+from streaming.lua import GIVEN, ROOT, Call, Script, Word, code_names, declarations, load, queue, run, run_all
 
 ROOMS = ("api", "cluster", "operations", "streaming")
 FILES = sorted(str(path.relative_to(ROOT)) for room in ROOMS for path in (ROOT / room).rglob("*.lua"))
 #: What stands before every script of a world with a name, so that ``KEYS`` are without it.
 HEAD = "streaming/named_world.lua"
+
+#: What a script may use without defining it: Lua's words and functions, Redis', and ``server`` of the namespace.
+LUA_WORDS = (
+    "and break do else elseif end false for function if in local nil not or repeat return then true until while "
+    "error ipairs math pairs pcall string tonumber tostring unpack cjson redis server"
+)
 
 
 def read(path: str) -> str:
@@ -60,6 +67,27 @@ def test_what_a_file_declares_it_reads_and_nothing_else(path: str) -> None:
     assert "ARGV" not in code or tail
 
 
+def defined(path: str) -> set[str]:
+    """Names that a file's code defines: locals, parameters, variables of loops."""
+    code = body(path)
+    places = (r"\blocal ([\w, ]+)", r"\bfor ([\w, ]+) (?:in|=)", r"\bfunction\s*[\w.]*\(([\w, .]*)\)")
+    heads = [head for place in places for head in re.findall(place, code)]
+    return {name for head in heads for name in re.findall(r"\w+", head)}
+
+
+@pytest.mark.parametrize("path", FILES)
+def test_what_a_file_reads_is_declared_or_defined(path: str) -> None:
+    """Lua itself would say so only when it comes to the line."""
+    declared = declarations(read(path))
+    known = {name.lstrip("*") for place in ("keys", "args") for name in declared.get(place, ())} | defined(path)
+    known = known.union(*map(defined, includes(path)))
+    without_strings = re.sub(r"'(?:[^'\\\n]|\\.)*'|\"(?:[^\"\\\n]|\\.)*\"", "''", body(path))
+    used = set(re.findall(r"(?<![\w.])([a-z_]\w*)", without_strings))
+    if path == HEAD:
+        known.add("places")
+    assert used - known - set(LUA_WORDS.split()) == set()
+
+
 @pytest.mark.parametrize("path", FILES)
 def test_the_items_of_a_tail_are_read_whole(path: str) -> None:
     declared = declarations(read(path))
@@ -76,18 +104,25 @@ def test_the_items_of_a_tail_are_read_whole(path: str) -> None:
 
 
 @pytest.mark.parametrize("path", FILES)
-def test_what_a_file_defines_or_includes_is_used(path: str) -> None:
-    """A file that is included defines what it is named after, and whoever includes it uses something of it."""
-    code = code_names(read(path))
+def test_of_what_a_file_includes_it_uses_something(path: str) -> None:
     for other in declarations(read(path)).get("include", ()):
-        defined = re.findall(r"^local function (\w+)", body(other), re.M)
-        assert set(defined) & set(code), other
+        assert set(re.findall(r"^local function (\w+)", body(other), re.M)) & set(code_names(read(path))), other
 
 
 def test_no_key_is_spelled_in_a_script() -> None:
     """What keys begin with comes from ``streaming.keys`` and ``api.keys``."""
     spelled = [(path, found) for path in FILES for found in re.findall(r"'[a-z:]+:' \.\.", body(path))]
     assert spelled == []
+
+
+def test_a_key_is_what_it_begins_with_and_an_id() -> None:
+    """So that a script may make it of the one and the other."""
+    names = {name for path in FILES for name in code_names(read(path)) if name.isupper()} - GIVEN
+    made = [
+        vars(module)[name.lower()] for module in (keys, api_keys) for name in names if hasattr(module, name.lower())
+    ]
+    assert len(made) > 20
+    assert [key("") + "x" for key in made] == [key("x") for key in made]
 
 
 # callers
