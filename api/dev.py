@@ -92,8 +92,8 @@ async def move_to(body: DevMoveRequest, request: Request, _: Annotated[Session, 
     )
     try:
         decision = await services.world.submit(command)
-    except WorldUnavailable:
-        raise ApiError("unavailable") from None
+    except WorldUnavailable as error:
+        raise ApiError(error.reason) from None
     return DevMoveResponse(
         server_cmd_id=server_cmd_id,
         accepted=decision.accepted,

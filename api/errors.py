@@ -11,6 +11,8 @@ from typing import Final
 
 from starlette.exceptions import HTTPException
 
+from config.errors import ServerError
+
 #: reason -> HTTP status.  A reason that is not in here can't be raised.
 STATUS_OF_REASON: Final[Mapping[str, int]] = {
     "bad_request": 400,
@@ -59,7 +61,7 @@ RETRY_AFTER_S: Final[Mapping[str, float]] = {
 CHALLENGE_OF_401: Final = 'Bearer realm="chunkcrawl"'
 
 
-class ApiError(HTTPException):
+class ApiError(ServerError, HTTPException):
     """A request refused for ``reason``; becomes the HTTP answer of ``STATUS_OF_REASON``.
 
     Args:

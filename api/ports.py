@@ -8,14 +8,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
+from config.errors import TryAgain
 
-class WorldUnavailable(Exception):
+
+class WorldUnavailable(TryAgain):
     """No shard answered in time.  Whether the call had an effect is unknown; it may be repeated as it is."""
 
-    reason = "world_unavailable"
+    reason = "unavailable"
 
 
-class WorldFull(Exception):
+class WorldFull(TryAgain):
     """No chunk has a free cell for one more agent."""
 
     reason = "world_full"

@@ -12,6 +12,7 @@ import typer
 from api.ids import is_agent_id
 from api.limits.strikes import Standing, StrikeBook
 from chunkcrawl.commands.common import EXIT_FAILED, EXIT_USAGE
+from config.errors import OperatorError
 from operations.operator_redis import find_redis, one_line_errors
 from streaming import keys
 from streaming.batch import RedisBatch
@@ -29,8 +30,10 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 T = TypeVar("T")
 
 
-class UnknownAgent(Exception):
+class UnknownAgent(OperatorError):
     """No agent of that id has ever been in this world."""
+
+    reason = "unknown_agent"
 
 
 @app.command()

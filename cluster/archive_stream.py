@@ -14,6 +14,7 @@ from typing import Any, Final, NamedTuple
 from redis.asyncio import Redis
 from redis.exceptions import ResponseError
 
+from config.errors import ServerError
 from streaming import keys
 from streaming.connect import text
 from streaming.lua import load, run
@@ -43,8 +44,10 @@ MEASURE: Final = load("cluster/archive_measure.lua")
 TAKE_AT_ONCE: Final = 1_000
 
 
-class GroupMissing(Exception):
+class GroupMissing(ServerError):
     """The stream or its group has gone: Redis was emptied, or replaced by a restored one."""
+
+    reason = "group_missing"
 
 
 @dataclass(frozen=True, slots=True)

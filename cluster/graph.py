@@ -16,6 +16,7 @@ from redis.asyncio import Redis
 
 from cluster.chunk_dump import pairs
 from cluster.world_rules import rules_in, stored
+from config.errors import ServerError
 from streaming import keys
 from streaming.connect import text
 from streaming.lua import load, run
@@ -76,8 +77,10 @@ class Located:
     record: bytes
 
 
-class ChunkCollected(Exception):
+class ChunkCollected(ServerError):
     """The chunk has been collected."""
+
+    reason = "chunk_collected"
 
 
 async def init_world(

@@ -11,6 +11,7 @@ from typing import Final, Generic, Literal, TypeVar
 
 import msgspec
 
+from config.errors import ServerError
 from world.ids import AgentId, ChunkId, HandoffId, ServerCmdId
 from world.inputs import Occupant
 
@@ -22,8 +23,10 @@ VERSION: Final = 1
 NO_CMD: Final = msgspec.Raw(msgspec.msgpack.encode(None))
 
 
-class ForeignVersion(Exception):
+class ForeignVersion(ServerError):
     """Whoever has packed this runs another release; stop the cluster and start all of it with one."""
+
+    reason = "foreign_version"
 
 
 class _Message(msgspec.Struct, frozen=True, array_like=True, gc=False):

@@ -14,14 +14,19 @@ from cluster.messages import (
     ShardDecision,
     ShardHealth,
 )
+from config.errors import TryAgain
 
 
-class ShardUnavailable(Exception):
+class ShardUnavailable(TryAgain):
     """The shard gave no answer in time; whether it ran the call is not known."""
 
+    reason = "shard_unavailable"
 
-class WorldReloaded(Exception):
+
+class WorldReloaded(TryAgain):
     """The shard has gone back to its last commit; what was asked had no effect and may be asked again."""
+
+    reason = "world_reloaded"
 
 
 class Shard(Protocol):

@@ -14,6 +14,8 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 from urllib.parse import parse_qsl, quote, unquote, urlencode
 
+from config.errors import ServerError
+
 __all__ = ["BadDatabaseUrl", "DatabaseUrl", "normal_form", "parse"]
 
 SCHEME: Final = "postgresql+asyncpg"
@@ -63,8 +65,10 @@ WRITE_AS: Final = "in user and password write / ? # as %2F %3F %23"
 PORT_MAX: Final = 65535
 
 
-class BadDatabaseUrl(ValueError):
+class BadDatabaseUrl(ServerError, ValueError):
     """A URL that can't be used; the text says why in one line, without anything secret."""
+
+    reason = "bad_database_url"
 
 
 @dataclass(frozen=True, slots=True)

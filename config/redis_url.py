@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from typing import Final
 from urllib.parse import parse_qsl, quote, unquote, urlencode
 
+from config.errors import ServerError
 from config.world_url import WORLD_PARAMETER, split_world
 
 __all__ = ["BadRedisUrl", "normal_form"]
@@ -35,8 +36,10 @@ PORT_MAX: Final = 65535
 _ADDRESS: Final = re.compile(r"(?:\[[0-9A-Fa-f:.]+\]|[^:\[\]@]*)(?::([0-9]{1,5})?)?")
 
 
-class BadRedisUrl(ValueError):
+class BadRedisUrl(ServerError, ValueError):
     """A URL that can't be used; the text says why in one line, without anything secret."""
+
+    reason = "bad_redis_url"
 
 
 def normal_form(text: str) -> str:

@@ -24,6 +24,7 @@ from pydantic_settings import (
 from pydantic_settings.exceptions import SettingsError as SourceError
 
 from config import database_url, redis_url, variables
+from config.errors import OperatorError
 from config.limit import Limit
 from config.log_levels import parse_levels
 from config.networks import parse_networks
@@ -44,8 +45,10 @@ LIMITS: Final = (
 )
 
 
-class SettingsError(ValueError):
+class SettingsError(OperatorError, ValueError):
     """Settings that can't be used; one line for each, beginning with the variable's name and without its value."""
+
+    reason = "bad_settings"
 
 
 class Settings(BaseSettings):

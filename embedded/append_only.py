@@ -43,6 +43,8 @@ _TIME: Final = re.compile(rb"#TS:(\d{10})\r\n")
 class BeyondMending(ServiceError):
     """The files can't be made whole; the text names another way to bring the world back."""
 
+    reason = "beyond_mending"
+
     def __init__(self, folder: Path, why: str) -> None:
         super().__init__(
             f"Valkey's data can't be read: {why}. The way back: move {folder} away and start again; "

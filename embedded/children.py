@@ -20,14 +20,18 @@ from typing import Final
 
 import psutil
 
+from config.errors import OperatorError
+
 PR_SET_PDEATHSIG: Final = 1
 LOG_KEEP_BYTES: Final = 10_000_000
 LOG_TAIL_LINES: Final = 15
 LEFTOVER_WAIT_S: Final = 5.0
 
 
-class ServiceError(RuntimeError):
+class ServiceError(OperatorError, RuntimeError):
     """An embedded server or a child process cannot be had; the text says what to do."""
+
+    reason = "service_failed"
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,7 @@ from ray.exceptions import RayError
 
 from cluster.ray_directory import RunDirectory
 from cluster.ray_start import join_ray, leave_ray
+from config.errors import OperatorError
 from loadtest.generator import generate
 from loadtest.measures import Sample
 from loadtest.plan import Plan, Share, shares, tasks_for
@@ -31,8 +32,10 @@ CALL_TIMEOUT_S: Final = 15.0
 CPU_STEP: Final = 0.01
 
 
-class FleetError(RuntimeError):
+class FleetError(OperatorError, RuntimeError):
     """Generators could not be started, or all of them failed."""
+
+    reason = "fleet_failed"
 
 
 class RemoteSwitchboard:

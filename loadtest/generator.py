@@ -18,6 +18,7 @@ from typing import Final
 
 from chunkcrawl.errors import ChunkcrawlError
 from chunkcrawl.transport.http import Api
+from config.errors import OperatorError
 from loadtest.crew import Crew
 from loadtest.measures import Measures, Phase, Sample
 from loadtest.plan import Plan, Share
@@ -36,8 +37,10 @@ JOIN_WAIT_S: Final = 60.0
 MIXED_SEED: Final = 1_000_003
 
 
-class GeneratorDefect(RuntimeError):
+class GeneratorDefect(OperatorError, RuntimeError):
     """A fault in the generator, not in the server: what it measured is worth nothing."""
+
+    reason = "generator_defect"
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,8 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from config.errors import OperatorError
+
 __all__ = ["BadLimit", "Checked", "FigureLimit", "check"]
 
 _FORM: Final = re.compile(r"\s*([a-z][a-z0-9_]*)\s*(<=|>=|==|!=|<|>)\s*(-?\d{1,12}(?:\.\d{1,6})?)\s*")
@@ -22,8 +24,10 @@ _COMPARE: Final[dict[str, Callable[[float, float], bool]]] = {
 }
 
 
-class BadLimit(ValueError):
+class BadLimit(OperatorError, ValueError):
     """What was given is no limit; the text says what one looks like."""
+
+    reason = "bad_limit"
 
 
 @dataclass(frozen=True, slots=True)

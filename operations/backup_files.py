@@ -32,6 +32,7 @@ from typing import Annotated, Any, BinaryIO, ClassVar, Final, Literal
 import orjson
 from pydantic import BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError
 
+from config.errors import OperatorError
 from operations.pg_archive import RATIO_FREE_BYTES, RATIO_MOST
 from operations.world_bounds import WorldOutOfBounds, check_bounds
 from operations.world_dump import WorldDump, from_lines, to_lines
@@ -54,8 +55,10 @@ LINE_BYTES_MOST: Final = 8 << 20
 WORLD_BYTES_MOST: Final = 2 << 30
 
 
-class BackupError(Exception):
+class BackupError(OperatorError):
     """A backup can't be made, or is not to be trusted; the text says why."""
+
+    reason = "bad_backup"
 
 
 Count = Annotated[int, Field(ge=0, le=2**50)]

@@ -15,6 +15,7 @@ from typing import Final
 import typer
 from redis.exceptions import RedisError
 
+from config.errors import OperatorError
 from config.redis_url import normal_form
 from config.settings import SettingsError, raw_setting
 from embedded.services import DEFAULT_DATA_DIR, EmbeddedServices, ServiceError
@@ -28,8 +29,10 @@ EXIT_USAGE: Final = 2
 EXIT_UNREACHABLE: Final = 3
 
 
-class NoWorld(Exception):
+class NoWorld(OperatorError):
     """No Redis to ask, or no world in it; the text says what to do."""
+
+    reason = "no_world"
 
 
 @dataclass(frozen=True, slots=True)

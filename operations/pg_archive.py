@@ -16,6 +16,8 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import BinaryIO, Final
 
+from config.errors import OperatorError
+
 MAGIC: Final = b"PGDMP"
 VERSIONS: Final = ((1, 14), (1, 15), (1, 16))
 FORMAT_CUSTOM: Final = 1
@@ -37,8 +39,10 @@ RATIO_FREE_BYTES: Final = 64 << 20
 END: Final = b"\\.\n\n\n"
 
 
-class ArchiveError(Exception):
+class ArchiveError(OperatorError):
     """It is no archive of ``pg_dump``'s custom format, or not a whole one, or beyond a bound; the text says why."""
+
+    reason = "bad_archive"
 
 
 @dataclass(frozen=True, slots=True)

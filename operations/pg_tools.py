@@ -19,14 +19,17 @@ from pathlib import Path
 from typing import Final
 
 from config.database_url import parse
+from config.errors import OperatorError
 from embedded.postgres import FOLDERS
 
 _VERSION: Final = re.compile(r"\(PostgreSQL\) (\d+)(?:\.(\d+))?", re.ASCII)
 STDERR_SHOWN_CHARS: Final = 1_500
 
 
-class PgToolError(Exception):
+class PgToolError(OperatorError):
     """A program is missing, too old, or has failed; the text says which and why."""
+
+    reason = "pg_tool_failed"
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,7 @@ from cluster.chunk_dump import ChunkDump
 from cluster.configs import rules_of
 from cluster.world_rules import rules_in, rules_taken
 from cluster.world_run import RUN_INFO, begin_run, new_run_id
+from config.errors import OperatorError
 from config.settings import Settings
 from operations.fsck import Problem, check
 from operations.world_bounds import WorldOutOfBounds, check_bounds
@@ -37,12 +38,16 @@ from world.rules import Rules, WorldRules
 LOAD_TIMEOUT_S: Final = 120.0
 
 
-class NothingToRebuild(Exception):
+class NothingToRebuild(OperatorError):
     """PostgreSQL has no snapshots of a world."""
 
+    reason = "nothing_to_rebuild"
 
-class NotWhole(Exception):
+
+class NotWhole(OperatorError):
     """The checker finds something wrong with the world that would be written."""
+
+    reason = "not_whole"
 
     def __init__(self, found: list[Problem]) -> None:
         super().__init__("; ".join(f"{finding.code} {finding.subject}: {finding.text}" for finding in found))

@@ -9,6 +9,7 @@ from typing import Any, Final
 from redis.asyncio import Redis
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from config.errors import OperatorError
 from operations.schema_swap import has_rows
 from streaming import keys
 from streaming.lua import run
@@ -21,8 +22,10 @@ POLL_S: Final = 0.25
 TICKS_LOOK_S: Final = 1.5
 
 
-class RestoreRefused(Exception):
+class RestoreRefused(OperatorError):
     """A world runs, or something is there that a restore would destroy; the text says what to do."""
+
+    reason = "restore_refused"
 
 
 async def refuse_unless_free(redis: Redis, engine: AsyncEngine, *, force: bool) -> bool:

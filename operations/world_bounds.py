@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 from api.ids import is_agent_id, is_chunk_id
 from cluster.chunk_dump import ChunkDump
 from cluster.world_rules import rules_fault
+from config.errors import OperatorError
 from operations.world_dump import SHARDS_MOST, WorldDump
 from world.commands import RULES
 from world.grid import CELLS, LAST
@@ -32,8 +33,10 @@ SHOWN_CHARS: Final = 80
 TEXT_CHARS: Final = 4_096
 
 
-class WorldOutOfBounds(Exception):
+class WorldOutOfBounds(OperatorError):
     """A record is not one that a shard of ours writes; the text names it, its field and the rule."""
+
+    reason = "world_out_of_bounds"
 
 
 T = TypeVar("T")

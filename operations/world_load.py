@@ -16,6 +16,7 @@ from redis.exceptions import RedisError, WatchError
 
 from cluster.archive_stream import STATS
 from cluster.world_run import RUN
+from config.errors import OperatorError
 from operations.world_dump import WorldDump
 from streaming import keys
 from streaming.lua import queue
@@ -27,8 +28,10 @@ ANSWER_LOST_TRIES: Final = 20
 ANSWER_LOST_PAUSE_S: Final = 0.5
 
 
-class WorldThere(Exception):
+class WorldThere(OperatorError):
     """Somebody has made a world meanwhile; nothing was written."""
+
+    reason = "world_there"
 
 
 async def write_world(redis: Redis, dump: WorldDump, *, over: bool = True) -> None:

@@ -8,11 +8,14 @@ from sqlalchemy import select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from config.errors import ServerError
 from store.models import Account
 
 
-class EmailTaken(Exception):
+class EmailTaken(ServerError):
     """Another account has this e-mail."""
+
+    reason = "email_already_exists"
 
 
 @dataclass(frozen=True, slots=True)

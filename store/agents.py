@@ -9,11 +9,14 @@ from sqlalchemy import select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from config.errors import ServerError
 from store.models import Account, Agent
 
 
-class AgentLimitReached(Exception):
+class AgentLimitReached(ServerError):
     """The account has as many agents as it may have."""
+
+    reason = "agent_limit_reached"
 
 
 @dataclass(frozen=True, slots=True)

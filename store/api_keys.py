@@ -10,15 +10,20 @@ from sqlalchemy import func, or_, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from config.errors import ServerError
 from store.models import Account, ApiKey
 
 
-class KeyLimitReached(Exception):
+class KeyLimitReached(ServerError):
     """The account has as many live keys as it may have."""
 
+    reason = "key_limit_reached"
 
-class PrefixTaken(Exception):
+
+class PrefixTaken(ServerError):
     """Another key has this prefix; make a new key."""
+
+    reason = "prefix_taken"
 
 
 @dataclass(frozen=True, slots=True)

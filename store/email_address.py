@@ -11,11 +11,15 @@ from typing import Final
 
 from email_validator import EmailNotValidError, validate_email
 
+from config.errors import ServerError
+
 MAX_CHARS: Final = 254
 
 
-class BadEmail(ValueError):
+class BadEmail(ServerError, ValueError):
     """Not an address that can be signed up with."""
+
+    reason = "bad_email"
 
 
 def normal_form(text: str) -> str:

@@ -15,6 +15,7 @@ from sqlalchemy import BigInteger, ColumnElement, and_, cast, func, select, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from config.errors import ServerError
 from store.models import EventLog
 
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -78,8 +79,10 @@ class Span:
     known: tuple[str, ...] = ()
 
 
-class RowRefused(Exception):
+class RowRefused(ServerError):
     """PostgreSQL will never take a row of this batch (a NUL in a text, a number out of range)."""
+
+    reason = "row_refused"
 
 
 def time_of(entry_id: str) -> datetime:

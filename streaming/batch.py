@@ -14,6 +14,7 @@ from typing import Any, Final
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
+from config.errors import TryAgain
 from streaming.lua import Call, Script, Word, run_all
 
 MAX_PENDING: Final = 20_000
@@ -23,8 +24,10 @@ MAX_PIPELINE: Final = 256
 _Pending = tuple[Call | tuple[Word, ...], asyncio.Future[Any]]
 
 
-class RedisOverloaded(RedisError):
+class RedisOverloaded(TryAgain, RedisError):
     """More than ``MAX_PENDING`` commands wait for Redis; the caller should refuse its work as retryable."""
+
+    reason = "redis_overloaded"
 
 
 class RedisBatch:

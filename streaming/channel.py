@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Any, Protocol
 
+from config.errors import TryAgain
 from streaming.entry import StreamId
 from streaming.gap_detector import GapDetector, Item
 
@@ -13,8 +14,10 @@ Sink = Callable[[Item], None]
 ControlSink = Callable[[bytes | None], None]
 
 
-class HubUnavailable(Exception):
+class HubUnavailable(TryAgain):
     """Redis can't be reached now; the reader should come back."""
+
+    reason = "hub_unavailable"
 
 
 class Leaving(Protocol):

@@ -15,6 +15,7 @@ from typing import Final, NewType
 
 import orjson
 
+from config.errors import ServerError
 from streaming.keys import AGENT_STREAM_PREFIX, CHUNK_STREAM_PREFIX
 
 #: An entry's id in its stream: (tick, seq) for chunks, (n, 0) for agents.
@@ -34,8 +35,10 @@ INTERNAL_KINDS: Final = frozenset({"agent_placed", "agent_removed"})
 _TRACE_OK = re.compile(r"[A-Za-z0-9_.:\-]+", re.ASCII)
 
 
-class BadEntry(ValueError):
+class BadEntry(ServerError, ValueError):
     """A stream holds something that is not an event of ours."""
+
+    reason = "bad_entry"
 
 
 def parse_stream_id(text: bytes) -> StreamId:

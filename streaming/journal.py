@@ -32,6 +32,7 @@ from redis.exceptions import (
     TryAgainError,
 )
 
+from config.errors import ServerError
 from streaming import keys
 from streaming.commit import COMMIT, Batch
 from streaming.lua import Call, load, run
@@ -51,12 +52,16 @@ PASSING: Final = (ClusterDownError, OutOfMemoryError, ReadOnlyError, TryAgainErr
 PASSING_WORDS: Final = ("BUSY", "MISCONF", "NOREPLICAS")
 
 
-class Fenced(Exception):
+class Fenced(ServerError):
     """Another epoch of this shard holds the lease: this process must write nothing more and end."""
 
+    reason = "fenced"
 
-class CommitRefused(Exception):
+
+class CommitRefused(ServerError):
     """Nothing of the commit was written, and nothing of it may be: memory has to go back to what Redis holds."""
+
+    reason = "commit_refused"
 
     def __init__(self, why: str, lost: list[str]) -> None:
         super().__init__(f"{why}: {', '.join(lost)}")

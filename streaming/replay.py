@@ -11,14 +11,17 @@ from typing import Any, Final
 
 from redis.asyncio import Redis
 
+from config.errors import ServerError
 from streaming.entry import BEFORE_FIRST, BadEntry, Entry, StreamId, format_stream_id, from_stream
 
 #: Entries read at once; bounds what one resuming reader holds in memory.
 REPLAY_PAGE: Final = 128
 
 
-class Unreplayable(Exception):
+class Unreplayable(ServerError):
     """The place is not one from which the stream can be read on without a hole: trimmed, ahead, or never there."""
+
+    reason = "unreplayable"
 
 
 async def replay(redis: Redis, key: str, since: StreamId, upto: StreamId | None = None) -> AsyncIterator[list[Entry]]:

@@ -11,6 +11,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Final, Literal
 
+from config.errors import ServerError
 from streaming.gap_detector import Item
 
 WATCHER_CAPACITY: Final = 64
@@ -19,12 +20,16 @@ FOLLOWER_CAPACITY: Final = 256
 Overflow = Literal["drop_and_resync", "overflow_close"]
 
 
-class Overflowed(Exception):
+class Overflowed(ServerError):
     """The reader fell behind and must be closed; reconnecting replays."""
 
+    reason = "overflowed"
 
-class Closed(Exception):
+
+class Closed(ServerError):
     """The queue was closed from outside; ``code`` is the WebSocket close code that says why."""
+
+    reason = "closed"
 
     def __init__(self, code: int, reason: str) -> None:
         super().__init__(reason)

@@ -42,8 +42,8 @@ async def claim_agent(engine: AsyncEngine, redis: RedisCalls, agent_id: str, acc
     if not owner:
         try:
             owner = await agents.claim(engine, agent_id, account_id, limit=AGENTS_PER_ACCOUNT_MAX)
-        except AgentLimitReached:
-            raise ApiError("agent_limit_reached") from None
+        except AgentLimitReached as error:
+            raise ApiError(error.reason) from None
         await redis.command("HSET", keys.agent(agent_id), "account", owner)
     if owner != account_id:
         raise ApiError("agent_not_owned")

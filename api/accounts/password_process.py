@@ -13,6 +13,7 @@ from typing import Final
 import structlog
 
 from api.accounts import password_worker
+from config.errors import TryAgain
 
 __all__ = ["HashingFailed", "HashingProcess"]
 
@@ -23,8 +24,10 @@ ANSWER_WITHIN_S: Final = 30.0
 READ_BYTES: Final = 4096
 
 
-class HashingFailed(Exception):
+class HashingFailed(TryAgain):
     """No process gave an answer, the second neither."""
+
+    reason = "hashing_failed"
 
 
 class HashingProcess:

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from config.errors import ServerError
 from config.settings import Settings
 
 Severity = Literal["error", "warning"]
@@ -20,8 +21,10 @@ class Finding:
     severity: Severity = "error"
 
 
-class Skipped(Exception):
+class Skipped(ServerError):
     """The check needs something that is not there; another check says so."""
+
+    reason = "skipped"
 
 
 @dataclass(slots=True)
