@@ -34,6 +34,7 @@ from cluster.archive_stream import ArchiveEntry, ArchiveStream, GroupMissing, Wa
 from cluster.world_run import ensure_run
 from store import event_log, event_log_days, snapshots
 from store.event_log import LogRow, RowRefused, Span, is_before
+from streaming.retry_pause import RetryPause
 
 log = structlog.get_logger(__name__)
 
@@ -100,17 +101,17 @@ class Archiver:
             group.create_task(self._every(DAYS_EVERY_S, self.keep_days), name="archive-days")
 
     async def _archive_on(self) -> None:
-        pause = PAUSE_FIRST_S
+        pause = RetryPause(PAUSE_FIRST_S, PAUSE_MOST_S)
         while True:
             try:
                 await self.step(BLOCK_MS)
             except Away as error:
                 self._note_trouble(error)
                 self._run = None  # it may come back without its end
-                await asyncio.sleep(pause)
-                pause = min(pause * 2, PAUSE_MOST_S)
+                await pause.wait()
             else:
-                self._trouble, pause = None, PAUSE_FIRST_S
+                self._trouble = None
+                pause.reset()
                 await asyncio.sleep(GATHER_S)
 
     async def _every(self, seconds: float, work: Callable[[], Awaitable[None]]) -> None:

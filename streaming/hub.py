@@ -12,7 +12,6 @@ A sink is a plain function that must not block, raise, or change subscriptions; 
 from __future__ import annotations
 
 import asyncio
-import random
 from collections.abc import Coroutine
 from typing import Any, Final
 
@@ -26,6 +25,7 @@ from streaming.cancellable import end
 from streaming.channel import Channel, ControlSink, HubUnavailable, Sink, Subscription
 from streaming.entry import BadEntry, from_message
 from streaming.namespace import namespace_of
+from streaming.retry_pause import RetryPause
 
 __all__ = ["Hub", "HubUnavailable", "Subscription"]
 
@@ -144,7 +144,7 @@ class Hub:
     # -- the connection --
 
     async def _run(self) -> None:
-        delay = RECONNECT_FIRST_S
+        pause = RetryPause(RECONNECT_FIRST_S, RECONNECT_MOST_S, jitter=True)
         loop = asyncio.get_running_loop()
         while True:
             began = loop.time()
@@ -158,9 +158,8 @@ class Hub:
                 self._suspend()
             self.reconnects += 1
             if loop.time() - began > RECONNECT_MOST_S:
-                delay = RECONNECT_FIRST_S
-            await asyncio.sleep(delay * (0.5 + random.random()))
-            delay = min(delay * 2, RECONNECT_MOST_S)
+                pause.reset()
+            await pause.wait()
 
     async def _connected_life(self) -> None:
         """From connecting to the loss of the connection, which ends it with an exception."""

@@ -16,7 +16,6 @@ back to what Redis holds.  See docs/decisions/0021-journal.md.
 
 from __future__ import annotations
 
-import asyncio
 import secrets
 import time
 from typing import Final
@@ -36,6 +35,7 @@ from config.errors import ServerError
 from streaming import keys
 from streaming.commit import COMMIT, Batch
 from streaming.lua import Call, load, run
+from streaming.retry_pause import RetryPause
 from streaming.shared_clock import now_ms
 
 log = structlog.get_logger(__name__)
@@ -138,7 +138,7 @@ class Journal:
         return Fenced(f"shard {self._shard}: epoch {self.epoch} is over, {answer[1].decode()} has begun")
 
     async def _send(self, call: Call) -> list[bytes]:
-        delay = RETRY_FIRST_S
+        pause = RetryPause(RETRY_FIRST_S, RETRY_MOST_S)
         while True:
             try:
                 answer: list[bytes] = await run(self._redis, call)
@@ -148,8 +148,7 @@ class Journal:
                 if isinstance(error, ResponseError) and not _passes(error):
                     raise
                 self._stalled(error)
-                await asyncio.sleep(delay)
-                delay = min(delay * 2, RETRY_MOST_S)
+                await pause.wait()
 
     def _stalled(self, error: Exception) -> None:
         if self.stalled_since is None:
