@@ -25,7 +25,7 @@ log = structlog.get_logger(__name__)
 EVERY_S: Final = 61.0
 #: Rows of expired sessions stay this long, for whoever asks what happened.
 KEEP_EXPIRED: Final = timedelta(days=1)
-#: A revocation whose Redis half failed is done again for this long: the life of the longest session before it.
+#: How long a revocation whose Redis half failed is done again: the life of the longest session before it.
 REVOKED_AGAIN: Final = timedelta(hours=1)
 DELETE_BATCH: Final = 5000
 

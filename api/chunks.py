@@ -22,9 +22,9 @@ from streaming.snapshot import read_snapshot
 DEMO_CHUNK: Final = "demo"
 FIRST_CHUNK_ID: Final = "chunk-0"
 
-#: So many chunks are listed at most, those with the most agents.
+#: How many chunks are listed at most, those with the most agents.
 LISTED_MAX: Final = 500
-#: A list is given again for so long, so that any number of pages that watch cost one read a second.
+#: How long a list is given again, so that any number of pages that watch cost one read a second.
 LIST_TTL_S: Final = 1.0
 
 router = APIRouter()

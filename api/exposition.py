@@ -14,7 +14,7 @@ from prometheus_client.core import Metric
 
 Kind = Literal["counter", "gauge", "histogram", "summary"]
 
-#: By prometheus_client's name of them; anything else is shown as a gauge.
+#: Our kinds by prometheus_client's name of them; anything else is shown as a gauge.
 KINDS: Final[Mapping[str, Kind]] = {"counter": "counter", "histogram": "histogram", "summary": "summary"}
 #: Families of these kinds only ever grow within a process.
 GROWING: Final = frozenset({"counter", "histogram"})

@@ -31,7 +31,7 @@ METHODS: Final = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 #: What the framework raises by itself, as reasons of ours.
 REASON_OF_STATUS: Final = {400: "bad_request", 404: "not_found", 405: "method_not_allowed", 413: "body_too_large"}
 
-#: A dependency is away or slow; may be tried again.
+#: Errors that say that a dependency is away or slow; the request may be tried again.
 AWAY: Final = (RedisError, OperationalError, InterfaceError, PoolTimeoutError, ConnectionError, TimeoutError)
 
 

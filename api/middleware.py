@@ -32,7 +32,7 @@ SECRET_PARAMETERS: Final = frozenset(
 )
 
 METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
-#: Asked every few seconds by machines; a line each would bury the rest.
+#: Paths that are not logged: machines ask them every few seconds, and a line each would bury the rest.
 QUIET_PATHS: Final = frozenset({"/healthz", "/readyz", "/metrics"})
 
 

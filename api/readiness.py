@@ -1,4 +1,4 @@
-"""Whether this gateway can serve: database, Redis, the world; each asked with a time limit of its own."""
+"""Readiness of this gateway: database, Redis and the world are asked, each with a time limit of its own."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from api.ports import World
 log = structlog.get_logger(__name__)
 
 ASK_TIMEOUT_S: Final = 0.8
-#: Anyone may ask, as often as they like; the dependencies are asked this seldom.
+#: How long an answer is given again: anyone may ask as often as they like, the dependencies are asked this seldom.
 CACHE_S: Final = 0.5
 
 

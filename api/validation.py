@@ -8,7 +8,7 @@ from typing import Any, Final
 NAME_MAX_CHARS: Final = 64
 PLACES: Final = frozenset({"body", "query", "path", "header"})
 
-#: By the validator's code.  What stands in braces comes from the rule itself, which is ours, not from the request.
+#: The rule in words, by the validator's code.  What stands in braces comes from the rule itself, not from the request.
 RULES: Final[Mapping[str, str]] = {
     "missing": "is missing",
     "string_type": "must be a text",

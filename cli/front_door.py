@@ -1,4 +1,4 @@
-"""Where the world listens: whether it can, where that is, whether it is ready, and what to tell a person about it."""
+"""The address of a world: whether it can be listened on, whether it answers, what to tell a person about it."""
 
 from __future__ import annotations
 

@@ -45,7 +45,7 @@ GATHER_S: Final = 0.2
 PAUSE_FIRST_S: Final = 0.2
 PAUSE_MOST_S: Final = 10.0
 CLAIM_EVERY_S: Final = 15.0
-#: A consumer that holds entries for longer than this is taken for dead.
+#: How long a consumer may hold entries before it is taken for dead.
 DEAD_AFTER_MS: Final = 30_000
 MEASURE_EVERY_S: Final = 1.0
 DAYS_EVERY_S: Final = 600.0

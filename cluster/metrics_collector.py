@@ -24,11 +24,11 @@ from streaming import keys
 log = structlog.get_logger(__name__)
 
 ASK_TIMEOUT_S: Final = 1.0
-#: Asked more often than this, it gives the same page.
+#: How long a page is given again.
 CACHE_S: Final = 1.5
 KINDS: Final = ("shard", "gateway", "coordinator", "archiver")
 
-#: By process, how to ask it.
+#: How to ask each process, by its name.
 Sources = Mapping[str, Callable[[], Awaitable[Report]]]
 
 

@@ -21,7 +21,7 @@ import orjson
 from api.exposition import GROWING, Family
 from cluster.metrics_report import Report
 
-#: By family, then by sample key.
+#: Values by family, then by sample key.
 Values = dict[str, dict[str, float]]
 
 QUANTILES: Final = (0.5, 0.95, 0.99)

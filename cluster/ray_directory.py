@@ -37,7 +37,7 @@ SOCKET_PATH_MOST: Final = 103 if sys.platform == "darwin" else 107
 BELOW_BASE: Final = f"/{PREFIX}12345678/r/session_2026-01-01_00-00-00_000000_1234567/sockets/plasma_store"
 BASE_MOST: Final = SOCKET_PATH_MOST - len(BELOW_BASE)
 
-#: A directory without its lock is one that is just being made, or whose maker was killed within a millisecond.
+#: How long a directory may be without its lock: it is just being made, or its maker was killed meanwhile.
 UNLOCKED_KEEP_S: Final = 60.0
 END_WAIT_S: Final = 5.0
 RAY_SERVERS: Final = ("gcs_server", "raylet")

@@ -33,7 +33,7 @@ START_TRIES: Final = 3
 OBJECT_STORE_BYTES: Final = 80 * 1024 * 1024
 TOKEN_BYTES: Final = 32
 
-#: For a cluster of our own.  No usage reports; no task events, which cost the GCS some 3 kB a call.
+#: Environment of a cluster of our own: no usage reports; no task events, which cost the GCS some 3 kB a call.
 RAY_ENVIRONMENT: Final = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_task_events_report_interval_ms": "0",

@@ -29,7 +29,7 @@ PIECES_KEPT: Final = 10
 
 #: Play that may be cut off.  More of it behind a bad place is no damaged end.
 LOST_MOST_S: Final = 60
-#: The same where the file bears no times (of earlier versions).
+#: The same for a file without times, as earlier versions wrote it.
 LOST_MOST_BYTES: Final = 64 * 1024**2
 LOOK_BACK_BYTES: Final = 1024**2
 

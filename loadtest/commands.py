@@ -49,7 +49,7 @@ __all__ = ["Commands"]
 
 PARSE_EVERY: Final = 10
 HEAD_BYTES: Final = 96
-#: A command without a decision after so long is given up; a challenge lives for 10 s at most.
+#: How long a command may wait for its decision; a challenge lives for 10 s at most.
 ANSWER_TIMEOUT_S: Final = 15.0
 
 RETRY_S: Final = 0.25

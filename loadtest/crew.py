@@ -27,7 +27,7 @@ class Crew:
 
     def __init__(self, plan: Plan, api: Api, api_key: str) -> None:
         self.plan, self.api, self.api_key = plan, api, api_key
-        #: Of the present second; replaced with every sample.
+        #: The counts of the present second; replaced with every sample.
         self.measures = Measures()
         #: Whether agents give commands.
         self.going = True

@@ -15,7 +15,7 @@ from loadtest.histogram import Histogram
 
 __all__ = ["TIMES", "Measures", "Phase", "Sample"]
 
-#: Of a generator: its agents join; all have; no new commands, some still run; none runs any more.
+#: Where a generator stands: its agents join; all have; no new commands, some still run; none runs any more.
 Phase: TypeAlias = Literal["ramp", "ready", "drain", "drained"]
 
 #: What is timed:

@@ -1,4 +1,4 @@
-"""What is to be done, and who does how much of it.  Pure."""
+"""The plan of a load test, and how it is split over generators.  Pure."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ SCENARIOS: Final[tuple[Scenario, ...]] = get_args(Scenario)
 #: What one generator drives well within one processor, see docs/load-testing.md.
 CONNECTIONS_PER_TASK: Final = 400
 
-#: Of the ramp, when none is given.
+#: How many join a second, when no ramp is given.
 JOINS_PER_S: Final = 50
 
 
@@ -28,7 +28,7 @@ class Plan:
     #: How long is measured, after everybody has joined.
     duration_s: int
     scenario: Scenario
-    #: Of all decisions; agents' names do not depend on it.
+    #: The seed of all decisions; agents' names do not depend on it.
     seed: int
     #: What keeps this run's names apart from all others'.
     run_id: str

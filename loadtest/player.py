@@ -31,7 +31,7 @@ __all__ = ["SimulatedAgent"]
 #: Mean time between two cuts of an agent's connection in the scenario ``reconnect``.
 CUT_EVERY_S: Final = 10.0
 
-#: Of so many agents one reads slowly in the scenario ``slow-reader``.
+#: One of how many agents reads slowly in the scenario ``slow-reader``.
 SLOW_EVERY: Final = 4
 
 

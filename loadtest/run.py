@@ -36,7 +36,7 @@ POLL_S: Final = 0.5
 #: Seconds between the order to measure and the first that counts, so that every generator has heard it before.
 LEAD_S: Final = 2
 
-#: After an interrupt commands that still run are waited for so long.
+#: How long commands that still run are waited for after an interrupt.
 HURRY_S: Final = 5.0
 
 #: The server's page may be older than the newest count by its cache.

@@ -14,10 +14,10 @@ from loadtest.measures import Sample
 __all__ = ["BUSY_CPU", "LATE_S", "SelfWatch", "Verdict", "judge"]
 
 PROBE_S: Final = 0.05
-#: Of one processor: an event loop cannot use more than one.
+#: The share of one processor from which on a generator is busy; an event loop cannot use more than one.
 BUSY_CPU: Final = 0.85
 
-#: A loop that is later than this in 1 % of all cases adds to what it measures; a tenth of a tick.
+#: How late a loop may be in 1 % of all cases before that adds to what it measures; a tenth of a tick.
 LATE_S: Final = 0.02
 
 #: free: the figures are the server's. saturated: it used its whole processor. starved: it had to wait for one.

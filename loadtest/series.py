@@ -9,7 +9,7 @@ from loadtest.measures import Measures, Sample
 
 __all__ = ["POINTS_MAX", "Point", "Series"]
 
-#: At most so many: ten minutes by seconds, an hour by 8 s, a day by 256 s.  Some 10 kB each.
+#: The most points there are: ten minutes by seconds, an hour by 8 s, a day by 256 s.  Some 10 kB each.
 POINTS_MAX: Final = 600
 
 
@@ -20,11 +20,11 @@ class Point:
     measures: Measures = field(default_factory=Measures)
     #: Whether all of it counts for the figures.
     measured: bool = True
-    #: By generator, as last reported.
+    #: Agents by generator, as last reported.
     agents: dict[int, int] = field(default_factory=dict)
-    #: By generator, as last reported.
+    #: Spectators by generator, as last reported.
     spectators: dict[int, int] = field(default_factory=dict)
-    #: By generator.
+    #: Processor time by generator.
     cpu_s: dict[int, float] = field(default_factory=dict)
     #: How long the step was, by generator.
     seconds: dict[int, float] = field(default_factory=dict)
@@ -60,7 +60,7 @@ class Series:
     def __init__(self) -> None:
         #: How many seconds a point stands for; a power of two.
         self.step_s = 1
-        #: By ``second // step_s``.
+        #: Points by ``second // step_s``.
         self.points: dict[int, Point] = {}
 
     def add(self, sample: Sample, *, measured: bool) -> None:

@@ -24,7 +24,7 @@ class Pausable(Protocol):
 
 
 class Slowness:
-    """Of one reader; ``apply`` is to be called about once a second.  A new connection is read at first."""
+    """When one reader reads; ``apply`` is to be called about once a second.  A new connection is read at first."""
 
     def __init__(self, rng: random.Random) -> None:
         self._connection: Pausable | None = None

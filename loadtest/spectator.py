@@ -20,7 +20,7 @@ from loadtest.ticks import TickWatch
 
 __all__ = ["SimulatedSpectator"]
 
-#: Of so many spectators one reads slowly in the scenario ``slow-reader``.
+#: One of how many spectators reads slowly in the scenario ``slow-reader``.
 SLOW_EVERY: Final = 2
 
 

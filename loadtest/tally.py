@@ -59,7 +59,7 @@ class Tally:
         self.measured = Measures()
         #: Everything over time.
         self.series = Series()
-        #: By number.
+        #: Each generator's own tally, by its number.
         self.generators = {task: GeneratorTally() for task in range(tasks)}
         self._recent: list[Sample] = []
 

@@ -19,7 +19,7 @@ _MOVING: Final = b'"moving"'
 
 
 class TickWatch:
-    """Of one connection.  ``restart`` when what follows is another chunk's, or was missed."""
+    """The gaps of one connection.  Call ``restart`` when what follows is another chunk's, or was missed."""
 
     def __init__(self) -> None:
         self._tick: int | None = None

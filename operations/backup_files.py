@@ -50,7 +50,7 @@ PARTIAL: Final = ".partial"
 BLOCK_BYTES: Final = 1 << 20
 SUMS_BYTES_MOST: Final = 4 << 10
 MANIFEST_BYTES_MOST: Final = 1 << 20
-#: A line is one chunk or one agent.
+#: The longest line, which is one chunk or one agent.
 LINE_BYTES_MOST: Final = 8 << 20
 WORLD_BYTES_MOST: Final = 2 << 30
 

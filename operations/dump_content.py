@@ -21,7 +21,7 @@ LOG: Final = "event_logs"
 LOG_DEFAULT: Final = "event_logs_default"
 DAYS: Final = range(2020, 2200)
 DAYS_MOST: Final = 10_000
-#: A chunk's whole state is below a hundredth of this.
+#: The longest row; a chunk's whole state is below a hundredth of it.
 ROW_BYTES_MOST: Final = 8 << 20
 REVISION_BYTES_MOST: Final = 64
 
@@ -80,7 +80,7 @@ class Content:
     rows: tuple[TableRows, ...]
     #: Days of the event log that had a partition of their own.
     days: tuple[date, ...]
-    #: Of the migrations, by the archive's own table.
+    #: The revision of the migrations, by the archive's own table.
     revision: str
 
     def pieces(self, part: TableRows) -> Iterator[bytes]:

@@ -19,7 +19,7 @@ from world.ids import DIRECTIONS, OPPOSITE
 
 __all__ = ["Dump", "Problem", "agents_in_world", "check", "read_dump"]
 
-#: A reservation is taken back by its shard soon after its time is over; unless nobody remembers it.
+#: How long after its deadline a reservation may stand: its shard takes it back soon, unless nobody remembers it.
 RESERVATION_OVER_MS: Final = 30_000
 
 

@@ -28,7 +28,7 @@ class Dump:
     agents: dict[str, dict[str, str]] = field(default_factory=dict)
     #: The lease of every shard that owns a chunk; empty text: there never was such a shard.
     shards: dict[str, str] = field(default_factory=dict)
-    #: By Redis' clock; 0: not a look at a running world, so there are no reservations to judge.
+    #: The time by Redis' clock; 0: not a look at a running world, so there are no reservations to judge.
     now_ms: int = 0
 
 

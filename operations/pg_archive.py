@@ -22,7 +22,7 @@ MAGIC: Final = b"PGDMP"
 VERSIONS: Final = ((1, 14), (1, 15), (1, 16))
 FORMAT_CUSTOM: Final = 1
 DATA_BLOCK: Final = 1
-#: By the header's byte, from 1.15 on.
+#: How rows are packed, by the header's byte, from 1.15 on.
 PLAIN, GZIP = 0, 1
 
 ENTRIES_MOST: Final = 100_000

@@ -34,7 +34,7 @@ from streaming.connect import connect
 from world.ids import DIRECTIONS, HALL, OPPOSITE
 from world.rules import Rules, WorldRules
 
-#: A transaction that writes a whole world takes its time.
+#: For a transaction that writes a whole world.
 LOAD_TIMEOUT_S: Final = 120.0
 
 

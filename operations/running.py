@@ -1,4 +1,4 @@
-"""Whether a system may be written over: no world runs on it, and nothing is in it."""
+"""The check before a system is written over: no world runs on it, and nothing is in it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from streaming.namespace import HOLDS_ANYTHING
 #: The coordinator writes its status every two seconds or so, whether anybody plays or not.
 LOOK_S: Final = 6.0
 POLL_S: Final = 0.25
-#: Without a status shards may still live; they commit as long as anything moves.
+#: How long commits are watched for: without a status shards may still live, and they commit while anything moves.
 TICKS_LOOK_S: Final = 1.5
 
 

@@ -15,7 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 #: Taken by whoever changes the partitions; any fixed number would do.
 LOCK_KEY: Final = 0x6576656E74
-#: Attaching and dropping wait for readers, and hold up others behind them, for no longer than this.
+#: How long attaching and dropping wait for readers, and hold up others behind them.
 LOCK_TIMEOUT: Final = "3s"
 
 _NAME: Final = re.compile(r"event_logs_(\d{4})(\d{2})(\d{2})", re.ASCII)

@@ -65,9 +65,9 @@ class CommitRefused(ServerError):
 
     def __init__(self, why: str, lost: list[str]) -> None:
         super().__init__(f"{why}: {', '.join(lost)}")
-        #: ``cond`` or ``behind``.
+        #: What the script said: ``cond`` or ``behind``.
         self.why = why
-        #: Of what a condition did not hold: handoffs, agents, commands.
+        #: The handoffs, agents and commands whose condition did not hold.
         self.lost = lost
 
 

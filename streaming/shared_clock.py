@@ -20,7 +20,7 @@ log = structlog.get_logger(__name__)
 
 READ_EVERY_S: Final = 5.0
 READ_AGAIN_S: Final = 0.5
-#: A reading that took longer tells less than the one before it, for so many readings in a row.
+#: A reading that took longer is left out, as less exact than the one before it, this many times in a row.
 SLOW_S: Final = 0.1
 SLOW_MOST: Final = 6
 

@@ -15,7 +15,7 @@ from world.state import ShardState
 
 INVALID: Final = Refusal("invalid_cmd")
 
-#: Beyond it JSON readers disagree about a number's value.
+#: The largest whole number about whose value all JSON readers agree.
 SAFE_INTEGER: Final = 2**53 - 1
 
 
@@ -40,7 +40,7 @@ class CommandRule(ABC, Generic[C, R]):
     registered once, in ``world/commands/__init__.py``.  It holds no state.
     """
 
-    #: Its ``Command``'s, and its ``Running``'s.
+    #: The ``KIND`` of its ``Command`` and its ``Running``.
     KIND: ClassVar[str]
     #: The fields besides ``type``: all of them and no others.
     FIELDS: ClassVar[frozenset[str]]

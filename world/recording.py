@@ -38,7 +38,7 @@ class ReplayVerdict:
     """Whether a replay came out as recorded."""
 
     same: bool
-    #: Of the replay's outputs.
+    #: The digest of the replay's outputs.
     digest: str
     #: Outputs compared.
     takes: int

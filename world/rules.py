@@ -52,13 +52,13 @@ class Rules(WorldRules):
     """
 
     harvest_ticks_per_unit: int = 5
-    #: From a node's last unit to the node being full again; 0: never.
+    #: Ticks from a node's last unit to the node being full again; 0: never.
     regen_ticks: int = 300
 
     #: Agents in a chunk from which on nobody joins there; walking in is not limited by it.
     spawn_chunk_capacity: int = 64
     collect_idle_ticks: int = 300
-    #: In code points, counted after normalisation.
+    #: The longest message in code points, counted after normalisation.
     chat_max_chars: int = 200
     #: Decided command ids that an agent's record remembers, to recognise one submitted twice.
     recent_commands: int = 8

@@ -54,7 +54,7 @@ class Handoff:
 class Crossing:
     """The last step of a walk, which leaves the chunk; ``world.crossing`` carries it out."""
 
-    #: Of the walk.
+    #: The ticket of the walk.
     ticket: Ticket
     side: Direction
     #: The boundary cell that the step enters.

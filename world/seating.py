@@ -32,7 +32,7 @@ def join(state: ShardState, request: Join) -> Joined | Refusal:
     state.enter(actor)
     state.show_soon(chunk)
     if request.record.running is not None:
-        # It went without saying goodbye: the command it left behind still owes its result.
+        # It went without leaving: the command that its record still shows has had no result.
         running = request.record.running
         rule_named(running.kind).end_recorded(state, actor, running, DISCONNECTED)
     state.inventory(actor)

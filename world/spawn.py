@@ -1,4 +1,4 @@
-"""Where those who join come to stand, and in which chunk they are tried first."""
+"""Where agents that join are placed, and in which chunk that is tried first."""
 
 from __future__ import annotations
 

@@ -37,7 +37,7 @@ class Terrain:
     tiles: tuple[str, ...]
     #: Read-only, shape (50, 50), indexed ``[y, x]``.
     floor: NDArray[np.bool_] = field(compare=False, repr=False)
-    #: In the order N, E, S, W.
+    #: The sides that have an exit, in the order N, E, S, W.
     exits: tuple[Direction, ...]
     nodes: tuple[NodeSpec, ...]
 

@@ -1,4 +1,4 @@
-"""Who may do what needs no secret: programs and pages of this machine, and origins that the operator has named.
+"""The check of calls that need no secret: only programs and pages of this machine and named origins may make them.
 
 The dev routes and the fixed token are for whoever can reach the server, and a browser reaches it for every page that it
 shows.  A page of somebody else gives itself away by its ``Origin``; one whose name was made to lead to this machine

@@ -1,4 +1,4 @@
-"""Whose agent an id is: the account's that first opened a session for it (contract, "Endpoints").
+"""Ownership of agents: an id belongs to the account that first opened a session for it (contract, "Endpoints").
 
 PostgreSQL decides who was first; Redis (``agent:{id}``, field ``account``) remembers, so that a session POST for an
 agent one has costs no query.

@@ -19,7 +19,7 @@ __all__ = ["HashingFailed", "HashingProcess"]
 
 log = structlog.get_logger(__name__)
 
-#: A hash takes 20 ms; at the lowest priority of a busy machine, some more.  A process that is stuck is ended after it.
+#: After this a process is taken for stuck and ended.  A hash takes 20 ms, some more on a busy machine.
 ANSWER_WITHIN_S: Final = 30.0
 READ_BYTES: Final = 4096
 

@@ -20,7 +20,7 @@ __all__ = ["WordFilter", "WordListFault", "parse_list"]
 ENTRIES_MAX: Final = 20_000
 ENTRY_MAX_CHARS: Final = 64
 ENTRY_MIN_SIGNS: Final = 2
-#: With an open side a short entry would hit half the dictionary.
+#: The shortest entry with an open side: a shorter one would hit half the dictionary.
 OPEN_ENTRY_MIN_SIGNS: Final = 3
 
 #: No word has a sign three times in a row, so such a run also counts as one.
@@ -30,7 +30,7 @@ SPACED_MIN: Final = 3
 SPACED_GAP_MAX: Final = 3
 #: Words of one letter that may stand before a spaced-out one: "you are a b a d ...".
 ONE_LETTER_WORDS: Final = frozenset("aiu")
-#: Of a hit so many signs must be more than digits in the place of letters: 455 and the road A55 are no words.
+#: How many signs of a hit must be more than digits in the place of letters: 455 and the road A55 are no words.
 GENUINE_MIN: Final = 2
 
 SPACE: Final = " "

@@ -1,4 +1,4 @@
-"""Whose request it is: the address that limits count by, through proxies that the operator trusts.
+"""The client's address, which limits count by, found through proxies that the operator trusts.
 
 Pure.  A client writes what it likes into its headers, so ``X-Forwarded-For`` counts only when the peer of the TCP
 connection is a trusted proxy, and then from its right end, which trusted proxies wrote: the first address that is no
@@ -20,7 +20,7 @@ Address = IPv4Address | IPv6Address
 #: What a peer without an address counts as (a Unix socket): all of them share one limit.
 UNKNOWN: Final = "unknown"
 
-#: Of a long header only the right end is read; no chain of proxies is longer.
+#: How much of a long header is read, from its right end; no chain of proxies is longer.
 HEADER_READ_CHARS: Final = 1_024
 HOPS_MAX: Final = 16
 

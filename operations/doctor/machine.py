@@ -23,7 +23,7 @@ PYTHON_LEAST: Final = (3, 11)
 PYTHON_MOST: Final = (3, 13)
 FREE_LEAST_BYTES: Final = 2 * 1024**3
 FREE_LEAST_SHARE: Final = 0.1
-#: A connection takes one; and there are those to Redis, PostgreSQL and Ray.
+#: The least limit of open files: a connection takes one, and there are those to Redis, PostgreSQL and Ray.
 OPEN_FILES_LEAST: Final = 8_192
 
 

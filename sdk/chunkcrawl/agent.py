@@ -32,7 +32,7 @@ from chunkcrawl.wire.protocol import AgentProtocol, Completed
 
 __all__ = ["Agent"]
 
-#: A result and the delta of its tick travel in two streams; the second may be a moment behind.
+#: How long a result waits for the delta of its tick, which travels in another stream and may be a moment behind.
 VIEW_WAIT_S: Final = 1.0
 
 END_SESSION_TIMEOUT_S: Final = 0.7

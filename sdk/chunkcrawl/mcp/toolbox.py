@@ -40,10 +40,10 @@ WAIT_MAX_S: Final = 30.0
 COMMAND_WAIT_S: Final = 30.0
 
 STAND_STILL_WAIT_S: Final = 5.0
-#: A connection that is back shows the agent within a moment.
+#: How long a connection that is back may take to show the agent.
 ARRIVAL_WAIT_S: Final = 2.0
 
-#: A connection is asked for a sign of life after 12 s of silence; one that is silent for longer is in trouble.
+#: A silence that means trouble: a connection is asked for a sign of life after 12 s.
 SILENT_S: Final = 16.0
 
 HEARD_MAX: Final = 100

@@ -40,17 +40,17 @@ DRAINING: Final = "draining"
 
 OPEN_TIMEOUT_S: Final = 10.0
 CLOSE_TIMEOUT_S: Final = 1.0
-#: A peer that takes nothing for so long is gone, whatever it still says.
+#: How long a peer may take nothing before it counts as gone, whatever it still says.
 SEND_TIMEOUT_S: Final = 10.0
 
-#: Without a connection for so long, an agent or watcher gives up, unless it was told to try for ever.
+#: How long an agent or watcher goes without a connection before it gives up, unless told to try for ever.
 AWAY_TIMEOUT_S: Final = 600.0
 
 PING_AFTER_S: Final = 12.0
-#: A client that hears nothing for so long reconnects (the contract's constant).
+#: How long a client hears nothing before it reconnects (the contract's constant).
 SILENCE_MAX_S: Final = 30.0
 
-#: A connection that lived this long was a good one: the next reconnect starts with small delays again.
+#: How long a connection must live to be a good one: the next reconnect starts with small delays again.
 STOOD_AFTER_S: Final = 10.0
 
 FRAME_MAX_BYTES: Final = 4 * 1024 * 1024

@@ -45,7 +45,7 @@ from chunkcrawl.wire.signing import INLINE_DIFFICULTY_MAX, solve, solve_aside
 
 __all__ = ["COMMAND_TIMEOUT_S", "REPLY_TIMEOUT_S", "Conversation"]
 
-#: Of a command from call to end, unless its caller says otherwise: longer than any way through a chunk takes.
+#: The time of a command from call to end, unless its caller says otherwise: longer than any way through a chunk takes.
 COMMAND_TIMEOUT_S: Final = 600.0
 
 #: Longer than a challenge's record lives (10 s): who is silent for so long has nothing to say any more.

@@ -25,10 +25,10 @@ __all__ = ["Account", "Api", "ApiKey", "KeyInfo", "Role", "Session", "bearer", "
 Role: TypeAlias = Literal["agent", "owner_spectator", "spectator"]
 
 TIMEOUT_S: Final = 15.0
-#: Of a whole request, from the connection to the answer's last byte.
+#: How long a whole request may take, from the connection to the answer's last byte.
 ANSWER_TIMEOUT_S: Final = 30.0
 
-#: Of a session when the server does not say; the contract's default.
+#: The lifetime of a session when the server does not say; the contract's default.
 DEFAULT_LIFETIME_S: Final = 900.0
 REASON_MAX_CHARS: Final = 200
 FAULTS_MAX: Final = 20

@@ -16,7 +16,7 @@ __all__ = ["SessionKeeper"]
 #: Share of the lifetime after which a session is refreshed; jitter of a tenth keeps many clients apart.
 REFRESH_AT: Final = 0.6
 
-#: A session that can't be extended any more (its key expires) gets ever shorter; this ends the chase.
+#: The shortest wait for a refresh: a session whose key expires gets ever shorter, and would be refreshed ever faster.
 REFRESH_AFTER_MIN_S: Final = 0.5
 
 

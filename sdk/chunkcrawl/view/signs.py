@@ -9,7 +9,7 @@ from typing import Final
 
 __all__ = ["MANY", "Signs"]
 
-#: For agents for whom no sign is left.
+#: The sign of agents for whom no other is left.
 MANY: Final = "a"
 
 FREE: Final = string.ascii_uppercase + string.digits + "".join(c for c in string.ascii_lowercase if c not in "an")
