@@ -2,7 +2,7 @@
 
 What happens to a batch, and what a death at each point leaves:
 
-1. it is read for the consumer group - not acknowledged, so the next life (or another consumer) is given it again;
+1. it is read for the consumer group - not acknowledged, so its next process (or another consumer) is given it again;
 2. what was undone is deleted: rows of facts that the stream has never heard of;
 3. it is written in one transaction, rows that are there already aside - the commit point;
 4. it is acknowledged and taken out of the stream - before that it is read again, and conflicts with itself.
@@ -61,7 +61,7 @@ class Archiver:
     """One consumer.  ``run`` for ever; ``step`` and ``keep_days`` are its parts.
 
     Args:
-        consumer: Its name in the group; the next life of the same archiver takes the same.
+        consumer: Its name in the group; the next process of the same archiver takes the same.
         keep_days: How many days the event log goes back, today not counted.
         has_left: Told of every agent that has left the world, once that is in the log.
     """

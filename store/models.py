@@ -99,7 +99,7 @@ class SessionRow(Base):
 
 
 class Run(Base):
-    """One life of a world: from a fresh seed until it is thrown away or restored."""
+    """A run: a world from its fresh seed, or its restoring, until it is thrown away or restored."""
 
     __tablename__ = "runs"
 

@@ -1,4 +1,4 @@
-"""Runs: the lives of a world, from a fresh seed until it is thrown away or restored."""
+"""Runs: a world from its fresh seed, or its restoring, until it is thrown away or restored."""
 
 from __future__ import annotations
 
