@@ -127,8 +127,7 @@ class LocalWorld:
 
     async def start_shard(self, shard: int) -> ShardRuntime:
         """Begin a life of a shard, as Ray does after a crash."""
-        runtime = ShardRuntime(self.redis, shard, self.rules, self.config, self.shards)
-        await runtime.start()
+        runtime = await ShardRuntime.start(self.redis, shard, self.rules, self.config, self.shards)
         self.shards.runtimes[shard] = runtime
         self._tasks[shard] = asyncio.create_task(runtime.run(), name=f"shard-{shard}")
         return runtime

@@ -45,8 +45,7 @@ class ChunkShard(ShardEndpoint):
         redis = connect(settings.redis_url)
         world = await read_world(redis)
         rules = rules_of(settings, world.rules if world is not None else None)
-        self._runtime = ShardRuntime(redis, self._shard, rules, shard_config(settings, rules), peers)
-        await self._runtime.start()
+        self._runtime = await ShardRuntime.start(redis, self._shard, rules, shard_config(settings, rules), peers)
         self._ready.set()
         await self._runtime.run()
 

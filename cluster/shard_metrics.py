@@ -8,15 +8,12 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from api.exposition import Family, Kind, family, single
 from cluster.metrics_report import INCARNATION, DurationWindow, Report, process_families
-from cluster.shard.stats import GOLD, quantiles_ms
-
-if TYPE_CHECKING:
-    from cluster.shard.runtime import ShardRuntime
-    from cluster.shard.stats import ShardStats
+from cluster.shard.runtime import ShardRuntime
+from cluster.shard.stats import GOLD, ShardStats, quantiles_ms
 
 #: Newest durations that a shard hands over: the ticks of about a minute.
 RECENT: Final = 256
@@ -41,7 +38,7 @@ def _now(runtime: ShardRuntime) -> list[Family]:
         single("active_chunks", "gauge", "Chunks that shards hold.", len(world.chunk_ids)),
         single("active_agents", "gauge", "Agents that stand in the world.", world.population),
         single("busy_agents", "gauge", "Agents with a running command.", world.busy_agents),
-        single("reserved_cells", "gauge", "Cells reserved for arrivals of other shards.", len(runtime.arrivals)),
+        single("reserved_cells", "gauge", "Cells reserved for arrivals of other shards.", len(runtime.reservations)),
         _by("resource_nodes_active_total", "gauge", "Resource nodes that can be harvested.", "type", nodes),
         _of_shard(runtime, "shard_last_tick_age_seconds", "Since a shard's last tick.", age_s),
         _of_shard(runtime, "shard_tick", "Number of a shard's last tick.", runtime.tick),

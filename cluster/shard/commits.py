@@ -9,20 +9,20 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 
 import structlog
 
 from cluster.peers import WorldReloaded
+from cluster.shard.memory import ShardMemory
+from cluster.shard.next_commit import NextCommit
 from cluster.shard.output_log import log_output
-from streaming.commit import Batch
-from streaming.encode import encode_output
-from streaming.journal import CommitRefused
+from cluster.shard.shard_epoch import ShardEpoch
+from cluster.shard.shard_tasks import ShardTasks
+from cluster.shard.stats import ShardStats
+from streaming.journal import CommitRefused, Journal
 from streaming.shared_clock import now_ms
 from world.outputs import Output
-
-if TYPE_CHECKING:
-    from cluster.shard.runtime import ShardRuntime
 
 T = TypeVar("T")
 
@@ -34,19 +34,40 @@ log = structlog.get_logger(__name__)
 class Commits:
     """The commits of one epoch of a shard.
 
+    Args:
+        window_ticks: How far back a chunk's stream is kept.
+        reload: Goes back to the last commit, with the lock held.
+        committed: Is told of each output that the journal has, at once.
+
     Attributes:
-        extra: What the next commit holds besides the core's output.
-        last_ids: The newest entry's id of each chunk's stream.
+        next: What the next commit holds besides the core's output.
         lock: Held while a commit is under way, and by whoever changes what is committed.
     """
 
-    def __init__(self, rt: ShardRuntime) -> None:
-        self._rt = rt
+    def __init__(
+        self,
+        memory: ShardMemory,
+        journal: Journal,
+        epoch: ShardEpoch,
+        tasks: ShardTasks,
+        stats: ShardStats,
+        *,
+        window_ticks: int,
+        reload: Callable[[], Awaitable[None]],
+        committed: Callable[[Output], None],
+    ) -> None:
+        self._memory = memory
+        self._journal = journal
+        self._epoch = epoch
+        self._tasks = tasks
+        self._stats = stats
+        self._window_ticks = window_ticks
+        self._reload = reload
+        self._tell = committed
+        self.next = NextCommit()
         self.lock = asyncio.Lock()
         self._asked = 0
         self._committed = 0
-        self.extra: list[Callable[[Batch], None]] = []
-        self.last_ids: dict[str, str] = {}
 
     async def flush(self) -> None:
         """Return when everything applied so far is in the journal.
@@ -58,7 +79,7 @@ class Commits:
             ShardUnavailable: this epoch of the shard has ended; whether it was committed is not known.
         """
         self._asked += 1
-        await self._rt.background.to_the_end(self._flush(self._asked, self._rt.generation))
+        await self._tasks.to_the_end(self._flush(self._asked, self._memory.generation))
 
     async def between(self, work: Callable[[], Awaitable[T]]) -> T:
         """Run ``work`` while everything is committed and no tick or commit can begin.
@@ -66,9 +87,9 @@ class Commits:
         Raises:
             WorldReloaded: what was pending could not be committed; ``work`` was not run.
         """
-        generation = self._rt.generation
+        generation = self._memory.generation
         async with self.lock:
-            if self._rt.generation != generation:
+            if self._memory.generation != generation:
                 raise WorldReloaded
             # What was applied while a commit was under way must be committed too, or ``work`` would take it away.
             for _ in range(SETTLE_MOST):
@@ -79,14 +100,9 @@ class Commits:
                     return await work()
             raise WorldReloaded
 
-    def forget(self) -> None:
-        """The world is being loaded anew: nothing of the old one is to be written."""
-        self.extra.clear()
-        self.last_ids.clear()
-
     async def _flush(self, mine: int, generation: int) -> None:
         async with self.lock:
-            if self._rt.generation != generation:
+            if self._memory.generation != generation:
                 raise WorldReloaded
             if self._committed >= mine:
                 return
@@ -96,46 +112,25 @@ class Commits:
 
     async def _commit(self) -> bool:
         """Commit what is pending; False, without having waited for anything, when there was nothing."""
-        rt = self._rt
-        rt.check_alive()
+        self._epoch.check_alive()
+        memory, stats = self._memory, self._stats
         try:
-            output = rt.world.take()
-            batch = self._encode(output)
+            output = memory.world.take()
+            batch = self.next.take(
+                output, memory.world, tick=memory.tick, ts_ms=now_ms(), window_ticks=self._window_ticks
+            )
             if batch:
                 began = time.monotonic()
-                await rt.journal.commit(batch)
-                rt.stats.commit(time.monotonic() - began)
+                await self._journal.commit(batch)
+                stats.commit(time.monotonic() - began)
         except CommitRefused as refused:
-            log.warning("commit_refused", shard=rt.shard, why=refused.why, lost=refused.lost)
-            await rt.reload()
+            log.warning("commit_refused", shard=memory.shard, why=refused.why, lost=refused.lost)
+            await self._reload()
             raise WorldReloaded from refused
         except BaseException as error:
             # Memory is ahead of the journal from here on, so nothing more may come of it.
-            raise rt.fail(error) from error
-        if rt.journal.stalled_s:
-            rt.presence.pause()
-            rt.journal.stalled_s = 0.0
-        rt.stats.count(output, rt.world.holds)
+            raise self._epoch.fail(error) from error
+        stats.count(output, memory.world.holds)
         log_output(output)
-        rt.attend(output)
+        self._tell(output)
         return bool(batch)
-
-    def _encode(self, output: Output) -> Batch:
-        rt = self._rt
-        batch = Batch(tick=rt.tick)
-        extra, self.extra = self.extra, []
-        # One that was closed in the same turn as it changed has no static any more.
-        output.statics = [chunk_id for chunk_id in output.statics if rt.world.holds(chunk_id)]
-        encode_output(
-            batch,
-            output,
-            tick=rt.tick,
-            ts_ms=now_ms(),
-            window_ticks=rt.config.replay_window_ticks,
-            last_ids=self.last_ids,
-            here=rt.world.agent_ids,
-            static=rt.world.chunk_static,
-        )
-        for add in extra:
-            add(batch)
-        return batch

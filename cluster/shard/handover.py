@@ -16,20 +16,24 @@ See docs/decisions/0022-routing-and-handover.md.
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING
+from collections.abc import Awaitable, Callable
 
 import orjson
 import structlog
+from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from cluster.peers import WorldReloaded
+from cluster.peers import ShardClient, WorldReloaded
+from cluster.shard.commits import Commits
+from cluster.shard.loading import ChunkLoader
+from cluster.shard.memory import ShardMemory
+from cluster.shard.reservations import Reservations
+from cluster.shard.shard_tasks import ShardTasks
 from streaming import keys
+from streaming.journal import Journal
 from streaming.lua import load, run
 from world.ids import ChunkId
 from world.inputs import Drop, Dropped
-
-if TYPE_CHECKING:
-    from cluster.shard.runtime import ShardRuntime
 
 log = structlog.get_logger(__name__)
 
@@ -39,10 +43,34 @@ GIVE = load("cluster/shard/give_chunk.lua")
 
 
 class Handover:
-    """Chunks leaving this shard."""
+    """Chunks leaving this shard.
 
-    def __init__(self, runtime: ShardRuntime) -> None:
-        self._rt = runtime
+    Args:
+        reload: Goes back to the last commit, with the commit lock held.
+    """
+
+    def __init__(
+        self,
+        redis: Redis,
+        memory: ShardMemory,
+        journal: Journal,
+        reservations: Reservations,
+        loader: ChunkLoader,
+        commits: Commits,
+        tasks: ShardTasks,
+        peers: ShardClient,
+        *,
+        reload: Callable[[], Awaitable[None]],
+    ) -> None:
+        self._redis = redis
+        self._memory = memory
+        self._journal = journal
+        self._reservations = reservations
+        self._loader = loader
+        self._commits = commits
+        self._tasks = tasks
+        self._peers = peers
+        self._reload = reload
 
     async def give(self, chunk_id: str, to_shard: int) -> float | None:
         """Hand the chunk over; returns for how many seconds it stood still, None when it was not ours to give.
@@ -51,47 +79,46 @@ class Handover:
             ShardUnavailable: the other shard owns it now but has not said that it has loaded it.
             WorldReloaded: nothing has changed.
         """
-        if to_shard == self._rt.shard:
+        if to_shard == self._memory.shard:
             return None
-        return await self._rt.background.to_the_end(self._give(chunk_id, to_shard))
+        return await self._tasks.to_the_end(self._give(chunk_id, to_shard))
 
     async def _give(self, chunk_id: str, to_shard: int) -> float | None:
-        rt = self._rt
-        if not await rt.loader.ensure(chunk_id):
+        if not await self._loader.ensure(chunk_id):
             return None
         began = time.monotonic()
-        if not await rt.commits.between(lambda: self._drop_and_give(chunk_id, to_shard)):
+        if not await self._commits.between(lambda: self._drop_and_give(chunk_id, to_shard)):
             return None
-        await rt.peers.shard(to_shard, timeout_s=LOAD_TIMEOUT_S).load([chunk_id])
+        await self._peers.shard(to_shard, timeout_s=LOAD_TIMEOUT_S).load([chunk_id])
         return time.monotonic() - began
 
     async def _drop_and_give(self, chunk_id: str, to_shard: int) -> bool:
         """With the commit lock held and everything committed."""
-        rt = self._rt
-        dropped = rt.world.apply(Drop(ChunkId(chunk_id)))
+        shard, world = self._memory.shard, self._memory.world
+        dropped = world.apply(Drop(ChunkId(chunk_id)))
         if not isinstance(dropped, Dropped):
             return False
-        rt.world.take()  # what dropping says (members, records) is the new owner's to say
-        rt.arrivals.drop_chunk(chunk_id)
-        rt.commits.last_ids.pop(chunk_id, None)
+        world.take()  # what dropping says (members, records) is the new owner's to say
+        self._reservations.drop_chunk(chunk_id)
+        self._commits.next.last_ids.pop(chunk_id, None)
         call = GIVE(
             chunk=keys.chunk(chunk_id),
-            shard=rt.shard,
-            epoch=rt.journal.epoch,
+            shard=shard,
+            epoch=self._journal.epoch,
             to_shard=to_shard,
             state=orjson.dumps(dropped.record.to_json()),
             id=chunk_id,
         )
-        with rt.loader.leaving(chunk_id):
+        with self._loader.leaving(chunk_id):
             try:
-                answer: bytes = await run(rt.redis, call)
+                answer: bytes = await run(self._redis, call)
             except (RedisError, OSError, TimeoutError) as error:
-                log.warning("handover_unanswered", shard=rt.shard, chunk_id=chunk_id, error=repr(error))
+                log.warning("handover_unanswered", shard=shard, chunk_id=chunk_id, error=repr(error))
                 answer = b"unknown"
             if answer == b"given":
                 return True
-            await rt.reload()
-        log.warning("chunk_not_given", shard=rt.shard, chunk_id=chunk_id, why=answer.decode())
-        if rt.world.holds(ChunkId(chunk_id)):
+            await self._reload()
+        log.warning("chunk_not_given", shard=shard, chunk_id=chunk_id, why=answer.decode())
+        if self._memory.world.holds(ChunkId(chunk_id)):
             raise WorldReloaded
         return answer == b"unknown"  # it has run after all

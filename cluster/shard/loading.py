@@ -11,14 +11,19 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import orjson
 import structlog
+from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from cluster import graph
 from cluster.peers import ShardUnavailable, WorldReloaded
+from cluster.shard.memory import ShardMemory
+from cluster.shard.next_commit import NextCommit
+from cluster.shard.reservations import Reservations
+from cluster.tick_clock import TickClock
 from streaming import keys
 from streaming.connect import text
 from world.genesis import new_chunk
@@ -28,9 +33,6 @@ from world.records import AgentRecord, ChunkRecord
 from world.recovery import recover
 from world.rules import Rules
 
-if TYPE_CHECKING:
-    from cluster.shard.runtime import ShardRuntime
-
 log = structlog.get_logger(__name__)
 
 LOAD_AT_ONCE = 64
@@ -38,33 +40,51 @@ ADOPT_AT_ONCE = 16
 
 
 class ChunkLoader:
-    """Brings chunks that this shard owns into its memory."""
+    """Brings chunks that this shard owns into its memory.
 
-    def __init__(self, runtime: ShardRuntime) -> None:
-        self._rt = runtime
+    Args:
+        adopt_interval_s: How often ``loop`` looks for chunks that nobody has told this shard of.
+    """
+
+    def __init__(
+        self,
+        redis: Redis,
+        memory: ShardMemory,
+        reservations: Reservations,
+        next_commit: NextCommit,
+        clock: TickClock,
+        *,
+        adopt_interval_s: float,
+    ) -> None:
+        self._redis = redis
+        self._memory = memory
+        self._reservations = reservations
+        self._next = next_commit
+        self._clock = clock
+        self._adopt_interval_s = adopt_interval_s
         self._loading: dict[str, asyncio.Task[bool]] = {}
         self._leaving: dict[str, asyncio.Future[None]] = {}
 
     async def load_owned(self) -> None:
         """Load every chunk whose hash names this shard."""
-        owners = await graph.chunk_owners(self._rt.redis)
-        owned = [name for name, owner in owners.items() if owner == self._rt.shard]
+        owners = await graph.chunk_owners(self._redis)
+        owned = [name for name, owner in owners.items() if owner == self._memory.shard]
         for first in range(0, len(owned), LOAD_AT_ONCE):
             await asyncio.gather(*(self._load(name) for name in owned[first : first + LOAD_AT_ONCE]))
 
     async def loop(self) -> None:
         """Adopt chunks for ever."""
         while True:
-            await asyncio.sleep(self._rt.config.adopt_interval_s)
+            await asyncio.sleep(self._adopt_interval_s)
             try:
                 await self.adopt()
             except (RedisError, OSError, TimeoutError, WorldReloaded, ShardUnavailable) as error:
-                log.info("adoption_put_off", shard=self._rt.shard, error=repr(error))
+                log.info("adoption_put_off", shard=self._memory.shard, error=repr(error))
 
     async def adopt(self) -> None:
         """Load what was made for this shard or given to it without its knowing: nobody may call about it for long."""
-        key = keys.adopt(self._rt.shard)
-        redis: Any = self._rt.redis  # its types have no list of names
+        key = keys.adopt(self._memory.shard)
+        redis: Any = self._redis  # its types have no list of names
         while names := await redis.spop(key, ADOPT_AT_ONCE):
             try:
                 for name in names:
@@ -95,7 +115,7 @@ class ChunkLoader:
         """Have the chunk in memory.  False: it is gone or belongs to another shard."""
         while (leaving := self._leaving.get(chunk_id)) is not None:
             await asyncio.shield(leaving)
-        if self._rt.world.holds(ChunkId(chunk_id)):
+        if self._memory.world.holds(ChunkId(chunk_id)):
             return True
         task = self._loading.get(chunk_id)
         if task is None:
@@ -105,23 +125,23 @@ class ChunkLoader:
 
     async def _load(self, chunk_id: str) -> bool:
         """Read the chunk and hand it to the core, with the cells reserved in it."""
-        rt = self._rt
+        memory = self._memory
         while True:
-            generation = rt.generation
-            pipe = rt.redis.pipeline(transaction=True)
+            generation = memory.generation
+            pipe = self._redis.pipeline(transaction=True)
             pipe.hgetall(keys.chunk(chunk_id))
             pipe.xrevrange(keys.chunk_stream(chunk_id), count=1)
             pipe.smembers(keys.members(chunk_id))
             pipe.hgetall(keys.reservations(chunk_id))
             fields, newest, members, reserved = await pipe.execute()
-            if not fields or int(fields[b"shard"]) != rt.shard:
+            if not fields or int(fields[b"shard"]) != memory.shard:
                 return False
             standing = await self._agents(chunk_id, sorted(member.decode() for member in members))
-            if rt.world.holds(ChunkId(chunk_id)):
+            if memory.world.holds(ChunkId(chunk_id)):
                 return True
-            if rt.generation == generation:
+            if memory.generation == generation:
                 self._take_in(chunk_id, fields, newest_delta(newest), standing)
-                rt.arrivals.recover(chunk_id, reserved)
+                self._reservations.recover(chunk_id, reserved)
                 return True
             # The world went back meanwhile, so what was read may be from before its last commits.
 
@@ -132,27 +152,27 @@ class ChunkLoader:
         newest: tuple[str, dict[str, Any] | None],
         standing: list[AgentRecord],
     ) -> None:
-        rt, (last_id, delta) = self._rt, newest
+        memory, (last_id, delta) = self._memory, newest
         present = self._present_tick()
-        kept = chunk_record(fields, rt.info.seed, rt.rules, present)
+        kept = chunk_record(fields, memory.seed, memory.rules, present)
         record, agents = recover(kept, delta, standing, present)
         if delta is not None and delta["tick"] <= kept.tick:
             record = replace(record, events=kept.events)  # no delta has shown them yet
-        rt.commits.last_ids[chunk_id] = last_id
-        rt.clock.advance_to(record.tick, time.monotonic())
-        rt.tick = max(rt.tick, record.tick)
-        rt.world.apply(Load(record, agents))
-        static = orjson.dumps(rt.world.chunk_static(ChunkId(chunk_id)))
-        rt.commits.extra.append(lambda batch: batch.chunk_static(chunk_id, static))
+        self._next.last_ids[chunk_id] = last_id
+        self._clock.advance_to(record.tick, time.monotonic())
+        memory.tick = max(memory.tick, record.tick)
+        memory.world.apply(Load(record, agents))
+        static = orjson.dumps(memory.world.chunk_static(ChunkId(chunk_id)))
+        self._next.additions.chunk_static(chunk_id, static)
 
     def _present_tick(self) -> Tick:
         """A tick below the next one to be run, and close to it: a new chunk's idle time begins here."""
-        clock = self._rt.clock
-        return Tick(max(0, self._rt.tick, clock.due(time.monotonic()) - clock.back_to_back_most))
+        clock = self._clock
+        return Tick(max(0, self._memory.tick, clock.due(time.monotonic()) - clock.back_to_back_most))
 
     async def _agents(self, chunk_id: str, members: list[str]) -> list[AgentRecord]:
         """Records of those who stand in the chunk by their own account."""
-        pipe = self._rt.redis.pipeline(transaction=False)
+        pipe = self._redis.pipeline(transaction=False)
         for member in members:
             pipe.hmget(keys.agent(member), ["chunk", "here", "rec"])
         return [

@@ -10,7 +10,6 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import structlog
@@ -18,7 +17,15 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from cluster.graph import WorldInfo, read_world
-from cluster.messages import CellAnswer, CellRelease, CellRequest, JoinAnswer, ShardCommand, ShardDecision, ShardHealth
+from cluster.messages import (
+    CellAnswer,
+    CellRelease,
+    CellRequest,
+    JoinAnswer,
+    ShardCommand,
+    ShardDecision,
+    ShardHealth,
+)
 from cluster.peers import ShardClient, ShardUnavailable, WorldReloaded
 from cluster.shard.arrivals import Arrivals
 from cluster.shard.commits import Commits
@@ -26,18 +33,19 @@ from cluster.shard.config import ShardConfig
 from cluster.shard.departures import Departures
 from cluster.shard.handover import Handover
 from cluster.shard.loading import ChunkLoader
+from cluster.shard.memory import ShardMemory
 from cluster.shard.neighbors import NeighborLinks
 from cluster.shard.presence import Presence
-from cluster.shard.recording import Recording
+from cluster.shard.reservations import Reservations
 from cluster.shard.seating import Seating
+from cluster.shard.shard_epoch import ShardEpoch
 from cluster.shard.shard_tasks import ShardTasks
 from cluster.shard.stats import ShardStats
+from cluster.shard.submissions import Submissions
 from cluster.tick_clock import TickClock
 from streaming.journal import Journal
 from streaming.shared_clock import SHARED, now_ms
-from world.inputs import Decision, Submit
 from world.outputs import NeighborWanted, Output, ReleaseWanted, ReserveWanted
-from world.recording import RecordedWorld
 from world.rules import Rules
 from world.shard import ShardWorld
 
@@ -47,63 +55,111 @@ log = structlog.get_logger(__name__)
 
 
 class ShardRuntime:
-    """The shard's calls and loops.  ``start`` once, then ``run`` until it raises; the calls may come any time after.
+    """The shard's loops, and the calls of ``cluster.peers.Shard``.
 
-    Its parts (``commits``, ``background``, ``seating``, ``arrivals``, ``departures``, ``neighbors``, ``presence``,
-    ``loader``, ``handover``) each do one thing and share ``world`` and ``journal``.
+    Made by ``start``; then ``run`` once, until it raises.  The calls may come any time.
+
+    Here its parts are put together.  Each does one thing and knows the parts that it is given: those further down know
+    those further up, never the other way.
     """
 
-    def __init__(self, redis: Redis, shard: int, rules: Rules, config: ShardConfig, peers: ShardClient) -> None:
-        self.redis = redis
-        self.shard = shard
-        self.rules = rules
-        self.config = config
-        self.peers = peers
-        self.tick = -1
-        self.background = ShardTasks(shard)
-        self.commits = Commits(self)
-        self.generation = 0
+    def __init__(
+        self,
+        redis: Redis,
+        memory: ShardMemory,
+        journal: Journal,
+        clock: TickClock,
+        config: ShardConfig,
+        peers: ShardClient,
+    ) -> None:
+        self._redis = redis
+        self.shard = memory.shard
+        self.memory = memory
+        self.journal = journal
+        self._clock = clock
         self.stats = ShardStats()
-        self.world: ShardWorld
-        self.info: WorldInfo
-        self.journal: Journal
-        self.clock: TickClock
-        self.loader = ChunkLoader(self)
-        self.seating = Seating(self)
-        self.arrivals = Arrivals(self)
-        self.departures = Departures(self)
-        self.neighbors = NeighborLinks(self)
-        self.presence = Presence(self)
-        self.handover = Handover(self)
-        self.recording: Recording | None = None
-        self._stopping = False
-        self._failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.background = tasks = ShardTasks(memory.shard)
+        self.epoch = ShardEpoch(memory.shard, journal, refuse_after_stall_s=config.refuse_after_stall_s)
+        self.commits = commits = Commits(
+            memory,
+            journal,
+            self.epoch,
+            tasks,
+            self.stats,
+            window_ticks=config.replay_window_ticks,
+            reload=self.reload,
+            committed=self._committed,
+        )
+        self.reservations = Reservations(memory)
+        self.loader = ChunkLoader(
+            redis, memory, self.reservations, commits.next, clock, adopt_interval_s=config.adopt_interval_s
+        )
+        self.arrivals = Arrivals(
+            redis,
+            memory,
+            self.epoch,
+            self.reservations,
+            self.loader,
+            commits,
+            tasks,
+            ttl_s=config.reservation_ttl_s,
+        )
+        self.submissions = Submissions(memory, self.epoch, self.arrivals, commits)
+        self.seating = Seating(redis, memory, self.epoch, self.loader, self.arrivals, commits)
+        self.neighbors = NeighborLinks(redis, memory, journal, self.loader, commits, tasks, peers)
+        self.departures = Departures(
+            redis,
+            memory,
+            self.arrivals,
+            self.neighbors,
+            tasks,
+            peers,
+            reserve_timeout_s=config.reserve_timeout_s,
+            grant_usable_s=config.grant_usable_s,
+        )
+        self.presence = Presence(
+            redis,
+            memory,
+            self.seating,
+            commits,
+            interval_s=config.presence_interval_s,
+            pause_s=config.presence_pause_after_stall_s,
+        )
+        self.handover = Handover(
+            redis, memory, journal, self.reservations, self.loader, commits, tasks, peers, reload=self.reload
+        )
+
+    @property
+    def world(self) -> ShardWorld:
+        """The world as it is now: a reload puts another in its place."""
+        return self.memory.world
+
+    @property
+    def tick(self) -> int:
+        """Number of the last tick that was run; -1: none yet."""
+        return self.memory.tick
 
     # -- start and stop --
 
-    async def start(self) -> None:
-        """Take the lease and come back to the last committed tick.
+    @classmethod
+    async def start(
+        cls, redis: Redis, shard: int, rules: Rules, config: ShardConfig, peers: ShardClient
+    ) -> ShardRuntime:
+        """Take the shard's lease and come back to the last committed tick.
 
         Raises:
             RuntimeError: no world has been made in this Redis.
         """
-        info = await read_world(self.redis)
+        info = await read_world(redis)
         if info is None:
             raise RuntimeError("no world in this Redis: `chunkcrawl up` makes it")
-        self.info = info
-        self.journal, last_tick = await Journal.acquire(self.redis, self.shard)
-        await SHARED.read(self.redis)
-        self.clock = TickClock.start(
-            hz=self.config.tick_hz,
-            epoch_ms=info.epoch_ms,
-            wall_ms=now_ms(),
-            monotonic=time.monotonic(),
-            last_tick=last_tick,
-            back_to_back_most=self.config.back_to_back_most,
-        )
-        self.tick = last_tick
-        await self._load_world()
-        log.info("shard_started", shard=self.shard, epoch=self.journal.epoch, tick=last_tick)
+        journal, last_tick = await Journal.acquire(redis, shard)
+        await SHARED.read(redis)
+        memory = ShardMemory(shard, rules, info.seed, tick=last_tick, record_dir=config.record_dir)
+        runtime = cls(redis, memory, journal, start_clock(info, config, last_tick), config, peers)
+        await runtime._load_world()
+        log.info("shard_started", shard=shard, epoch=journal.epoch, tick=last_tick)
+        return runtime
 
     async def run(self) -> None:
         """The loops of the shard; returns after ``stop``.
@@ -115,66 +171,34 @@ class ShardRuntime:
             asyncio.create_task(self._tick_loop(), name="ticks"),
             asyncio.create_task(self.presence.loop(), name="presence"),
             asyncio.create_task(self.loader.loop(), name="adoption"),
-            asyncio.create_task(SHARED.keep(self.redis), name="clock"),
+            asyncio.create_task(SHARED.keep(self._redis), name="clock"),
         ]
         try:
-            done, _ = await asyncio.wait([*loops, self._failed], return_when=asyncio.FIRST_COMPLETED)
+            done, _ = await asyncio.wait([*loops, self.epoch.ended], return_when=asyncio.FIRST_COMPLETED)
             for task in done:
                 task.result()
         finally:
             await self.background.end(*loops)
-            if self.recording is not None:
-                self.recording.close()
+            self.memory.close()
 
     async def stop(self) -> None:
         """Commit what is pending and end ``run``."""
-        self._stopping = True
+        self.epoch.stopping = True
         try:
             with contextlib.suppress(WorldReloaded):  # then there is nothing left that is not in the journal
                 await self.commits.flush()
         finally:
-            if not self._failed.done():
-                self._failed.set_result(None)
+            self.epoch.end()
 
-    # -- calls from gateways --
+    # -- calls: see ``cluster.peers.Shard`` --
 
     async def submit(self, commands: Sequence[ShardCommand]) -> list[ShardDecision]:
-        """Decide commands in the order given; answers when the decisions are in the journal.
-
-        Raises:
-            ShardUnavailable: the journal has been without Redis for too long; nothing was taken.
-            WorldReloaded: nothing of it took effect.
-        """
-        self.check_open()
-        generation = self.generation
-        decisions = [self._decide(command) for command in commands]
-        if any(decision.moved for decision in decisions):
-            # One that is told to have moved may stand in our inbox, not seated yet.
-            await self.arrivals.seat()
-            if self.generation != generation:
-                raise WorldReloaded  # what was decided above has been forgotten
-            again = zip(commands, decisions, strict=True)
-            decisions = [self._decide(command) if decision.moved else decision for command, decision in again]
-        await self.commits.flush()
-        return [ShardDecision(d.accepted, d.reason, d.retry_after_ms, d.started_tick, d.moved) for d in decisions]
-
-    def _decide(self, command: ShardCommand) -> Decision:
-        server_cmd_id, deadline_ms = command.server_cmd_id, command.deadline_ms
-        if deadline_ms and now_ms() > deadline_ms:
-            return Decision(accepted=False, reason="busy", moved=True)  # its gateway has given it up by now
-        decision: Decision = self.world.apply(
-            Submit(command.agent_id, server_cmd_id, command.client_cmd_id, command.cmd, command.trace_id)
-        )
-        if deadline_ms and not decision.moved and not decision.duplicate:
-            # The journal may stand still from now until after the deadline.
-            self.commits.extra.append(lambda batch: batch.only_if_not_refused(server_cmd_id, deadline_ms))
-        return decision
+        """``Submissions.submit``."""
+        return await self.submissions.submit(commands)
 
     async def join(self, agent_id: str, chunk_id: str) -> JoinAnswer:
         """``Seating.join``."""
         return await self.seating.join(agent_id, chunk_id)
-
-    # -- calls from other shards and the coordinator --
 
     async def reserve(self, requests: Sequence[CellRequest]) -> list[CellAnswer]:
         """``Arrivals.reserve``."""
@@ -200,36 +224,27 @@ class ShardRuntime:
         """Whether this shard waits for Redis, and how long ago its last tick was."""
         return ShardHealth(self.journal.stalled_since is not None, self._last_tick_age_s())
 
-    def check_open(self) -> None:
-        """Refuse new work while the journal stands still, so that it doesn't pile up."""
-        self.check_alive()
-        since = self.journal.stalled_since
-        if self._stopping or (since is not None and time.monotonic() - since > self.config.refuse_after_stall_s):
-            raise ShardUnavailable(
-                f"shard {self.shard} waits for Redis" if since else f"shard {self.shard} is stopping"
-            )
-
     # -- ticks --
 
     async def _tick_loop(self) -> None:
-        while not self._stopping and not self._failed.done():
+        while not self.epoch.stopping and not self.epoch.ended.done():
             now = time.monotonic()
-            due = self.clock.next_tick(self.tick, now)
+            due = self._clock.next_tick(self.tick, now)
             if due is None:
-                await asyncio.sleep(max(0.0, self.clock.begins(self.tick + 1) - now))
+                await asyncio.sleep(max(0.0, self._clock.begins(self.tick + 1) - now))
                 continue
             number, skipped = due
             if skipped:
                 self.stats.ticks_skipped += skipped
             await self._run_tick(number)
         # Not before the last commit, which would end with the loops: only ``stop`` knows when it is over.
-        await asyncio.wait([self._failed])
+        await asyncio.wait([self.epoch.ended])
 
     async def _run_tick(self, number: int) -> None:
         began = time.monotonic()
         await self.arrivals.seat()
         self.world.step(number)
-        self.tick = number
+        self.memory.tick = number
         try:
             await self.commits.flush()
         except WorldReloaded:
@@ -241,8 +256,11 @@ class ShardRuntime:
 
     # -- for the commits --
 
-    def attend(self, output: Output) -> None:
-        """Begin what the core asks of the outside."""
+    def _committed(self, output: Output) -> None:
+        """Do what follows from a commit: what the core has asked for begins."""
+        if self.journal.stalled_s:
+            self.presence.pause()
+            self.journal.stalled_s = 0.0
         reserve: list[ReserveWanted] = []
         for request in output.requests:
             if isinstance(request, ReserveWanted):
@@ -256,43 +274,6 @@ class ShardRuntime:
         if reserve:
             self.departures.ask(reserve)
 
-    def check_alive(self) -> None:
-        """Raise ``ShardUnavailable`` when this epoch has ended."""
-        if self._failed.done():
-            raise ShardUnavailable(f"shard {self.shard} has ended")
-
-    def fail(self, error: BaseException) -> ShardUnavailable:
-        """End this epoch: ``run`` raises ``error``.  Returns what to raise to whoever waits."""
-        if not self._failed.done():
-            if isinstance(error, asyncio.CancelledError):
-                self._failed.set_result(None)  # ``run`` has ended, or was cancelled itself
-            else:
-                self._failed.set_exception(error)
-        return ShardUnavailable(f"shard {self.shard} has ended: {error}")
-
-    # -- state --
-
-    async def _load_world(self) -> None:
-        self.generation += 1
-        self.world = self._new_world()
-        self.commits.forget()
-        self.arrivals.forget()
-        self.departures.forget()
-        await self.loader.load_owned()
-
-    def _new_world(self) -> ShardWorld:
-        """An empty world; with a recording of what it is told, one file per epoch and reload."""
-        if self.recording is not None:
-            self.recording.close()
-            self.recording = None
-        if not self.config.record_dir:
-            return ShardWorld(self.rules, self.info.seed, self.shard)
-        name = f"shard-{self.shard}-{self.journal.epoch}-{self.generation}.jsonl"
-        self.recording = Recording(Path(self.config.record_dir) / name)
-        world = RecordedWorld(self.rules, self.info.seed, self.shard, self.recording.write)
-        self.recording.closing = world.close
-        return world
-
     async def reload(self) -> None:
         """Go back to the last commit: what has been applied since is forgotten.  With the commit lock held.
 
@@ -301,7 +282,7 @@ class ShardRuntime:
         Raises:
             ShardUnavailable: the lease is somebody else's; this epoch has ended.
         """
-        self.generation += 1
+        self.memory.outdate()
         self.stats.reloads += 1
         while True:
             try:
@@ -313,10 +294,19 @@ class ShardRuntime:
                 log.warning("reload_tried_again", shard=self.shard, error=repr(error))
                 await asyncio.sleep(RELOAD_PAUSE_S)
             except BaseException as error:
-                raise self.fail(error) from error
+                raise self.epoch.fail(error) from error
+
+    async def _load_world(self) -> None:
+        self.memory.begin_anew(self.journal.epoch)
+        self.commits.next.forget()
+        self.reservations.forget()
+        self.departures.forget()
+        await self.loader.load_owned()
+
+    # -- state --
 
     def describe(self) -> dict[str, Any]:
-        """Figures for status, metrics and readiness."""
+        """Figures for status."""
         return {
             "shard": self.shard,
             "epoch": self.journal.epoch,
@@ -325,9 +315,21 @@ class ShardRuntime:
             "stalled": self.journal.stalled_since is not None,
             "chunks": len(self.world.chunk_ids),
             "agents": len(self.world.agent_ids),
-            "reserved_cells": len(self.arrivals),
+            "reserved_cells": len(self.reservations),
             **self.stats.describe(),
         }
 
     def _last_tick_age_s(self) -> float | None:
         return time.monotonic() - self.stats.last_tick_at if self.stats.last_tick_at else None
+
+
+def start_clock(info: WorldInfo, config: ShardConfig, last_tick: int) -> TickClock:
+    """Return the world's clock for a shard whose last committed tick was ``last_tick``."""
+    return TickClock.start(
+        hz=config.tick_hz,
+        epoch_ms=info.epoch_ms,
+        wall_ms=now_ms(),
+        monotonic=time.monotonic(),
+        last_tick=last_tick,
+        back_to_back_most=config.back_to_back_most,
+    )

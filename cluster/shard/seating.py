@@ -4,27 +4,41 @@ from __future__ import annotations
 
 import time
 from collections.abc import Container
-from typing import TYPE_CHECKING
 
 import orjson
+from redis.asyncio import Redis
 
 from cluster.messages import JoinAnswer
+from cluster.shard.arrivals import Arrivals
+from cluster.shard.commits import Commits
+from cluster.shard.loading import ChunkLoader
+from cluster.shard.memory import ShardMemory
+from cluster.shard.shard_epoch import ShardEpoch
 from streaming import keys
-from streaming.commit import Batch
 from streaming.connect import text
 from world.ids import AgentId, ChunkId
 from world.inputs import Join, Joined
 from world.records import AgentRecord
 
-if TYPE_CHECKING:
-    from cluster.shard.runtime import ShardRuntime
-
 
 class Seating:
     """Joins, and when each agent last joined (so that a sweep that began earlier leaves it alone)."""
 
-    def __init__(self, runtime: ShardRuntime) -> None:
-        self._rt = runtime
+    def __init__(
+        self,
+        redis: Redis,
+        memory: ShardMemory,
+        epoch: ShardEpoch,
+        loader: ChunkLoader,
+        arrivals: Arrivals,
+        commits: Commits,
+    ) -> None:
+        self._redis = redis
+        self._memory = memory
+        self._epoch = epoch
+        self._loader = loader
+        self._arrivals = arrivals
+        self._commits = commits
         self.joined_at: dict[str, float] = {}
 
     async def join(self, agent_id: str, chunk_id: str) -> JoinAnswer:
@@ -33,28 +47,27 @@ class Seating:
         Raises:
             ShardUnavailable, WorldReloaded: it was not seated.
         """
-        rt = self._rt
-        rt.check_open()
-        if not await rt.loader.ensure(chunk_id):
+        self._epoch.check_open()
+        if not await self._loader.ensure(chunk_id):
             return JoinAnswer("gone")
-        await rt.arrivals.seat()
+        await self._arrivals.seat()
         self.joined_at[agent_id] = time.monotonic()
-        await rt.commits.flush()  # an agent that has just left: its record is in Redis now
-        bound, found = await rt.redis.hmget(keys.agent(agent_id), ["chunk", "rec"])
-        present = rt.world.agent(AgentId(agent_id))
+        await self._commits.flush()  # an agent that has just left: its record is in Redis now
+        bound, found = await self._redis.hmget(keys.agent(agent_id), ["chunk", "rec"])
+        present = self._memory.world.agent(AgentId(agent_id))
         if present is not None:
-            await rt.commits.flush()
+            await self._commits.flush()
             return JoinAnswer("here", present.chunk_id)
         if bound is None or text(bound) != chunk_id:
             return JoinAnswer("gone")  # it has crossed, or another gateway has claimed a seat for it
         known = AgentRecord.from_json(orjson.loads(found)) if found else None
         record, near = joining_record(agent_id, chunk_id, known)
-        seated = rt.world.apply(Join(record, ChunkId(chunk_id), near))
+        seated = self._memory.world.apply(Join(record, ChunkId(chunk_id), near))
         if not isinstance(seated, Joined):
             return JoinAnswer("full" if seated.reason == "chunk_full" else "gone")
-        rt.commits.extra.append(lambda batch: batch.only_if_bound(agent_id, chunk_id))
-        rt.commits.extra.append(lambda batch: placed_event(batch, agent_id, chunk_id, seated, rt.tick))
-        await rt.commits.flush()
+        self._commits.next.additions.only_if_bound(agent_id, chunk_id)
+        self._commits.next.placed(agent_id, chunk_id, seated.x, seated.y)
+        await self._commits.flush()
         return JoinAnswer("seated", ChunkId(chunk_id))
 
     def forget_all_but(self, agent_ids: Container[AgentId]) -> None:
@@ -70,9 +83,3 @@ def joining_record(
     if known is None:
         return AgentRecord(AgentId(agent_id), ChunkId(chunk_id), 0, 0), None
     return known, (known.x, known.y) if known.chunk_id == chunk_id else None
-
-
-def placed_event(batch: Batch, agent_id: str, chunk_id: str, seated: Joined, tick: int) -> None:
-    """Tell the followers of an agent where it has appeared."""
-    payload = {"agent_id": agent_id, "chunk_id": chunk_id, "x": seated.x, "y": seated.y, "tick": tick}
-    batch.agent_event(agent_id, "agent_placed", f"tick-{tick}", orjson.dumps(payload))

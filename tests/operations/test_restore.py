@@ -323,7 +323,7 @@ async def test_force_over_a_running_world_cuts_it_off(redis: Redis, source: Asyn
         await walker.submit({"type": "move_to", "x": 25, "y": 0})
         await into(redis, source, backup, force=True)
         for runtime in list(world.shards.runtimes.values()):
-            runtime.commits.extra.append(lambda batch: batch.chunk_state("chunk-0", b"{}"))
+            runtime.commits.next.additions.chunk_state("chunk-0", b"{}")
         await asyncio.wait(lives, timeout=10)
         assert all(isinstance(life.exception(), Fenced) for life in lives)
     assert essence(await dumped(redis)) == essence(then)

@@ -153,7 +153,7 @@ async def test_a_shard_of_the_old_world_that_still_runs_is_fenced(redis: Redis) 
         before = await dumped(redis)
 
         runtime = world.shards.runtimes[0]
-        runtime.commits.extra.append(lambda batch: batch.chunk_state("chunk-0", b"{}"))
+        runtime.commits.next.additions.chunk_state("chunk-0", b"{}")
         with pytest.raises(ShardUnavailable):
             await runtime.commits.flush()
         await asyncio.wait([epoch], timeout=10)

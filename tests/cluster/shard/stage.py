@@ -107,8 +107,8 @@ class Stage:
     async def begin(self, shard: int) -> ShardRuntime:
         """A new epoch of a shard; the old one, if any, goes on without being reached any more."""
         self.meddled[shard] = MeddledRedis(self.redis)
-        runtime = ShardRuntime(cast("Redis", self.meddled[shard]), shard, self.rules, self.config, self.wires)
-        await runtime.start()
+        redis = cast("Redis", self.meddled[shard])
+        runtime = await ShardRuntime.start(redis, shard, self.rules, self.config, self.wires)
         self.wires.runtimes[shard] = runtime
         return runtime
 

@@ -26,7 +26,7 @@ async def at_the_border(stage: Stage) -> None:
 
 def due(stage: Stage) -> None:
     """Let the time of every reservation be up on the target's clock."""
-    for reservation in stage.target.arrivals._reservations.values():
+    for reservation in stage.target.reservations:
         reservation.look_at = 0.0
 
 
@@ -42,7 +42,7 @@ async def test_a_crossing_between_shards_leaves_nothing_behind(stage: Stage) -> 
     assert stage.place("a") == (EAST, *ARRIVAL)
     assert await stage.results() == [("cmd-1", "completed")]
     assert not await stage.redis.exists(keys.inbox(EAST), keys.reservations(EAST))
-    assert len(stage.target.arrivals) == 0
+    assert len(stage.target.reservations) == 0
     assert await stage.findings("a") == []
 
 
@@ -81,7 +81,7 @@ async def test_a_reservation_that_is_not_in_the_journal_yet_is_not_looked_for_th
         hold.set()
         await asyncio.gather(renewing, releasing)
     reserved = await stage.redis.hkeys(keys.reservations(EAST))
-    assert len(reserved) == len(stage.target.arrivals), "what Redis holds and what memory holds differ"
+    assert len(reserved) == len(stage.target.reservations), "what Redis holds and what memory holds differ"
 
 
 async def test_a_reservation_that_ran_out_is_freed_and_the_source_asks_again(stage: Stage) -> None:
@@ -89,7 +89,7 @@ async def test_a_reservation_that_ran_out_is_freed_and_the_source_asks_again(sta
     await run_out(stage)
     due(stage)
     await stage.tick(TARGET)
-    assert len(stage.target.arrivals) == 0
+    assert len(stage.target.reservations) == 0
     assert not await stage.redis.exists(keys.reservations(EAST))
     await stage.tick(SOURCE)  # refused: it goes back and asks again
     assert stage.source.stats.reloads == 1
@@ -102,9 +102,9 @@ async def test_a_reservation_whose_arrival_is_in_the_inbox_is_kept(stage: Stage)
     await at_the_border(stage)
     await stage.tick(SOURCE)
     await run_out(stage)
-    for reservation in stage.target.arrivals._reservations.values():
+    for reservation in stage.target.reservations:
         await stage.target.arrivals._expire(reservation, given_up=True)
-    assert len(stage.target.arrivals) == 1
+    assert len(stage.target.reservations) == 1
     await stage.tick(TARGET)
     assert stage.place("a") == (EAST, *ARRIVAL)
 
@@ -112,9 +112,9 @@ async def test_a_reservation_whose_arrival_is_in_the_inbox_is_kept(stage: Stage)
 async def test_a_release_frees_only_the_chunk_that_it_names(stage: Stage) -> None:
     await at_the_border(stage)
     await stage.target.arrivals.release([CellRelease(HANDOFF, ChunkId("chunk-7"))])
-    assert len(stage.target.arrivals) == 1
+    assert len(stage.target.reservations) == 1
     await stage.target.arrivals.release([CellRelease(HANDOFF, ChunkId(EAST))])
-    assert len(stage.target.arrivals) == 0
+    assert len(stage.target.reservations) == 0
     assert not await stage.redis.exists(keys.reservations(EAST))
 
 

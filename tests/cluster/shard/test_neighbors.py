@@ -132,7 +132,7 @@ async def test_a_chunk_with_a_reserved_cell_is_not_collected(stage: Stage) -> No
     await stage.target.neighbors.collect(ChunkId(EAST))
     assert stage.target.world.holds(ChunkId(EAST))
     assert await stage.redis.sismember(keys.CHUNKS, EAST)
-    assert len(stage.target.arrivals) == 1
+    assert len(stage.target.reservations) == 1
 
 
 async def test_a_refresh_of_a_chunk_that_leaves_meanwhile_is_nothing_to_do(stage: Stage) -> None:

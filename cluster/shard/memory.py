@@ -1,0 +1,57 @@
+"""What a shard holds in memory, which a reload replaces."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from cluster.shard.recording import Recording
+from world.recording import RecordedWorld
+from world.rules import Rules
+from world.shard import ShardWorld
+
+
+class ShardMemory:
+    """The world of a shard, with everything that was applied to it since it was last loaded.
+
+    Args:
+        tick: Number of the last committed tick; -1: there was none.
+        record_dir: Where recordings of what the world is told go, one file per epoch and generation; empty: nowhere.
+
+    Attributes:
+        world: Empty until the chunks are loaded.  A reload puts another in its place, so nobody keeps it over an await.
+        generation: Rises with each reload: what was decided or read under an earlier one counts no more.
+        tick: Number of the last tick that was run; never falls.
+    """
+
+    def __init__(self, shard: int, rules: Rules, seed: int, *, tick: int = -1, record_dir: str = "") -> None:
+        self.shard = shard
+        self.rules = rules
+        self.seed = seed
+        self.tick = tick
+        self.generation = 0
+        self.world = ShardWorld(rules, seed, shard)
+        self._record_dir = record_dir
+        self._recording: Recording | None = None
+
+    def outdate(self) -> None:
+        """Let nothing count any more that was decided or read until now."""
+        self.generation += 1
+
+    def begin_anew(self, epoch: int) -> None:
+        """Put an empty world in the place of the present one."""
+        self.generation += 1
+        self.close()
+        if not self._record_dir:
+            self.world = ShardWorld(self.rules, self.seed, self.shard)
+            return
+        name = f"shard-{self.shard}-{epoch}-{self.generation}.jsonl"
+        self._recording = Recording(Path(self._record_dir) / name)
+        world = RecordedWorld(self.rules, self.seed, self.shard, self._recording.write)
+        self._recording.closing = world.close
+        self.world = world
+
+    def close(self) -> None:
+        """End the recording, if there is one; the world is not to be told anything after it."""
+        if self._recording is not None:
+            self._recording.close()
+            self._recording = None
