@@ -37,24 +37,20 @@ class _Message(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
 
 class ShardCommand(_Message, frozen=True, array_like=True, gc=False):
-    """A command on its way to the shard that holds its agent.
-
-    Attributes:
-        packed_cmd: The command itself (``pack_cmd``), packed before it joins a batch, so that one that can't be packed
-            holds up nobody else's.
-        deadline_ms: When its gateway gives it up, by ``streaming.shared_clock``; 0: never.
-    """
+    """A command on its way to the shard that holds its agent."""
 
     agent_id: AgentId
     server_cmd_id: ServerCmdId
     client_cmd_id: str
+    #: The command itself (``pack_cmd``), packed before it joins a batch: one that can't be holds nobody else's up.
     packed_cmd: msgspec.Raw
     trace_id: str
+    #: When its gateway gives it up, by ``streaming.shared_clock``; 0: never.
     deadline_ms: int = 0
 
     @property
     def cmd(self) -> object:
-        """The command as JSON data."""
+        """Return the command as JSON data."""
         cmd: object = msgspec.msgpack.decode(self.packed_cmd)
         return cmd
 

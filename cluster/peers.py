@@ -82,7 +82,7 @@ class ClusterClient(Protocol):
     """What concerns all processes of the cluster."""
 
     async def metrics(self) -> bytes:
-        """Metrics of all of them in Prometheus text form, this process's too.
+        """Return the metrics of all of them in Prometheus text form, this process's too.
 
         Raises:
             ShardUnavailable: whoever gathers them gave no answer in time.

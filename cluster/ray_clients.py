@@ -26,17 +26,17 @@ METRICS_TIMEOUT_S = 2.0
 
 
 def shard_name(shard: int) -> str:
-    """Name of the actor of a shard."""
+    """Return the name of the actor of a shard."""
     return f"shard-{shard}"
 
 
 def gateway_name(gateway: int) -> str:
-    """Name of the actor of a gateway."""
+    """Return the name of the actor of a gateway."""
     return f"gateway-{gateway}"
 
 
 def here() -> dict[str, Any]:
-    """Where this actor runs: process and Ray node, and how far that machine's clock is ahead, where it is known."""
+    """Return where this actor runs: process, Ray node, how far that machine's clock is ahead where it is known."""
     skew_s = SHARED.skew_s()
     return {
         "pid": os.getpid(),
@@ -49,7 +49,7 @@ class WorldActor(Protocol):
     """What the coordinator asks of every actor that it has made, and operators of the coordinator too."""
 
     async def describe(self) -> dict[str, Any]:
-        """Figures for status, and where the actor runs."""
+        """Return figures for status, and where the actor runs."""
         ...
 
     async def stop(self) -> None:
@@ -61,7 +61,7 @@ class ReportingActor(WorldActor, Protocol):
     """A shard or a gateway."""
 
     async def metrics(self) -> Report:
-        """What this process counts and measures."""
+        """Return what this process counts and measures."""
         ...
 
 
@@ -69,7 +69,7 @@ class MetricsActor(Protocol):
     """The coordinator."""
 
     async def metrics(self) -> bytes:
-        """The metrics page of the whole cluster."""
+        """Return the metrics page of the whole cluster."""
         ...
 
 

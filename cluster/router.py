@@ -154,7 +154,7 @@ class Router:
     # -- state --
 
     async def problems(self) -> list[str]:
-        """Why the world can't serve: shards that don't answer, stand still or wait for Redis."""
+        """Return why the world can't serve: shards that don't answer, stand still or wait for Redis."""
         info = await graph.read_world(self._redis)
         if info is None:
             return ["world_missing"]

@@ -54,16 +54,16 @@ class ChunkShard(ShardEndpoint):
         return self._runtime
 
     async def ready(self) -> int:
-        """The shard's number, once it has come back to its last commit."""
+        """Return the shard's number, once it has come back to its last commit."""
         await self._up()
         return self._shard
 
     async def describe(self) -> dict[str, Any]:
-        """``ShardRuntime.describe``, and where it runs."""
+        """See ``ShardRuntime.describe``, and where it runs."""
         return {**(await self._up()).describe(), **here()}
 
     async def metrics(self) -> Report:
-        """``cluster.shard_metrics.shard_report``."""
+        """See ``cluster.shard_metrics.shard_report``."""
         return shard_report(await self._up())
 
     async def stop(self) -> None:

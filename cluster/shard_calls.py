@@ -36,38 +36,38 @@ class ShardEndpoint(ABC):
 
     @abstractmethod
     async def _up(self) -> Shard:
-        """The shard, once it has come back to its last commit."""
+        """Return the shard, once it has come back to its last commit."""
 
     async def submit(self, commands: bytes) -> bytes:
-        """``Shard.submit``."""
+        """See ``Shard.submit``."""
         return DECISIONS.pack(await (await self._up()).submit(COMMANDS.unpack(commands)))
 
     async def join(self, agent_id: str, chunk_id: str) -> bytes:
-        """``Shard.join``."""
+        """See ``Shard.join``."""
         return JOIN_ANSWER.pack(await (await self._up()).join(agent_id, chunk_id))
 
     async def reserve(self, requests: bytes) -> bytes:
-        """``Shard.reserve``."""
+        """See ``Shard.reserve``."""
         return CELL_ANSWERS.pack(await (await self._up()).reserve(CELL_REQUESTS.unpack(requests)))
 
     async def release(self, releases: bytes) -> None:
-        """``Shard.release``."""
+        """See ``Shard.release``."""
         await (await self._up()).release(CELL_RELEASES.unpack(releases))
 
     async def refresh(self, chunk_ids: list[str]) -> None:
-        """``Shard.refresh``."""
+        """See ``Shard.refresh``."""
         await (await self._up()).refresh(chunk_ids)
 
     async def give(self, chunk_id: str, to_shard: int) -> float | None:
-        """``Shard.give``."""
+        """See ``Shard.give``."""
         return await (await self._up()).give(chunk_id, to_shard)
 
     async def load(self, chunk_ids: list[str]) -> list[bool]:
-        """``Shard.load``."""
+        """See ``Shard.load``."""
         return await (await self._up()).load(chunk_ids)
 
     async def health(self) -> bytes:
-        """``Shard.health``."""
+        """See ``Shard.health``."""
         return HEALTH.pack(await (await self._up()).health())
 
 
@@ -99,35 +99,35 @@ class ShardProxy:
         self._timeout_s = timeout_s
 
     async def submit(self, commands: Sequence[ShardCommand]) -> list[ShardDecision]:
-        """``Shard.submit``."""
+        """See ``Shard.submit``."""
         return DECISIONS.unpack(await self._call(ShardEndpoint.submit, COMMANDS.pack(list(commands))))
 
     async def join(self, agent_id: str, chunk_id: str) -> JoinAnswer:
-        """``Shard.join``."""
+        """See ``Shard.join``."""
         return JOIN_ANSWER.unpack(await self._call(ShardEndpoint.join, agent_id, chunk_id))
 
     async def reserve(self, requests: Sequence[CellRequest]) -> list[CellAnswer]:
-        """``Shard.reserve``."""
+        """See ``Shard.reserve``."""
         return CELL_ANSWERS.unpack(await self._call(ShardEndpoint.reserve, CELL_REQUESTS.pack(list(requests))))
 
     async def release(self, releases: Sequence[CellRelease]) -> None:
-        """``Shard.release``."""
+        """See ``Shard.release``."""
         await self._call(ShardEndpoint.release, CELL_RELEASES.pack(list(releases)))
 
     async def refresh(self, chunk_ids: Sequence[str]) -> None:
-        """``Shard.refresh``."""
+        """See ``Shard.refresh``."""
         await self._call(ShardEndpoint.refresh, list(chunk_ids))
 
     async def give(self, chunk_id: str, to_shard: int) -> float | None:
-        """``Shard.give``."""
+        """See ``Shard.give``."""
         return await self._call(ShardEndpoint.give, chunk_id, to_shard)
 
     async def load(self, chunk_ids: Sequence[str]) -> list[bool]:
-        """``Shard.load``."""
+        """See ``Shard.load``."""
         return await self._call(ShardEndpoint.load, list(chunk_ids))
 
     async def health(self) -> ShardHealth:
-        """``Shard.health``."""
+        """See ``Shard.health``."""
         return HEALTH.unpack(await self._call(ShardEndpoint.health))
 
     async def _call(

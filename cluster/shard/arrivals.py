@@ -95,7 +95,7 @@ class Arrivals:
         return CellAnswer("reserved")
 
     async def release(self, releases: Sequence[CellRelease]) -> None:
-        """The source gave these handoffs up: free their cells, unless an arrival is in the inbox after all."""
+        """Free the cells of handoffs that their source has given up, unless an arrival is in the inbox after all."""
         for release in releases:
             reservation = self._reservations.get(release.handoff_id, release.chunk_id)
             if reservation is not None:

@@ -38,10 +38,6 @@ class Commits:
         window_ticks: How far back a chunk's stream is kept.
         reload: Goes back to the last commit, with the lock held.
         committed: Is told of each output that the journal has, at once.
-
-    Attributes:
-        next: What the next commit holds besides the core's output.
-        lock: Held while a commit is under way, and by whoever changes what is committed.
     """
 
     def __init__(
@@ -64,7 +60,9 @@ class Commits:
         self._window_ticks = window_ticks
         self._reload = reload
         self._tell = committed
+        #: What the next commit holds besides the core's output.
         self.next = NextCommit()
+        #: Held while a commit is under way, and by whoever changes what is committed.
         self.lock = asyncio.Lock()
         self._asked = 0
         self._committed = 0

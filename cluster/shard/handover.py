@@ -93,7 +93,7 @@ class Handover:
         return time.monotonic() - began
 
     async def _drop_and_give(self, chunk_id: str, to_shard: int) -> bool:
-        """With the commit lock held and everything committed."""
+        """Do it, with the commit lock held and everything committed; False when it was not ours."""
         shard, world = self._memory.shard, self._memory.world
         dropped = world.apply(Drop(ChunkId(chunk_id)))
         if not isinstance(dropped, Dropped):

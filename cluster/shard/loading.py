@@ -95,7 +95,7 @@ class ChunkLoader:
 
     @contextmanager
     def leaving(self, chunk_id: str) -> Iterator[None]:
-        """While a chunk is on its way out of this shard: whoever wants it loaded waits for what becomes of it."""
+        """Keep a chunk that is on its way out from being loaded: whoever wants it waits for what becomes of it."""
         future = self._leaving[chunk_id] = asyncio.get_running_loop().create_future()
         try:
             yield
@@ -104,11 +104,11 @@ class ChunkLoader:
             future.set_result(None)
 
     def is_leaving(self, chunk_id: str) -> bool:
-        """Whether a collection or a handover of the chunk is under way."""
+        """Return whether a collection or a handover of the chunk is under way."""
         return chunk_id in self._leaving
 
     async def load(self, chunk_ids: Sequence[str]) -> list[bool]:
-        """``ensure`` each of them."""
+        """``ensure`` each of them, and return whether it is in memory now."""
         return [await self.ensure(chunk_id) for chunk_id in chunk_ids]
 
     async def ensure(self, chunk_id: str) -> bool:
@@ -166,12 +166,12 @@ class ChunkLoader:
         self._next.additions.chunk_static(chunk_id, static)
 
     def _present_tick(self) -> Tick:
-        """A tick below the next one to be run, and close to it: a new chunk's idle time begins here."""
+        """Return a tick below the next one to be run, and close to it: a new chunk's idle time begins here."""
         clock = self._clock
         return Tick(max(0, self._memory.tick, clock.due(time.monotonic()) - clock.back_to_back_most))
 
     async def _agents(self, chunk_id: str, members: list[str]) -> list[AgentRecord]:
-        """Records of those who stand in the chunk by their own account."""
+        """Return the records of those who stand in the chunk by their own account."""
         pipe = self._redis.pipeline(transaction=False)
         for member in members:
             pipe.hmget(keys.agent(member), ["chunk", "here", "rec"])
@@ -183,7 +183,7 @@ class ChunkLoader:
 
 
 def newest_delta(entries: list[Any]) -> tuple[str, dict[str, Any] | None]:
-    """Id and payload of a stream's last entry; ``0-0`` and None for an empty stream."""
+    """Return id and payload of a stream's last entry; ``0-0`` and None for an empty stream."""
     if not entries:
         return "0-0", None
     entry_id, fields = entries[0]
@@ -192,7 +192,7 @@ def newest_delta(entries: list[Any]) -> tuple[str, dict[str, Any] | None]:
 
 
 def chunk_record(fields: Mapping[bytes, bytes], seed: int, rules: Rules, tick: int = 0) -> ChunkRecord:
-    """A chunk's record from its hash; a new one, of ``tick``, when nobody has had it yet.
+    """Return a chunk's record from its hash; a new one, of ``tick``, when nobody has had it yet.
 
     Links and pin in the hash are the truth, whatever ``state`` holds.
     """

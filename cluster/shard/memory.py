@@ -16,19 +16,17 @@ class ShardMemory:
     Args:
         tick: Number of the last committed tick; -1: there was none.
         record_dir: Where recordings of what the world is told go, one file per epoch and generation; empty: nowhere.
-
-    Attributes:
-        world: Empty until the chunks are loaded.  A reload puts another in its place, so nobody keeps it over an await.
-        generation: Rises with each reload: what was decided or read under an earlier one counts no more.
-        tick: Number of the last tick that was run; never falls.
     """
 
     def __init__(self, shard: int, rules: Rules, seed: int, *, tick: int = -1, record_dir: str = "") -> None:
         self.shard = shard
         self.rules = rules
         self.seed = seed
+        #: Number of the last tick that was run; never falls.
         self.tick = tick
+        #: Rises with each reload: what was decided or read under an earlier one counts no more.
         self.generation = 0
+        #: Empty until the chunks are loaded.  A reload puts another in its place, so nobody keeps it over an await.
         self.world = ShardWorld(rules, seed, shard)
         self._record_dir = record_dir
         self._recording: Recording | None = None

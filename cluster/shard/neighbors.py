@@ -83,7 +83,7 @@ class NeighborLinks:
             self._memory.world.apply(Linked(chunk_id, direction, neighbor))
 
     def lost(self, request: ReserveWanted) -> None:
-        """A neighbour that the core believes in has gone: correct the link; the core asks for a new one."""
+        """Correct a link to a neighbour that has gone; the core asks for a new one."""
         self._tasks.begin(self.refresh([request.from_chunk]))
 
     # -- collecting --

@@ -24,16 +24,13 @@ class AgentNotice:
 
 @dataclass(slots=True)
 class NextCommit:
-    """What goes into the next commit besides the core's output.  Parts add to it; the commit takes it all.
+    """What goes into the next commit besides the core's output.  Parts add to it; the commit takes it all."""
 
-    Attributes:
-        additions: Operations and conditions, in the order in which they were added.
-        notices: Events that come after them.
-        last_ids: The newest entry's id of each chunk's stream, to which the next delta of the chunk is chained.
-    """
-
+    #: Operations and conditions, in the order in which they were added.
     additions: Batch = field(default_factory=Batch)
+    #: Events that come after them.
     notices: list[AgentNotice] = field(default_factory=list)
+    #: The newest entry's id of each chunk's stream, to which the next delta of the chunk is chained.
     last_ids: dict[str, str] = field(default_factory=dict)
 
     def placed(self, agent_id: str, chunk_id: str, x: int, y: int) -> None:
@@ -46,7 +43,7 @@ class NextCommit:
         self.notices.append(AgentNotice(agent_id, "agent_removed", {"agent_id": agent_id}))
 
     def forget(self) -> None:
-        """The world is being loaded anew: nothing of the old one is to be written."""
+        """Drop everything: the world is being loaded anew, and nothing of the old one is to be written."""
         self._clear()
         self.last_ids.clear()
 

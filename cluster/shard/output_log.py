@@ -22,7 +22,7 @@ DEBUG: Final = 10
 
 
 def log_output(output: Output) -> None:
-    """A line for each fact of a committed output."""
+    """Write a line for each fact of a committed output."""
     if not output.archive or not log.is_enabled_for(DEBUG):
         return
     traces = {event.payload.get("server_cmd_id"): event.trace_id for event in output.private}

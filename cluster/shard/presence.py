@@ -100,7 +100,7 @@ class Presence:
             await self._commits.flush()
 
     async def _look_at_clock(self) -> int | None:
-        """Redis' time in milliseconds; None, and a pause begins, when more of it has passed than could while awake."""
+        """Return Redis' time in milliseconds; None, and a pause begins, when more of it has passed than could awake."""
         seconds, micros = await self._redis.time()
         now_ms = int(seconds) * 1000 + int(micros) // 1000
         before, self._looked_at_ms = self._looked_at_ms, now_ms

@@ -131,12 +131,12 @@ class ShardRuntime:
 
     @property
     def world(self) -> ShardWorld:
-        """The world as it is now: a reload puts another in its place."""
+        """Return the world as it is now: a reload puts another in its place."""
         return self.memory.world
 
     @property
     def tick(self) -> int:
-        """Number of the last tick that was run; -1: none yet."""
+        """Return the number of the last tick that was run; -1: none yet."""
         return self.memory.tick
 
     # -- start and stop --
@@ -162,7 +162,7 @@ class ShardRuntime:
         return runtime
 
     async def run(self) -> None:
-        """The loops of the shard; returns after ``stop``.
+        """Run the loops of the shard until ``stop``.
 
         Raises:
             Fenced: another epoch of this shard has begun; the process must end.
@@ -193,35 +193,35 @@ class ShardRuntime:
     # -- calls: see ``cluster.peers.Shard`` --
 
     async def submit(self, commands: Sequence[ShardCommand]) -> list[ShardDecision]:
-        """``Submissions.submit``."""
+        """See ``Submissions.submit``."""
         return await self.submissions.submit(commands)
 
     async def join(self, agent_id: str, chunk_id: str) -> JoinAnswer:
-        """``Seating.join``."""
+        """See ``Seating.join``."""
         return await self.seating.join(agent_id, chunk_id)
 
     async def reserve(self, requests: Sequence[CellRequest]) -> list[CellAnswer]:
-        """``Arrivals.reserve``."""
+        """See ``Arrivals.reserve``."""
         return await self.arrivals.reserve(requests)
 
     async def release(self, releases: Sequence[CellRelease]) -> None:
-        """``Arrivals.release``."""
+        """See ``Arrivals.release``."""
         await self.arrivals.release(releases)
 
     async def refresh(self, chunk_ids: Sequence[str]) -> None:
-        """``NeighborLinks.refresh``."""
+        """See ``NeighborLinks.refresh``."""
         await self.neighbors.refresh(chunk_ids)
 
     async def give(self, chunk_id: str, to_shard: int) -> float | None:
-        """``Handover.give``."""
+        """See ``Handover.give``."""
         return await self.handover.give(chunk_id, to_shard)
 
     async def load(self, chunk_ids: Sequence[str]) -> list[bool]:
-        """``ChunkLoader.load``."""
+        """See ``ChunkLoader.load``."""
         return await self.loader.load(chunk_ids)
 
     async def health(self) -> ShardHealth:
-        """Whether this shard waits for Redis, and how long ago its last tick was."""
+        """See ``Shard.health``."""
         return ShardHealth(self.journal.stalled_since is not None, self._last_tick_age_s())
 
     # -- ticks --
@@ -257,7 +257,7 @@ class ShardRuntime:
     # -- for the commits --
 
     def _committed(self, output: Output) -> None:
-        """Do what follows from a commit: what the core has asked for begins."""
+        """Begin what the core has asked for in an output that is committed now."""
         if self.journal.stalled_s:
             self.presence.pause()
             self.journal.stalled_s = 0.0
@@ -306,7 +306,7 @@ class ShardRuntime:
     # -- state --
 
     def describe(self) -> dict[str, Any]:
-        """Figures for status."""
+        """Return figures for status."""
         return {
             "shard": self.shard,
             "epoch": self.journal.epoch,

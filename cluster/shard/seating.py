@@ -22,7 +22,7 @@ from world.records import AgentRecord
 
 
 class Seating:
-    """Joins, and when each agent last joined (so that a sweep that began earlier leaves it alone)."""
+    """Joins."""
 
     def __init__(
         self,
@@ -39,6 +39,7 @@ class Seating:
         self._loader = loader
         self._arrivals = arrivals
         self._commits = commits
+        #: When each agent last joined, so that a sweep that began earlier leaves it alone.
         self.joined_at: dict[str, float] = {}
 
     async def join(self, agent_id: str, chunk_id: str) -> JoinAnswer:
@@ -79,7 +80,7 @@ class Seating:
 def joining_record(
     agent_id: str, chunk_id: str, known: AgentRecord | None
 ) -> tuple[AgentRecord, tuple[int, int] | None]:
-    """The record to join with, and the cell to come back near to: what it owns is kept."""
+    """Return the record to join with, and the cell to come back near to: what it owns is kept."""
     if known is None:
         return AgentRecord(AgentId(agent_id), ChunkId(chunk_id), 0, 0), None
     return known, (known.x, known.y) if known.chunk_id == chunk_id else None

@@ -14,17 +14,15 @@ class ShardEpoch:
 
     Args:
         refuse_after_stall_s: How long the journal may stand still before new work is refused.
-
-    Attributes:
-        stopping: The shard is asked to end; what is pending is still committed.
-        ended: Done when the epoch has ended, with the error that ended it if there was one.
     """
 
     def __init__(self, shard: int, journal: Journal, *, refuse_after_stall_s: float) -> None:
         self._shard = shard
         self._journal = journal
         self._refuse_after_stall_s = refuse_after_stall_s
+        #: The shard is asked to end; what is pending is still committed.
         self.stopping = False
+        #: Done when the epoch has ended, with the error that ended it if there was one.
         self.ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     def check_alive(self) -> None:

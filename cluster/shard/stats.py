@@ -31,22 +31,22 @@ class ShardStats:
         self.commit_times: deque[float] = deque(maxlen=WINDOW)
         self.commit_seconds = 0.0
         self.results: Counter[str] = Counter()
+        #: By kind (local, remote; new: towards a neighbour that is still to be made) and outcome.
         self.crossings: Counter[tuple[str, str]] = Counter()
-        """By kind (local, remote; new: towards a neighbour that is still to be made) and outcome."""
+        #: Completed ones, by type of resource.
         self.harvests: Counter[str] = Counter()
-        """Completed ones, by type of resource."""
         self.harvest_failures: Counter[str] = Counter()
         self.harvested_units: Counter[str] = Counter()
 
     def tick(self, seconds: float, *, now: float) -> None:
-        """One tick has been run and committed."""
+        """Count a tick that has been run and committed."""
         self.ticks += 1
         self.last_tick_at = now
         self.tick_times.append(seconds)
         self.tick_seconds += seconds
 
     def commit(self, seconds: float) -> None:
-        """One commit has been answered."""
+        """Count a commit that has been answered."""
         self.commits += 1
         self.commit_times.append(seconds)
         self.commit_seconds += seconds
@@ -84,7 +84,7 @@ class ShardStats:
             self.crossings["remote" if no_answer else "new", "no_answer" if no_answer else "no_neighbor"] += 1
 
     def describe(self) -> dict[str, Any]:
-        """The figures as plain values."""
+        """Return the figures as plain values."""
         return {
             "ticks": self.ticks,
             "ticks_skipped": self.ticks_skipped,
@@ -98,7 +98,7 @@ class ShardStats:
 
 
 def quantiles_ms(samples: deque[float]) -> dict[str, float]:
-    """p50, p95 and p99 in milliseconds; zeroes when there are no samples."""
+    """Return p50, p95 and p99 in milliseconds; zeroes when there are no samples."""
     if not samples:
         return {"p50": 0.0, "p95": 0.0, "p99": 0.0}
     ordered = sorted(samples)

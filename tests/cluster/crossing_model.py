@@ -8,12 +8,12 @@ Each step here is what the code does between two awaits, or one script in Redis.
 | ``reserve`` | ``Arrivals.reserve`` up to its flush: ``world.arrivals.reserve`` and ``Batch.reserve`` |
 | ``hear`` | ``Departures._tell``: ``world.crossing.granted`` or ``denied`` |
 | ``tick`` | ``Arrivals.seat``, then ``world.crossing.cross`` of who waits: gone, blocked or still waiting |
-| ``commit`` | ``ShardRuntime._commit`` with the commit script, and ``_attend`` |
+| ``commit`` | ``Commits._commit`` with the commit script, and ``ShardRuntime._committed`` |
 | ``late commit`` | the commit script runs for a sender that has died or has given this commit up |
-| ``refused`` | ``ShardRuntime._commit`` gets ``cond``: ``reload`` begins |
+| ``refused`` | ``Commits._commit`` gets ``cond``: ``reload`` begins |
 | ``sweep``, ``release`` | ``Arrivals._expire`` by time, or because the source gave up: the script ``EXPIRE`` |
 | ``freed`` | ``Arrivals._expire`` hears of it |
-| ``load`` | ``Journal.acquire`` or ``Journal.renew``, then ``ChunkLoader.load_owned`` and ``Arrivals.recover`` |
+| ``load`` | ``Journal.acquire`` or ``Journal.renew``, then ``ChunkLoader.load_owned`` and ``Reservations.recover`` |
 
 What disturbs them, each at any moment:
 
