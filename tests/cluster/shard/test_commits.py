@@ -12,9 +12,11 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 
 from cluster.peers import ShardUnavailable, WorldReloaded
 from streaming import keys
-from streaming.journal import Fenced, Journal
+from streaming.journal import CommitRefused, Fenced, Journal
+from tests.cluster.shard.parts import Ground, stand
 from tests.cluster.shard.stage import EAST, HALL, SOURCE, START, Stage, command
-from world.ids import AgentId
+from world.ids import AgentId, ServerCmdId
+from world.inputs import Submit
 
 WALK = {"type": "move_to", "x": 30, "y": 24}
 
@@ -32,6 +34,78 @@ class SlowJournal:
         self.reached.set()
         await self.go.wait()
         await self._real(batch)
+
+
+@pytest.fixture
+async def ground() -> Ground:
+    """Commits without Redis, and an agent to decide something about."""
+    made = Ground()
+    stand(made.memory, "a")
+    return made
+
+
+def say(ground: Ground, text: str) -> None:
+    """Apply something that is to be committed."""
+    order = Submit(AgentId("a"), ServerCmdId(f"cmd-{text}"), "c", {"type": "say", "text": text})
+    assert ground.memory.world.apply(order).accepted
+
+
+async def test_nothing_to_commit_is_no_commit(ground: Ground) -> None:
+    await ground.commits.flush()
+    assert ground.journal.batches == []
+    assert len(ground.told) == 1
+
+
+async def test_what_is_applied_while_a_commit_is_under_way_shares_the_next(ground: Ground) -> None:
+    say(ground, "one")
+    first = asyncio.create_task(ground.commits.flush())
+    while not ground.commits.lock.locked():
+        await asyncio.sleep(0)
+    ground.commits.next.additions.seated("chunk-0", (0, 24), "ho-1")
+    ground.commits.next.additions.seated("chunk-0", (0, 25), "ho-2")
+    later = [asyncio.create_task(ground.commits.flush()) for _ in range(3)]
+    await asyncio.gather(first, *later)
+    assert len(ground.journal.batches) == 2
+    assert ground.journal.batches[1].ops.count("Z") == 2
+
+
+async def test_work_between_commits_finds_everything_committed(ground: Ground) -> None:
+    say(ground, "one")
+
+    async def work() -> int:
+        assert ground.commits.lock.locked()
+        return len(ground.journal.batches)
+
+    assert await ground.commits.between(work) == 1
+
+
+async def test_work_between_commits_is_not_run_on_a_world_that_went_back(ground: Ground) -> None:
+    say(ground, "one")
+    ground.journal.errors.append(CommitRefused("behind", []))
+    with pytest.raises(WorldReloaded):
+        await ground.commits.between(_never)
+    async with ground.commits.lock:
+        waiting = asyncio.create_task(ground.commits.between(_never))
+        await asyncio.sleep(0)
+        ground.memory.begin_anew(2)
+    with pytest.raises(WorldReloaded):
+        await waiting
+
+
+async def _never() -> None:
+    raise AssertionError("run all the same")
+
+
+async def test_an_error_of_the_journal_ends_the_epoch_and_nothing_comes_of_the_commit(ground: Ground) -> None:
+    say(ground, "one")
+    ground.journal.errors.append(Fenced("another epoch has begun"))
+    with pytest.raises(ShardUnavailable):
+        await ground.commits.flush()
+    with pytest.raises(ShardUnavailable):
+        await ground.commits.flush()
+    assert ground.told == []
+    with pytest.raises(Fenced):
+        await ground.epoch.ended
 
 
 async def test_a_caller_that_gives_up_waiting_takes_nothing_with_it(stage: Stage) -> None:
@@ -94,12 +168,6 @@ async def test_an_output_that_cannot_be_written_ends_the_life(stage: Stage) -> N
     with pytest.raises(ShardUnavailable):
         await stage.submit("a", "cmd-2", WALK)
     assert "command_ack" not in [kind for kind, _ in await stage.events()]
-
-
-async def test_statics_of_a_chunk_that_went_in_the_same_turn_are_left_out(stage: Stage) -> None:
-    stage.source.world._state.out.statics.append("chunk-9")  # type: ignore[arg-type]
-    await stage.source.commits.flush()
-    assert not await stage.redis.exists(keys.chunk_static("chunk-9"))
 
 
 async def test_a_late_copy_of_a_refused_commit_is_fenced(stage: Stage) -> None:

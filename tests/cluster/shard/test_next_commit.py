@@ -9,7 +9,7 @@ from cluster.shard.memory import ShardMemory
 from cluster.shard.next_commit import NextCommit
 from streaming.commit import Batch
 from tests.cluster.shard.parts import memory_with_hall
-from world.ids import HALL, AgentId
+from world.ids import HALL, AgentId, ChunkId
 from world.inputs import Join
 from world.records import AgentRecord
 
@@ -56,6 +56,15 @@ def test_a_notice_bears_the_tick_of_the_commit_that_shows_it() -> None:
     place = {"agent_id": "a", "chunk_id": HALL, "x": 25, "y": 24, "tick": 17}
     assert first == ("a", "agent_placed", "tick-17", place)
     assert second == ("b", "agent_removed", "tick-17", {"agent_id": "b", "tick": 17})
+
+
+def test_statics_of_a_chunk_that_went_in_the_same_turn_are_left_out() -> None:
+    coming, memory = NextCommit(), memory_with_hall()
+    output = memory.world.take()
+    output.statics += [HALL, ChunkId("chunk-9")]
+    batch = coming.take(output, memory.world, tick=12, ts_ms=1, window_ticks=300)
+    assert batch.ops[:2] == ["T", HALL]
+    assert "chunk-9" not in batch.ops
 
 
 def test_each_delta_names_the_one_before_it() -> None:

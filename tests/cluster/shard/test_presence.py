@@ -6,8 +6,14 @@ import time
 from typing import Any
 from unittest.mock import patch
 
+import pytest
+from redis.asyncio import Redis
+
+from cluster.shard.presence import DEMO_AGENTS, Presence
+from cluster.shard.seating import Seating
 from streaming import keys
-from tests.cluster.shard.stage import ARRIVAL, EAST, HALL, SOURCE, START, Stage
+from tests.cluster.shard.parts import Ground, stand
+from tests.cluster.shard.stage import ARRIVAL, EAST, HALL, START, Stage
 
 
 async def test_who_has_run_out_of_time_leaves_and_is_told_once(stage: Stage) -> None:
@@ -65,18 +71,59 @@ async def test_after_a_sleep_of_the_machine_nobody_leaves_before_gateways_could_
     assert stage.place("a") is None
 
 
-async def test_a_late_look_is_no_sleep(stage: Stage) -> None:
-    await stage.stand("a", *START)
-    await stage.redis.zadd(keys.PRESENCE, {"a": time.time() * 1000 + 60_000})
-    await asleep_for(stage, 3)
-    await stage.source.presence.sweep()
-    assert stage.place("a") is None
+class Scene:
+    """The sweep alone, with ``a`` in memory."""
+
+    def __init__(self, redis: Redis) -> None:
+        self.redis: Any = redis
+        self.ground = ground = Ground()
+        unused: Any = None
+        self.seating = Seating(redis, ground.memory, ground.epoch, unused, unused, ground.commits)
+        self.presence = Presence(redis, ground.memory, self.seating, ground.commits, interval_s=1.0, pause_s=20.0)
+        stand(ground.memory, "a")
+
+    @property
+    def agents(self) -> set[str]:
+        return set(self.ground.memory.world.agent_ids)
 
 
-async def test_times_long_past_are_forgotten(stage: Stage) -> None:
-    await stage.stand("a", *START)
+@pytest.fixture
+async def scene(redis: Redis) -> Scene:
+    return Scene(redis)
+
+
+async def test_a_late_look_is_no_sleep(scene: Scene) -> None:
+    await scene.redis.zadd(keys.PRESENCE, {"a": time.time() * 1000 + 60_000})
+    await scene.presence.sweep()
+    assert scene.presence._looked_at_ms is not None
+    scene.presence._looked_at_ms -= 3_000
+    await scene.redis.zadd(keys.PRESENCE, {"a": time.time() * 1000 - 1_000})
+    await scene.presence.sweep()
+    assert scene.agents == set()
+    [batch] = scene.ground.journal.batches
+    assert "agent_removed" in batch.ops
+
+
+async def test_who_has_joined_since_the_sweep_began_is_left_alone(scene: Scene) -> None:
+    scene.seating.joined_at["a"] = time.monotonic() + 5
+    await scene.presence.sweep()
+    assert scene.agents == {"a"}
+    scene.seating.joined_at["a"] = time.monotonic() - 5
+    await scene.presence.sweep()
+    assert scene.agents == set()
+    assert scene.seating.joined_at == {}
+
+
+async def test_demo_agents_need_no_gateway(scene: Scene) -> None:
+    demo = sorted(DEMO_AGENTS)[0]
+    stand(scene.ground.memory, demo, (30, 24))
+    await scene.presence.sweep()
+    assert scene.agents == {demo}
+
+
+async def test_times_long_past_are_forgotten(scene: Scene) -> None:
     now_ms = time.time() * 1000
-    await stage.redis.zadd(keys.PRESENCE, {"a": now_ms + 60_000, "fresh": now_ms - 1_000, "old": now_ms - 7_200_000})
-    await stage.source.presence.sweep()
-    assert sorted(await stage.redis.zrange(keys.PRESENCE, 0, -1)) == [b"a", b"fresh"]
-    assert stage.wires.runtimes[SOURCE].world.agent_ids == {"a"}
+    await scene.redis.zadd(keys.PRESENCE, {"a": now_ms + 60_000, "fresh": now_ms - 1_000, "old": now_ms - 7_200_000})
+    await scene.presence.sweep()
+    assert sorted(await scene.redis.zrange(keys.PRESENCE, 0, -1)) == [b"a", b"fresh"]
+    assert scene.agents == {"a"}
