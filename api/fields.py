@@ -10,7 +10,7 @@ from pydantic_core import PydanticCustomError
 
 from api.accounts.passwords import MAX_CHARS as PASSWORD_MAX_CHARS
 from api.accounts.passwords import MIN_CHARS as PASSWORD_MIN_CHARS
-from api.ids import AGENT_ID_PATTERN, CHUNK_ID_PATTERN, is_agent_id, is_chunk_id
+from api.ids import AGENT_ID_PATTERN, is_agent_id
 from store.email_address import MAX_CHARS as EMAIL_MAX_CHARS
 from store.email_address import BadEmail, normal_form
 
@@ -20,12 +20,6 @@ LABEL_MAX_CHARS: Final = 64
 def _agent_id(text: str) -> str:
     if not is_agent_id(text):
         raise PydanticCustomError("agent_id", "not an agent id")
-    return text
-
-
-def _chunk_id(text: str) -> str:
-    if not is_chunk_id(text):
-        raise PydanticCustomError("chunk_id", "not a chunk id")
     return text
 
 
@@ -49,9 +43,6 @@ def _shown(pattern: str) -> dict[str, Any]:
 # The patterns are for the OpenAPI document; the functions decide, since `$` in a regular expression lets a newline in.
 AgentIdField = Annotated[
     str, Field(min_length=1, max_length=128, json_schema_extra=_shown(AGENT_ID_PATTERN)), AfterValidator(_agent_id)
-]
-ChunkIdField = Annotated[
-    str, Field(min_length=1, max_length=64, json_schema_extra=_shown(CHUNK_ID_PATTERN)), AfterValidator(_chunk_id)
 ]
 EmailField = Annotated[str, Field(min_length=3, max_length=EMAIL_MAX_CHARS), AfterValidator(_email)]
 PasswordField = Annotated[str, Field(min_length=PASSWORD_MIN_CHARS, max_length=PASSWORD_MAX_CHARS, repr=False)]

@@ -17,9 +17,9 @@ CLIENT_CMD_ID_PATTERN: Final = r"^[A-Za-z0-9_.:\-]{1,64}$"
 CHUNK_ID_PATTERN: Final = r"^[A-Za-z0-9_\-]{1,64}$"
 
 # `\Z`, not `$`: `$` also matches before a final newline, and a newline must not get into anything signed.
-_AGENT_ID: Final = re.compile(r"[A-Za-z0-9_.\-]{1,128}\Z")
-_CMD_ID: Final = re.compile(r"[A-Za-z0-9_.:\-]{1,64}\Z")
-_CHUNK_ID: Final = re.compile(r"[A-Za-z0-9_\-]{1,64}\Z")
+_AGENT_ID: Final = re.compile(AGENT_ID_PATTERN.removesuffix("$") + r"\Z")
+_CMD_ID: Final = re.compile(CLIENT_CMD_ID_PATTERN.removesuffix("$") + r"\Z")
+_CHUNK_ID: Final = re.compile(CHUNK_ID_PATTERN.removesuffix("$") + r"\Z")
 
 
 def is_agent_id(text: str) -> bool:

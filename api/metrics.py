@@ -9,7 +9,7 @@ from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
-from api.exposition import Family, of_metrics, render
+from api.exposition import Family, of_metrics
 
 REGISTRY: Final = CollectorRegistry()
 
@@ -80,8 +80,3 @@ SESSION_ROWS_DROPPED: Final = Counter(
 def families() -> list[Family]:
     """Return this process's metrics as plain data, to be summed with the other gateways'."""
     return of_metrics(REGISTRY.collect())
-
-
-def exposition() -> bytes:
-    """Return this process's metrics alone, in Prometheus text form."""
-    return render(families())

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Final, Literal, TypeAlias, get_args
+from typing import Final, Literal, TypeAlias
 
-__all__ = ["SCENARIOS", "Plan", "Scenario", "Share", "shares", "tasks_for"]
+__all__ = ["Plan", "Scenario", "Share", "shares", "tasks_for"]
 
 Scenario: TypeAlias = Literal["wander", "crowd", "cross", "harvest", "reconnect", "slow-reader"]
-SCENARIOS: Final[tuple[Scenario, ...]] = get_args(Scenario)
 
 #: What one generator drives well within one processor, see docs/load-testing.md.
 CONNECTIONS_PER_TASK: Final = 400

@@ -24,7 +24,6 @@ from operations.operator_services import running_urls
 __all__ = ["EXIT_UNREACHABLE", "FoundRedis", "NoWorld", "find_redis", "one_line_errors"]
 
 REDIS_URL_VARIABLE: Final = "CHUNKCRAWL_REDIS_URL"
-DATA_DIR_VARIABLE: Final = "CHUNKCRAWL_DATA_DIR"
 EXIT_USAGE: Final = 2
 EXIT_UNREACHABLE: Final = 3
 

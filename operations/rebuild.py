@@ -63,7 +63,6 @@ class Rebuilt:
     """
 
     run_id: str
-    from_run: str
     counts: Mapping[str, int]
     rules_taken: WorldRules | None = None
 
@@ -124,7 +123,7 @@ async def rebuild(redis: Redis, engine: AsyncEngine, rules: Rules, *, over: bool
         raise NotWhole(found)
     await write_world(redis, settled, over=over)
     await begin_run(engine, begin.run_id, settled.world)
-    return Rebuilt(begin.run_id, run.run_id, settled.counts(), rules.of_world if kept is None else None)
+    return Rebuilt(begin.run_id, settled.counts(), rules.of_world if kept is None else None)
 
 
 def _fitting(

@@ -69,11 +69,6 @@ class Position:
         return cls(match[1], at, int(match[4]))
 
 
-def chunk_event_id(chunk_id: str, at: StreamId) -> EventId:
-    """Return the event id of a spectator's place."""
-    return EventId(f"{chunk_id}:{at[0]}:{at[1]}")
-
-
 def position_event_id(chunk_id: str | None, at: StreamId, agent_seq: int) -> EventId:
     """Return the event id of a follower's place."""
     return EventId(f"{chunk_id or NOWHERE}:{at[0]}:{at[1]}:{agent_seq}")

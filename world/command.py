@@ -44,7 +44,6 @@ class CommandRule(ABC, Generic[C, R]):
     KIND: ClassVar[str]
     #: The fields besides ``type``: all of them and no others.
     FIELDS: ClassVar[frozenset[str]]
-    RUNNING: ClassVar[type[Running]]
     #: What everyone sees of an agent while it runs.
     SHOWN: ClassVar[ActivityState] = "idle"
     #: Whether a new command of the same agent ends it; else the new one is ``busy``.

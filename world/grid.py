@@ -62,14 +62,6 @@ def mirrored(cell: int) -> int:
     return index_of(x, LAST - y)
 
 
-def gate_cells(side: Direction) -> list[int]:
-    """Return the four boundary cells of an exit."""
-    along = range(GATE_FIRST, GATE_LAST + 1)
-    if side in ("N", "S"):
-        return [index_of(place, LAST if side == "N" else 0) for place in along]
-    return [index_of(LAST if side == "E" else 0, place) for place in along]
-
-
 def distance(one: int, other: int) -> int:
     """Return Manhattan distance of two cells."""
     return abs(X_OF[one] - X_OF[other]) + abs(Y_OF[one] - Y_OF[other])

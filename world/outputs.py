@@ -110,19 +110,3 @@ class Output:
     #: Facts for the event log: ``fact`` (crossing, result, harvest, give, regenerated, chat, join, leave), ``tick``,
     #: ``chunk_id``, ``agent_id`` and what else belongs to them.
     archive: list[dict[str, Any]] = field(default_factory=list)
-
-    @property
-    def is_empty(self) -> bool:
-        """Whether nothing in it needs a commit or an answer."""
-        return not (
-            self.deltas
-            or self.private
-            or self.agents
-            or self.chunks
-            or self.statics
-            or self.members
-            or self.departures
-            or self.closed
-            or self.requests
-            or self.archive
-        )

@@ -181,19 +181,6 @@ class ShardWorld:
         chunks = self._state.chunks.values()
         return Counter(n.spec.type for chunk in chunks for n in chunk.nodes.values() if n.state == "available")
 
-    @property
-    def is_quiet(self) -> bool:
-        """Whether the next step has nothing to do and to show; creatures of inhabited chunks never rest."""
-        state = self._state
-        due = state.next_tick
-        return not (
-            state.runners
-            or state.changed
-            or (state.regrowth and state.regrowth[0][0] <= due)
-            or (state.idle_checks and state.idle_checks[0][0] <= due)
-            or any(chunk.npcs for chunk in state.inhabited.values())
-        )
-
     def population_of(self, chunk_id: ChunkId) -> int:
         """Return the number of agents in a chunk; 0 for one that is not here."""
         chunk = self._state.chunks.get(chunk_id)

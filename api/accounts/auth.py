@@ -56,7 +56,6 @@ class Principal:
     """An account, known by its token, its e-mail and password, or one of its API keys."""
 
     account_id: str
-    via: Literal["token", "password", "key"]
 
 
 class RedisCalls(Protocol):

@@ -60,7 +60,7 @@ async def account(
     if scheme == "bearer" and is_token(credentials):
         account_id = await accounts.by_token_hash(services.engine, sha256_hex(credentials))
         if account_id is not None:
-            return Principal(account_id, "token")
+            return Principal(account_id)
     await services.limits.bad_token(request)
     raise ApiError("invalid_session")
 
@@ -76,7 +76,7 @@ async def account_or_key(
     if parsed is not None and parsed[0] == "bearer" and _looks_like_key(parsed[1]):
         services: Services = request.app.state.services
         key = await services.limits.prove_key(services.key_ring, request, parsed[1])
-        return Principal(key.account_id, "key")
+        return Principal(key.account_id)
     return await account(request, header, basic)
 
 
@@ -103,7 +103,7 @@ async def _by_password(services: Services, request: Request, credentials: str) -
         matches = await services.passwords.matches(None if login is None else login.password_hash, parsed[1])
         if login is None or not matches:
             raise ApiError("invalid_credentials")
-        return Principal(login.account_id, "password")
+        return Principal(login.account_id)
 
 
 def _email(text: str) -> str | None:

@@ -20,7 +20,8 @@ SIG_ALG: Final = "HMAC-SHA256"
 POW_ALG: Final = "sha256-leading-hex-zeroes"
 SIG_CHARS: Final = 43
 
-State = Literal["ISSUED", "CONSUMED"]
+#: ``REFUSED``: consumed, and given up by a gateway before any shard decided it; a shard's commit looks for it.
+State = Literal["ISSUED", "CONSUMED", "REFUSED"]
 
 _ENCODER = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
 
@@ -172,16 +173,3 @@ def check_claim(
         return verdict
     matches = signature_matches(cmd_secret, signing_string(challenge), answer.sig)
     return Verdict.VALID if matches else Verdict.BAD_SIGNATURE
-
-
-def check_answer(
-    challenge: Challenge | None, answer: CommandAnswer, caller: Caller, cmd_secret: str, now_ms: int
-) -> Verdict:
-    """The contract's checks, in its order, up to the atomic step ``ISSUED -> CONSUMED`` that follows a VALID.
-
-    Only what was stored counts: the answer's own words are its signature and proof.  Args as for ``check_claim``.
-    """
-    verdict = check_claim(challenge, answer, caller, cmd_secret, now_ms)
-    if challenge is None or verdict is not Verdict.VALID:
-        return verdict
-    return Verdict.VALID if proof_holds(challenge, answer.proof_nonce) else Verdict.BAD_PROOF

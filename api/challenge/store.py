@@ -201,7 +201,7 @@ class ChallengeStore:
 
 
 def _challenge(server_cmd_id: str, fields: list[Any]) -> Challenge | None:
-    if fields[0] is None:
+    if None in fields:  # there is none, or only the mark of one that was given up after its time
         return None
     state, client, agent, jti, channel, cmd, digest, nonce, issued, expires_at, level, trace = (
         value.decode() for value in fields

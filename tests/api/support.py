@@ -14,6 +14,7 @@ from api import metrics
 from api.accounts.auth import Session
 from api.challenge.challenge import hash_of, proof_hash, sign
 from api.challenge.command_handler import AgentCommandHandler, CommandReply
+from api.exposition import render
 from api.ports import JoinOutcome, ShardAnswer, SubmittedCommand, WorldUnavailable
 from api.sockets.frames import Frame, parse_frame
 from streaming import keys
@@ -84,7 +85,12 @@ class FakeWorld:
         return self.trouble
 
     async def metrics(self) -> bytes:
-        return metrics.exposition()
+        return exposition()
+
+
+def exposition() -> bytes:
+    """This process's metrics alone, in Prometheus text form."""
+    return render(metrics.families())
 
 
 def new_session(agent_id: str = "a-1", *, role: Any = "agent") -> Session:

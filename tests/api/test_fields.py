@@ -5,12 +5,11 @@ from typing import Any
 import pytest
 from pydantic import BaseModel, ValidationError
 
-from api.fields import AgentIdField, ChunkIdField, EmailField, LabelField, PasswordField
+from api.fields import AgentIdField, EmailField, LabelField, PasswordField
 
 
 class Everything(BaseModel):
     agent_id: AgentIdField | None = None
-    chunk_id: ChunkIdField | None = None
     email: EmailField | None = None
     label: LabelField | None = None
     password: PasswordField = "12345678"
@@ -20,7 +19,6 @@ class Everything(BaseModel):
     ("given", "taken"),
     [
         ({"agent_id": "a.b_c-9"}, "a.b_c-9"),
-        ({"chunk_id": "chunk-12"}, "chunk-12"),
         ({"email": " A@X.org"}, "a@x.org"),
         ({"label": ""}, ""),
         ({"label": "\u65e5\u672c \U0001f511"}, "\u65e5\u672c \U0001f511"),
@@ -39,8 +37,6 @@ def test_what_fits_is_taken(given: dict[str, Any], taken: str) -> None:
         {"agent_id": "a|b"},
         {"agent_id": ""},
         {"agent_id": 1},
-        {"chunk_id": "chunk-0\n"},
-        {"chunk_id": "a:b"},
         {"email": "nobody"},
         {"label": "a\u2028b"},
         {"label": "a\x07"},

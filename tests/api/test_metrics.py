@@ -7,7 +7,7 @@ from api import metrics
 from api.challenge.command_handler import AgentCommandHandler
 from api.challenge.ingress import Ingress
 from streaming import keys
-from tests.api.support import FakeClock, answer, answer_to, enlist, last_message, new_session, request
+from tests.api.support import FakeClock, answer, answer_to, enlist, exposition, last_message, new_session, request
 
 #: Labels that strangers could fill with as many values as they like.
 UNBOUNDED = {"agent_id", "chunk_id", "session", "session_jti", "path", "account_id", "trace_id", "server_cmd_id"}
@@ -18,7 +18,7 @@ def sample(name: str, **labels: str) -> float:
 
 
 def series() -> int:
-    return sum(len(family.samples) for family in text_string_to_metric_families(metrics.exposition().decode()))
+    return sum(len(family.samples) for family in text_string_to_metric_families(exposition().decode()))
 
 
 async def play(redis: Redis, ingress: Ingress, agent_id: str, *, right: bool = True) -> None:
@@ -80,6 +80,6 @@ async def test_two_hundred_agents_make_no_more_series_than_twenty(redis: Redis, 
 
 
 def test_no_label_takes_values_that_strangers_choose() -> None:
-    for family in text_string_to_metric_families(metrics.exposition().decode()):
+    for family in text_string_to_metric_families(exposition().decode()):
         for found in family.samples:
             assert not UNBOUNDED & found.labels.keys(), found.name

@@ -10,10 +10,10 @@ from fastapi import FastAPI, WebSocket
 from starlette.responses import StreamingResponse
 from starlette.types import Message
 
-from api import metrics
 from api.handlers import add_handlers
 from api.middleware import BODY_MAX_BYTES, RequestGuard
 from tests.api.people import refused
+from tests.api.support import exposition
 
 SECRET = "sess_super-secret-token"
 
@@ -159,7 +159,7 @@ async def test_strangers_paths_and_methods_make_no_new_series(client: httpx.Asyn
     """Five hundred paths and methods later there are as many series as before (pitfall B25)."""
 
     def series() -> int:
-        return metrics.exposition().count(b"\n")
+        return exposition().count(b"\n")
 
     for method in ("GET", "BREW"):
         await client.request(method, "/first")
@@ -168,4 +168,4 @@ async def test_strangers_paths_and_methods_make_no_new_series(client: httpx.Asyn
         await client.get(f"/scan/{number}.php", headers={"host": f"h{number}"})
         await client.request(f"M{number}", "/boom")
     assert series() - before <= 25  # a new route's histogram and status, not one for each
-    assert b"scan" not in metrics.exposition()
+    assert b"scan" not in exposition()

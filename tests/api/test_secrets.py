@@ -13,7 +13,6 @@ import structlog
 from redis.asyncio import Redis
 from sqlalchemy import inspect, text
 
-from api import metrics
 from api.accounts.auth import Session
 from api.challenge.command_handler import AgentCommandHandler
 from api.services import Services
@@ -22,7 +21,7 @@ from config.logs import configure_logging
 from config.settings import Settings
 from streaming import keys
 from tests.api.people import bearer, session
-from tests.api.support import answer, answer_to, frame, frame_text, last_message, request
+from tests.api.support import answer, answer_to, exposition, frame, frame_text, last_message, request
 
 PASSWORD = "Very-Secret-Password-0xC0FFEE"
 WRONG_PASSWORD = "Wrong-Secret-Password-0xBADBAD"
@@ -131,7 +130,7 @@ async def test_no_secret_is_left_anywhere(
     assert "challenge_answer" in log.getvalue()
     assert leaks(secrets, log.getvalue()) == []
     assert leaks(secrets, "\n".join(answer.text + str(answer.headers) for answer in answers)) == []
-    assert leaks(secrets, metrics.exposition().decode()) == []
+    assert leaks(secrets, exposition().decode()) == []
     assert leaks(secrets, await dump(services)) == []
 
 

@@ -7,10 +7,10 @@ from pathlib import Path
 import httpx
 import pytest
 
-from api import metrics
 from api.static_page import MEDIA_TYPES
 from api.watch_page import STATIC_DIR, page_files
 from tests.api.people import refused
+from tests.api.support import exposition
 
 SCRIPTS = sorted(STATIC_DIR.rglob("*.js"))
 FILE_MOST_BYTES = 64 * 1024
@@ -111,7 +111,7 @@ async def test_nothing_else_is_served(http: httpx.AsyncClient, name: str) -> Non
 async def test_paths_make_no_new_series(http: httpx.AsyncClient) -> None:
     for number in range(5):
         await http.get(f"/watch/js/unheard-of-{number}.js")
-    assert b"unheard-of" not in metrics.exposition()
+    assert b"unheard-of" not in exposition()
 
 
 async def test_the_page_is_not_part_of_the_api(http: httpx.AsyncClient) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from typing import get_args
 
 import pytest
 
@@ -11,7 +12,7 @@ from chunkcrawl.view.paths import is_boundary, is_floor, manhattan
 from chunkcrawl.view.world_view import WorldView
 from chunkcrawl.wire.messages import ChunkDelta, ChunkStatic, NodeState
 from loadtest.behaviour import BEHAVIOURS, cross, crowd, harvest, stroll, wander
-from loadtest.plan import SCENARIOS
+from loadtest.plan import Scenario
 from tests.loadtest.makers import hall
 
 
@@ -22,10 +23,10 @@ def many(behaviour: object, view: WorldView, count: int = 300) -> list[object]:
 
 
 def test_every_scenario_has_a_behaviour() -> None:
-    assert set(BEHAVIOURS) == set(SCENARIOS)
+    assert set(BEHAVIOURS) == set(get_args(Scenario))
 
 
-@pytest.mark.parametrize("name", SCENARIOS)
+@pytest.mark.parametrize("name", get_args(Scenario))
 def test_the_same_seed_decides_alike(name: str) -> None:
     behaviour = BEHAVIOURS[name]  # type: ignore[index]
     view = hall((24, 25), (26, 25), nodes=((10, 10),))
@@ -86,7 +87,7 @@ def test_where_all_is_taken_they_look_elsewhere() -> None:
     )
 
 
-@pytest.mark.parametrize("name", SCENARIOS)
+@pytest.mark.parametrize("name", get_args(Scenario))
 @pytest.mark.parametrize("grid", [[], [[]], [[0]], [[999, -1], [0, 0]], [[0], [0, 0, 0]]])
 def test_no_terrain_of_a_server_is_a_fault_of_ours(name: str, grid: list[list[int]]) -> None:
     view = WorldView("me")

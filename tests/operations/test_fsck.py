@@ -18,7 +18,7 @@ from cluster.local import LocalWorld
 from cluster.shard.config import ShardConfig
 from cluster.world_rules import stored
 from operations.fsck import Dump, agents_in_world, check, read_dump
-from operations.operator_redis import DATA_DIR_VARIABLE, REDIS_URL_VARIABLE
+from operations.operator_redis import REDIS_URL_VARIABLE
 from streaming import keys
 from tests.cluster.shard.stage import EAST, HALL, START, Stage
 from tests.cluster.worlds import player
@@ -177,7 +177,7 @@ def stage_url(stage: Stage, valkey_url: str) -> str:
 
 
 def run_fsck(*words: str, **environment: str | None) -> tuple[int, str]:
-    unset: dict[str, str | None] = {REDIS_URL_VARIABLE: None, DATA_DIR_VARIABLE: None, "COLUMNS": "120"}
+    unset: dict[str, str | None] = {REDIS_URL_VARIABLE: None, "CHUNKCRAWL_DATA_DIR": None, "COLUMNS": "120"}
     result = CliRunner().invoke(cli.app, ["fsck", *words], env=unset | environment, prog_name="chunkcrawl")
     return result.exit_code, result.output
 

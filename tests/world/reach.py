@@ -8,7 +8,8 @@ from collections.abc import Set
 import numpy as np
 from numpy.typing import NDArray
 
-from world.grid import CELLS, SIDE_OF, STEP, X_OF, Y_OF
+from world.grid import CELLS, GATE_FIRST, GATE_LAST, LAST, SIDE_OF, STEP, X_OF, Y_OF, index_of
+from world.ids import Direction
 
 
 def distances(floor: NDArray[np.bool_], start: int, taken: Set[int] = frozenset()) -> dict[int, int]:
@@ -32,3 +33,11 @@ def distances(floor: NDArray[np.bool_], start: int, taken: Set[int] = frozenset(
 def reachable(floor: NDArray[np.bool_], start: int) -> set[int]:
     """The cells that can be reached."""
     return set(distances(floor, start))
+
+
+def gate_cells(side: Direction) -> list[int]:
+    """Return the four boundary cells of an exit."""
+    along = range(GATE_FIRST, GATE_LAST + 1)
+    if side in ("N", "S"):
+        return [index_of(place, LAST if side == "N" else 0) for place in along]
+    return [index_of(LAST if side == "E" else 0, place) for place in along]

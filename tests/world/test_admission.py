@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.world.harness import TinyCluster, refused
+from tests.world.harness import TinyCluster, is_empty, refused
 from world.ids import AgentId, ServerCmdId
 from world.inputs import Decision, Submit
 
@@ -64,7 +64,7 @@ def test_the_memory_of_ids_is_bounded_and_kept(world: TinyCluster) -> None:
 def test_an_agent_that_is_elsewhere(world: TinyCluster) -> None:
     decision = world.shards[0].apply(Submit(AgentId("nobody"), ServerCmdId("x"), "c", {"type": "say", "text": "hi"}))
     assert decision == Decision(accepted=False, moved=True)
-    assert world.shards[0].take().is_empty
+    assert is_empty(world.shards[0].take())
 
 
 @pytest.mark.parametrize(

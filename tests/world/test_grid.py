@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from world.grid import CELLS, SIDE_OF, X_OF, Y_OF, cell_of, distance, gate_cells, index_of, mirrored
+from tests.world.reach import gate_cells
+from world.grid import CELLS, SIDE_OF, X_OF, Y_OF, cell_of, distance, index_of, mirrored
 from world.ids import DIRECTIONS, OPPOSITE, Direction
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from tests.world.harness import HALL, QUIET, TinyCluster
+from tests.world.harness import HALL, QUIET, TinyCluster, is_empty
 from world.genesis import new_chunk
 from world.ids import AgentId, ChunkId, NodeId, ServerCmdId, Tick
 from world.inputs import Done, Drop, Dropped, Load, Refusal, Submit
@@ -80,7 +80,7 @@ def test_nothing_is_left_behind() -> None:
     assert old.busy_agents == 0
     assert old.apply(Submit(AgentId("walker"), ServerCmdId("x"), "c", {})).moved
     assert old.step(100)
-    assert old.take().is_empty
+    assert is_empty(old.take())
     assert world.shards[1].population == 4
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from tests.world.harness import HALL, QUIET, TinyCluster
+from tests.world.harness import HALL, QUIET, TinyCluster, is_empty
 from world.ids import AgentId, ChunkId, NodeId, ServerCmdId, Tick
 from world.inputs import Drop, Dropped, Join, Joined, Leave, Load, Refusal
 from world.records import AgentRecord, RunningCommand
@@ -37,7 +37,7 @@ def test_joining_twice_is_joining_once(world: TinyCluster) -> None:
     world.move("ann", 25, 25)
     world.run(2)
     assert world.shards[0].apply(Join(record(), HALL, (40, 40))) == Joined(22, 25)
-    assert world.shards[0].take().is_empty
+    assert is_empty(world.shards[0].take())
     assert world.shards[0].population == 1
 
 
@@ -61,7 +61,7 @@ def test_a_full_chunk_refuses(world: TinyCluster) -> None:
         world.join(f"agent-{number}")
     assert world.shards[0].apply(Join(record(), HALL)) == Refusal("chunk_full")
     assert world.shards[0].apply(Join(record(), HALL, (3, 24))) == Refusal("chunk_full")
-    assert world.shards[0].take().is_empty
+    assert is_empty(world.shards[0].take())
     world.leave("agent-9")
     assert isinstance(world.shards[0].apply(Join(record(), HALL)), Joined)
 

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.world.reach import reachable
-from world.grid import GATE_FIRST, GATE_LAST, SIDE_OF, X_OF, Y_OF, gate_cells, index_of
+from tests.world.reach import gate_cells, reachable
+from world.grid import GATE_FIRST, GATE_LAST, SIDE_OF, X_OF, Y_OF, index_of
 from world.ids import DIRECTIONS, Direction
 from world.rules import Rules
 from world.terrain import Terrain, make_terrain

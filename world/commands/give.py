@@ -69,7 +69,6 @@ class GiveRule(CommandRule[Give, Giving]):
 
     KIND = Give.KIND
     FIELDS = frozenset({"agent_id", "amount"})
-    RUNNING = Giving
 
     def read(self, cmd: Mapping[str, Any], rules: Rules) -> Give | Refusal:
         """Read an agent's id and a whole number from 1 to ``AMOUNT_MAX``."""

@@ -69,7 +69,6 @@ class HarvestRule(CommandRule[Harvest, Harvesting]):
 
     KIND = Harvest.KIND
     FIELDS = frozenset({"node_id"})
-    RUNNING = Harvesting
     SHOWN: ClassVar[ActivityState] = "harvesting"
     INTERRUPTIBLE = True
 

@@ -75,7 +75,6 @@ class MoveToRule(CommandRule[MoveTo, Moving]):
 
     KIND = MoveTo.KIND
     FIELDS = frozenset({"x", "y"})
-    RUNNING = Moving
     SHOWN: ClassVar[ActivityState] = "moving"
 
     def read(self, cmd: Mapping[str, Any], rules: Rules) -> MoveTo | Refusal:

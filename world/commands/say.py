@@ -51,7 +51,6 @@ class SayRule(CommandRule[Say, Saying]):
 
     KIND = Say.KIND
     FIELDS = frozenset({"text"})
-    RUNNING = Saying
 
     def read(self, cmd: Mapping[str, Any], rules: Rules) -> Say | Refusal:
         """Read a text of 1 to ``chat_max_chars`` code points in its normal form (``world.text``)."""

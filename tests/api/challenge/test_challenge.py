@@ -17,7 +17,7 @@ from api.challenge.challenge import (
     Challenge,
     Verdict,
     canonical_json,
-    check_answer,
+    check_claim,
     hash_of,
     is_expired,
     proof_hash,
@@ -69,7 +69,11 @@ def answer(to: Challenge, **other: Any) -> CommandAnswer:
 
 
 def verdict(given: Challenge | None, said: CommandAnswer, caller: Caller = CALLER, now_ms: int = NOW_MS) -> Verdict:
-    return check_answer(given, said, caller, SECRET, now_ms)
+    """What an answer comes to, the checks in the order in which a gateway makes them."""
+    found = check_claim(given, said, caller, SECRET, now_ms)
+    if given is None or found is not Verdict.VALID:
+        return found
+    return Verdict.VALID if proof_holds(given, said.proof_nonce) else Verdict.BAD_PROOF
 
 
 def request_with(cmd_wire: str) -> str:

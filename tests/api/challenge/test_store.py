@@ -10,7 +10,7 @@ from redis.asyncio import Redis
 
 from api import keys as api_keys
 from api.accounts.auth import Session
-from api.challenge.challenge import Verdict, hash_of
+from api.challenge.challenge import Caller, Verdict, check_bindings, hash_of
 from api.challenge.store import ChallengeRules, ChallengeStore, Draft, Issued
 from streaming import keys
 from streaming.batch import RedisBatch
@@ -124,6 +124,23 @@ async def test_giving_up_happens_once_however_many_try(store: ChallengeStore, se
     outcomes = await asyncio.gather(*(store.give_up(challenge, NOW_MS, 1_000) for _ in range(5)))
     assert sorted(refused.outcome for refused in outcomes) == ["decided"] * 4 + ["refused"]
     assert [kind for kind, _ in await agent_messages(redis, "a-1")] == ["command_challenge", "command_ack"]
+    refused, _ = await store.look_up("a-1", "cmd_1")
+    assert refused is not None
+    assert refused.state == "REFUSED"
+    assert check_bindings(refused, Caller("a-1", session.jti, "ws-1"), NOW_MS) is Verdict.CONSUMED
+
+
+async def test_the_mark_of_a_challenge_that_was_forgotten_before_it_was_given_up_is_no_challenge(
+    store: ChallengeStore, session: Session, redis: Redis
+) -> None:
+    """A gateway that stood still for longer than consumed challenges are kept marks what is not there any more."""
+    await issue(store, session)
+    challenge, _ = await store.look_up("a-1", "cmd_1")
+    assert challenge is not None
+    await redis.delete(keys.challenge("cmd_1"))
+    assert (await store.give_up(challenge, NOW_MS, 1_000)).outcome == "refused"
+    assert await redis.hgetall(keys.challenge("cmd_1")) == {b"state": b"REFUSED"}
+    assert await store.look_up("a-1", "cmd_1") == (None, 0)
 
 
 async def test_the_difficulty_moves_by_what_consuming_counted(

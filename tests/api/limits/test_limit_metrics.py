@@ -3,7 +3,7 @@ from __future__ import annotations
 import re
 
 from api.limits import limit_metrics
-from api.metrics import exposition
+from tests.api.support import exposition
 
 
 def test_every_class_is_counted_from_the_start_and_there_are_no_others() -> None:
