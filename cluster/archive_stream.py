@@ -25,15 +25,12 @@ STATS: Final = "archive"
 
 
 class ArchiveEntry(NamedTuple):
-    """One fact.
-
-    Attributes:
-        payload: None: MAXLEN has cut the entry off after it was given to a consumer.
-        before: id of the fact before it; empty: not known (of an earlier version).
-    """
+    """One fact."""
 
     id: str
+    #: None: MAXLEN has cut the entry off after it was given to a consumer.
     payload: bytes | None
+    #: Id of the fact before it; empty: not known (of an earlier version).
     before: str = ""
 
 
@@ -67,7 +64,7 @@ class ArchiveStream:
         self.consumer = consumer
 
     async def prepare(self) -> None:
-        """Have the group; a new one begins with the oldest entry."""
+        """Make the group if it is not there; a new one begins with the oldest entry."""
         try:
             await self._redis.xgroup_create(keys.ARCHIVE_STREAM, GROUP, id="0", mkstream=True)
         except ResponseError as error:
@@ -82,11 +79,11 @@ class ArchiveStream:
         return _entries(answer[1])
 
     async def own(self, count: int) -> list[ArchiveEntry]:
-        """What this consumer was given and has not acknowledged, oldest first."""
+        """Return what this consumer was given and has not acknowledged, oldest first."""
         return await self._read("0", count)
 
     async def fresh(self, count: int, block_ms: int) -> list[ArchiveEntry]:
-        """What nobody was given yet; waits up to ``block_ms`` for the first one."""
+        """Return what nobody was given yet; wait up to ``block_ms`` for the first one."""
         return await self._read(">", count, "BLOCK", block_ms)
 
     async def take(self, ids: Sequence[str]) -> None:
@@ -96,13 +93,13 @@ class ArchiveStream:
             await run(self._redis, TAKE(stream=keys.ARCHIVE_STREAM, stats=STATS, group=GROUP, ids=some))
 
     async def measure(self) -> Waiting:
-        """What waits now, by Redis' own clock."""
+        """Return what waits now, by Redis' own clock."""
         now, length, first, lost = await run(self._redis, MEASURE(stream=keys.ARCHIVE_STREAM, stats=STATS))
         lag_ms = now - int(first.split(b"-")[0]) if first else 0
         return Waiting(length, max(0, lag_ms) / 1000, max(0, lost))
 
     async def newest(self) -> str:
-        """Id of the newest fact that there ever was; ``0-0``: none."""
+        """Return the id of the newest fact that there ever was; ``0-0``: none."""
         info = await self._redis.xinfo_stream(keys.ARCHIVE_STREAM)
         return text(info["last-generated-id"])
 

@@ -33,20 +33,20 @@ class ChunkDump:
 
 
 def pairs(flat: Iterable[bytes]) -> dict[str, str]:
-    """A hash as Lua gives it, sorted by field."""
+    """Return a hash as Lua gives it, sorted by field."""
     words = [text(word) for word in flat]
     return dict(sorted(zip(words[::2], words[1::2], strict=True)))
 
 
 def chunk_dump(raw: Any) -> ChunkDump:
-    """What ``chunk_of`` gives (``chunk_of.lua``)."""
+    """Read what ``chunk_of`` gives."""
     fields, members, inbox, reserved, last_id, last = raw
     standing = sorted(text(member) for member in members)
     return ChunkDump(pairs(fields), standing, pairs(inbox), pairs(reserved), text(last_id), text(last))
 
 
 async def agent_ids_of(redis: Redis) -> AsyncIterator[str]:
-    """The id of everyone who has a record."""
+    """Yield the id of everyone who has a record."""
     before = len(namespace_of(redis).key(keys.agent("")))
     async for full_name in redis.scan_iter(keys.agent("*"), count=SCAN_COUNT):
         yield text(full_name)[before:]

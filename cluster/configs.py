@@ -1,4 +1,4 @@
-"""From settings (seconds, environment) to what the core and the shards take (ticks, plain values)."""
+"""What the core and the shards take (ticks, plain values), made of settings (seconds, environment)."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from world.rules import Rules, WorldRules
 
 
 def rules_of(settings: Settings, kept: WorldRules | None = None) -> Rules:
-    """Return the rules of the game: those that the world has ``kept`` from its making, the others as they are set now.
+    """Return the rules of the game of this installation.
 
     None: a new world's, all as they are set.
     """
@@ -29,7 +29,7 @@ def rules_of(settings: Settings, kept: WorldRules | None = None) -> Rules:
 
 
 def shard_config(settings: Settings, rules: Rules) -> ShardConfig:
-    """Times and bounds of a shard's runtime."""
+    """Return times and bounds of a shard's runtime."""
     return ShardConfig(
         tick_hz=rules.tick_hz,
         back_to_back_most=settings.late_ticks_max,

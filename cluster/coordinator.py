@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from dataclasses import asdict
-from typing import Any
+from typing import Any, Final
 
 import orjson
 import ray
@@ -41,11 +41,11 @@ from streaming.connect import connect
 
 log = structlog.get_logger(__name__)
 
-PASS_INTERVAL_S = 2.0
-START_TIMEOUT_S = 60.0
-DESCRIBE_TIMEOUT_S = 2.0
-STOP_TIMEOUT_S = 5.0
-STATUS_TTL_S = 30
+PASS_INTERVAL_S: Final = 2.0
+START_TIMEOUT_S: Final = 60.0
+DESCRIBE_TIMEOUT_S: Final = 2.0
+STOP_TIMEOUT_S: Final = 5.0
+STATUS_TTL_S: Final = 30
 
 
 class Coordinator:
@@ -82,7 +82,7 @@ class Coordinator:
             await self._pass()
 
     async def _pass(self) -> None:
-        """One comparison of what should be with what is; a lost dependency puts it off to the next."""
+        """Compare once what should be with what is; a lost dependency puts it off to the next pass."""
         try:
             async with self._changing:
                 await self._meet_the_living()
@@ -138,7 +138,7 @@ class Coordinator:
         log.info("actor_retired", actor=name)
 
     async def _ensure(self, name: str, cls: type, options: dict[str, Any], number: int) -> None:
-        """Have the actor: a coordinator that was restarted takes up those made before it."""
+        """Make the actor if it is not there: a coordinator that was restarted takes up those made before it."""
         if name not in self._handles:
             self._handles[name] = await asyncio.to_thread(_create, cls, options, (number, self._settings))
 
@@ -167,12 +167,12 @@ class Coordinator:
             await asyncio.gather(*(handle.ready.remote() for handle in self._handles.values()))
 
     async def ready(self) -> bool:
-        """True once every shard and gateway has answered for the first time."""
+        """Return True once every shard and gateway has answered for the first time."""
         await self._ready.wait()
         return True
 
     async def _scale_as_wished(self) -> None:
-        """`chunkcrawl scale` leaves its wish in Redis, so it needs no way into Ray."""
+        """Scale as Redis says, where `chunkcrawl scale` leaves its wish, so that it needs no way into Ray."""
         wish, count = await self._redis.hmget(keys.WORLD, [keys.WANTED_SHARDS, "shard_count"])
         if wish is not None and wish != count:
             await self.scale(int(wish))
@@ -190,7 +190,7 @@ class Coordinator:
         log.info("scaling", shards=shards)
 
     async def describe(self) -> dict[str, Any]:
-        """Every actor's own description, by name; an error text for one that does not answer."""
+        """Return every actor's own description, by name; an error text for one that does not answer."""
         names = sorted(self._handles)
         found = await asyncio.gather(*(self._describe_one(name) for name in names))
         nodes = [{"node": node["NodeID"][:8], "alive": node["Alive"]} for node in await asyncio.to_thread(ray.nodes)]
@@ -217,7 +217,7 @@ class Coordinator:
             return {"error": str(error)}
 
     async def metrics(self) -> bytes:
-        """The metrics page of the whole cluster.
+        """Return the metrics page of the whole cluster.
 
         Raises:
             RedisError, OSError, TimeoutError: see ``MetricsCollector.page``.
@@ -237,7 +237,7 @@ class Coordinator:
 
 
 def gateway_loads(actors: dict[str, Any]) -> dict[str, GatewayLoad]:
-    """What the gateways that answered carry."""
+    """Return what the gateways that answered carry."""
     return {
         name: GatewayLoad(actor["connections"], actor["cpu"])
         for name, actor in actors.items()

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import shutil
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import ray
 import structlog
@@ -25,22 +25,19 @@ from streaming.connect import connect
 
 log = structlog.get_logger(__name__)
 
-READY_TIMEOUT_S = 120.0
-STOP_TIMEOUT_S = 30.0
+READY_TIMEOUT_S: Final = 120.0
+STOP_TIMEOUT_S: Final = 30.0
 
 
 class Deployment:
-    """A world that runs; ``stop`` ends it in order, and Ray with it when it was started here.
-
-    Attributes:
-        notices: What whoever started it should know of the world's rules, a line each.
-    """
+    """A world that runs; ``stop`` ends it in order, and Ray with it when it was started here."""
 
     def __init__(
         self, settings: Settings, coordinator: Any, directory: RunDirectory | None, notices: list[str]
     ) -> None:
         self.settings = settings
         self.coordinator = coordinator
+        #: What whoever started it should know of the world's rules, a line each.
         self.notices = notices
         self._directory = directory
 
@@ -50,7 +47,7 @@ class Deployment:
         return self._directory is not None
 
     async def describe(self) -> dict[str, Any]:
-        """``Coordinator.describe``."""
+        """Return what ``Coordinator.describe`` does."""
         described: dict[str, Any] = await self.coordinator.describe.remote()
         return described
 

@@ -25,11 +25,11 @@ from world.rules import WorldRules
 
 DEFAULT_WORLD_RULES: Final = WorldRules()
 
-LOCK_TTL_MS = 5_000
-LOCK_POLL_S = 0.02
+LOCK_TTL_MS: Final = 5_000
+LOCK_POLL_S: Final = 0.02
 
 #: What a seat in the world costs in presence when one is claimed; the gateway's regular news replace it.
-CLAIM_PRESENCE_MS = 60_000
+CLAIM_PRESENCE_MS: Final = 60_000
 
 INIT: Final = load("cluster/init_world.lua")
 LINK: Final = load("cluster/link_neighbor.lua")
@@ -41,29 +41,23 @@ CLAIM: Final = load("cluster/claim_seat.lua")
 
 @dataclass(frozen=True, slots=True)
 class WorldInfo:
-    """What is fixed for the whole world, and how many shards there are to be.
-
-    Attributes:
-        rules: None: a world of an older version; the next start writes them.
-    """
+    """What is fixed for the whole world, and how many shards there are to be."""
 
     seed: int
     shard_count: int
     epoch_ms: int
+    #: None: a world of an older version; the next start writes them.
     rules: WorldRules | None
 
 
 @dataclass(frozen=True, slots=True)
 class WorldMade:
-    """The world after ``init_world``.
-
-    Attributes:
-        rules: What it keeps; those given when it had none.
-        rules_added: Whether it was there before, without rules.
-    """
+    """The world after ``init_world``."""
 
     info: WorldInfo
+    #: What it keeps; those given when it had none.
     rules: WorldRules
+    #: Whether it was there before, without rules.
     rules_added: bool
 
 
@@ -101,7 +95,7 @@ async def init_world(
 
 
 async def read_world(redis: Redis) -> WorldInfo | None:
-    """The world's fixed facts, or None when none has been made."""
+    """Return the world's fixed facts, None when no world has been made."""
     found = {text(name): text(value) for name, value in (await redis.hgetall(keys.WORLD)).items()}
     return _info(found) if "seed" in found else None
 
@@ -116,7 +110,7 @@ def _info(world: Mapping[str, str]) -> WorldInfo:
 
 
 async def ensure_neighbor(redis: Redis, chunk_id: str, direction: Direction) -> ChunkId:
-    """The neighbour of ``chunk_id`` on that side, made now if there is none; one, however many ask together.
+    """Return the neighbour of ``chunk_id`` on that side, made now if there is none; one, however many ask at once.
 
     Raises:
         ChunkCollected: ``chunk_id`` itself has been collected.
@@ -160,7 +154,7 @@ async def _make_neighbor(redis: Redis, chunk_id: str, direction: Direction, lock
 
 
 async def collect(redis: Redis, chunk_id: str, *, shard: int, epoch: int, tick: int, trace_id: str) -> list[str]:
-    """Remove an empty chunk and its link.  Returns ``["collected", neighbour, its side]`` or one word why not."""
+    """Remove an empty chunk and its link; return ``["collected", neighbour, its side]`` or one word why not."""
     answer = await run(redis, COLLECT(id=chunk_id, shard=shard, epoch=epoch, least_tick=tick, trace=trace_id))
     return [word.decode() for word in answer]
 
@@ -172,18 +166,18 @@ def located(answer: list[bytes]) -> Located:
 
 
 def entry_side(found: bytes | str | None) -> Direction | None:
-    """The side that a chunk's hash names as its entry; None for the hall, which has none."""
+    """Return the side that a chunk's hash names as its entry; None for the hall, which has none."""
     side = text(found) if found is not None else ""
     return next((direction for direction in DIRECTIONS if direction == side), None)
 
 
 async def chunk_names(redis: Redis) -> list[ChunkId]:
-    """The live chunks, in a stable order."""
+    """Return the live chunks, in a stable order."""
     return sorted(ChunkId(text(name)) for name in await redis.smembers(keys.CHUNKS))
 
 
 async def chunk_owners(redis: Redis) -> dict[ChunkId, int]:
-    """Every live chunk's present shard."""
+    """Return every live chunk's present shard."""
     names = await chunk_names(redis)
     pipe = redis.pipeline(transaction=False)
     for name in names:
@@ -193,7 +187,7 @@ async def chunk_owners(redis: Redis) -> dict[ChunkId, int]:
 
 
 async def read_links(redis: Redis) -> dict[ChunkId, dict[Direction, ChunkId]]:
-    """Every live chunk with its neighbours by side: the graph, as spawning and the checker walk it."""
+    """Return every live chunk with its neighbours by side: the graph, as spawning and the checker walk it."""
     names = await chunk_names(redis)
     pipe = redis.pipeline(transaction=False)
     for name in names:

@@ -57,7 +57,7 @@ class Snapshotter:
         self.taken = 0
 
     def has_left(self, agent_id: str) -> None:
-        """An agent has left the world: no chunk's snapshot shows it any more, so its record is taken by itself."""
+        """Note that an agent has left the world: no chunk's snapshot shows it, so its record is taken by itself."""
         self._left.add(agent_id)
 
     async def run(self) -> None:
@@ -95,7 +95,7 @@ class Snapshotter:
         return taken
 
     async def _begin(self, run_id: str) -> None:
-        """The first look of this life: what PostgreSQL has, and all agents, whether they are in the world or not."""
+        """Begin a run: read what PostgreSQL has of it, and take the records of all agents, in the world or not."""
         self._known = {
             c.chunk_id: str(c.state.get("last_id", "")) for c in await snapshots.newest(self._engine, run_id)
         }
@@ -146,11 +146,11 @@ class Snapshotter:
             self._thinned_at = time.monotonic()
 
     def describe(self) -> dict[str, Any]:
-        """Figures for status and metrics."""
+        """Return figures for status and metrics."""
         age = None if self._looked_at is None else round(time.monotonic() - self._looked_at, 1)
         return {"snapshots": self.taken, "snapshot_age_s": age}
 
 
 def agent_state(agent_id: str, fields: dict[str, str]) -> AgentState:
-    """An agent's hash as a row."""
+    """Return an agent's hash as a row."""
     return AgentState(agent_id, int(fields.get("seq", "0")), fields)

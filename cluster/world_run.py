@@ -26,11 +26,12 @@ ENSURE_RUN: Final = load("cluster/ensure_run.lua", RUN=RUN)
 
 
 def new_run_id() -> str:
+    """Make a run's id."""
     return f"run_{secrets.token_hex(8)}"
 
 
 async def ensure_run(redis: Redis, engine: AsyncEngine) -> str:
-    """The run that the world in Redis is; begun now if the world has none.
+    """Return the run that the world in Redis is; begun now if the world has none.
 
     Raises:
         RedisError, SQLAlchemyError, OSError: one of the two is away, or Redis holds no world (yet).
@@ -44,11 +45,11 @@ async def ensure_run(redis: Redis, engine: AsyncEngine) -> str:
 
 
 async def begin_run(engine: AsyncEngine, run_id: str, world: Mapping[str, str]) -> None:
-    """Have the run in PostgreSQL, with what the hash ``world`` says now; every other run has ended."""
+    """Write the run into PostgreSQL with what the hash ``world`` says now, and end every other run."""
     await runs.begin(engine, run_id, int(world["seed"]), run_info(world))
     await runs.end_all_but(engine, run_id)
 
 
 def run_info(world: Mapping[str, str]) -> dict[str, int]:
-    """Of the ``world`` hash, what a lost Redis is to get back."""
+    """Return what a lost Redis is to get back of the ``world`` hash."""
     return {name: int(world[name]) for name in RUN_INFO if name in world}

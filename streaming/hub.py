@@ -42,7 +42,9 @@ SUBSCRIBE_AT_ONCE: Final = 512
 
 
 class Hub:
-    """See the module.  ``start`` in a running loop, ``close`` at the end.
+    """The subscriptions of this process and the connection that serves them.
+
+    ``start`` in a running loop, ``close`` at the end.
 
     Args:
         redis: a client of ``streaming.connect`` for the streams; the Pub/Sub connection is made with the same settings.
@@ -79,10 +81,12 @@ class Hub:
 
     @property
     def channel_count(self) -> int:
+        """Channels that are followed."""
         return len(self._channels)
 
     @property
     def subscriber_count(self) -> int:
+        """Subscriptions to all channels."""
         return sum(len(channel.sinks) for channel in self._channels.values())
 
     @property
@@ -98,10 +102,12 @@ class Hub:
     # -- start and stop --
 
     def start(self) -> None:
+        """Begin to listen; needs a running loop."""
         if self._task is None:
             self._task = asyncio.create_task(self._run(), name="hub")
 
     async def close(self) -> None:
+        """End the connection and all reading."""
         task, self._task = self._task, None
         if task is not None:
             await end(task)
@@ -123,6 +129,7 @@ class Hub:
         return subscription
 
     def leave(self, channel: Channel, subscription: Subscription) -> None:
+        """Take a subscription out; the last one of a channel ends the channel."""
         if channel.leave(subscription) and self._channels.get(channel.name) is channel:
             # A channel whose UNSUBSCRIBE is not yet answered is kept, so that acknowledgements are not taken for
             # those of a later subscription to the same name.
@@ -162,7 +169,7 @@ class Hub:
             await pause.wait()
 
     async def _connected_life(self) -> None:
-        """From connecting to the loss of the connection, which ends it with an exception."""
+        """Listen from connecting until the connection is lost, which raises."""
         pool = self._redis.connection_pool
         settings = {**pool.connection_kwargs, "socket_timeout": None, "protocol": 2}
         connection: AbstractConnection = pool.connection_class(**settings)
@@ -200,7 +207,7 @@ class Hub:
             await end(*tasks)
 
     def _suspend(self) -> None:
-        """The connection is gone: forget what was said on it, and trust nothing that was not seen."""
+        """Note that the connection is gone: forget what was said on it, and trust nothing that was not seen."""
         self._outbox.clear()
         self._backfill.clear()
         for channel in list(self._channels.values()):

@@ -48,20 +48,17 @@ _FROM_PYTHON: Final = re.compile(r"[A-Z][A-Z0-9_]+")
 
 @dataclass(frozen=True, slots=True)
 class Script:
-    """A Lua script and the names of what it takes.
-
-    Attributes:
-        tail: The name of the words after the others, of which there may be any number.
-        group: What each item of the tail consists of; empty: of one word.
-        sha: The SHA-1 that EVALSHA wants.
-    """
+    """A Lua script and the names of what it takes."""
 
     name: str
     source: str
     keys: tuple[str, ...] = ()
     args: tuple[str, ...] = ()
+    #: The name of the words after the others, of which there may be any number.
     tail: str | None = None
+    #: What each item of the tail consists of; empty: of one word.
     group: tuple[str, ...] = ()
+    #: The SHA-1 that EVALSHA wants.
     sha: str = field(init=False)
 
     def __post_init__(self) -> None:
@@ -74,7 +71,7 @@ class Script:
         return (*self.keys, *self.args, *([self.tail] if self.tail else []))
 
     def __call__(self, **given: Any) -> Call:
-        """Make a call with these keys and arguments; of a tail the words, or the items if it is made of groups.
+        """Return a call with these keys and arguments; of a tail the words, or the items if it is made of groups.
 
         Raises:
             TypeError: other names than the script's, or an item of another length than its group.
@@ -113,7 +110,7 @@ class Call:
 
 
 async def run(redis: Redis, call: Call) -> Any:
-    """Run a script and return its answer.
+    """Run a call and return its answer.  Raises ``RedisError``: it may or may not have run.
 
     Raises:
         RedisError: it may or may not have run.
@@ -125,7 +122,7 @@ async def run(redis: Redis, call: Call) -> Any:
 
 
 async def run_all(redis: Redis, commands: Sequence[Call | tuple[Word, ...]]) -> list[Any]:
-    """Send calls and plain commands in one pipeline; return their answers, of each that failed its error.
+    """Return the answers to calls and plain commands, sent in one pipeline; of each that failed, its error.
 
     Raises:
         RedisError: the connection broke; any of them may or may not have run.
@@ -164,7 +161,7 @@ def queue(transaction: Pipeline, call: Call) -> None:
 
 
 def load(path: str, *modules: ModuleType, **constants: Word) -> Script:
-    """Read a script from a file, whose path is given from the repository's root.
+    """Read the script in a file, ``path`` being that of the repository.
 
     Names in capitals are looked up in ``constants``, ``modules`` and ``streaming.keys``, in this order; ``AGENT`` is
     either a value ``AGENT`` or what ``agent("")`` gives.
@@ -183,7 +180,7 @@ def load(path: str, *modules: ModuleType, **constants: Word) -> Script:
 
 
 def fragment(path: str, *modules: ModuleType, **constants: Word) -> str:
-    """Read the text of a file that scripts include."""
+    """Return the text of a file that scripts include."""
     return _with_names(path, _expand(path, set()), modules, constants)
 
 
@@ -199,7 +196,7 @@ def declarations(text: str) -> dict[str, tuple[str, ...]]:
 
 
 def code_names(text: str) -> list[str]:
-    """Return every name in the code, in order; not those in comments and strings."""
+    """Return every name in the code, in order: not in comments or strings."""
     return [found["name"] for found in _CODE.finditer(text) if found["name"]]
 
 

@@ -65,15 +65,15 @@ class Namespace:
         self._sent: dict[str, str] = {}
 
     def key(self, key: str) -> str:
-        """The full name of a key."""
+        """Return the full name of a key."""
         return self.prefix + key
 
     def without(self, channel: bytes) -> bytes:
-        """The name of a channel as ``SUBSCRIBE`` was given it."""
+        """Return the name of a channel as ``SUBSCRIBE`` was given it."""
         return channel.removeprefix(self._channels_bytes)
 
     def words(self, words: tuple[Any, ...]) -> tuple[Any, ...]:
-        """A command with the full names of what it is about.
+        """Return a command with the full names of what it is about.
 
         Raises:
             ValueError: it is not known where the command has its keys.
@@ -156,7 +156,7 @@ def put_into(pool: ConnectionPool, name: str = "") -> None:
 
 
 def namespace_of(redis: Redis) -> Namespace:
-    """The namespace of a client of ``streaming.connect``.
+    """Return the namespace of a client of ``streaming.connect``.
 
     Raises:
         AttributeError: the client was made in another way.

@@ -90,7 +90,7 @@ class SessionStore:
         return OpenedSession(session, token)
 
     async def refresh(self, session: Session, token: str, now_s: int) -> Session:
-        """Put off a session's end.  Raises ``ApiError`` (``invalid_session``) when it has ended meanwhile."""
+        """Extend a session.  Raises ``ApiError`` (``invalid_session``) when it has ended meanwhile."""
         expires_at = await self._redis.run(REFRESH(hash=sha256_hex(token), now=now_s, ttl=self._ttl_s))
         if not expires_at:
             raise ApiError("invalid_session")
