@@ -7,6 +7,7 @@ shard has one call under way; what arrives meanwhile goes in the next one, in or
 from __future__ import annotations
 
 import asyncio
+from typing import Final
 
 import structlog
 
@@ -15,9 +16,9 @@ from cluster.peers import ShardClient, ShardUnavailable, WorldReloaded
 
 log = structlog.get_logger(__name__)
 
-BATCH_MOST = 256
-WAITING_MOST = 5_000
-CALL_TIMEOUT_S = 2.0
+BATCH_MOST: Final = 256
+WAITING_MOST: Final = 5_000
+CALL_TIMEOUT_S: Final = 2.0
 
 
 class CommandBatcher:

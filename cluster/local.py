@@ -126,7 +126,7 @@ class LocalWorld:
         return {**shards, "gateway-0": of_gateway}
 
     async def start_shard(self, shard: int) -> ShardRuntime:
-        """Begin a life of a shard, as Ray does after a crash."""
+        """Begin an epoch of a shard, as Ray does after a crash."""
         runtime = await ShardRuntime.start(self.redis, shard, self.rules, self.config, self.shards)
         self.shards.runtimes[shard] = runtime
         self._tasks[shard] = asyncio.create_task(runtime.run(), name=f"shard-{shard}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Callable, Coroutine
-from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
+from typing import Any, Concatenate, Final, ParamSpec, Protocol, TypeVar
 
 import ray
 from ray.actor import ActorHandle
@@ -19,10 +19,10 @@ from streaming.shared_clock import SHARED
 P = ParamSpec("P")
 T = TypeVar("T")
 
-NAMESPACE = "chunkcrawl"
-COORDINATOR = "coordinator"
-FIND_TIMEOUT_S = 2.0
-METRICS_TIMEOUT_S = 2.0
+NAMESPACE: Final = "chunkcrawl"
+COORDINATOR: Final = "coordinator"
+FIND_TIMEOUT_S: Final = 2.0
+METRICS_TIMEOUT_S: Final = 2.0
 
 
 def shard_name(shard: int) -> str:

@@ -21,24 +21,24 @@ import time
 import urllib.error
 import urllib.request
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import yaml
 
-ROOT = Path(__file__).parents[1]
-COMPOSE = yaml.safe_load((ROOT / "compose.yaml").read_text())
-BUILDAH = os.environ["IMAGE_CHECK_BUILDAH"].split()
-ADDRESS = "10.77.0.1"
-VALKEY_PORT = 6_479
+ROOT: Final = Path(__file__).parents[1]
+COMPOSE: Final = yaml.safe_load((ROOT / "compose.yaml").read_text())
+BUILDAH: Final = os.environ["IMAGE_CHECK_BUILDAH"].split()
+ADDRESS: Final = "10.77.0.1"
+VALKEY_PORT: Final = 6_479
 #: Unpacked, of ours alone; a dependency that brings more is looked at.
-OURS_MB_MOST = 480
+OURS_MB_MOST: Final = 480
 #: compose.yaml's; as far as this machine allows.
-OPEN_FILES = 65_536
+OPEN_FILES: Final = 65_536
 #: What the doctor says of these is about this machine.
-OF_THE_MACHINE = {"open files", "disk"}
-READY_S = 240
-STOP_S = 90
-USER = "10001:10001"
+OF_THE_MACHINE: Final = {"open files", "disk"}
+READY_S: Final = 240
+STOP_S: Final = 90
+USER: Final = "10001:10001"
 
 
 class Failed(Exception):
@@ -238,7 +238,7 @@ class Compose:
 
 
 #: What the image of PostgreSQL does with its environment.
-POSTGRES = """
+POSTGRES: Final = """
 umask 077
 initdb -D /tmp/postgres -U "$POSTGRES_USER" --pwfile="$POSTGRES_PASSWORD_FILE" --auth=scram-sha-256 --locale=C \\
     --encoding=UTF8
@@ -246,16 +246,16 @@ echo 'host all all all scram-sha-256' >> /tmp/postgres/pg_hba.conf
 echo "CREATE DATABASE $POSTGRES_DB" | postgres --single -D /tmp/postgres postgres
 exec postgres -D /tmp/postgres -c "listen_addresses=*" -c unix_socket_directories=
 """
-VALKEY_CLI = f"""#!/opt/chunkcrawl/bin/python
+VALKEY_CLI: Final = f"""#!/opt/chunkcrawl/bin/python
 import os, redis
 print("PONG" if redis.Redis(port={VALKEY_PORT}, password=os.environ["REDISCLI_AUTH"]).ping() else "")
 """
 #: Ray's head has Valkey's port, and here they share an address.
-VALKEY_ENTRYPOINT = f"""#!/bin/sh
+VALKEY_ENTRYPOINT: Final = f"""#!/bin/sh
 chown valkey /data
 exec setpriv --reuid=valkey --clear-groups "$@" --port {VALKEY_PORT}
 """
-PACKAGES = "/opt/chunkcrawl/lib/python3*/site-packages"
+PACKAGES: Final = "/opt/chunkcrawl/lib/python3*/site-packages"
 
 
 def compose(image: str, scratch: Path) -> None:

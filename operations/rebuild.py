@@ -55,15 +55,12 @@ class NotWhole(OperatorError):
 
 @dataclass(frozen=True, slots=True)
 class Rebuilt:
-    """What came back.
-
-    Attributes:
-        counts: As ``WorldDump.counts``.
-        rules_taken: The rules it was given, where it had none of its own.
-    """
+    """What came back."""
 
     run_id: str
+    #: As ``WorldDump.counts``.
     counts: Mapping[str, int]
+    #: The rules it was given, where it had none of its own.
     rules_taken: WorldRules | None = None
 
     def __str__(self) -> str:

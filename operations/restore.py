@@ -53,16 +53,13 @@ END_SESSIONS: Final = text("UPDATE sessions SET revoked_at = now() WHERE revoked
 
 @dataclass(frozen=True, slots=True)
 class Restored:
-    """What was restored, as which run, going on at which tick.
-
-    Attributes:
-        rules_taken: The rules that the world was given, where it had none of its own.
-    """
+    """What was restored, as which run, going on at which tick."""
 
     manifest: Manifest
     run_id: str
     tick: int
     counts: dict[str, int]
+    #: The rules that the world was given, where it had none of its own.
     rules_taken: WorldRules | None = None
 
 

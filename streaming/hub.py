@@ -1,6 +1,6 @@
 """The hub: one Pub/Sub connection for everything that the readers of this process follow.
 
-"The stream is the truth, Pub/Sub is the bell": a committed entry is published in the same script that appends it.
+The stream is what counts, Pub/Sub only says what was added: the script that appends an entry also publishes it.
 The hub hands it to each subscriber of its channel, in order, in the turn of the loop in which it was read, without a
 task or an encoding per reader.  A gap (a lost message, a connection made anew) is filled from the stream before
 anything newer is handed on; where the stream no longer has it, subscribers get ``Resync``.

@@ -34,7 +34,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker("services")
 
 
-# servers
+# -- servers --
 
 
 @pytest.fixture(scope="session")

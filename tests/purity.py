@@ -1,7 +1,7 @@
 """Says where a room is not pure: ``python -m tests.purity world``, exit code 1 when something was found.
 
-import-linter knows which modules may not be imported. This looks at what is left: what is called through modules that
-are fine in themselves, and anything asynchronous. The same input must give the same bytes on every machine, so no
+import-linter knows which modules may not be imported.  This looks at what is left: what is called through modules that
+are fine in themselves, and anything asynchronous.  The same input must give the same bytes on every machine, so no
 clock, no unseeded randomness, no salted ``hash``, no file, no environment.
 """
 

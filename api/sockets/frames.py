@@ -109,9 +109,9 @@ class _Fault:
         self.what = what
 
 
-_DUPLICATE_KEY = _Fault("duplicate_key")
-_NOT_FINITE = _Fault("number_not_finite")
-_TOO_BIG = _Fault("number_too_big")
+_DUPLICATE_KEY: Final = _Fault("duplicate_key")
+_NOT_FINITE: Final = _Fault("number_not_finite")
+_TOO_BIG: Final = _Fault("number_too_big")
 
 
 def _read_object(pairs: list[tuple[str, Any]]) -> dict[str, Any] | _Fault:
@@ -135,7 +135,7 @@ def _read_constant(_name: str) -> _Fault:
     return _NOT_FINITE
 
 
-_DECODER = json.JSONDecoder(
+_DECODER: Final = json.JSONDecoder(
     object_pairs_hook=_read_object, parse_int=_read_int, parse_float=_read_float, parse_constant=_read_constant
 )
 

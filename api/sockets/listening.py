@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import socket
+from typing import Final
 
-BACKLOG = 2_048
+BACKLOG: Final = 2_048
 
 
 def shared_socket(host: str, port: int) -> socket.socket:

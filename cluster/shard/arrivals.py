@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 
 import orjson
 import structlog
@@ -31,9 +31,9 @@ from world.records import AgentRecord
 
 log = structlog.get_logger(__name__)
 
-LOOK_AGAIN_S = 1.0
+LOOK_AGAIN_S: Final = 1.0
 
-EXPIRE = load("cluster/shard/expire_reservation.lua")
+EXPIRE: Final = load("cluster/shard/expire_reservation.lua")
 
 
 class Arrivals:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
-from typing import TypeVar
+from typing import Final, TypeVar
 
 import structlog
 
@@ -26,7 +26,7 @@ from world.outputs import Output
 
 T = TypeVar("T")
 
-SETTLE_MOST = 200
+SETTLE_MOST: Final = 200
 
 log = structlog.get_logger(__name__)
 

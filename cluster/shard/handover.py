@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Awaitable, Callable
+from typing import Final
 
 import orjson
 import structlog
@@ -37,9 +38,9 @@ from world.inputs import Drop, Dropped
 
 log = structlog.get_logger(__name__)
 
-LOAD_TIMEOUT_S = 5.0
+LOAD_TIMEOUT_S: Final = 5.0
 
-GIVE = load("cluster/shard/give_chunk.lua")
+GIVE: Final = load("cluster/shard/give_chunk.lua")
 
 
 class Handover:
@@ -73,7 +74,7 @@ class Handover:
         self._reload = reload
 
     async def give(self, chunk_id: str, to_shard: int) -> float | None:
-        """Hand the chunk over; returns for how many seconds it stood still, None when it was not ours to give.
+        """Hand the chunk over; return for how many seconds it stood still, None when it was not ours to give.
 
         Raises:
             ShardUnavailable: the other shard owns it now but has not said that it has loaded it.
@@ -93,7 +94,7 @@ class Handover:
         return time.monotonic() - began
 
     async def _drop_and_give(self, chunk_id: str, to_shard: int) -> bool:
-        """Do it, with the commit lock held and everything committed; False when it was not ours."""
+        """Give the chunk away while the commit lock is held and all is committed; return False when it was not ours."""
         shard, world = self._memory.shard, self._memory.world
         dropped = world.apply(Drop(ChunkId(chunk_id)))
         if not isinstance(dropped, Dropped):

@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import Any
+from typing import Any, Final
 
 import orjson
 import structlog
@@ -35,8 +35,8 @@ from world.rules import Rules
 
 log = structlog.get_logger(__name__)
 
-LOAD_AT_ONCE = 64
-ADOPT_AT_ONCE = 16
+LOAD_AT_ONCE: Final = 64
+ADOPT_AT_ONCE: Final = 16
 
 
 class ChunkLoader:
@@ -112,7 +112,7 @@ class ChunkLoader:
         return [await self.ensure(chunk_id) for chunk_id in chunk_ids]
 
     async def ensure(self, chunk_id: str) -> bool:
-        """Have the chunk in memory.  False: it is gone or belongs to another shard."""
+        """Load the chunk if it is not in memory; return False when it is gone or belongs to another shard."""
         while (leaving := self._leaving.get(chunk_id)) is not None:
             await asyncio.shield(leaving)
         if self._memory.world.holds(ChunkId(chunk_id)):

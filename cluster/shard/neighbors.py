@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from typing import Final
 
 import structlog
 from redis.asyncio import Redis
@@ -25,9 +26,9 @@ from world.outputs import ReserveWanted
 
 log = structlog.get_logger(__name__)
 
-UNLINK_TIMEOUT_S = 2.0
-UNLINK_TRIES = 5
-UNLINK_PAUSE_S = 1.0
+UNLINK_TIMEOUT_S: Final = 2.0
+UNLINK_TRIES: Final = 5
+UNLINK_PAUSE_S: Final = 1.0
 
 
 class NeighborLinks:
@@ -120,7 +121,7 @@ class NeighborLinks:
         return answer[0]
 
     async def _tell_neighbor(self, neighbor: ChunkId) -> None:
-        """Have the link out of the neighbour's memory: with it, the neighbour would never be collected itself."""
+        """Have the neighbour forget its link to a chunk that is gone: with it, it would never be collected itself."""
         for _ in range(UNLINK_TRIES):
             owner = await self._redis.hget(keys.chunk(neighbor), "shard")
             if owner is None:

@@ -1,4 +1,4 @@
-"""What a shard has committed, in the log: for whoever follows one command or one agent through the processes.
+"""What a shard has committed, as lines of the log: to follow one command or one agent through the processes.
 
 At level debug (``CHUNKCRAWL_LOG_LEVELS=cluster.shard=debug``): in a busy world these are hundreds of lines a second.
 """
@@ -13,7 +13,7 @@ from world.outputs import Output
 
 log = structlog.get_logger(__name__)
 
-#: Of a fact, what goes into the log: never what somebody said.
+#: The fields of a fact that go into the log: never what somebody said.
 FIELDS: Final = (
     *("agent_id", "chunk_id", "to_chunk_id", "tick"),
     *("server_cmd_id", "status", "reason", "node_id", "amount"),

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from typing import Final
 
 import structlog
 from redis.asyncio import Redis
@@ -23,16 +24,16 @@ from world.ids import AgentId
 from world.inputs import Leave, Refusal
 from world.rules import Rules
 
-DEMO_AGENTS = frozenset(record.agent_id for record in demo_population(Rules()))
+DEMO_AGENTS: Final = frozenset(record.agent_id for record in demo_population(Rules()))
 
 log = structlog.get_logger(__name__)
 
-#: A time that is over counts like none, so it need not be kept; not at once, for gateways' clocks may be behind.
-FORGET_AFTER_MS = 3_600_000
+#: How long a time that is over is kept: it counts like none, but gateways' clocks may be behind.
+FORGET_AFTER_MS: Final = 3_600_000
 
-#: A look at the clock that comes so much later than it should: this shard, Redis or the whole machine has slept, or
-#: the clock was set.  Then the times that gateways wrote before say nothing about who is there.
-SLEPT_MS = 5_000
+#: How much later than it should a look at the clock may come: beyond it this shard, Redis or the machine has slept,
+#: or the clock was set.  Then the times that gateways wrote before say nothing about who is there.
+SLEPT_MS: Final = 5_000
 
 
 class Presence:

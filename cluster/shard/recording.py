@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import Final
 
-#: Beyond it the recording ends (with its closing line), so that a forgotten setting can't fill a disk.
-BYTES_MOST = 2_000_000_000
+#: The size at which a recording ends (with its closing line), so that a forgotten setting can't fill a disk.
+BYTES_MOST: Final = 2_000_000_000
 
 
 class Recording:

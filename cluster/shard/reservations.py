@@ -5,12 +5,13 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import Final
 
 from cluster.shard.memory import ShardMemory
 from world.ids import AgentId, ChunkId, HandoffId
 from world.inputs import Reserve
 
-LOOK_MARGIN_S = 0.5
+LOOK_MARGIN_S: Final = 0.5
 
 
 @dataclass(slots=True, eq=False)

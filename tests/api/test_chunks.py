@@ -51,7 +51,7 @@ async def test_there_is_no_such_chunk(http: httpx.AsyncClient, chunk_id: str) ->
     assert answer.json()["detail"] in ("chunk_not_found", "not_found")
 
 
-# the list
+# -- the list --
 
 
 async def put_chunk(redis: Any, chunk_id: str, agents: int, **neighbors: str) -> None:

@@ -119,7 +119,7 @@ async def test_the_page_is_not_part_of_the_api(http: httpx.AsyncClient) -> None:
     assert not [path for path in paths if path.startswith("/watch")]
 
 
-# the files
+# -- the files --
 
 
 class Markup(HTMLParser):

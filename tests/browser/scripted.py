@@ -39,27 +39,24 @@ def gold(node_id: str, x: int, y: int, most: int = 20) -> dict[str, Any]:
 
 
 class ScriptedServer:
-    """What the page asks for, and what it is sent.
-
-    Attributes:
-        chunks: the ``chunk_static`` of each chunk there is, by id; any other is ``chunk_not_found``.
-        deltas: the newest ``chunk_delta`` of each, sent to whoever comes.
-        agents_refused: the reason with which an owner's session for these agents is refused, by agent id.
-        resumed: ``Last-Event-ID`` of each stream, in order.
-    """
+    """What the page asks for, and what it is sent."""
 
     def __init__(self, prefix: str = "") -> None:
         self.prefix = prefix
         self.base = ""
+        #: The ``chunk_static`` of each chunk there is, by id; any other is ``chunk_not_found``.
         self.chunks: dict[str, dict[str, Any]] = {}
+        #: The newest ``chunk_delta`` of each, sent to whoever comes.
         self.deltas: dict[str, dict[str, Any]] = {}
         self.homes: dict[str, str] = {}
+        #: The reason with which an owner's session for these agents is refused, by agent id.
         self.agents_refused: dict[str, str] = {}
+        #: ``Last-Event-ID`` of each stream, in order.
         self.resumed: list[str | None] = []
         self.away = False
         self._streams: dict[str, set[asyncio.Queue[bytes | None]]] = {}
 
-    # what a test does
+    # -- what a test does --
 
     def add_chunk(
         self, chunk_id: str, *nodes: dict[str, Any], open_sides: str = "NESW", **neighbors: str | None
@@ -95,7 +92,7 @@ class ScriptedServer:
         for queue in self._streams.get(whom, ()):
             queue.put_nowait(None)
 
-    # what the page asks for
+    # -- what the page asks for --
 
     def app(self) -> FastAPI:
         inner = FastAPI()

@@ -130,7 +130,7 @@ async def test_what_is_remembered_is_bounded(page: Page) -> None:
     assert all(distinct(crowd, "sign") for crowd in found)
 
 
-# colours
+# -- colours --
 
 
 async def colours(page: Page) -> list[dict[str, str]]:

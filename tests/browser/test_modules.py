@@ -22,7 +22,7 @@ async def page(playwright: Playwright, tmp_path_factory: pytest.TempPathFactory)
         yield page
 
 
-# server-sent events
+# -- server-sent events --
 
 PARSE = """
 const parser = new m.SseParser();
@@ -73,7 +73,7 @@ async def test_an_event_has_a_greatest_size(page: Page) -> None:
     assert await run(page, "net/sse.js", body, False) == "RangeError"
 
 
-# waiting
+# -- waiting --
 
 
 async def test_waiting_grows_with_full_jitter_up_to_a_cap(page: Page) -> None:
@@ -90,7 +90,7 @@ async def test_waiting_grows_with_full_jitter_up_to_a_cap(page: Page) -> None:
     assert found["least"] == 1200
 
 
-# the view
+# -- the view --
 
 ROWS = ["####", "#..#", "#...", "#.##"]  # south first: a door in the south at x = 1 is none, one in the east at y = 2
 WORLD_VIEW = """
@@ -177,7 +177,7 @@ async def test_terrain_of_no_sound_shape_is_none(page: Page, odd: dict[str, Any]
     assert (await mirrored(page, static(**odd), delta(1)))["grid"] == []
 
 
-# commands and news
+# -- commands and news --
 
 LOG = """
 const log = new m.CommandLog();
@@ -297,7 +297,7 @@ async def test_what_every_object_has_is_a_text_like_any_other(page: Page, name: 
     assert (found["agents"][0]["name"], found["gold"]) == (name, 3)
 
 
-# the map
+# -- the map --
 
 
 async def test_north_is_at_the_top_and_pixels_lead_back_to_cells(page: Page) -> None:
@@ -369,7 +369,7 @@ async def test_without_motion_things_jump(page: Page) -> None:
     assert await run(page, "map/motion.js", body) == [["a", 1]]
 
 
-# addresses and streams
+# -- addresses and streams --
 
 
 async def test_addresses_name_a_chunk_or_an_agent_and_nothing_else(page: Page) -> None:
@@ -490,7 +490,7 @@ async def test_a_closed_stream_is_silent(page: Page) -> None:
     assert (await seen(page))["phases"] == before["phases"]
 
 
-# sessions
+# -- sessions --
 
 SESSIONS = """
 const asked = [];

@@ -50,7 +50,7 @@ async def watching(server: ScriptedServer, open_page: OpenPage, route: str = "",
     return page
 
 
-# doors
+# -- doors --
 
 SEEN = """
 const visible = (node) => node.checkVisibility({ visibilityProperty: true });
@@ -155,7 +155,7 @@ async def test_doors_move_with_the_map_and_are_away_with_their_openings(
     await expect(page.locator("#chunk-name")).to_have_text("chunk-113")
 
 
-# news
+# -- news --
 
 
 async def news(page: Page) -> list[str]:
@@ -206,7 +206,7 @@ async def test_who_comes_back_to_a_chunk_is_not_told_its_last_news_again(
     assert await news(page) == ["ada hello"]
 
 
-# what is not there
+# -- what is not there --
 
 
 async def nothing_is_shown(page: Page) -> None:
@@ -304,7 +304,7 @@ async def test_a_device_that_is_offline_says_so_and_comes_back_at_once(
     await expect(page.locator(row("eve"))).to_be_attached()
 
 
-# who is who
+# -- who is who --
 
 
 async def test_agents_in_sight_look_different_and_the_chosen_ones_whole_name_is_shown(
@@ -361,7 +361,7 @@ async def test_names_and_texts_of_strangers_stay_text(server: ScriptedServer, op
     await expect(commands.first.locator(".command-more")).to_have_text("constructor")
 
 
-# behind a proxy
+# -- behind a proxy --
 
 
 async def test_the_page_works_below_a_path(open_page: OpenPage) -> None:

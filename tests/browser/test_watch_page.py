@@ -212,7 +212,7 @@ async def test_a_removed_chunk_says_so_and_leads_back(play: Play, open_page: Ope
         await expect(page.locator("#curtain")).to_contain_text("There is no such chunk.")
 
 
-# who may see what
+# -- who may see what --
 
 
 @pytest_asyncio.fixture(loop_scope="module")

@@ -17,8 +17,8 @@ from chunkcrawl import Agent, Api, Blocked, OutcomeUnknown
 from tests.chaos.scene import Scene, scene, scratch, services_in
 
 NEAR = [(x, y) for x in (23, 24, 25, 26) for y in (18, 32)] + [(18, 25), (32, 25)]
+#: From each of the first to its far cell no other stands in the way.
 FAR = [(x, y) for x in (23, 24, 25, 26) for y in (1, 48)] + [(1, 25), (48, 25)]
-"""From each of the first to its far cell no other stands in the way."""
 
 ALL_RETURN_WITHIN_S = 120.0
 

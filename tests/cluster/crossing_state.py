@@ -16,8 +16,8 @@ IDLE, SENT, TAKEN, SAYS_OK, SAYS_NO = 0, 1, 2, 3, 4
 
 DEAD, RELOADING, UP = 0, 1, 2
 
+#: ("reservation", h, 0), ("answer", h, 1 yes | 0 no), ("go", h, 0), ("end", h, 1 with release | 0), ("seat", h, 0).
 Op = tuple[str, int, int]
-"""("reservation", h, 0), ("answer", h, 1 yes | 0 no), ("go", h, 0), ("end", h, 1 with release | 0), ("seat", h, 0)."""
 
 
 class Agent(NamedTuple):

@@ -1,6 +1,6 @@
 """Runs ``cli.up`` with the embedded servers and the migrations as they are, but a world without Ray.
 
-``python -m tests.cluster.fake_world PORT DATA_DIR [BEHAVIOUR]``; the world runs when /readyz answers. What happens to
+``python -m tests.cluster.fake_world PORT DATA_DIR [BEHAVIOUR]``; the world runs when /readyz answers.  What happens to
 it is written into DATA_DIR/events.
 
 Behaviours: ``fail`` does not start, ``hang`` does not stop, ``stray`` leaves a process behind, ``elsewhere`` is in a

@@ -11,11 +11,7 @@ END_S = 90.0
 
 
 class Started:
-    """The command that runs, in a session of its own and without our settings.
-
-    Attributes:
-        output: What it has printed, as far as that was read.
-    """
+    """The command that runs, in a session of its own and without our settings."""
 
     def __init__(
         self,
@@ -35,6 +31,7 @@ class Started:
             text=True,
             start_new_session=True,
         )
+        #: What it has printed, as far as that was read.
         self.output = ""
 
     def read_until(self, text: str) -> None:

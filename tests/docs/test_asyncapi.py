@@ -103,7 +103,7 @@ def test_messages_bear_the_names_under_which_channels_have_them() -> None:
             assert typed["properties"]["type"] == {"const": kind}
 
 
-# -- against the server
+# -- against the server --
 
 
 def routes() -> Iterator[tuple[str, bool]]:
@@ -177,7 +177,7 @@ def test_event_ids(event_id: str) -> None:
     assert not faults("schemas/EventId", event_id, closed=True)
 
 
-# -- what a client may say: the document and the parsers say the same
+# -- what a client may say: the document and the parsers say the same --
 
 COMMANDS: list[Any] = [
     {"type": "move_to", "x": 0, "y": 49},

@@ -28,7 +28,7 @@ from tests.world.harness import QUIET, TinyCluster
 from tests.world.play import play_randomly
 from world.rules import Rules
 
-# -- the world's payloads, from a play of many agents without any server
+# -- the world's payloads, from a play of many agents without any server --
 
 
 @pytest.fixture(scope="module")
@@ -88,7 +88,7 @@ def test_every_reason_to_start_over(chunk_id: str | None, reason: str) -> None:
     assert not payload_faults("resync_required", resync_required(chunk_id, reason, "t-1").fields())
 
 
-# -- all five channels of a gateway that listens, over a real world in this process
+# -- all five channels of a gateway that listens, over a real world in this process --
 
 AGENT = "ada"
 RULES = Rules(demo=False, collect_idle_ticks=25, gold_per_node_min=2, gold_per_node_max=2, regen_ticks=5)

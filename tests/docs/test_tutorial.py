@@ -76,7 +76,7 @@ def test_the_test_without_a_server_can_fail(tmp_path: Path) -> None:
     assert run(tmp_path, *pytest_argv("test_digger.py")).returncode == 1
 
 
-# -- against a running world
+# -- against a running world --
 
 
 @pytest.fixture(scope="module")

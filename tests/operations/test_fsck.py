@@ -168,7 +168,7 @@ async def test_damage_in_redis_is_read_as_such(stage: Stage) -> None:
     ]
 
 
-# the command
+# -- the command --
 
 
 @pytest.fixture

@@ -9,11 +9,7 @@ from urllib.parse import urlsplit
 
 
 class BadLine:
-    """Relays to a server; ``base`` is the address to use in its place.
-
-    Attributes:
-        opened: How many connections have come in.
-    """
+    """Relays to a server; ``base`` is the address to use in its place."""
 
     def __init__(self, target: str) -> None:
         parts = urlsplit(target)
@@ -22,6 +18,7 @@ class BadLine:
         self._flowing = asyncio.Event()
         self._flowing.set()
         self.base = ""
+        #: How many connections have come in.
         self.opened = 0
 
     @asynccontextmanager

@@ -8,8 +8,8 @@ from typing import Any
 from chunkcrawl.wire.codec import decode_ws
 from chunkcrawl.wire.messages import Event
 
+#: A 5 x 5 chunk, row 0 (south) first: a room of 3 x 3 with an exit to the west at (0, 2).
 HALL = ["#####", "#...#", "....#", "#...#", "#####"]
-"""A 5 x 5 chunk, row 0 (south) first: a room of 3 x 3 with an exit to the west at (0, 2)."""
 
 
 def frame(kind: str, payload: dict[str, Any], event_id: str | None = None) -> str:

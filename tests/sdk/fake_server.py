@@ -29,22 +29,19 @@ SECRET = "s\u00e9cret"
 
 
 class FakeServer:
-    """The state of the server; ``running`` starts it.
-
-    Attributes:
-        faults: What to do to the next commands: ``busy``, ``drop_after_request``, ``drop_before_ack``,
-            ``drop_before_result``, ``silent``, ``block``, ``mute``, ``ban``, ``occupied``, ``unreachable``,
-            ``lose_result``, ``lose_history`` (the line breaks after the ack, and when it is back the server knows
-            nothing of what was).
-        refuse_sockets: HTTP statuses with which the next handshakes are refused.
-        commands: The commands that were carried out, in order.
-    """
+    """The state of the server; ``running`` starts it."""
 
     def __init__(self) -> None:
         self.base = ""
         self.difficulty = 1
+        #: What to do to the next commands: ``busy``, ``drop_after_request``, ``drop_before_ack``,
+        #: ``drop_before_result``, ``silent``, ``block``, ``mute``, ``ban``, ``occupied``, ``unreachable``,
+        #: ``lose_result``, ``lose_history`` (the line breaks after the ack, and when it is back the server knows
+        #: nothing of what was).
         self.faults: list[str] = []
+        #: HTTP statuses with which the next handshakes are refused.
         self.refuse_sockets: list[int] = []
+        #: The commands that were carried out, in order.
         self.commands: list[dict[str, Any]] = []
         self.resumes: list[str | None] = []
         self.sessions = 0
@@ -60,7 +57,7 @@ class FakeServer:
         self.strikes_left = 2
         self.channels = 0
 
-    # -- HTTP ---------------------------------------------------------------------------------------------------------
+    # -- HTTP --
 
     def api(self) -> Api:
         """An HTTP client whose requests end here."""
@@ -98,7 +95,7 @@ class FakeServer:
         """An answer at second 1,000,000,000."""
         return httpx.Response(200, json=body, headers={"date": "Sun, 09 Sep 2001 01:46:40 GMT"})
 
-    # -- sockets ------------------------------------------------------------------------------------------------------
+    # -- sockets --
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[FakeServer]:

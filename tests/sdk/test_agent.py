@@ -285,7 +285,7 @@ async def test_silence_before_the_answer_is_asked_again_and_after_it_is_unknown(
             await me.move_to(3, 3)
 
 
-# -- every wait has a bound
+# -- every wait has a bound --
 
 
 @pytest.mark.parametrize("fault", ["lose_history", "lose_result"])

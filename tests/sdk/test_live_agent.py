@@ -32,8 +32,8 @@ from chunkcrawl.view.world_view import WorldView
 from chunkcrawl.wire.messages import ChunkDelta, ChunkTransition, CommandAck, CommandResult, Direction, PrivateDelta
 from tests.sdk.bad_line import BadLine
 
+#: Part of names, since an agent belongs to the account that first played it, and the world may be an older one.
 RUN = secrets.token_hex(3)
-"""Part of names, since an agent belongs to the account that first played it, and the world may be an older one."""
 
 pytestmark = [pytest.mark.ray, pytest.mark.timeout(240)]
 

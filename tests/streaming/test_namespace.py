@@ -57,7 +57,7 @@ async def all_keys(world: Redis) -> set[bytes]:
     return {key async for key in world.scan_iter(count=1000, match="*")}
 
 
-# what crosses and what does not
+# -- what crosses and what does not --
 
 
 async def test_streams_and_their_bells_are_each_worlds_own(worlds: list[Redis], hubs: list[Hub]) -> None:
@@ -130,7 +130,7 @@ async def test_emptying_one_leaves_the_other(worlds: list[Redis]) -> None:
     assert await worlds[1].exists("chunks")
 
 
-# names
+# -- names --
 
 
 async def test_a_world_without_a_name_has_its_keys_as_they_were(redis: Redis) -> None:

@@ -50,8 +50,8 @@ from world.records import AgentRecord
 from world.rules import Rules
 from world.shard import ShardWorld
 
+#: Without creatures and demo actors.
 QUIET = Rules(demo=False)
-"""Without creatures and demo actors."""
 HALL = chunk_name(0)
 
 
@@ -68,10 +68,10 @@ class TinyCluster:
         self.seed = seed
         self.shards = [self.make_shard(number) for number in range(shards)]
         self.home: dict[ChunkId, ShardWorld] = {}
+        #: Members as the outputs told of them.
         self.where: dict[AgentId, ChunkId] = {}
-        """Members as the outputs told of them."""
+        #: Records of agents that have left.
         self.away: dict[AgentId, AgentRecord] = {}
-        """Records of agents that have left."""
         self.travelling: list[Departure] = []
         self.graph: dict[ChunkId, dict[Direction, ChunkId]] = defaultdict(dict)
         self.chunks_made = 0
@@ -83,8 +83,8 @@ class TinyCluster:
         self.closed: list[ChunkId] = []
         self.statics: list[ChunkId] = []
         self.records: dict[AgentId, AgentRecord] = {}
+        #: Whether requests are answered; else they pile up in ``unanswered``.
         self.answers = True
-        """Whether requests are answered; else they pile up in ``unanswered``."""
         self.makes_neighbors = True
         self.unanswered: list[Request] = []
         self.commands = 0
@@ -96,7 +96,7 @@ class TinyCluster:
         """A shard's world."""
         return ShardWorld(self.rules, self.seed, number)
 
-    # ----- what a test does
+    # -- what a test does --
 
     def add_chunk(self, entry: Direction | None, neighbors: dict[Direction, ChunkId] | None = None) -> ChunkId:
         """Make the next chunk and load it on the next shard."""
@@ -162,7 +162,7 @@ class TinyCluster:
             self.run()
         raise AssertionError(f"still busy after {most} ticks")
 
-    # ----- looking
+    # -- looking --
 
     def shard_with(self, agent_id: str) -> ShardWorld:
         """The shard that holds an agent."""
@@ -206,7 +206,7 @@ class TinyCluster:
             if kind is None or event["type"] == kind
         ]
 
-    # ----- the cluster's part
+    # -- the cluster's part --
 
     def pump(self) -> None:
         """Take all outputs and answer all requests until nothing more comes."""
@@ -285,7 +285,7 @@ class TinyCluster:
             self.graph[request.chunk_id][side] = known
         shard.apply(Linked(request.chunk_id, side, known))
 
-    # ----- what must always hold
+    # -- what must always hold --
 
     def check(self) -> None:
         """No shared cell, nobody in a wall, nobody twice or lost; one result for each accepted command."""

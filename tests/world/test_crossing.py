@@ -167,7 +167,7 @@ def test_two_from_different_chunks_want_one_cell() -> None:
     assert cluster.results("c")[-1]["blocker"] == {"id": "b", "x": 0, "y": 25}
 
 
-# ----- no neighbour
+# -- no neighbour --
 
 
 def test_no_neighbor_can_be_made(cluster: TinyCluster) -> None:
@@ -216,7 +216,7 @@ def test_unanswered_for_too_long(cluster: TinyCluster) -> None:
     assert cluster.place("a") == (NEXT, 0, 24)
 
 
-# ----- between two shards, one message at a time
+# -- between two shards, one message at a time --
 
 
 class Handoff:

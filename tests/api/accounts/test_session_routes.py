@@ -89,7 +89,7 @@ async def test_a_wrong_key_opens_nothing(http: httpx.AsyncClient, spoil: Any) ->
     refused(await http.post("/v1/sessions", json=body), 401, "invalid_api_key")
 
 
-# ownership
+# -- ownership --
 
 
 @pytest.mark.parametrize("role", ["agent", "owner_spectator"])
@@ -120,7 +120,7 @@ async def test_demo_actors_can_not_be_taken(http: httpx.AsyncClient, agent_id: s
     refused(await http.post("/v1/sessions", json=body), 403, "agent_not_owned")
 
 
-# refresh and revoke
+# -- refresh and revoke --
 
 
 async def test_refreshing_puts_off_the_end(http: httpx.AsyncClient, services: Services, redis: Redis) -> None:

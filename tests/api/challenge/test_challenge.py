@@ -80,7 +80,7 @@ def request_with(cmd_wire: str) -> str:
     return '{"type":"command_req","payload":{"client_cmd_id":"c","cmd":' + cmd_wire + "}}"
 
 
-# the published vectors
+# -- the published vectors --
 
 
 @pytest.mark.parametrize("vector", VECTORS, ids=NAMES)
@@ -140,7 +140,7 @@ def test_the_reference_hashes_of_a_known_text() -> None:
     assert hash_of(canonical_json(cmd)) == escaped
 
 
-# canonical form
+# -- canonical form --
 
 JSON_VALUES = st.recursive(
     st.none() | st.booleans() | st.integers(-(2**53 - 1), 2**53 - 1) | st.text(),
@@ -162,7 +162,7 @@ def test_numbers_that_are_not_finite_have_no_canonical_form(number: float) -> No
         canonical_json({"x": number})
 
 
-# the checks, in their order
+# -- the checks, in their order --
 
 
 def test_a_right_answer_is_valid() -> None:
@@ -246,7 +246,7 @@ def test_expiry_is_checked_before_who_asks() -> None:
     assert verdict(challenge(), answer(challenge()), replace(CALLER, agent_id="a-2"), late) is Verdict.EXPIRED
 
 
-# signatures
+# -- signatures --
 
 
 def not_canonical(sig: str) -> str:
@@ -289,7 +289,7 @@ def test_no_text_breaks_the_comparison(sig: str) -> None:
     assert signature_matches(SECRET, "text", sig) is (sig == sign(SECRET, "text"))
 
 
-# proofs
+# -- proofs --
 
 
 @pytest.mark.parametrize("difficulty", [1, 2, 3])

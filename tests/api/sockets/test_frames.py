@@ -42,7 +42,7 @@ def fault(cmd: str) -> str | None:
     return parsed_req(req(cmd)).cmd_fault
 
 
-# what is read
+# -- what is read --
 
 
 def test_a_request_is_read_from_text_and_from_bytes() -> None:
@@ -80,7 +80,7 @@ def test_an_unusable_trace_id_is_replaced(trace: str) -> None:
     assert json.dumps(frame.trace_id) != trace
 
 
-# hostile and sloppy messages (pitfall B30)
+# -- hostile and sloppy messages (pitfall B30) --
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""What one command and one message cost: least squares over runs with few and many of both. Pure."""
+"""What one command and one message cost: least squares over runs with few and many of both.  Pure."""
 
 from __future__ import annotations
 
@@ -23,16 +23,12 @@ class Point:
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """``cores = idle + commands_per_s * command_us / 1e6 + messages_per_s * message_us / 1e6``.
-
-    Attributes:
-        worst_error: The largest deviation of the fitted cores from the measured ones, as a share of the largest
-            measured.
-    """
+    """``cores = idle + commands_per_s * command_us / 1e6 + messages_per_s * message_us / 1e6``."""
 
     idle_cores: float
     command_us: float
     message_us: float
+    #: The largest deviation of the fitted cores from the measured ones, as a share of the largest measured.
     worst_error: float
 
 

@@ -47,7 +47,7 @@ def _allow_many_sockets() -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
-# the server's process
+# -- the server's process --
 
 
 def _serve(period_s: float, size: int, pipe: Pipe) -> None:
@@ -74,7 +74,7 @@ def _serve(period_s: float, size: int, pipe: Pipe) -> None:
     uvloop.run(run())
 
 
-# the clients'
+# -- the clients' --
 
 
 class _Counting(WSListener):

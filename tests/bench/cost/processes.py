@@ -22,21 +22,18 @@ _TITLES = (
 
 @dataclass(frozen=True, slots=True)
 class Process:
-    """One process at one moment.
-
-    Attributes:
-        title: Its command line, or the name that it gave itself.
-        cpu_s: User and system time of all its threads since it began.
-    """
+    """One process at one moment."""
 
     pid: int
     parent: int
+    #: Its command line, or the name that it gave itself.
     title: str
+    #: User and system time of all its threads since it began.
     cpu_s: float
 
 
 def look(root: int) -> dict[int, Process]:
-    """All processes below ``root``, and itself, by pid. Those that end meanwhile are left out."""
+    """All processes below ``root``, and itself, by pid.  Those that end meanwhile are left out."""
     everybody = {}
     for entry in os.listdir("/proc"):
         if entry.isdigit():

@@ -25,28 +25,19 @@ COMMANDS_SHOWN = 12
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """One run that is wanted.
-
-    Attributes:
-        client: A file that takes the options of ``players``; None for our own.
-    """
+    """One run that is wanted."""
 
     agents: int
     think_s: float
     duration_s: int
     seed: int
+    #: A file that takes the options of ``players``; None for our own.
     client: Path | None
 
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """What came of one plan.
-
-    Attributes:
-        idle: Cores by role before anybody had joined.
-        cores: The same while the agents played.
-        valkey: By Valkey command: calls for each accepted command of an agent, and microseconds of a call.
-    """
+    """What came of one plan."""
 
     agents: int
     think_s: float
@@ -57,8 +48,11 @@ class Run:
     bytes_per_message: float
     rtt_p50_ms: float
     rtt_p99_ms: float
+    #: Cores by role before anybody had joined.
     idle: dict[str, float]
+    #: The same while the agents played.
     cores: dict[str, float]
+    #: By Valkey command: calls for each accepted command of an agent, and microseconds of a call.
     valkey: dict[str, tuple[float, float]]
     client: dict[str, Any]
 
@@ -127,7 +121,7 @@ def measure(tree: Tree, plan: Plan) -> Run:
 
 
 def _play(world: World, plan: Plan) -> tuple[dict[str, Any], float]:
-    """Run the client. Returns what it printed, and when that was."""
+    """Run the client.  Returns what it printed, and when that was."""
     words = [str(plan.client)] if plan.client else ["-m", "tests.bench.cost.players"]
     options = {
         "base": world.base,

@@ -77,13 +77,13 @@ class Look:
 
     at: float
     processes: dict[int, Process]
+    #: Of Valkey, by command: calls, and microseconds of them all.
     commandstats: dict[str, tuple[int, int]]
-    """Of Valkey, by command: calls, and microseconds of them all."""
 
 
 @dataclass
 class World:
-    """A world that runs. ``looks`` grows by one twice a second."""
+    """A world that runs.  ``looks`` grows by one twice a second."""
 
     base: str
     pid: int

@@ -44,18 +44,15 @@ def stand(memory: ShardMemory, agent_id: str, cell: tuple[int, int] = FLOOR) -> 
 
 
 class KeptJournal:
-    """A journal that keeps the batches instead of writing them.
-
-    Attributes:
-        batches: What was committed.
-        errors: Raised by the next commits instead, one each.
-    """
+    """A journal that keeps the batches instead of writing them."""
 
     def __init__(self) -> None:
         self.epoch = 1
         self.stalled_since: float | None = None
         self.stalled_s = 0.0
+        #: What was committed.
         self.batches: list[Batch] = []
+        #: Raised by the next commits instead, one each.
         self.errors: list[BaseException] = []
 
     async def commit(self, batch: Batch) -> None:
@@ -73,19 +70,16 @@ class KeptJournal:
 
 
 class Ground:
-    """What most parts stand on: memory, a journal that keeps what is committed, commits.
-
-    Attributes:
-        reloads: How often the commits have asked to go back.
-        told: The outputs that the commits have told of.
-    """
+    """What most parts stand on: memory, a journal that keeps what is committed, commits."""
 
     def __init__(self, memory: ShardMemory | None = None) -> None:
         self.memory = memory or memory_with_hall()
         self.journal = KeptJournal()
         self.tasks = ShardTasks(SHARD)
         self.epoch = ShardEpoch(SHARD, self.journal.as_journal, refuse_after_stall_s=1.0)
+        #: How often the commits have asked to go back.
         self.reloads = 0
+        #: The outputs that the commits have told of.
         self.told: list[Output] = []
         self.commits = Commits(
             self.memory,
@@ -110,18 +104,15 @@ class Ground:
 
 
 class OtherShards:
-    """``ShardClient`` to shards that answer each reservation as told, and note what they are asked.
-
-    Attributes:
-        answers: By chunk; a chunk that is missing belongs to a shard that does not answer.
-        asked: What was asked of which shard.
-        go: They answer while it is set.
-    """
+    """``ShardClient`` to shards that answer each reservation as told, and note what they are asked."""
 
     def __init__(self) -> None:
+        #: They answer while it is set.
         self.go = asyncio.Event()
         self.go.set()
+        #: By chunk; a chunk that is missing belongs to a shard that does not answer.
         self.answers: dict[str, CellAnswer] = {}
+        #: What was asked of which shard.
         self.asked: list[tuple[int, object]] = []
 
     def shard(self, number: int, *, timeout_s: float) -> Shard:

@@ -183,7 +183,7 @@ async def test_talk_is_not_lost_among_the_many_lines_of_harvests(server: FakeSer
     assert sorted(lines[1:]) == ["You took 300 gold from n-9.", *(f"eve took 100 gold from n-{n}." for n in range(3))]
 
 
-# -- what is old is called so
+# -- what is old is called so --
 
 
 async def test_a_view_that_another_client_has_taken_over_says_so_first(server: FakeServer) -> None:

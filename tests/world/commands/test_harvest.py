@@ -177,7 +177,7 @@ def test_growing_back_where_nobody_is(mine: TinyCluster) -> None:
     assert mine.deltas[-1].payload["events"] == [{"type": "resource_regenerated", "node_id": node}]
 
 
-# ----- several at one node
+# -- several at one node --
 
 
 def test_the_last_unit_goes_by_the_order(mine: TinyCluster) -> None:
@@ -209,7 +209,7 @@ def test_the_last_unit_when_three_would_take_it() -> None:
         assert world.told(second, "agent_private_delta")[-1]["activity_state"] == "idle"
 
 
-# ----- interrupted
+# -- interrupted --
 
 
 @pytest.mark.parametrize("kind", ["move_to", "say", "harvest"])
