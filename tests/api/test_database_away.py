@@ -1,4 +1,4 @@
-"""PostgreSQL is full, stops, is gone, starts: every request is answered 503 meanwhile, and nothing else ever (B45)."""
+"""PostgreSQL is full, stops, is gone, starts: every request is answered 503 meanwhile, nothing else (pitfall B45)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Thousands who come and leave early at a real gateway: afterwards it is as it was (PITFALLS B04).
+"""Thousands who come and leave early at a real gateway: afterwards it is as it was (pitfall B04).
 
 Spectators who reset the connection at any moment of the handshake, readers who leave after the first event, owners
 whose agent crosses chunks meanwhile, and three rounds of two thousand agents.

@@ -34,11 +34,20 @@ class Step:
 
     @property
     def name(self) -> str:
-        """By which whoever calls it names it: a class by its own name, a script by its file."""
+        """By which whoever calls it names it: a class by its own name, a script by the name it was loaded under."""
         if self.function is None:
-            return self.file
+            return scripts()[self.file]
         *owner, last = self.function.split(".")
         return owner[-1] if last == "__init__" else last
+
+
+@cache
+def scripts() -> dict[str, str]:
+    """The names that Lua files are loaded under, by file."""
+    pattern = re.compile(r'^(\w+)(?:: \w+)? = load\(\s*"([^"]+)"', re.MULTILINE)
+    rooms = ("api", "cluster", "operations", "streaming")
+    texts = (path.read_text() for room in rooms for path in (ROOT / room).rglob("*.py"))
+    return {file: name for text in texts for name, file in pattern.findall(text)}
 
 
 def steps() -> Iterator[Step]:
@@ -76,14 +85,14 @@ def names(node: ast.AST) -> set[str]:
     return {
         word
         for part in ast.walk(node)
-        for word in (getattr(part, "id", None), getattr(part, "attr", None), getattr(part, "value", None))
+        for word in (getattr(part, "id", None), getattr(part, "attr", None))
         if isinstance(word, str)
     }
 
 
 @cache
 def named_by(file: str, function: str | None) -> frozenset[str]:
-    """What a step's function names, and its file outside of functions (tables of functions, scripts that are loaded)."""
+    """What a step's function names, and its file outside of functions (tables of functions)."""
     if function is None:
         return frozenset()
     tree = ast.parse((ROOT / file).read_text())

@@ -28,7 +28,7 @@ async def test_nobody_is_found_by_what_nobody_has(engine: AsyncEngine) -> None:
 
 
 async def test_of_twenty_signups_at_once_the_constraint_lets_one_through(engine: AsyncEngine) -> None:
-    """Nineteen are told so, one row is there, and the pool has no connection in a failed transaction (B26)."""
+    """Nineteen are told so, one row is there, and the pool has no connection in a failed transaction (pitfall B26)."""
     outcomes = await asyncio.gather(
         *(new_account(engine, "same@example.com") for _ in range(20)), return_exceptions=True
     )
