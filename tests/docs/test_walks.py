@@ -59,7 +59,7 @@ def steps() -> Iterator[Step]:
                 found = _STEP.match(line)
                 assert found, line
                 yield Step(walk, int(found[1]), found[2], found[3], found[4], is_first)
-            is_first = bool(line) and not line[0].isdigit() or (is_first and not line)
+            is_first = (bool(line) and not line[0].isdigit()) or (is_first and not line)
 
 
 STEPS = list(steps())
