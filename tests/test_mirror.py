@@ -38,6 +38,7 @@ ELSEWHERE: Final = {
     "cluster/archive_metrics.py": "tests/cluster/test_archiver.py",
     "cluster/archive_stream.py": "tests/cluster/test_archiver.py",
     "cluster/backup_age.py": "tests/operations/test_backup.py",
+    "cluster/configs.py": "tests/cluster/test_world_rules.py",
     "cluster/chunk_dump.py": "tests/cluster/test_snapshots.py",
     "cluster/coordinator.py": "tests/cluster/test_deploy.py",
     "cluster/demo_world.py": "tests/cluster/test_deploy.py",
