@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from importlib.metadata import PackageNotFoundError, version
-from typing import Final
 
 from fastapi import FastAPI
 from fastapi.middleware.cors import CORSMiddleware
@@ -18,7 +17,7 @@ from api.middleware import TRACE_HEADER, RequestGuard
 from api.services import Services
 from api.sockets.mount import mount
 
-TITLE: Final = "Chunkcrawl"
+TITLE = "Chunkcrawl"
 
 
 def create_app(services: Services) -> FastAPI:

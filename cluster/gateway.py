@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from functools import partial
-from typing import Any, Final, cast
+from typing import Any, cast
 
 import psutil
 import structlog
@@ -32,15 +32,15 @@ from streaming.connect import connect
 log = structlog.get_logger(__name__)
 
 #: Frames above this are cut off by the server with 1009; up to it the app itself refuses what is over 16 KiB.
-FRAME_MOST_BYTES: Final = 64 * 1024
+FRAME_MOST_BYTES = 64 * 1024
 
 #: A peer that does not answer a ping for this long is dead; with the ping interval this stays under 40 s.
-PONG_TIMEOUT_S: Final = 20.0
+PONG_TIMEOUT_S = 20.0
 
 #: For an answer to be made and read, and for a handshake to be accepted; sockets and streams are beyond it.
-ANSWER_S: Final = 60.0
+ANSWER_S = 60.0
 #: Of the time to stop, what is left for the last connections and the server itself after the window.
-DRAIN_MARGIN_S: Final = 4.0
+DRAIN_MARGIN_S = 4.0
 
 
 class GatewayServer:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import OrderedDict
-from typing import Final
 
 import structlog
 from redis.asyncio import Redis
@@ -28,14 +27,14 @@ from world.ids import AgentId, ServerCmdId
 
 log = structlog.get_logger(__name__)
 
-JOIN_TIMEOUT_S: Final = 10.0
-SUBMIT_TIMEOUT_S: Final = 3.0
-CALL_TIMEOUT_S: Final = 3.0
-PAUSE_FIRST_S: Final = 0.02
-PAUSE_MOST_S: Final = 0.25
-ROUTES_MOST: Final = 50_000
-PROBLEM_TIMEOUT_S: Final = 0.8
-TICK_AGE_MOST_S: Final = 3.0
+JOIN_TIMEOUT_S = 10.0
+SUBMIT_TIMEOUT_S = 3.0
+CALL_TIMEOUT_S = 3.0
+PAUSE_FIRST_S = 0.02
+PAUSE_MOST_S = 0.25
+ROUTES_MOST = 50_000
+PROBLEM_TIMEOUT_S = 0.8
+TICK_AGE_MOST_S = 3.0
 
 
 class Router:

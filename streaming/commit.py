@@ -6,18 +6,17 @@ The script is run by ``streaming.journal``, which says what it checks before it 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Final
 
 from streaming.lua import load
 
 #: Upper bound of the archive stream; what the archiver has not read by then is lost to the event log (not to the game).
-ARCHIVE_MAXLEN: Final = 200_000
+ARCHIVE_MAXLEN = 200_000
 
 #: How long after its deadline a command may still be committed.  Until then it is surely known if its gateway has
 #: refused it (the mark stays for ten minutes).
-REFUSAL_KNOWN_MS: Final = 300_000
+REFUSAL_KNOWN_MS = 300_000
 
-COMMIT: Final = load("streaming/commit.lua", ARCHIVE_MAXLEN=ARCHIVE_MAXLEN, REFUSAL_KNOWN_MS=REFUSAL_KNOWN_MS)
+COMMIT = load("streaming/commit.lua", ARCHIVE_MAXLEN=ARCHIVE_MAXLEN, REFUSAL_KNOWN_MS=REFUSAL_KNOWN_MS)
 
 
 @dataclass(slots=True)

@@ -32,7 +32,7 @@ PRIVATE_KINDS: Final = frozenset(
 #: Written for the followers; they never reach a client under these names.
 INTERNAL_KINDS: Final = frozenset({"agent_placed", "agent_removed"})
 
-_TRACE_OK: Final = re.compile(r"[A-Za-z0-9_.:\-]+", re.ASCII)
+_TRACE_OK = re.compile(r"[A-Za-z0-9_.:\-]+", re.ASCII)
 
 
 class BadEntry(ServerError, ValueError):

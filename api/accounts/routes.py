@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
-from typing import Annotated, Final
+from typing import Annotated
 
 from fastapi import APIRouter, Depends, Path, Query, Request
 from pydantic import BaseModel, Field
@@ -25,9 +25,9 @@ from streaming.shared_clock import utc_now
 router = APIRouter()
 
 #: Ten years: longer than any key should live, and far from where dates end.
-KEY_LIFE_MAX_S: Final = 315_360_000
-PREFIX_TRIES: Final = 3
-AGENTS_PAGE_MAX: Final = 1000
+KEY_LIFE_MAX_S = 315_360_000
+PREFIX_TRIES = 3
+AGENTS_PAGE_MAX = 1000
 
 
 class SignupRequest(BaseModel):

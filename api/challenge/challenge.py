@@ -23,7 +23,7 @@ SIG_CHARS: Final = 43
 #: ``REFUSED``: consumed, and given up by a gateway before any shard decided it; a shard's commit looks for it.
 State = Literal["ISSUED", "CONSUMED", "REFUSED"]
 
-_ENCODER: Final = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
+_ENCODER = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,8 +1,8 @@
 """uvicorn's sans-I/O WebSocket protocol with a second door, and with bounds on what a peer may send how fast.
 
 Through the second door text frames are written straight to the transport: an ASGI ``send`` costs some 25 us (a dict, an
-await, a parser's state machine) for what is one write of bytes that are at hand.  ``scope["extensions"][EXTENSION]``
-holds a ``FrameWriter``; an app that finds none there uses ``send``.  Both write whole frames at once, in the order of
+await, a parser's state machine) for what is one write of bytes that are at hand. ``scope["extensions"][EXTENSION]``
+holds a ``FrameWriter``; an app that finds none there uses ``send``. Both write whole frames at once, in the order of
 the calls, so they may be mixed.
 
 Frames that come in are parsed a little at a time, so that a megabyte of tiny ones does not keep the event loop from
@@ -26,11 +26,11 @@ if TYPE_CHECKING:
 
     from api.sockets.connection_limits import Slot
 
-EXTENSION: Final = "chunkcrawl.frames"
+EXTENSION = "chunkcrawl.frames"
 
-CLOSE_TOO_BIG: Final = 1009
-CLOSE_TOO_SLOW: Final = 4002
-TCP_USER_TIMEOUT: Final = getattr(socket, "TCP_USER_TIMEOUT", None)
+CLOSE_TOO_BIG = 1009
+CLOSE_TOO_SLOW = 4002
+TCP_USER_TIMEOUT = getattr(socket, "TCP_USER_TIMEOUT", None)
 
 #: Frames of a peer that are parsed: so many at once, and so many a second after that.
 FRAMES_AT_ONCE: Final = 1_000
@@ -40,9 +40,9 @@ SLICE_BYTES: Final = 2 * 1024
 #: Fragments of one message.  Empty ones would not count against its size.
 FRAGMENTS_MOST: Final = 1_024
 
-FINAL_TEXT: Final = 0x81
-SHORT_MOST: Final = 125
-MEDIUM_MOST: Final = 0xFFFF
+FINAL_TEXT = 0x81
+SHORT_MOST = 125
+MEDIUM_MOST = 0xFFFF
 
 
 def text_frame(payload: bytes) -> bytes:

@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Any
 
 import structlog
 from redis.asyncio import Redis
@@ -49,7 +49,7 @@ from world.outputs import NeighborWanted, Output, ReleaseWanted, ReserveWanted
 from world.rules import Rules
 from world.shard import ShardWorld
 
-RELOAD_PAUSE_S: Final = 0.2
+RELOAD_PAUSE_S = 0.2
 
 log = structlog.get_logger(__name__)
 

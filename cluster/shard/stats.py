@@ -9,7 +9,7 @@ from typing import Any, Final
 from world.ids import ChunkId
 from world.outputs import Output, PrivateEvent
 
-WINDOW: Final = 512
+WINDOW = 512
 
 #: The one type of resource there is; results do not name it.
 GOLD: Final = "gold"

@@ -120,7 +120,7 @@ def test_no_sequence_of_answers_breaks_the_bounds_or_the_pace(
         assert len(state.counts) <= 60
 
 
-# -- in Redis --
+# in Redis
 
 
 async def count(redis: Redis, now_ms: int, *, invalid: bool = False, slow: bool = False) -> list[bytes]:
