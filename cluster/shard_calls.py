@@ -20,12 +20,14 @@ from cluster.messages import (
     CellAnswer,
     CellRelease,
     CellRequest,
+    ForeignVersion,
     JoinAnswer,
+    Packer,
     ShardCommand,
     ShardDecision,
     ShardHealth,
 )
-from cluster.peers import Shard
+from cluster.peers import Shard, ShardUnavailable
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -100,15 +102,15 @@ class ShardProxy:
 
     async def submit(self, commands: Sequence[ShardCommand]) -> list[ShardDecision]:
         """See ``Shard.submit``."""
-        return DECISIONS.unpack(await self._call(ShardEndpoint.submit, COMMANDS.pack(list(commands))))
+        return await self._ask(DECISIONS, ShardEndpoint.submit, COMMANDS.pack(list(commands)))
 
     async def join(self, agent_id: str, chunk_id: str) -> JoinAnswer:
         """See ``Shard.join``."""
-        return JOIN_ANSWER.unpack(await self._call(ShardEndpoint.join, agent_id, chunk_id))
+        return await self._ask(JOIN_ANSWER, ShardEndpoint.join, agent_id, chunk_id)
 
     async def reserve(self, requests: Sequence[CellRequest]) -> list[CellAnswer]:
         """See ``Shard.reserve``."""
-        return CELL_ANSWERS.unpack(await self._call(ShardEndpoint.reserve, CELL_REQUESTS.pack(list(requests))))
+        return await self._ask(CELL_ANSWERS, ShardEndpoint.reserve, CELL_REQUESTS.pack(list(requests)))
 
     async def release(self, releases: Sequence[CellRelease]) -> None:
         """See ``Shard.release``."""
@@ -128,9 +130,25 @@ class ShardProxy:
 
     async def health(self) -> ShardHealth:
         """See ``Shard.health``."""
-        return HEALTH.unpack(await self._call(ShardEndpoint.health))
+        return await self._ask(HEALTH, ShardEndpoint.health)
+
+    async def _ask(
+        self,
+        answer: Packer[T],
+        method: Callable[Concatenate[Any, P], Coroutine[Any, Any, bytes]],
+        *args: P.args,
+        **kwargs: P.kwargs,
+    ) -> T:
+        packed = await self._call(method, *args, **kwargs)
+        try:
+            return answer.unpack(packed)
+        except ForeignVersion as error:
+            raise ShardUnavailable(f"shard {self._number}: {error}") from error
 
     async def _call(
         self, method: Callable[Concatenate[Any, P], Coroutine[Any, Any, T]], *args: P.args, **kwargs: P.kwargs
     ) -> T:
-        return await self._carrier.call(self._number, self._timeout_s, method, *args, **kwargs)
+        try:
+            return await self._carrier.call(self._number, self._timeout_s, method, *args, **kwargs)
+        except ForeignVersion as error:
+            raise ShardUnavailable(f"shard {self._number}: {error}") from error

@@ -6,6 +6,8 @@ import inspect
 from collections.abc import Callable, Coroutine
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
+import pytest
+
 from cluster.messages import (
     CellAnswer,
     CellRelease,
@@ -16,7 +18,7 @@ from cluster.messages import (
     ShardHealth,
     pack_cmd,
 )
-from cluster.peers import Shard
+from cluster.peers import Shard, ShardUnavailable
 from cluster.shard_actor import ChunkShard
 from cluster.shard_calls import ShardEndpoint, ShardProxy
 from world.ids import AgentId, ChunkId, HandoffId, ServerCmdId
@@ -66,7 +68,8 @@ class Carried(ShardEndpoint):
     ) -> T:
         self.waits.append((shard, timeout_s))
         assert all(type(arg) in (bytes, str, int, list) for arg in args), "a class of ours travels"
-        return await method(self, *args, **kwargs)
+        answer: T = await getattr(self, method.__name__)(*args, **kwargs)
+        return answer
 
 
 async def test_every_call_and_its_answer_arrive_as_they_were_made() -> None:
@@ -105,6 +108,30 @@ async def test_every_call_and_its_answer_arrive_as_they_were_made() -> None:
         ("health",),
     ]
     assert carried.waits == [(7, 2.5)] * 8
+
+
+class Older(Carried):
+    """A shard of another release: what it is sent it can't read, and what it sends nobody else can."""
+
+    async def join(self, agent_id: str, chunk_id: str) -> bytes:
+        packed = await super().join(agent_id, chunk_id)
+        return bytes((packed[0] + 1,)) + packed[1:]
+
+    async def submit(self, commands: bytes) -> bytes:
+        return await super().submit(bytes((commands[0] + 1,)) + commands[1:])
+
+    async def release(self, releases: bytes) -> None:
+        await super().release(bytes((releases[0] + 1,)) + releases[1:])
+
+
+async def test_a_shard_of_another_release_is_unavailable_and_says_why() -> None:
+    noting = Noting()
+    noting.answers = [JoinAnswer("gone")]
+    shard = ShardProxy(Older(noting), 7, 2.5)
+    for call in (shard.join("a", "chunk-0"), shard.submit([COMMAND]), shard.release([RELEASE])):
+        with pytest.raises(ShardUnavailable, match=r"shard 7: .* one release"):
+            await call
+    assert [name for name, *_ in noting.asked] == ["join"]
 
 
 def test_both_ends_know_every_call_of_a_shard() -> None:
