@@ -16,6 +16,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
+from tests.test_circles import circles
+
 #: What is no room: tests, and what is not ours or not code.
 NO_ROOMS: Final = frozenset({"tests", "docs", "examples", "deploy", "build", "dist", "web"})
 
@@ -53,21 +55,6 @@ class House:
             found.update((name.partition(".")[0], other.partition(".")[0]) for other in imported)
         return Counter({pair: count for pair, count in found.items() if pair[0] != pair[1]})
 
-    def circles(self) -> list[list[str]]:
-        """Groups of modules that all lead to each other, the largest first."""
-        reached = {name: self._reached(name) for name in self.files}
-        groups = {frozenset(other for other in reached[name] if name in reached[other]) for name in self.files}
-        return sorted((sorted(group) for group in groups if len(group) > 1), key=len, reverse=True)
-
-    def _reached(self, start: str) -> set[str]:
-        found: set[str] = set()
-        waiting = [start]
-        while waiting:
-            for name in self.imports[waiting.pop()] - found:
-                found.add(name)
-                waiting.append(name)
-        return found
-
     def _imported(self, name: str) -> Iterator[str]:
         for node in ast.walk(ast.parse(self.files[name].read_text())):
             if isinstance(node, ast.Import):
@@ -92,9 +79,10 @@ def main(root: Path) -> None:
         others = ", ".join(f"{to} {count}" for (by, to), count in pairs.most_common() if by == room)
         if others:
             print(f"- {room}: {others}")
+    found = circles(house.imports)
     both = {tuple(sorted(pair)) for pair in pairs if pair[::-1] in pairs}
     print(f"\n{len(both)} pairs of rooms that import each other {sorted(both) or ''}")
-    print(f"{len(house.circles())} circles of modules {house.circles() or ''}")
+    print(f"{len(found)} circles of modules {found or ''}")
 
 
 if __name__ == "__main__":
