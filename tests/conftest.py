@@ -6,6 +6,7 @@ Whatever test uses one of the servers is marked ``services`` by itself, so that 
 from __future__ import annotations
 
 import importlib.util
+import io
 import itertools
 import shutil
 import sys
@@ -136,6 +137,34 @@ async def redis(valkey_url: str) -> AsyncIterator[Redis]:
     await client.script_flush()
     yield client
     await client.aclose()
+
+
+# logging
+
+
+@pytest.fixture
+def logging_put_back() -> Iterator[None]:
+    """Whatever a test configures, afterwards logging is as it was."""
+    import logging
+
+    import structlog
+
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    yield
+    root.handlers[:], root.level = handlers, level
+    structlog.reset_defaults()
+
+
+@pytest.fixture
+def debug_log(logging_put_back: None) -> io.StringIO:
+    """All that is logged, at level debug."""
+    from config.logs import configure_logging
+    from config.settings import Settings
+
+    out = io.StringIO()
+    configure_logging(Settings(environment="test", log_level="debug"), out)
+    return out
 
 
 # Ray

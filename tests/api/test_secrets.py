@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import io
-import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import httpx
 import pytest
-import structlog
 from redis.asyncio import Redis
 from sqlalchemy import inspect, text
 
@@ -17,8 +15,6 @@ from api.accounts.auth import Session
 from api.challenge.command_handler import AgentCommandHandler
 from api.services import Services
 from api.sockets.frames import CommandAnswer, parse_frame
-from config.logs import configure_logging
-from config.settings import Settings
 from streaming import keys
 from tests.api.people import bearer, session
 from tests.api.support import answer, answer_to, exposition, frame, frame_text, last_message, request
@@ -26,17 +22,6 @@ from tests.api.support import answer, answer_to, exposition, frame, frame_text, 
 PASSWORD = "Very-Secret-Password-0xC0FFEE"
 WRONG_PASSWORD = "Wrong-Secret-Password-0xBADBAD"
 SHOWN = 20
-
-
-@pytest.fixture
-def log() -> Iterator[io.StringIO]:
-    root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
-    out = io.StringIO()
-    configure_logging(Settings(environment="test", log_level="debug"), out)
-    yield out
-    root.handlers[:], root.level = handlers, level
-    structlog.reset_defaults()
 
 
 async def dump(services: Services) -> str:
@@ -123,19 +108,19 @@ def leaks(secrets: dict[str, str], where: str) -> list[str]:
 
 
 async def test_no_secret_is_left_anywhere(
-    http: httpx.AsyncClient, services: Services, redis: Redis, log: io.StringIO
+    http: httpx.AsyncClient, services: Services, redis: Redis, debug_log: io.StringIO
 ) -> None:
     secrets, answers = await use_everything(http, services, redis)
     await services.session_log.flush()
-    assert "challenge_answer" in log.getvalue()
-    assert leaks(secrets, log.getvalue()) == []
+    assert "challenge_answer" in debug_log.getvalue()
+    assert leaks(secrets, debug_log.getvalue()) == []
     assert leaks(secrets, "\n".join(answer.text + str(answer.headers) for answer in answers)) == []
     assert leaks(secrets, exposition().decode()) == []
     assert leaks(secrets, await dump(services)) == []
 
 
 async def test_an_exception_that_quotes_a_token_does_not_carry_it_out(
-    http: httpx.AsyncClient, services: Services, log: io.StringIO, monkeypatch: pytest.MonkeyPatch
+    http: httpx.AsyncClient, services: Services, debug_log: io.StringIO, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     token = "sess_" + "T" * 43
 
@@ -145,8 +130,8 @@ async def test_an_exception_that_quotes_a_token_does_not_carry_it_out(
     monkeypatch.setattr(services.auth, "authenticate", fail)
     answer = await http.post("/v1/sessions/refresh", headers=bearer(token))
     assert answer.status_code == 500
-    assert token[:SHOWN] not in answer.text + log.getvalue()
-    assert "RuntimeError" in log.getvalue()
+    assert token[:SHOWN] not in answer.text + debug_log.getvalue()
+    assert "RuntimeError" in debug_log.getvalue()
 
 
 async def test_the_streams_hold_no_secret_but_what_the_agent_signs_with_is_in_its_session_alone(

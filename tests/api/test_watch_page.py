@@ -191,3 +191,15 @@ def test_no_token_gets_near_an_address() -> None:
         for line in script.read_text().splitlines():
             if "location" in line or "history." in line or "v1/" in line:
                 assert not re.search(r"[?&](token|api_key|key)=|\$\{(token|secret|session)", line), (script.name, line)
+
+
+def test_dark_is_the_same_whether_the_system_or_the_reader_chose_it() -> None:
+    """Style sheets have no way to say it once; light has the same names."""
+    sheet = (STATIC_DIR / "css" / "tokens.css").read_text()
+    light, system, chosen = (
+        dict(re.findall(r"(--[\w-]+|color-scheme): (.+);", block))
+        for block in re.findall(r":root[^{]*\{([^}]*)\}", sheet)
+    )
+    assert len(system) > 30
+    assert system == chosen
+    assert light.keys() >= system.keys()

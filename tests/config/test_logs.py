@@ -3,7 +3,6 @@ from __future__ import annotations
 import io
 import json
 import logging
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,8 @@ import structlog
 from api.accounts.tokens import new_session_token
 from config.logs import configure_logging, described
 
+pytestmark = pytest.mark.usefixtures("logging_put_back")
+
 
 @dataclass
 class LogSettings:
@@ -21,15 +22,6 @@ class LogSettings:
     log_level: str = "info"
     log_levels: str = ""
     log_dir: str = ""
-
-
-@pytest.fixture(autouse=True)
-def put_back() -> Iterator[None]:
-    root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
-    yield
-    root.handlers[:], root.level = handlers, level
-    structlog.reset_defaults()
 
 
 def configured(**settings: Any) -> io.StringIO:

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import io
-import logging
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from dataclasses import replace
 from typing import Any, cast
 
 import pytest
-import structlog
 from redis.asyncio import Redis
 
 from api import keys as api_keys
@@ -25,7 +23,6 @@ from api.limits.banned_words import parse_list
 from api.limits.strikes import Standing, StrikeBook, StrikeRules
 from api.services import challenge_rules
 from config.limit import Limit
-from config.logs import configure_logging
 from config.settings import Settings
 from streaming import keys
 from streaming.batch import RedisBatch
@@ -266,28 +263,17 @@ def test_the_settings_are_the_contracts_and_reach_the_rules() -> None:
 # the text is nowhere
 
 
-@pytest.fixture
-def log() -> Iterator[io.StringIO]:
-    root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
-    out = io.StringIO()
-    configure_logging(Settings(environment="test", log_level="debug"), out)
-    yield out
-    root.handlers[:], root.level = handlers, level
-    structlog.reset_defaults()
-
-
 async def test_a_refused_text_is_in_no_log_no_stream_and_no_key(
-    redis: Redis, gateways: list[Ingress], session: Session, log: io.StringIO
+    redis: Redis, gateways: list[Ingress], session: Session, debug_log: io.StringIO
 ) -> None:
     marked = "xyzzy badword plugh"
     for _ in range(3):
         await said(redis, gateways[0], session, marked)
     await said(redis, gateways[0], session, "xyzzy while muted")
-    assert "message_banned" in log.getvalue()
-    assert "agent_muted" in log.getvalue()
+    assert "message_banned" in debug_log.getvalue()
+    assert "agent_muted" in debug_log.getvalue()
     for word in ("xyzzy", "badword", "plugh"):
-        assert word not in log.getvalue()
+        assert word not in debug_log.getvalue()
     kept = []
     for name in cast(Any, await redis.keys()):
         kind = await redis.type(name)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator
 from contextlib import suppress
 
 import pytest
@@ -19,12 +18,6 @@ from tests.streaming.writer import AgentWriter, ChunkWriter
 
 STREAM = f"/v1/owner/stream?agent_id={AGENT}"
 SOCKET = f"/v1/owner/ws?agent_id={AGENT}"
-
-
-@pytest.fixture
-async def gate(settings: Settings, world: FakeWorld) -> AsyncIterator[Gate]:
-    async with running(settings, world) as gate:
-        yield gate
 
 
 @pytest.fixture

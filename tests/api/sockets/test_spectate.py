@@ -6,7 +6,6 @@ import asyncio
 import json
 import socket
 import struct
-from collections.abc import AsyncIterator
 
 import pytest
 from redis.asyncio import Redis
@@ -21,12 +20,6 @@ from tests.streaming.writer import ChunkWriter, message
 
 STREAM = "/v1/spectate/stream?chunk_id=chunk-0"
 SOCKET = "/v1/spectate/ws?chunk_id=chunk-0"
-
-
-@pytest.fixture
-async def gate(settings: Settings, world: FakeWorld) -> AsyncIterator[Gate]:
-    async with running(settings, world) as gate:
-        yield gate
 
 
 @pytest.fixture

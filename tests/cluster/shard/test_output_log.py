@@ -2,11 +2,8 @@ from __future__ import annotations
 
 import io
 import json
-import logging
-from collections.abc import Iterator
 
 import pytest
-import structlog
 from redis.asyncio import Redis
 
 from cluster.local import LocalWorld
@@ -14,16 +11,9 @@ from config.logs import configure_logging
 from config.settings import Settings
 from tests.cluster.worlds import player
 
+pytestmark = pytest.mark.usefixtures("logging_put_back")
+
 TEXT = "what nobody but the chunk should read"
-
-
-@pytest.fixture(autouse=True)
-def put_back() -> Iterator[None]:
-    root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
-    yield
-    root.handlers[:], root.level = handlers, level
-    structlog.reset_defaults()
 
 
 def logged_to(levels: str) -> io.StringIO:
