@@ -32,6 +32,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from cluster.archive_stream import ArchiveEntry, ArchiveStream, GroupMissing, Waiting
 from cluster.world_run import ensure_run
+from config.settings import default
 from store import event_log, event_log_days, snapshots
 from store.event_log import LogRow, RowRefused, Span, is_before
 from streaming.retry_pause import RetryPause
@@ -72,7 +73,7 @@ class Archiver:
         engine: AsyncEngine,
         *,
         consumer: str = "archiver-0",
-        keep_days: int = 14,
+        keep_days: int = default("event_log_keep_days"),
         has_left: Callable[[str], object] = lambda agent_id: None,
     ) -> None:
         self._redis = redis

@@ -24,6 +24,7 @@ from cluster.shard.config import ShardConfig
 from cluster.shard.runtime import ShardRuntime
 from cluster.shard_calls import ShardEndpoint, ShardProxy
 from cluster.shard_metrics import shard_report
+from config.settings import default
 from streaming.batch import RedisBatch
 from streaming.cancellable import end
 from world.rules import Rules
@@ -78,7 +79,7 @@ class LocalWorld:
         self,
         redis: Redis,
         *,
-        shards: int = 2,
+        shards: int = default("shards"),
         seed: int = 1,
         rules: Rules | None = None,
         config: ShardConfig | None = None,

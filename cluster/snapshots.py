@@ -21,6 +21,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from cluster.chunk_dump import agent_ids_of, chunk_dump, pairs
 from cluster.graph import chunk_names
 from cluster.world_run import ensure_run
+from config.settings import default
 from store import snapshots
 from store.snapshots import COLLECTED, AgentState, ChunkState
 from streaming import keys
@@ -44,7 +45,9 @@ class Snapshotter:
         keep: How far back snapshots go.
     """
 
-    def __init__(self, redis: Redis, engine: AsyncEngine, *, every_s: float = 60.0, keep: timedelta) -> None:
+    def __init__(
+        self, redis: Redis, engine: AsyncEngine, *, every_s: float = default("snapshot_interval_s"), keep: timedelta
+    ) -> None:
         self._redis = redis
         self._engine = engine
         self._every_s = every_s

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from config.settings import default
+
 
 @dataclass(slots=True)
 class TickClock:
@@ -18,7 +20,7 @@ class TickClock:
     #: Monotonic seconds at which tick 0 would have begun.
     origin: float
     #: How many late ticks are run one after the other; more than that are skipped.
-    back_to_back_most: int = 5
+    back_to_back_most: int = default("late_ticks_max")
 
     @classmethod
     def start(
@@ -29,7 +31,7 @@ class TickClock:
         wall_ms: float,
         monotonic: float,
         last_tick: int,
-        back_to_back_most: int = 5,
+        back_to_back_most: int = default("late_ticks_max"),
     ) -> TickClock:
         """Make a clock whose present tick is at least ``last_tick + 1``, whatever the wall clock says."""
         elapsed_s = max((wall_ms - epoch_ms) / 1000, (last_tick + 1) / hz)

@@ -29,7 +29,10 @@ from config.limit import Limit
 from config.log_levels import parse_levels
 from config.networks import parse_networks
 
-__all__ = ["DEV_ORIGIN", "DEV_SECRET", "ENV_PREFIX", "Settings", "SettingsError", "load_settings", "raw_setting"]
+__all__ = [
+    *("DEV_ORIGIN", "DEV_SECRET", "ENV_PREFIX", "Settings", "SettingsError"),
+    *("default", "load_settings", "raw_setting"),
+]
 
 ENV_PREFIX: Final = variables.PREFIX
 SECRETS_DIR_VARIABLE: Final = "CHUNKCRAWL_SECRETS_DIR"
@@ -313,6 +316,11 @@ class Settings(BaseSettings):
         if not secrets_dir:
             return init_settings, env_settings
         return init_settings, env_settings, SecretsSettingsSource(settings_cls, secrets_dir=secrets_dir)
+
+
+def default(name: str) -> Any:
+    """Return a setting's default, for parts that can be made without settings."""
+    return Settings.model_fields[name].default
 
 
 def load_settings(**overrides: Any) -> Settings:

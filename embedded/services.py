@@ -25,6 +25,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final
 
+from config.settings import default
 from embedded.children import ServiceError
 from embedded.postgres import EmbeddedPostgres
 from embedded.server import EmbeddedServer
@@ -32,7 +33,7 @@ from embedded.valkey import EmbeddedValkey, Fsync
 
 __all__ = ["DEFAULT_DATA_DIR", "EmbeddedServices", "ServiceError", "ServiceUrls"]
 
-DEFAULT_DATA_DIR: Final = Path(".data")
+DEFAULT_DATA_DIR: Final = Path(default("data_dir"))
 SECRET_BYTES: Final = 24
 
 
@@ -69,7 +70,7 @@ class EmbeddedServices:
         redis_url: str | None = None,
         durable: bool = True,
         redis_alone: bool = False,
-        fsync: Fsync = "everysec",
+        fsync: Fsync = default("redis_fsync"),
     ) -> None:
         self._redis_alone = redis_alone
         self._data_dir = data_dir.absolute()

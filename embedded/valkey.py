@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 from typing import Final, Literal
 
+from config.settings import default
 from embedded import append_only, children
 from embedded.children import Rung, ServiceError
 from embedded.server import EmbeddedServer
@@ -52,7 +53,9 @@ class EmbeddedValkey(EmbeddedServer):
     name = "Valkey"
     stop_ladder = STOP_LADDER
 
-    def __init__(self, directory: Path, password: str, *, durable: bool = True, fsync: Fsync = "everysec") -> None:
+    def __init__(
+        self, directory: Path, password: str, *, durable: bool = True, fsync: Fsync = default("redis_fsync")
+    ) -> None:
         super().__init__()
         self._directory = directory
         self._fsync = fsync

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from config.settings import default
+
 
 @dataclass(frozen=True, slots=True)
 class ShardConfig:
     """Times and bounds of a shard.  Seconds unless the name says otherwise."""
 
-    tick_hz: float = 5.0
-    back_to_back_most: int = 5
-    replay_window_ticks: int = 300
+    tick_hz: float = default("tick_hz")
+    back_to_back_most: int = default("late_ticks_max")
+    replay_window_ticks: int = default("replay_window_ticks")
     reservation_ttl_s: float = 10.0
     grant_usable_s: float = 5.0
     reserve_timeout_s: float = 2.0
@@ -19,4 +21,4 @@ class ShardConfig:
     adopt_interval_s: float = 1.0
     presence_pause_after_stall_s: float = 20.0
     refuse_after_stall_s: float = 1.0
-    record_dir: str = ""
+    record_dir: str = default("record_dir")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from cluster.shard.recording import Recording
+from config.settings import default
 from world.recording import RecordedWorld
 from world.rules import Rules
 from world.shard import ShardWorld
@@ -18,7 +19,9 @@ class ShardMemory:
         record_dir: Where recordings of what the world is told go, one file per epoch and generation; empty: nowhere.
     """
 
-    def __init__(self, shard: int, rules: Rules, seed: int, *, tick: int = -1, record_dir: str = "") -> None:
+    def __init__(
+        self, shard: int, rules: Rules, seed: int, *, tick: int = -1, record_dir: str = default("record_dir")
+    ) -> None:
         self.shard = shard
         self.rules = rules
         self.seed = seed
