@@ -102,7 +102,14 @@ async def _play(tree: Path, module: str, data: Path) -> dict[str, Any]:
         await asyncio.gather(*playing, return_exceptions=True)
     finally:
         running.kill()
-    return {"email": EMAIL, "password": PASSWORD, "api_key": key, "settings": SETTINGS, "agents": AGENTS}
+    return {
+        "email": EMAIL,
+        "password": PASSWORD,
+        "account_id": account.account_id,
+        "api_key": key,
+        "settings": SETTINGS,
+        "agents": AGENTS,
+    }
 
 
 async def _until_ready(base: str, running: subprocess.Popen[bytes]) -> None:

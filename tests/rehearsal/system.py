@@ -7,9 +7,10 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import httpx
@@ -58,14 +59,19 @@ class System:
         self._process: subprocess.Popen[bytes] | None = None
         directory.mkdir(parents=True, exist_ok=True)
 
-    def start(self) -> None:
-        """``chunkcrawl up``, until it serves."""
+    def start(self, settings: Mapping[str, str] = MappingProxyType({})) -> None:
+        """``chunkcrawl up`` with these variables, until it serves."""
         port = free_port()
         self.base = f"http://127.0.0.1:{port}"
         words = ["up", "--no-demo", "--port", str(port), "--data", str(self.data)]
         with self.log.open("wb") as log:
             self._process = subprocess.Popen(
-                [*COMMAND, *words], cwd=ROOT, env=environment(), stdout=log, stderr=log, start_new_session=True
+                [*COMMAND, *words],
+                cwd=ROOT,
+                env=environment() | dict(settings),
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
             )
         end = time.monotonic() + READY_S
         while time.monotonic() < end:

@@ -18,7 +18,6 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-import orjson
 import psutil
 import pytest
 
@@ -37,6 +36,7 @@ from store.pg_session import patient_engine
 from streaming.connect import connect
 from tests.cluster.lasting import DOORS, essence
 from tests.cluster.worlds import until
+from tests.rehearsal.players import plays_on, walk
 from tests.rehearsal.system import System, begin, rows, run
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
@@ -184,29 +184,7 @@ async def play_on(system: System, known: Known, world: WorldDump) -> None:
         with pytest.raises(InvalidSession):
             await api.snapshot("chunk-0", known.session.session_token)
         assert {agent["agent_id"] for agent in await api.agents(auth=known.key)} == set(AGENTS)
-    await asyncio.gather(*(one_plays_on(system, known.key, name, world.agents[name]["rec"]) for name in AGENTS))
-
-
-async def one_plays_on(system: System, key: str, name: str, record_text: str) -> None:
-    record = orjson.loads(record_text)
-    async with Agent.connect(system.base, agent_id=name, api_key=key, retries=30) as agent:
-        await agent.wait_until(lambda view: view.ready and view.me is not None, 20.0)
-        if record["running"] is None:
-            assert agent.chunk_id == record["chunk_id"]
-            assert agent.position == (record["x"], record["y"])
-        await agent.say("back again")
-        await walk(agent)
-
-
-async def walk(agent: Agent) -> None:
-    """One step to some free neighbouring cell, unless somebody stands all around."""
-    bot, rng = make_bot("wander"), random.Random(1)
-    task = asyncio.create_task(drive(agent, bot, rng))
-    start = (agent.chunk_id, agent.position)
-    moved = await agent.wait_until(lambda view: (view.chunk_id, view.position) != start, 20.0)
-    task.cancel()
-    await asyncio.gather(task, return_exceptions=True)
-    assert moved, f"{agent.agent_id} has not moved from {start}"
+    await asyncio.gather(*(plays_on(system.base, known.key, name, world.agents[name]["rec"]) for name in AGENTS))
 
 
 def test_rehearsal(first: System, second: System, room: Path) -> None:
