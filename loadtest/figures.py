@@ -4,18 +4,13 @@ from __future__ import annotations
 
 from typing import Final
 
+from chunkcrawl.errors import REFUSALS
 from loadtest.histogram import Histogram
 from loadtest.tally import Tally
 
 __all__ = ["FAILURES", "FIGURES", "REFUSALS", "Figures", "figures_of"]
 
 Figures = dict[str, float | None]
-
-#: The contract's reasons in ``command_ack``.
-REFUSALS: Final = (
-    *("auth_failed", "expired_challenge", "busy", "out_of_bounds", "invalid_cmd", "rate_limited", "unreachable"),
-    *("node_not_found", "too_far", "depleted", "agent_not_found", "insufficient"),
-)
 
 #: The contract's reasons in ``command_result``.
 FAILURES: Final = ("blocked", "depleted", "interrupted_by_new_command")

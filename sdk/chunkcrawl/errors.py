@@ -424,7 +424,7 @@ class Depleted(CommandRefused):
     hint = "the node is empty, it grows back"
 
 
-_REFUSALS: Final[dict[str, type[CommandRefused]]] = {
+REFUSALS: Final[dict[str, type[CommandRefused]]] = {
     "auth_failed": AuthFailed,
     "expired_challenge": ExpiredChallenge,
     "invalid_cmd": InvalidCommand,
@@ -438,6 +438,7 @@ _REFUSALS: Final[dict[str, type[CommandRefused]]] = {
     "agent_not_found": AgentNotFound,
     "insufficient": Insufficient,
 }
+"""The contract's reasons in ``command_ack``, each with its type."""
 
 
 def refusal(
@@ -453,7 +454,7 @@ def refusal(
         return BannedWords(reason, retry_after_ms, code, strikes_left, muted_ms)
     if code == "muted":
         return Muted(reason, retry_after_ms, code)
-    return _REFUSALS.get(reason, CommandRefused)(reason, retry_after_ms, code)
+    return REFUSALS.get(reason, CommandRefused)(reason, retry_after_ms, code)
 
 
 class CommandFailed(ChunkcrawlError):
