@@ -9,9 +9,10 @@ from importlib.metadata import PackageNotFoundError, version
 from fastapi import FastAPI
 from fastapi.middleware.cors import CORSMiddleware
 
-from api import chunks, dev, docs_page, health, watch_page
+from api import chunks, dev, docs_page, health, openapi_document, watch_page
 from api.accounts import routes as accounts
 from api.accounts import session_routes
+from api.accounts.turning_away import turn_away
 from api.handlers import add_handlers
 from api.middleware import TRACE_HEADER, RequestGuard
 from api.services import Services
@@ -36,10 +37,12 @@ def create_app(services: Services) -> FastAPI:
         # The framework's pages need scripts of other servers; ``api.docs_page`` is in their place.
         docs_url=None,
         redoc_url=None,
+        openapi_url=None,
         # A slash more would redirect with the query in the answer's header; it is a 404 here.
         redirect_slashes=False,
     )
     app.state.services = services
+    app.state.openapi = openapi_document.OpenApiDocument(app)
     add_handlers(app)
     for router in (
         health.router,
@@ -48,6 +51,7 @@ def create_app(services: Services) -> FastAPI:
         dev.router,
         watch_page.router,
         docs_page.router,
+        openapi_document.router,
     ):
         app.include_router(router)
     for router in (chunks.router, dev.aliased):
@@ -55,7 +59,7 @@ def create_app(services: Services) -> FastAPI:
         # Existing pages know these under /api, too.
         app.include_router(router, prefix="/api", include_in_schema=False)
     mount(app, services)
-    app.add_middleware(RequestGuard)
+    app.add_middleware(RequestGuard, turn_away=lambda scope: turn_away(services.passwords, scope))
     app.add_middleware(
         CORSMiddleware,
         allow_origins=services.settings.allowed_origins,

@@ -1,11 +1,14 @@
 """What every request passes: trace id, size limit, no tokens in URLs, metrics, one log line, no leaking exception.
 
+What can be refused by its head alone is refused here, before a body is read and a route is looked for.
+
 Plain ASGI, so that event streams pass through unbuffered and WebSockets too.
 """
 
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from typing import Any, Final
 from urllib.parse import parse_qsl
 
@@ -32,15 +35,23 @@ SECRET_PARAMETERS: Final = frozenset(
 )
 
 METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+#: ``scope["extensions"][TURNED_AWAY_EXTENSION]()``, where the server has it: this answer counts against the
+#: connection's address, and ends it.
+TURNED_AWAY_EXTENSION: Final = "chunkcrawl.turned_away"
 #: Paths that are not logged: machines ask them every few seconds, and a line each would bury the rest.
 QUIET_PATHS: Final = frozenset({"/healthz", "/readyz", "/metrics"})
 
 
 class RequestGuard:
-    """The outermost of our own layers; see the module."""
+    """The outermost of our own layers; see the module.
 
-    def __init__(self, app: ASGIApp) -> None:
+    ``turn_away``: given the scope of an HTTP request, the reason for which it is refused by its head, or None.  There
+    is a line in the log for other requests, and none for these.
+    """
+
+    def __init__(self, app: ASGIApp, turn_away: Callable[[Scope], str | None] = lambda _: None) -> None:
         self._app = app
+        self._turn_away = turn_away
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] not in ("http", "websocket"):
@@ -52,7 +63,10 @@ class RequestGuard:
         passage = _Passage(scope, receive, send, trace_id)
         try:
             passage.check(headers)
-            await self._app(scope, passage.receive, passage.send)
+            if scope["type"] == "http" and (reason := self._turn_away(scope)) is not None:
+                await passage.turn_away(ApiError(reason))
+            else:
+                await self._app(scope, passage.receive, passage.send)
         except ApiError as error:
             await passage.refuse(error)
         except Exception as error:  # nothing of it may reach the client, and its text may quote a secret
@@ -74,6 +88,7 @@ class _Passage:
         self._got_bytes = 0
         self._status: int | None = None
         self._over = False
+        self._quiet = False
 
     def check(self, headers: Headers) -> None:
         """Raises ``ApiError``: ``token_in_url``, ``body_too_large``."""
@@ -123,13 +138,21 @@ class _Passage:
         # For a handshake starlette's responses send the denial messages, where the server knows them.
         await response(self._scope, self._receive, self.send)
 
+    async def turn_away(self, error: ApiError) -> None:
+        """Answer with ``error``, by the head alone."""
+        self._quiet = True
+        note = self._scope.get("extensions", {}).get(TURNED_AWAY_EXTENSION)
+        if note is not None:
+            note()
+        await self.refuse(error)
+
     def finish(self) -> None:
         scope = self._scope
         if scope["type"] != "http" or self._status is None:
             return
         method = scope["method"] if scope["method"] in METHODS else "other"
         metrics.HTTP_REQUESTS.labels(method, self.route, str(self._status)).inc()
-        if scope["path"] in QUIET_PATHS:
+        if self._quiet or scope["path"] in QUIET_PATHS:
             return
         log.info(
             "request",

@@ -83,7 +83,8 @@ class Up:
                 ray_directory.remove_stale()  # a gateway of a run that was killed may hold the port for seconds
                 check_port(self._settings.host, self._settings.port)
                 check_directories(self._settings)
-            self._say("Starting PostgreSQL and Valkey ...")
+            if servers := _to_start(self._settings):
+                self._say(f"Starting {' and '.join(servers)} ...")
             urls = self._services.start()
             self._tell_notices()
             known: dict[str, object] = {"database_url": urls.database_url, "redis_url": urls.redis_url}
@@ -221,6 +222,12 @@ class Demo:
 
 
 # -- parts --
+
+
+def _to_start(settings: Settings) -> list[str]:
+    """Name the servers of our own that are started."""
+    urls = {"PostgreSQL": settings.database_url, "Valkey": settings.redis_url}
+    return [name for name, url in urls.items() if not url]
 
 
 def end_strays(processes: list[psutil.Process]) -> None:

@@ -6,8 +6,7 @@ No Ray in here: the actor (``cluster.gateway_actor``) hands in how shards are re
 from __future__ import annotations
 
 import asyncio
-from functools import partial
-from typing import Any, cast
+from typing import Any
 
 import psutil
 import structlog
@@ -17,10 +16,10 @@ from api.app import create_app
 from api.services import Services
 from api.sockets.connection_limits import Admission, AdmissionRules
 from api.sockets.frame_protocol import FrameProtocol
-from api.sockets.http_protocol import BoundedHttpProtocol
 from api.sockets.listening import BACKLOG, shared_socket
 from api.sockets.open_files import FILES_KEPT, raise_open_files
-from api.sockets.peers import bound_unsent, find_dead_peers
+from api.sockets.peers import await_first_bytes, bound_unsent, find_dead_peers
+from api.sockets.server import AcceptingServer
 from api.sockets.streams import Streams
 from cluster.peers import ClusterClient, ShardClient
 from cluster.router import Router
@@ -58,11 +57,9 @@ class GatewayServer:
         app = create_app(self.services)
         self._streams: Streams = app.state.streams
         self.admission = Admission(admission_rules(settings), parse_networks(settings.trusted_proxies))
-        self._server = uvicorn.Server(
+        self._server = AcceptingServer(
             uvicorn.Config(
                 app,
-                http=cast("type[asyncio.Protocol]", partial(BoundedHttpProtocol, admission=self.admission)),
-                # All that wait to be accepted may be accepted, and take a file each, before the first is looked at.
                 backlog=min(BACKLOG, self.admission.rules.waiting),
                 ws=FrameProtocol,
                 ws_max_size=FRAME_MOST_BYTES,
@@ -76,7 +73,8 @@ class GatewayServer:
                 server_header=False,
                 proxy_headers=False,
                 lifespan="on",
-            )
+            ),
+            self.admission,
         )
 
     @property
@@ -93,6 +91,7 @@ class GatewayServer:
         listening = shared_socket(self._settings.host, self._settings.port)
         find_dead_peers(listening, self._settings.dead_after_s, self._settings.heartbeat_s)
         bound_unsent(listening)
+        await_first_bytes(listening)
         try:
             await self._server.serve(sockets=[listening])
         finally:

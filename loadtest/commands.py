@@ -52,6 +52,9 @@ HEAD_BYTES: Final = 96
 #: How long a command may wait for its decision; a challenge lives for 10 s at most.
 ANSWER_TIMEOUT_S: Final = 15.0
 
+#: An accepted command whose agent has stood idle for so long, over a connection that stands, has lost its result.
+RESULT_TIMEOUT_S: Final = 30.0
+
 RETRY_S: Final = 0.25
 INTERRUPT_SHARE: Final = 0.5
 INTERRUPT_AFTER_S: Final = (2.0, 6.0)
@@ -66,6 +69,7 @@ class AskedCommand:
     sent_at: float
     answered_at: float = 0.0
     accepted: bool = False
+    idle_since: float | None = None
 
 
 class Commands:
@@ -83,6 +87,7 @@ class Commands:
         #: Whether the present connection has shown the state of the chunk.
         self.shown = False
         self._given_up: set[str] = set()
+        self._result_lost: set[str] = set()
         self._view = WorldView(agent_id)
         self._watch = TickWatch()
         self._connection: PicowsConnection | None = None
@@ -117,14 +122,30 @@ class Commands:
         self._carry_out(now)
 
     def sweep(self, now: float) -> None:
-        """Give up commands that nobody answers; call it about once a second."""
+        """Give up commands that nobody answers, or whose result was lost; call it about once a second."""
         for client_cmd_id, pending in list(self.pending.items()):
-            if not pending.accepted and now - pending.sent_at > ANSWER_TIMEOUT_S and self._connection is not None:
+            if pending.accepted:
+                if self._has_stood_idle(pending, now):
+                    self._result_lost.add(client_cmd_id)
+                    self._give_up(client_cmd_id)
+            elif now - pending.sent_at > ANSWER_TIMEOUT_S and self._connection is not None:
                 self._crew.measures.counts["timeouts"] += self._timed
-                self.protocol.forget(client_cmd_id)
-                del self.pending[client_cmd_id]
                 self._given_up.add(client_cmd_id)
-                self._later(RETRY_S)
+                self._give_up(client_cmd_id)
+
+    def _give_up(self, client_cmd_id: str) -> None:
+        self.protocol.forget(client_cmd_id)
+        del self.pending[client_cmd_id]
+        self._later(RETRY_S)
+
+    def _has_stood_idle(self, pending: AskedCommand, now: float) -> bool:
+        me = self._view.me
+        if not self.shown or (me is not None and me.activity_state != "idle"):
+            pending.idle_since = None
+        elif pending.idle_since is None:
+            pending.idle_since = now
+        self._wants_state = True
+        return pending.idle_since is not None and now - pending.idle_since > RESULT_TIMEOUT_S
 
     # -- seeing --
 
@@ -230,7 +251,10 @@ class Commands:
             self._challenged(event, now)
         elif isinstance(event, CommandResult):
             # A repeat of a resumed stream is not shown; this is a second result of its own, or one that was given up.
-            if event.client_cmd_id not in settled | self._given_up:
+            if event.client_cmd_id in self._result_lost:
+                self._result_lost.discard(event.client_cmd_id)
+                self._crew.measures.counts["results"] += 1
+            elif event.client_cmd_id not in settled | self._given_up:
                 self._crew.measures.counts["results_twice"] += 1
         elif isinstance(event, ErrorEvent):
             self._crew.measures.count_as("error", event.reason)

@@ -2,7 +2,8 @@
 
 Hashing one costs some 20 ms and 19 MiB on purpose.  Those who play must not wait for it, so it is done at the lowest
 priority, which a thread of this process can't have for itself; and it must not be a way to fill the memory, so at most
-``processes`` run at once, and with ``queue_max`` waiting, one more is refused as ``overloaded``.
+``processes`` run at once, and with ``queue_max`` waiting, one more is refused as ``overloaded``.  Whoever asks takes a
+place first and looks into the database afterwards, so that a flood of passwords is none of queries.
 """
 
 from __future__ import annotations
@@ -11,8 +12,9 @@ import asyncio
 import base64
 import hmac
 import unicodedata
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import Final, TypeVar
 
 from api import metrics
@@ -26,7 +28,7 @@ MAX_CHARS: Final = 128
 
 
 class Passwords:
-    """Hashes and checks passwords.  ``close`` ends the processes; none is started before its first use.
+    """Who hashes and checks passwords.  ``close`` ends the processes; none is started before its first use.
 
     Args:
         pepper: this installation's secret; a copy of the database alone is then no use to a guesser.
@@ -43,20 +45,27 @@ class Passwords:
         self._bound = processes + queue_max
         self._under_way = 0
 
-    async def hash(self, password: str) -> str:
-        """Raises ``ApiError``: ``overloaded`` when too many wait, ``unavailable`` when it can't be done."""
-        seasoned = self._seasoned(password)
-        return await self._run(lambda process: process.hash(seasoned))
+    @property
+    def full(self) -> bool:
+        """Return whether one more would be refused."""
+        return self._under_way >= self._bound
 
-    async def matches(self, password_hash: str | None, password: str) -> bool:
-        """Whether ``password`` is the one; None (no such account) takes as long as a wrong one.  Raises as ``hash``."""
-        seasoned = self._seasoned(password)
-        return await self._run(lambda process: process.matches(password_hash, seasoned))
+    @contextmanager
+    def place(self) -> Iterator[Place]:
+        """Take a place in the queue for the block, before anything else is done for a password.
 
-    def check_room(self) -> None:
-        """Raise ``ApiError`` (``overloaded``) when too many wait, before anything else is done for one more."""
-        if self._under_way >= self._bound:
+        Raises:
+            ApiError: ``overloaded``: too many wait.
+        """
+        if self.full:
             raise ApiError("overloaded")
+        self._under_way += 1
+        metrics.PASSWORDS_WAITING.set(self._under_way)
+        try:
+            yield Place(self)
+        finally:
+            self._under_way -= 1
+            metrics.PASSWORDS_WAITING.set(self._under_way)
 
     def close(self) -> None:
         self._threads.shutdown(wait=False, cancel_futures=True)
@@ -64,16 +73,10 @@ class Passwords:
             process.close()
 
     async def _run(self, work: Callable[[HashingProcess], T]) -> T:
-        self.check_room()
-        self._under_way += 1
-        metrics.PASSWORDS_WAITING.set(self._under_way)
         try:
             return await asyncio.get_running_loop().run_in_executor(self._threads, self._with_process, work)
         except HashingFailed:
             raise ApiError("unavailable") from None
-        finally:
-            self._under_way -= 1
-            metrics.PASSWORDS_WAITING.set(self._under_way)
 
     def _with_process(self, work: Callable[[HashingProcess], T]) -> T:
         process = self._idle.pop()  # there is one for each thread
@@ -86,3 +89,22 @@ class Passwords:
         # NFC: the same password typed on another system may come decomposed.
         text = unicodedata.normalize("NFC", password).encode("utf-8", "surrogatepass")
         return base64.b64encode(hmac.digest(self._pepper, text, "sha256")).decode()
+
+
+class Place:
+    """A place in the queue (``Passwords.place``).  Raises ``ApiError``: ``unavailable``: it can't be done."""
+
+    __slots__ = ("_passwords",)
+
+    def __init__(self, passwords: Passwords) -> None:
+        self._passwords = passwords
+
+    async def hash(self, password: str) -> str:
+        """Return a new hash of ``password``."""
+        seasoned = self._passwords._seasoned(password)
+        return await self._passwords._run(lambda process: process.hash(seasoned))
+
+    async def matches(self, password_hash: str | None, password: str) -> bool:
+        """Return whether ``password`` is the one; None (no such account) takes as long as a wrong one."""
+        seasoned = self._passwords._seasoned(password)
+        return await self._passwords._run(lambda process: process.matches(password_hash, seasoned))

@@ -93,17 +93,17 @@ def basic_credentials(credentials: str) -> tuple[str, str] | None:
 
 
 async def _by_password(services: Services, request: Request, credentials: str) -> Principal:
-    services.passwords.check_room()
     parsed = basic_credentials(credentials)
     email = None if parsed is None else _email(parsed[0])
-    async with services.limits.login(request, email):
-        if parsed is None or len(parsed[1]) > PASSWORD_MAX_CHARS:
-            raise ApiError("invalid_credentials")
-        login = None if email is None else await accounts.login(services.engine, email)
-        matches = await services.passwords.matches(None if login is None else login.password_hash, parsed[1])
-        if login is None or not matches:
-            raise ApiError("invalid_credentials")
-        return Principal(login.account_id)
+    with services.passwords.place() as place:
+        async with services.limits.login(request, email):
+            if parsed is None or len(parsed[1]) > PASSWORD_MAX_CHARS:
+                raise ApiError("invalid_credentials")
+            login = None if email is None else await accounts.login(services.engine, email)
+            matches = await place.matches(None if login is None else login.password_hash, parsed[1])
+            if login is None or not matches:
+                raise ApiError("invalid_credentials")
+            return Principal(login.account_id)
 
 
 def _email(text: str) -> str | None:

@@ -86,12 +86,12 @@ class AgentList(BaseModel):
 async def signup(body: SignupRequest, request: Request) -> SignupResponse:
     """Open an account."""
     services: Services = request.app.state.services
-    services.passwords.check_room()
-    await services.limits.signup(request)
-    # Asked first only to spare the hash; the constraint decides.
-    if await accounts.exists(services.engine, body.email):
-        raise ApiError("email_already_exists")
-    password_hash = await services.passwords.hash(body.password)
+    with services.passwords.place() as place:
+        await services.limits.signup(request)
+        # Asked first only to spare the hash; the constraint decides.
+        if await accounts.exists(services.engine, body.email):
+            raise ApiError("email_already_exists")
+        password_hash = await place.hash(body.password)
     account_id, token = new_id("acc"), new_account_token()
     try:
         await accounts.create(

@@ -4,6 +4,10 @@ A connection is *in* while it is an accepted WebSocket or an event stream: someb
 others *wait*: they receive a request, work on its answer, or idle between two requests.  Those who are in are never
 closed for somebody else's sake.  Those who wait have a deadline for what they do, may not be too many, in all and from
 one address, and when they are, the one that has idled or received for longest makes room.
+
+A new connection of an address that keeps breaking bounds (``api.sockets.slow_addresses``) is *held* first: nothing of
+it is read for ``HELD_S``.  Half of the places of those who wait may be held, whatever their addresses; when one more
+comes, the one that has been held for longest goes on, and from then on counts for its address.
 """
 
 from __future__ import annotations
@@ -18,6 +22,7 @@ import structlog
 
 from api import metrics
 from api.limits.client_address import address_bucket, is_trusted
+from api.sockets.slow_addresses import SlowAddresses
 from config.networks import Networks
 
 __all__ = ["Admission", "AdmissionRules", "Slot"]
@@ -27,6 +32,12 @@ log = structlog.get_logger(__name__)
 SWEEP_S: Final = 0.5
 #: A request that is under way for less is not cut off for a new one.
 MAKES_ROOM_AFTER_S: Final = 0.25
+#: How long a connection of a slow address is held.
+HELD_S: Final = 2.0
+#: Of the places of those who wait.
+HELD_SHARE: Final = 1 / 2
+#: Reasons that say nothing against the address whose connection is closed.
+HARMLESS: Final = frozenset({"address_full", "gateway_full", "full", "overloaded", "answer_timeout", "silent"})
 #: One line for each reason in this time, however many connections it met.
 LOG_EVERY_S: Final = 10.0
 
@@ -46,6 +57,9 @@ class Peer(Protocol):
     def make_room(self) -> None:
         """Close: another connection needs the place."""
 
+    def go_on(self) -> None:
+        """Read: it has been held for long enough."""
+
 
 @dataclass(frozen=True, slots=True)
 class AdmissionRules:
@@ -64,6 +78,11 @@ class AdmissionRules:
     def waiting(self) -> int:
         """Connections that may wait."""
         return max(1, min(WAITING_MOST, int(self.connections * WAITING_SHARE)))
+
+    @property
+    def held(self) -> int:
+        """Return how many connections may be held."""
+        return max(1, int(self.waiting * HELD_SHARE))
 
     @property
     def entered(self) -> int:
@@ -102,6 +121,11 @@ class Slot:
         self._admission._move(self, self._admission.idling)
 
     @property
+    def held(self) -> bool:
+        """Return whether nothing of it is to be read before its peer's ``go_on``."""
+        return self.phase is self._admission.held
+
+    @property
     def may_enter(self) -> bool:
         """Whether there is room for one more socket or stream from this address."""
         return self._admission._may_enter(self)
@@ -138,13 +162,16 @@ class Admission:
         self.rules = rules
         self._trusted = trusted
         self._clock = clock
+        self.held = _Phase(HELD_S)
         self.receiving = _Phase(rules.receive_s)
         self.answering = _Phase(rules.answer_s)
         self.idling = _Phase(float("inf"))  # the server itself ends them (keep-alive)
         self.inside = _Phase(float("inf"))
+        self._slow = SlowAddresses()
         self._waiting_of: dict[str, dict[Slot, None]] = {}
         self._inside_of: dict[str, int] = {}
         self._sweeping: asyncio.TimerHandle | None = None
+        self._letting_go_on: asyncio.TimerHandle | None = None
         self._said: dict[str, tuple[float, int]] = {}
 
     def __len__(self) -> int:
@@ -154,7 +181,7 @@ class Admission:
     @property
     def waiting(self) -> int:
         """Connections that are neither sockets nor streams."""
-        return len(self.receiving) + len(self.answering) + len(self.idling)
+        return len(self.held) + len(self.receiving) + len(self.answering) + len(self.idling)
 
     def admit(self, peer: Peer, host: str | None) -> Slot | None:
         """A place for a new connection from ``host``; None when there is none and nobody can make room.
@@ -163,8 +190,11 @@ class Admission:
         """
         address = address_bucket(host or "")
         slot = Slot(self, peer, address, trusted=is_trusted(host, self._trusted))
-        mine = self._waiting_of.get(address, {})
-        if not slot.trusted and len(mine) >= self.rules.address_waiting and not self._make_room("address_full", mine):
+        if not slot.trusted and self._slow.is_slow(address, self._clock()):
+            slot.phase = self.held
+            if len(self.held) >= self.rules.held:
+                self._let_go_on(next(iter(self.held)))
+        elif not self._has_share(slot):
             return None
         if (self.waiting >= self.rules.waiting or len(self) >= self.rules.connections) and not self._make_room(
             "gateway_full", self.idling, self.receiving
@@ -172,11 +202,18 @@ class Admission:
             return None
         self._add(slot)
         self._start_sweeping()
+        if slot.held:
+            self._plan_going_on()
         return slot
 
     def refused(self, reason: str, address: str) -> None:
-        """Count a connection that was closed for ``reason``, and say so in the log, sparsely."""
+        """Count a connection that was closed for ``reason``, and say so in the log, sparsely.
+
+        ``address`` is a slot's; a reason that is not harmless counts against it.
+        """
         metrics.CONNECTIONS_REFUSED.labels(reason).inc()
+        if reason not in HARMLESS:
+            self._slow.note_broken(address, self._clock())
         said_at, count = self._said.get(reason, (-LOG_EVERY_S, 0))
         now = self._clock()
         if now - said_at < LOG_EVERY_S:
@@ -185,9 +222,14 @@ class Admission:
         self._said[reason] = (now, 0)
         log.warning("connections_refused", reason=reason, count=count + 1, last_address=address, open=len(self))
 
+    def broken_off(self, address: str) -> None:
+        """Count a connection that ``address`` has closed in the middle of a request."""
+        self._slow.note_broken(address, self._clock())
+
     def sweep(self) -> None:
-        """Close whoever is past the deadline."""
+        """Close whoever is past the deadline; let those go on who have been held for long enough."""
         now = self._clock()
+        self._let_due_go_on()
         for phase in (self.receiving, self.answering):
             late = []
             for slot in phase:
@@ -237,7 +279,7 @@ class Admission:
         self._put(slot)
         if slot.phase is self.inside:
             self._inside_of[slot.address] = self._inside_of.get(slot.address, 0) + 1
-        else:
+        elif slot.phase is not self.held:
             self._waiting_of.setdefault(slot.address, {})[slot] = None
 
     def _remove(self, slot: Slot) -> None:
@@ -246,13 +288,47 @@ class Admission:
             self._inside_of[slot.address] -= 1
             if not self._inside_of[slot.address]:
                 del self._inside_of[slot.address]
-            return
-        mine = self._waiting_of[slot.address]
-        del mine[slot]
-        if not mine:
-            del self._waiting_of[slot.address]
+        elif slot.phase is not self.held:
+            mine = self._waiting_of[slot.address]
+            del mine[slot]
+            if not mine:
+                del self._waiting_of[slot.address]
 
-    def _make_room(self, reason: str, *among: dict[Slot, None]) -> bool:
+    def _has_share(self, slot: Slot) -> bool:
+        mine = self._waiting_of.get(slot.address, {})
+        if slot.trusted or len(mine) < self.rules.address_waiting:
+            return True
+        closed = self._make_room("address_full", mine)
+        if closed is None or closed.phase is not self.idling:  # a crowd of idle ones is no attack
+            self._slow.note_broken(slot.address, self._clock())
+        return closed is not None
+
+    def _let_go_on(self, slot: Slot) -> None:
+        del self.held[slot]
+        slot.phase = self.receiving
+        if self._has_share(slot):
+            self._add(slot)
+            slot.peer.go_on()
+        else:
+            self.refused("full", slot.address)
+            slot.peer.make_room()
+
+    def _let_due_go_on(self) -> None:
+        now = self._clock()
+        while self.held and (slot := next(iter(self.held))).deadline <= now:
+            self._let_go_on(slot)
+
+    def _plan_going_on(self) -> None:
+        if self._letting_go_on is None and self.held:
+            after_s = max(0.0, next(iter(self.held)).deadline - self._clock())
+            self._letting_go_on = asyncio.get_running_loop().call_later(after_s, self._go_on_on_time)
+
+    def _go_on_on_time(self) -> None:
+        self._letting_go_on = None
+        self._let_due_go_on()
+        self._plan_going_on()
+
+    def _make_room(self, reason: str, *among: dict[Slot, None]) -> Slot | None:
         came_before = self._clock() - MAKES_ROOM_AFTER_S
         for slots in among:
             for slot in slots:
@@ -260,10 +336,10 @@ class Admission:
                     self._remove(slot)
                     self.refused(reason, slot.address)
                     slot.peer.make_room()
-                    return True
+                    return slot
                 if slots is self.receiving:
                     break  # the others came later
-        return False
+        return None
 
     def _start_sweeping(self) -> None:
         if self._sweeping is None:

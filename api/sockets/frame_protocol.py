@@ -121,6 +121,9 @@ class FrameProtocol(WebSocketsSansIOProtocol):
 
     make_room = expire
 
+    def go_on(self) -> None:
+        """See ``api.sockets.connection_limits.Peer``; only a new connection is held."""
+
     # -- frames in --
 
     def data_received(self, data: bytes) -> None:

@@ -8,7 +8,7 @@ business.
 
 from __future__ import annotations
 
-import asyncio
+import functools
 import http
 from typing import Any, Final
 
@@ -17,12 +17,12 @@ import orjson
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from api.errors import ApiError
-from api.middleware import BODY_MAX_BYTES
+from api.middleware import BODY_MAX_BYTES, TURNED_AWAY_EXTENSION
 from api.sockets.connection_limits import Admission, Slot
 from api.sockets.frame_protocol import FrameProtocol
 from api.sockets.sse import ENTER_EXTENSION
 
-__all__ = ["HEADERS_MOST", "HEADER_MOST_BYTES", "HEAD_MOST_BYTES", "PIPELINED_MOST", "BoundedHttpProtocol"]
+__all__ = ["HEADERS_MOST", "HEADER_MOST_BYTES", "HEAD_MOST_BYTES", "PIPELINED_MOST", "BoundedHttpProtocol", "answer_of"]
 
 #: Of the whole head, and of its parts.  websockets' own parser, which reads a handshake again, takes no longer lines.
 HEAD_MOST_BYTES: Final = 32 * 1024
@@ -51,12 +51,13 @@ class _Refused(Exception):
 
 
 class BoundedHttpProtocol(HttpToolsProtocol):
-    """See the module.  Pass ``functools.partial(BoundedHttpProtocol, admission=...)`` to uvicorn as ``http``."""
+    """See the module.  Made by ``api.sockets.new_connection`` with a connection's first byte; it has a place."""
 
-    def __init__(self, *args: Any, admission: Admission, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
+    def __init__(self, admission: Admission, slot: Slot, **for_uvicorn: Any) -> None:
+        super().__init__(**for_uvicorn)
         self._admission = admission
-        self._slot: Slot | None = None
+        self._place = slot
+        slot.peer = self
         #: Bytes of the head, or of the body, that have arrived.
         self._taken = 0
         self._at_hand = 0
@@ -68,19 +69,11 @@ class BoundedHttpProtocol(HttpToolsProtocol):
 
     # -- the connection --
 
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        super().connection_made(transport)
-        host = self.client[0] if self.client else None
-        self._slot = self._admission.admit(self, host)
-        if self._slot is None:
-            self._admission.refused("full", host or "")
-            self._over = True
-            transport.write(_answer("overloaded"))
-            transport.close()
-
     def connection_lost(self, exc: Exception | None) -> None:
-        if self._slot is not None:
-            self._slot.leave()
+        answered_early = self._in_body and not self._at_work
+        if self._receiving and not self._over and not answered_early:
+            self._admission.broken_off(self._place.address)
+        self._place.leave()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -135,7 +128,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
             assert isinstance(protocol, FrameProtocol)
             protocol.take_place(slot)
             if not protocol.handshake_initiated:  # no handshake to the other parser
-                self.transport.write(_answer("bad_request"))
+                self.transport.write(answer_of("bad_request"))
                 self.transport.close()
 
     # -- what the parser finds --
@@ -164,8 +157,10 @@ class BoundedHttpProtocol(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         if len(self.pipeline) >= PIPELINED_MOST:
             raise _Refused("too_many_pipelined")
-        # How the app says that this answer is an event stream for somebody who has shown a session.
-        self.scope["extensions"] = {ENTER_EXTENSION: self._enter}  # type: ignore[dict-item]
+        # How the app says that this answer is an event stream for somebody who has shown a session, or a refusal that
+        # is not to be asked for again at once.
+        extensions: Any = {ENTER_EXTENSION: self._enter, TURNED_AWAY_EXTENSION: self._turned_away}
+        self.scope["extensions"] = extensions
         super().on_headers_complete()
         self._in_body = True
         self._taken = 0
@@ -197,6 +192,15 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         self._place.enter()
         return True
 
+    def _turned_away(self) -> None:
+        """Note that the app refuses the request by its head alone.
+
+        The connection ends with the answer, unless a body is on its way still: its sender would be told of a reset.
+        """
+        self._admission.refused("turned_away", self._place.address)
+        if not self.cycle.more_body:
+            self.cycle.keep_alive = False
+
     # -- bounds --
 
     def expire(self) -> None:
@@ -205,13 +209,9 @@ class BoundedHttpProtocol(HttpToolsProtocol):
             self.transport.abort()
         elif self._receiving:
             self._refuse("request_timeout")
-        elif self._at_work:
+        else:
             self._admission.refused("answer_timeout", self._place.address)
             self.transport.abort()
-        else:
-            self._admission.refused("silent", self._place.address)
-            self._over = True
-            self.transport.close()
 
     def make_room(self) -> None:
         """See ``api.sockets.connection_limits.Peer``."""
@@ -219,10 +219,8 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         self._leave_app()
         self.transport.abort()
 
-    @property
-    def _place(self) -> Slot:
-        assert self._slot is not None
-        return self._slot
+    def go_on(self) -> None:
+        """See ``api.sockets.connection_limits.Peer``; only a new connection is held."""
 
     @property
     def _at_work(self) -> bool:
@@ -239,7 +237,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         if not answerable:
             self.transport.close()
             return
-        self.transport.write(_answer(reason))
+        self.transport.write(answer_of(reason))
         if self.transport.can_write_eof():
             self.transport.write_eof()
         self.loop.call_later(LINGER_S, self.transport.abort)
@@ -264,7 +262,9 @@ class BoundedHttpProtocol(HttpToolsProtocol):
             self.transport.pause_reading()
 
 
-def _answer(reason: str) -> bytes:
+@functools.cache
+def answer_of(reason: str) -> bytes:
+    """Return the whole answer to a request that is refused for ``reason``, after which the connection ends."""
     error = ApiError(reason)
     body = orjson.dumps({"detail": reason})
     headers = {

@@ -1,4 +1,4 @@
-"""Dead and slow readers, as the kernel finds them.
+"""Dead, slow and silent peers, as the kernel finds them.
 
 A socket's peer answers pings; an event stream's only acknowledges bytes.  Set on a listening socket, these options
 are inherited by every connection that it accepts, which an ASGI app itself can't reach.
@@ -13,6 +13,8 @@ from typing import Final
 KEEPALIVE_PROBES: Final = 4
 #: Bytes that a connection's kernel buffer may hold unsent.  What is on its way to a distant reader comes on top.
 UNSENT_MOST_BYTES: Final = 64 * 1024
+#: The least that the kernel takes; without a byte the connection comes after it.
+FIRST_BYTES_S: Final = 1
 
 
 def find_dead_peers(listening: socket.socket, dead_after_s: int, heartbeat_s: int) -> None:
@@ -45,3 +47,15 @@ def bound_unsent(listening: socket.socket) -> None:
     if option is not None:
         with suppress(OSError):  # a system that can't is left as it is
             listening.setsockopt(socket.IPPROTO_TCP, option, UNSENT_MOST_BYTES)
+
+
+def await_first_bytes(listening: socket.socket) -> None:
+    """Let ``listening`` accept a connection when it has sent something, or ``FIRST_BYTES_S`` after it was opened.
+
+    A connection that is closed before costs this process nothing; until then it takes no file of ours, and is one of
+    those that the kernel keeps for connections that are being opened.
+    """
+    option = getattr(socket, "TCP_DEFER_ACCEPT", None)
+    if option is not None:
+        with suppress(OSError):  # a system that can't is left as it is
+            listening.setsockopt(socket.IPPROTO_TCP, option, FIRST_BYTES_S)

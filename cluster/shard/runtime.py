@@ -104,7 +104,7 @@ class ShardRuntime:
             tasks,
             ttl_s=config.reservation_ttl_s,
         )
-        self.submissions = Submissions(memory, self.epoch, self.arrivals, commits)
+        self.submissions = Submissions(memory, self.epoch, self.arrivals, commits, self.stats)
         self.seating = Seating(redis, memory, self.epoch, self.loader, self.arrivals, commits)
         self.neighbors = NeighborLinks(redis, memory, journal, self.loader, commits, tasks, peers)
         self.departures = Departures(

@@ -13,7 +13,7 @@ WINDOW = 512
 
 #: The one type of resource there is; results do not name it.
 GOLD: Final = "gold"
-#: Refusals that only a harvest gets.
+#: Refusals of a harvest that say something about it, and not about the agent or the server.
 HARVEST_REFUSALS: Final = frozenset({"node_not_found", "too_far", "depleted"})
 
 
@@ -51,6 +51,11 @@ class ShardStats:
         self.commit_times.append(seconds)
         self.commit_seconds += seconds
 
+    def refused(self, cmd: object, reason: str | None) -> None:
+        """Count a command that was refused, for the first time."""
+        if isinstance(cmd, dict) and cmd.get("type") == "harvest" and reason in HARVEST_REFUSALS:
+            self.harvest_failures[reason] += 1
+
     def count(self, output: Output, holds: Callable[[ChunkId], bool]) -> None:
         """Count what a committed output shows; ``holds`` says whether a chunk is this shard's."""
         transitions = 0
@@ -59,8 +64,6 @@ class ShardStats:
                 self._count_result(event, holds)
             elif event.kind == "chunk_transition":
                 transitions += 1
-            elif event.kind == "command_ack" and event.payload.get("reason") in HARVEST_REFUSALS:
-                self.harvest_failures[event.payload["reason"]] += 1
         remote = len(output.departures)
         self.crossings["remote", "completed"] += remote
         self.crossings["local", "completed"] += transitions - remote

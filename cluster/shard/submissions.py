@@ -10,6 +10,7 @@ from cluster.shard.arrivals import Arrivals
 from cluster.shard.commits import Commits
 from cluster.shard.memory import ShardMemory
 from cluster.shard.shard_epoch import ShardEpoch
+from cluster.shard.stats import ShardStats
 from streaming.shared_clock import now_ms
 from world.inputs import Decision, Submit
 
@@ -17,11 +18,14 @@ from world.inputs import Decision, Submit
 class Submissions:
     """The commands that gateways submit to this shard."""
 
-    def __init__(self, memory: ShardMemory, epoch: ShardEpoch, arrivals: Arrivals, commits: Commits) -> None:
+    def __init__(
+        self, memory: ShardMemory, epoch: ShardEpoch, arrivals: Arrivals, commits: Commits, stats: ShardStats
+    ) -> None:
         self._memory = memory
         self._epoch = epoch
         self._arrivals = arrivals
         self._commits = commits
+        self._stats = stats
 
     async def submit(self, commands: Sequence[ShardCommand]) -> list[ShardDecision]:
         """Decide commands in the order given; answers when the decisions are in the journal.
@@ -50,6 +54,8 @@ class Submissions:
         decision = self._memory.world.apply(
             Submit(command.agent_id, server_cmd_id, command.client_cmd_id, command.cmd, command.trace_id)
         )
+        if not decision.accepted and not decision.moved and not decision.duplicate:
+            self._stats.refused(command.cmd, decision.reason)
         if deadline_ms and not decision.moved and not decision.duplicate:
             # The journal may stand still from now until after the deadline.
             self._commits.next.additions.only_if_not_refused(server_cmd_id, deadline_ms)

@@ -2,6 +2,7 @@
 
     ChunkcrawlError
     ├── ServerUnreachable            no connection could be made
+    │   └── UnusableProxy            nor tried, for the environment names a proxy that can't be used
     ├── ProtocolViolation            the server said something that the contract does not know
     ├── ApiError                     an HTTP answer other than 2xx (status, reason)
     │   ├── InvalidRequest           400, 422
@@ -76,6 +77,7 @@ __all__ = [
     "TooFar",
     "TooManyRequests",
     "Unreachable",
+    "UnusableProxy",
     "api_error",
     "failure",
     "refusal",
@@ -97,6 +99,10 @@ class ServerUnreachable(ChunkcrawlError):
     """No connection could be made, or it broke before there was an answer."""
 
     reason = "server_unreachable"
+
+
+class UnusableProxy(ServerUnreachable):
+    """The environment names a proxy that can't be used; the text says what to do."""
 
 
 class ProtocolViolation(ChunkcrawlError):

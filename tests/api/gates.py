@@ -7,7 +7,6 @@ import json
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
-from functools import partial
 from typing import Any
 
 import httpx
@@ -22,8 +21,8 @@ from api.ports import World
 from api.services import Services
 from api.sockets.connection_limits import Admission, AdmissionRules
 from api.sockets.frame_protocol import FrameProtocol
-from api.sockets.http_protocol import BoundedHttpProtocol
 from api.sockets.mount import mount
+from api.sockets.server import AcceptingServer
 from api.sockets.streams import Streams
 from config.settings import Settings
 
@@ -187,10 +186,8 @@ async def running(settings: Settings, world: World, **uvicorn_options: Any) -> A
     streams = mount(app, services)
     listening = socket.socket()
     listening.bind(("127.0.0.1", 0))
-    http: Any = partial(BoundedHttpProtocol, admission=Admission(PLENTY))
     config = uvicorn.Config(
         app,
-        http=http,
         ws=FrameProtocol,
         ws_max_size=64 * 1024,
         ws_per_message_deflate=False,
@@ -200,7 +197,7 @@ async def running(settings: Settings, world: World, **uvicorn_options: Any) -> A
         timeout_graceful_shutdown=2,
         **uvicorn_options,
     )
-    server = uvicorn.Server(config)
+    server = AcceptingServer(config, Admission(PLENTY))
     serving = asyncio.create_task(server.serve(sockets=[listening]))
     try:
         while not server.started:

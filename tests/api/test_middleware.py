@@ -11,7 +11,7 @@ from starlette.responses import StreamingResponse
 from starlette.types import Message
 
 from api.handlers import add_handlers
-from api.middleware import BODY_MAX_BYTES, RequestGuard
+from api.middleware import BODY_MAX_BYTES, TURNED_AWAY_EXTENSION, RequestGuard
 from tests.api.people import refused
 from tests.api.support import exposition
 
@@ -54,6 +54,25 @@ async def client(app: FastAPI) -> AsyncIterator[httpx.AsyncClient]:
     transport = httpx.ASGITransport(app)
     async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
         yield client
+
+
+async def test_what_is_turned_away_is_refused_unread_and_the_server_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    def never(*_: Any) -> Any:
+        raise AssertionError("read, or routed")
+
+    told: list[bool] = []
+    sent: list[Message] = []
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    guard = RequestGuard(never, turn_away=lambda scope: "overloaded" if scope["path"] == "/full" else None)
+    scope = {"type": "http", "method": "POST", "path": "/full", "headers": [], "query_string": b""}
+    for extensions in ({TURNED_AWAY_EXTENSION: lambda: told.append(True)}, {}):
+        await guard({**scope, "extensions": extensions}, never, send)
+    assert [message["status"] for message in sent if message["type"] == "http.response.start"] == [503, 503]
+    assert told == [True]
+    assert capsys.readouterr().out == "", "a flood writes no lines"
 
 
 async def test_an_exception_becomes_a_500_that_says_nothing(

@@ -18,6 +18,7 @@ import psutil
 import pytest
 
 from cli import up
+from config.settings import Settings
 from embedded.children import free_port
 from tests.cluster.started import Started
 
@@ -178,3 +179,15 @@ def test_server_that_died_runs_again_at_the_same_address(data_dir: Path) -> None
     run.process.send_signal(signal.SIGTERM)
     assert run.end() == 0, run.output
     assert run.left() == []
+
+
+@pytest.mark.parametrize(
+    ("given", "started"),
+    [
+        ({}, ["PostgreSQL", "Valkey"]),
+        ({"redis_url": "redis://127.0.0.1:1/0"}, ["PostgreSQL"]),
+        ({"redis_url": "redis://127.0.0.1:1/0", "database_url": "postgresql+asyncpg://me@127.0.0.1/x"}, []),
+    ],
+)
+def test_it_says_what_it_starts(given: dict[str, str], started: list[str]) -> None:
+    assert up._to_start(Settings(**given)) == started  # type: ignore[arg-type]

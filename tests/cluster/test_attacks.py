@@ -15,6 +15,7 @@ from collections.abc import Iterator
 import pytest
 import uvloop
 
+from api.sockets.slow_addresses import BROKEN_MOST
 from chunkcrawl import Agent, Api
 from chunkcrawl.errors import NotReady, ServerUnreachable
 from cluster.gateway import GatewayServer, wait_started
@@ -46,6 +47,9 @@ MET = {
     "logins": ["401", "503"],
     "tiny_frames": ["101"],
 }
+#: Attacks by four connections at a time that find their address slow, and how many tries that leaves them at most.
+SLOWED = ("endless_target", "endless_body", "endless_handshake", "pipelined_requests")
+SLOWED_MOST = BROKEN_MOST + 2 * 4
 
 
 class Running:
@@ -146,3 +150,5 @@ async def test_the_honest_notice_no_attack(running: Running) -> None:
         assert set(met) & answers[what].keys(), (what, answers[what])
         # 408: a busy machine took longer over a request than a whole one may take to arrive.
         assert answers[what].keys() <= {*met, "408", "open", "refused", "closed"}, (what, answers[what])
+    for what in SLOWED:
+        assert answers[what].total() <= SLOWED_MOST, (what, answers[what])

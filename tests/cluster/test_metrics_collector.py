@@ -129,6 +129,8 @@ async def test_the_page_of_a_world_says_what_its_players_saw(redis: Redis) -> No
         walker, other = await player(world, "walker"), await player(world, "other")
         assert (await walker.move(25, 30))["status"] == "completed"
         assert not (await other.submit({"type": "harvest", "node_id": "nowhere"})).accepted
+        refused = await other.submit({"type": "give", "agent_id": "walker", "amount": 1})
+        assert refused.reason == "too_far"
         assert (await walker.move(25, 49))["status"] == "completed"  # leaves chunk-0 in the north
         results = [payload for one in (walker, other) for _, payload in await one.events("command_result")]
         crossed = len(await walker.events("chunk_transition"))
@@ -138,6 +140,7 @@ async def test_the_page_of_a_world_says_what_its_players_saw(redis: Redis) -> No
         kinds = [found.get(f'crossing_total{{kind="{kind}",outcome="completed"}}', 0) for kind in ("local", "remote")]
         assert sum(kinds) == crossed
         assert found['harvest_fail_total{reason="node_not_found"}'] == 1
+        assert 'harvest_fail_total{reason="too_far"}' not in found, "a gift was, and no harvest"
         assert found["active_agents"] == 2
         assert found["active_chunks"] == await redis.scard(keys.CHUNKS) == 2
         assert found['resource_nodes_active_total{type="gold"}'] >= 6

@@ -185,11 +185,30 @@ def test_without_an_engine_it_says_what_to_do(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("user", "why"), [("1000", "chroots are for root"), ("0", "no buildah here")])
 def test_its_check_says_why_it_can_not_be_done_here(tmp_path: Path, user: str, why: str) -> None:
     """And is no failure: a developer's machine and CI go on."""
+    assert skipped(tmp_path, "deploy/image-check", id=f"echo {user}").startswith(f"image-check: skipped: {why}")
+
+
+@pytest.mark.parametrize(
+    ("tools", "why"),
+    [
+        ({"id": "echo 1000"}, "its tools are installed, and run, by root"),
+        ({"id": "echo 0"}, "no apt-get here"),
+        ({"id": "echo 0", "apt-get": "exit 100"}, "apt-get could not install buildah"),
+    ],
+)
+def test_ci_installs_what_its_check_needs_or_says_why_not(tmp_path: Path, tools: dict[str, str], why: str) -> None:
+    said = skipped(tmp_path, ".ci/image-check", **tools)
+    assert said.startswith(f"image-check: skipped: {why}")
+    assert said.count("\n") == 1
+
+
+def skipped(path: Path, script: str, **tools: str) -> str:
+    """What a script says that finds nothing but these tools (and their one line of shell), and ends with 0."""
     for tool in ("bash", "dirname"):
-        (tmp_path / tool).symlink_to(str(shutil.which(tool)))
-    (tmp_path / "id").write_text(f"#!/bin/sh\necho {user}\n")
-    (tmp_path / "id").chmod(0o755)
-    argv = [ROOT / "deploy" / "image-check"]
-    done = subprocess.run(argv, env={"PATH": str(tmp_path)}, capture_output=True, text=True, timeout=60)
+        (path / tool).symlink_to(str(shutil.which(tool)))
+    for tool, line in tools.items():
+        (path / tool).write_text(f"#!/bin/sh\n{line}\n")
+        (path / tool).chmod(0o755)
+    done = subprocess.run([ROOT / script], env={"PATH": str(path)}, capture_output=True, text=True, timeout=60)
     assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout.startswith(f"image-check: skipped: {why}")
+    return done.stdout

@@ -13,7 +13,7 @@ import pytest
 from chunkcrawl.bots.rules import Action, Harvest, Move, Rest
 from chunkcrawl.transport.http import Api, Session
 from chunkcrawl.view.world_view import WorldView
-from loadtest.commands import ANSWER_TIMEOUT_S, PARSE_EVERY, Commands
+from loadtest.commands import ANSWER_TIMEOUT_S, PARSE_EVERY, RESULT_TIMEOUT_S, Commands
 from loadtest.crew import Crew
 from tests.loadtest.makers import hall, plan
 
@@ -196,6 +196,35 @@ async def test_nobody_answers() -> None:
     assert talk.count("timeouts") == 1
     talk.wire.sent.clear()
     assert await talk.asked()
+
+
+async def test_a_command_whose_result_was_lost_is_given_up_when_its_agent_has_stood_idle() -> None:
+    talk = Talk(walk)
+    talk.open()
+    name = await talk.carried_out()
+    now = time.perf_counter()
+
+    def idle_for(seconds: float) -> None:
+        nonlocal now
+        talk.commands.sweep(now)
+        now += seconds
+        talk.commands.sweep(now)
+
+    talk.state("moving")
+    idle_for(10 * RESULT_TIMEOUT_S)
+    assert name in talk.commands.pending, "it runs"
+    talk.state("idle")
+    idle_for(RESULT_TIMEOUT_S - 1)
+    talk.commands.lost()
+    idle_for(10 * RESULT_TIMEOUT_S)
+    assert name in talk.commands.pending, "without a connection nothing is lost"
+    talk.open("ch_2")
+    idle_for(RESULT_TIMEOUT_S + 1)
+    assert name not in talk.commands.pending
+    assert [talk.count(what) for what in ("acks", "results", "timeouts")] == [1, 0, 0]
+    assert (await talk.asked())["client_cmd_id"] != name
+    talk.result(name)
+    assert [talk.count(what) for what in ("results", "results_twice")] == [1, 0], "late, and there after all"
 
 
 async def test_a_result_that_nobody_waits_for_any_more_is_no_second_one() -> None:

@@ -68,10 +68,12 @@ def perform(work: Coroutine[Any, Any, _Result], *, as_json: bool) -> _Result:
 
     Exits with 1 when it was refused or failed, 3 when there is no reaching the server, 130 on Ctrl-C.
     """
-    from chunkcrawl.errors import ChunkcrawlError, CommandRefused, ServerUnreachable
+    from chunkcrawl.errors import ChunkcrawlError, CommandRefused, ServerUnreachable, UnusableProxy
 
     try:
         return asyncio.run(work)
+    except UnusableProxy as error:  # nobody has asked the server yet
+        fail(error.reason, str(error), as_json=as_json, code=EXIT_UNREACHABLE)
     except ServerUnreachable as error:
         fail(error.reason, f"{error}; {CHECK_ADDRESS}", as_json=as_json, code=EXIT_UNREACHABLE)
     except CommandRefused as error:

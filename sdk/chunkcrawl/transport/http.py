@@ -105,7 +105,7 @@ class Api:
             direct: Use no proxy, whatever the environment says; to this machine itself none is used anyway.
 
         Raises:
-            ServerUnreachable: The environment names a proxy that can't be used.
+            UnusableProxy: The environment names a proxy that can't be used.
         """
         self.base = base.rstrip("/")
         self.proxy: Proxy | None = None if direct or http is not None else proxy_for(self.base)

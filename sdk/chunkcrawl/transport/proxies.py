@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from chunkcrawl.errors import ServerUnreachable
+from chunkcrawl.errors import ServerUnreachable, UnusableProxy
 
 __all__ = ["Proxy", "blocking_http_client", "http_client", "is_loopback", "over", "proxy_for", "unreachable"]
 
@@ -46,7 +46,7 @@ def proxy_for(base: str) -> Proxy | None:
     """Return the proxy on the way to the server at ``base``; None for a direct connection.
 
     Raises:
-        ServerUnreachable: The environment names a proxy that can't be used; the text says what to do.
+        UnusableProxy: The environment names a proxy that can't be used; the text says what to do.
     """
     parts = urlsplit(base)
     host = parts.hostname or ""
@@ -96,7 +96,7 @@ def _checked(url: str, variable: str, host: str) -> Proxy:
         name = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
         shown = f"{parts.scheme}://{name}{port} of {variable}"
     except ValueError:
-        raise ServerUnreachable(
+        raise UnusableProxy(
             f"{variable} names no usable proxy: it must be like http://proxy:3128; "
             f"to connect without one: no_proxy={host}"
         ) from None
@@ -104,12 +104,12 @@ def _checked(url: str, variable: str, host: str) -> Proxy:
         missing = [name for name in SOCKS_PACKAGES.values() if importlib.util.find_spec(name) is None]
         if missing:
             packages = " ".join(name.replace("_", "-") for name in missing)
-            raise ServerUnreachable(
+            raise UnusableProxy(
                 f"the proxy {shown} needs packages that are missing: pip install {packages}; "
                 f"or name an http:// proxy; to connect without one: no_proxy={host}"
             )
     elif parts.scheme not in ("http", "https"):
-        raise ServerUnreachable(
+        raise UnusableProxy(
             f"the proxy {shown} is of no kind that can be used: http, https, socks5, socks5h; "
             f"to connect without one: no_proxy={host}"
         )

@@ -1,13 +1,14 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 import subprocess
 import sys
 import time
 import unicodedata
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import psutil
@@ -27,75 +28,100 @@ def passwords() -> Iterator[Passwords]:
     passwords.close()
 
 
+async def hash_by(passwords: Passwords, password: str) -> str:
+    with passwords.place() as place:
+        return await place.hash(password)
+
+
+async def matches_by(passwords: Passwords, password_hash: str | None, password: str) -> bool:
+    with passwords.place() as place:
+        return await place.matches(password_hash, password)
+
+
 @pytest.mark.parametrize(
     "password", ["correct horse", "p\u00e4ss \U0001f600", "x" * 128, "nul\0inside", "\ud800 alone"]
 )
 async def test_the_right_password_matches_and_no_other(passwords: Passwords, password: str) -> None:
-    hashed = await passwords.hash(password)
+    hashed = await hash_by(passwords, password)
     assert hashed.startswith("$argon2id$")
-    assert await passwords.matches(hashed, password)
-    assert not await passwords.matches(hashed, password + "x")
+    assert await matches_by(passwords, hashed, password)
+    assert not await matches_by(passwords, hashed, password + "x")
 
 
 async def test_the_same_password_is_hashed_differently_each_time(passwords: Passwords) -> None:
-    assert await passwords.hash("password") != await passwords.hash("password")
+    assert await hash_by(passwords, "password") != await hash_by(passwords, "password")
 
 
 async def test_composed_and_decomposed_are_one_password(passwords: Passwords) -> None:
-    hashed = await passwords.hash("p\u00e4ssw\u00f6rd")
-    assert await passwords.matches(hashed, unicodedata.normalize("NFD", "p\u00e4ssw\u00f6rd"))
+    hashed = await hash_by(passwords, "p\u00e4ssw\u00f6rd")
+    assert await matches_by(passwords, hashed, unicodedata.normalize("NFD", "p\u00e4ssw\u00f6rd"))
 
 
 async def test_without_the_pepper_a_hash_is_no_use(passwords: Passwords) -> None:
-    hashed = await passwords.hash("password")
+    hashed = await hash_by(passwords, "password")
     other = Passwords("another pepper")
-    assert not await other.matches(hashed, "password")
+    assert not await matches_by(other, hashed, "password")
     other.close()
 
 
 @pytest.mark.parametrize("stored", [None, "!", "", "$argon2id$broken"])
 async def test_nobody_and_a_broken_hash_match_nothing(passwords: Passwords, stored: str | None) -> None:
-    assert not await passwords.matches(stored, "nobody's password")
+    assert not await matches_by(passwords, stored, "nobody's password")
 
 
 async def test_beyond_the_bound_a_request_is_refused_at_once_and_later_ones_pass(passwords: Passwords) -> None:
     """Two are hashed, three wait, the sixth is refused; the event loop goes on meanwhile."""
-    await asyncio.gather(*(passwords.hash("password") for _ in range(2)))
+    await asyncio.gather(*(hash_by(passwords, "password") for _ in range(2)))
     processes = children()
     assert len(processes) == 2
     for process in processes:
         process.suspend()
-    waiting = [asyncio.create_task(passwords.hash("password")) for _ in range(5)]
+    waiting = [asyncio.create_task(hash_by(passwords, "password")) for _ in range(5)]
     await asyncio.sleep(0)
+    assert passwords.full
     with pytest.raises(ApiError, match="overloaded") as caught:
-        await passwords.hash("password")
+        await hash_by(passwords, "password")
     assert caught.value.status_code == 503
     assert not any(task.done() for task in waiting)
     for process in processes:
         process.resume()
     assert len(set(await asyncio.gather(*waiting))) == 5
-    assert await passwords.matches(await passwords.hash("password"), "password")
+    assert await matches_by(passwords, await hash_by(passwords, "password"), "password")
+
+
+async def test_a_place_is_taken_before_anything_is_hashed_and_given_back_however_it_ends(passwords: Passwords) -> None:
+    with ExitStack() as places:
+        for _ in range(5):
+            places.enter_context(passwords.place())
+        with pytest.raises(ApiError, match="overloaded"), passwords.place():
+            pass
+    with pytest.raises(ZeroDivisionError), passwords.place():
+        divmod(1, 0)
+    assert not passwords.full
+    assert not children(), "a place alone starts nothing"
 
 
 async def test_hashing_takes_no_cpu_that_others_want(passwords: Passwords) -> None:
     """It runs in processes of their own at the lowest priority; this one uses next to nothing for it."""
-    await passwords.hash("password")
+    await hash_by(passwords, "password")
     (process,) = children()
     assert process.nice() == 19
+    if hasattr(os, "SCHED_IDLE"):
+        assert os.sched_getscheduler(process.pid) == os.SCHED_IDLE
     began = time.process_time()
-    await asyncio.gather(*(passwords.hash("password") for _ in range(5)))
+    await asyncio.gather(*(hash_by(passwords, "password") for _ in range(5)))
     assert time.process_time() - began < process.cpu_times().user
 
 
 async def test_a_process_that_dies_is_replaced_and_nobody_notices(passwords: Passwords) -> None:
-    hashed = await passwords.hash("password")
+    hashed = await hash_by(passwords, "password")
     for _ in range(3):
         for process in children():
             process.kill()
-        assert await passwords.matches(hashed, "password")
+        assert await matches_by(passwords, hashed, "password")
     (process,) = children()
     process.suspend()
-    waiting = asyncio.create_task(passwords.matches(hashed, "password"))
+    waiting = asyncio.create_task(matches_by(passwords, hashed, "password"))
     await asyncio.sleep(0.05)
     process.kill()  # with the question on its way
     assert await waiting
@@ -104,7 +130,7 @@ async def test_a_process_that_dies_is_replaced_and_nobody_notices(passwords: Pas
 async def test_without_a_process_it_is_unavailable(passwords: Passwords, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.executable", "/nowhere/python")
     with pytest.raises(ApiError, match="unavailable"):
-        await passwords.hash("password")
+        await hash_by(passwords, "password")
 
 
 async def test_one_that_gives_no_answer_is_ended() -> None:
@@ -122,9 +148,9 @@ async def test_one_that_gives_no_answer_is_ended() -> None:
 
 async def test_closed_they_end_at_once_and_whoever_waits_is_told() -> None:
     passwords = Passwords("pepper")
-    await passwords.hash("password")
+    await hash_by(passwords, "password")
     children()[0].suspend()
-    waiting = asyncio.create_task(passwords.hash("password"))
+    waiting = asyncio.create_task(hash_by(passwords, "password"))
     await asyncio.sleep(0.05)
     passwords.close()
     with pytest.raises(ApiError, match="unavailable"):

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
+from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 
 import httpx
@@ -95,6 +96,38 @@ async def test_too_many_passwords_at_once_are_refused_for_now(http: httpx.AsyncC
         if answer.status_code == 503:
             refused(answer, 503, "overloaded")
             assert int(answer.headers["retry-after"]) >= 1
+
+
+async def test_a_flood_of_passwords_is_none_of_queries(
+    http: httpx.AsyncClient, services: Services, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who can't be hashed is refused before the database, the limits and the body; others are served as ever."""
+    asked = 0
+
+    async def count(*_: object) -> bool:
+        nonlocal asked
+        asked += 1
+        return False
+
+    monkeypatch.setattr("store.accounts.exists", count)
+    with ExitStack() as places:
+        while not services.passwords.full:
+            places.enter_context(services.passwords.place())
+        origin = {"origin": services.settings.allowed_origins[0]}
+        for answer in (
+            await http.post("/v1/signup", json={"email": "a@x.org", "password": PASSWORD}, headers=origin),
+            await http.post("/v1/signup", content=b"no json", headers=origin),
+            await http.get("/v1/keys", auth=("a@x.org", PASSWORD), headers=origin),
+        ):
+            refused(answer, 503, "overloaded")
+            assert answer.headers["retry-after"] == "1"
+            assert answer.headers["x-trace-id"]
+            assert answer.headers["access-control-allow-origin"] == origin["origin"]
+        refused(await http.get("/v1/keys"), 401, "invalid_session")
+        refused(await http.get("/v1/signup"), 405, "method_not_allowed")
+    assert asked == 0
+    assert (await http.post("/v1/signup", json={"email": "a@x.org", "password": PASSWORD})).status_code == 201
+    assert asked == 1
 
 
 # credentials

@@ -15,6 +15,7 @@ from redis.asyncio import Redis
 from sqlalchemy import text
 from structlog.testing import capture_logs
 
+from api.accounts.password_process import HashingFailed, HashingProcess
 from api.app import create_app
 from api.limits import limit_metrics
 from api.limits.http_limits import HttpRules
@@ -196,21 +197,19 @@ async def test_right_passwords_cost_nothing(connect: Connect, redis: Redis) -> N
     assert await redis.keys("limit:*") == []
 
 
-async def test_a_login_that_could_not_be_checked_costs_nothing(connect: Connect, redis: Redis) -> None:
-    """The hashing threads are overloaded: no guess was answered."""
+async def test_a_login_that_could_not_be_checked_costs_nothing(
+    connect: Connect, redis: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No process can hash: no guess was answered."""
     someone = await person_by(connect)
     client = connect()
-    passwords = client._transport.app.state.services.passwords  # type: ignore[attr-defined]
-    passwords.close()
 
-    async def full(*_: object) -> bool:
-        from api.errors import ApiError
+    def fail(*_: object) -> bool:
+        raise HashingFailed
 
-        raise ApiError("overloaded")
-
-    passwords.matches = full
+    monkeypatch.setattr(HashingProcess, "matches", fail)
     for _ in range(20):
-        refused(await log_in(client, someone.email, "a wrong one"), 503, "overloaded")
+        refused(await log_in(client, someone.email, "a wrong one"), 503, "unavailable")
     assert await redis.keys("limit:login*") == []
 
 

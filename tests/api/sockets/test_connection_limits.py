@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass, field
 
 import pytest
 
+from api.sockets import connection_limits
 from api.sockets.connection_limits import Admission, AdmissionRules, Slot
+from api.sockets.slow_addresses import BROKEN_MOST
 from config.networks import parse_networks
 from tests.api.support import FakeClock
 
@@ -24,6 +27,9 @@ class Fake:
 
     def make_room(self) -> None:
         self.told.append("make_room")
+
+    def go_on(self) -> None:
+        self.told.append("go_on")
 
 
 class Door:
@@ -44,6 +50,11 @@ class Door:
             peers.append(self.come(host.format(number))[0])
             self.clock.advance(1_000)
         return peers
+
+    def slow(self, host: str) -> None:
+        """Break so many bounds that new connections are held."""
+        for _ in range(BROKEN_MOST):
+            self.admission.refused("headers_too_large", host)
 
     def come_in(self, host: str) -> tuple[Fake, Slot]:
         peer, slot = self.come(host)
@@ -175,3 +186,112 @@ async def test_a_flood_is_a_line_and_not_thousands(door: Door, capsys: pytest.Ca
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == 2
     assert "count=1000" in lines[1]
+
+
+async def test_a_new_connection_of_a_slow_address_is_held_for_two_seconds(door: Door) -> None:
+    before, old = door.come("10.0.0.1")
+    door.slow("10.0.0.1")
+    peer, slot = door.come("10.0.0.1")
+    beside = door.come("10.0.0.2")[1]
+    assert [one is not None and one.held for one in (old, slot, beside)] == [False, True, False]
+    door.clock.advance(1_900)
+    door.admission.sweep()
+    assert peer.told == []
+    door.clock.advance(100)
+    door.admission.sweep()
+    assert (before.told, peer.told) == ([], ["go_on"])
+    assert slot is not None
+    assert not slot.held
+    door.clock.advance(10_000)
+    door.admission.sweep()
+    assert peer.told == ["go_on", "expire"], "its time to send a request runs from when it goes on"
+
+
+async def test_half_of_those_who_wait_are_held_and_one_more_lets_the_oldest_go_on(door: Door) -> None:
+    peers = []
+    for number in range(3):
+        door.slow(f"10.0.0.{number}")
+        peers += [door.come(f"10.0.0.{number}")[0] for _ in range(2)]
+    assert len(door.admission.held) == 5
+    assert [peer.told for peer in peers] == [["go_on"], [], [], [], [], []]
+
+
+async def test_a_held_one_counts_for_its_address_from_when_it_goes_on(door: Door) -> None:
+    before = [door.come("10.0.0.1")[0] for _ in range(4)]
+    door.slow("10.0.0.1")
+    held = [door.come("10.0.0.1")[0] for _ in range(5)]
+    assert not any(peer.told for peer in (*before, *held))
+    door.clock.advance(2_000)
+    door.admission.sweep()
+    assert [peer.told for peer in before] == [["make_room"]] * 4
+    assert [peer.told for peer in held] == [["go_on"]] * 4 + [["make_room"]], "the others have just begun to be read"
+    assert door.admission.waiting == 4
+
+
+async def test_whoever_is_held_goes_on_in_time_though_nobody_sweeps(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connection_limits, "HELD_S", 0.02)
+    admission = Admission(RULES)
+    for _ in range(BROKEN_MOST):
+        admission.refused("headers_too_large", "10.0.0.1")
+    peers = [Fake(), Fake()]
+    for peer in peers:
+        admission.admit(peer, "10.0.0.1")
+        await asyncio.sleep(0.005)
+    async with asyncio.timeout(5):
+        while not all(peer.told for peer in peers):
+            await asyncio.sleep(0.005)
+    assert [peer.told for peer in peers] == [["go_on"], ["go_on"]]
+
+
+async def test_neither_a_trusted_proxy_nor_who_is_in_is_ever_held() -> None:
+    door = Door(trusted=("10.0.0.0/8",))
+    door.slow("10.0.0.1")
+    _, slot = door.come("10.0.0.1")
+    assert slot is not None
+    assert not slot.held
+    inside, entered = door.come_in("192.0.2.1")
+    door.slow("192.0.2.1")
+    door.clock.advance(60_000)
+    door.admission.sweep()
+    assert (inside.told, entered.held) == ([], False)
+
+
+async def test_a_crowd_of_idle_connections_slows_nobody(door: Door) -> None:
+    for _ in range(4 + 2 * BROKEN_MOST):
+        _, slot = door.come("10.0.0.1")
+        assert slot is not None
+        assert not slot.held
+        slot.answer()
+        slot.idle()
+
+
+@pytest.mark.parametrize("reason", ["address_full", "gateway_full", "full", "overloaded", "answer_timeout", "silent"])
+async def test_what_others_have_done_slows_no_address(door: Door, reason: str) -> None:
+    for _ in range(100):
+        door.admission.refused(reason, "10.0.0.1")
+    _, slot = door.come("10.0.0.1")
+    assert slot is not None
+    assert not slot.held
+
+
+async def test_to_be_refused_for_ones_own_flood_and_to_break_off_do(door: Door) -> None:
+    for _ in range(4 + BROKEN_MOST):
+        door.come("10.0.0.1")
+    for _ in range(BROKEN_MOST):
+        door.admission.broken_off("10.0.0.2")
+    door.clock.advance(300)
+    for host in ("10.0.0.1", "10.0.0.2"):
+        slot = door.come(host)[1]
+        assert slot is not None
+        assert slot.held
+
+
+async def test_a_held_connection_that_ends_leaves_nothing(door: Door) -> None:
+    door.slow("10.0.0.1")
+    _, slot = door.come("10.0.0.1")
+    assert slot is not None
+    slot.leave()
+    slot.leave()
+    assert (len(door.admission), len(door.admission.held)) == (0, 0)
+    door.clock.advance(60_000)
+    door.admission.sweep()

@@ -7,7 +7,6 @@ import threading
 import tracemalloc
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from functools import partial
 from typing import Any
 
 import pytest
@@ -18,8 +17,9 @@ from websockets.asyncio.client import connect
 from api.middleware import BODY_MAX_BYTES
 from api.sockets.connection_limits import Admission, AdmissionRules
 from api.sockets.frame_protocol import FrameProtocol
-from api.sockets.http_protocol import HEADERS_MOST, PIPELINED_MOST, BoundedHttpProtocol
+from api.sockets.http_protocol import HEADERS_MOST, PIPELINED_MOST
 from api.sockets.listening import shared_socket
+from api.sockets.server import AcceptingServer
 from api.sockets.sse import ENTER_EXTENSION
 
 RULES = AdmissionRules(connections=40, address_waiting=8, receive_s=0.4, answer_s=0.8)
@@ -119,11 +119,10 @@ def serve(rules: AdmissionRules) -> Iterator[Served]:
     """On uvloop, as gateways are, in a thread of its own."""
     app, admission = App(), Admission(rules)
     listening = shared_socket("127.0.0.1", 0)
-    http: Any = partial(BoundedHttpProtocol, admission=admission)
     config = uvicorn.Config(
-        app, http=http, ws=FrameProtocol, ws_max_size=65_536, lifespan="off", log_config=None, timeout_keep_alive=60
+        app, ws=FrameProtocol, ws_max_size=65_536, lifespan="off", log_config=None, timeout_keep_alive=60
     )
-    server = uvicorn.Server(config)
+    server = AcceptingServer(config, admission)
     thread = threading.Thread(target=lambda: uvloop.run(server.serve(sockets=[listening])), name="served")
     thread.start()
     try:

@@ -7,7 +7,7 @@ from contextlib import suppress
 
 import pytest
 
-from api.sockets.peers import UNSENT_MOST_BYTES, bound_unsent, find_dead_peers
+from api.sockets.peers import UNSENT_MOST_BYTES, await_first_bytes, bound_unsent, find_dead_peers
 
 
 @pytest.mark.skipif(not hasattr(socket, "TCP_USER_TIMEOUT"), reason="Linux")
@@ -43,3 +43,19 @@ def test_a_reader_that_stops_costs_the_kernel_little() -> None:
                 while taken < 8_000_000:
                     taken += accepted.send(b"x" * 4_096)
             assert taken <= UNSENT_MOST_BYTES + 32_768
+
+
+@pytest.mark.skipif(not hasattr(socket, "TCP_DEFER_ACCEPT"), reason="Linux")
+def test_a_connection_is_accepted_with_its_first_byte_and_a_silent_one_later() -> None:
+    with socket.socket() as listening, socket.socket() as silent, socket.socket() as client:
+        await_first_bytes(listening)
+        listening.bind(("127.0.0.1", 0))
+        listening.listen()
+        silent.connect(listening.getsockname())
+        client.connect(listening.getsockname())
+        client.send(b"x")
+        listening.settimeout(20)
+        for expected in (client, silent):
+            accepted, address = listening.accept()
+            accepted.close()
+            assert address == expected.getsockname()

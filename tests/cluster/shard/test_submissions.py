@@ -11,6 +11,7 @@ import pytest
 from cluster.messages import ShardDecision
 from cluster.peers import ShardUnavailable, WorldReloaded
 from cluster.shard.arrivals import Arrivals
+from cluster.shard.stats import ShardStats
 from cluster.shard.submissions import Submissions
 from streaming.journal import CommitRefused
 from streaming.shared_clock import now_ms
@@ -34,8 +35,9 @@ class Scene:
     def __init__(self) -> None:
         self.ground = Ground()
         self.inbox = NobodyArrives()
+        self.stats = ShardStats()
         self.submissions = Submissions(
-            self.ground.memory, self.ground.epoch, cast("Arrivals", self.inbox), self.ground.commits
+            self.ground.memory, self.ground.epoch, cast("Arrivals", self.inbox), self.ground.commits, self.stats
         )
         stand(self.ground.memory, "a")
 
@@ -97,3 +99,11 @@ async def test_nothing_is_taken_while_the_journal_stands_still(scene: Scene) -> 
     with pytest.raises(ShardUnavailable):
         await scene.submissions.submit([command("a", "cmd-1", WALK)])
     assert not scene.ground.memory.world.take().private
+
+
+async def test_a_refused_harvest_is_counted_once_and_a_refused_gift_is_none(scene: Scene) -> None:
+    harvest, gift = {"type": "harvest", "node_id": "nowhere"}, {"type": "give", "agent_id": "nobody", "amount": 1}
+    commands = [command("a", "cmd-1", harvest), command("a", "cmd-2", gift), command("a", "cmd-1", harvest)]
+    decisions = await scene.submissions.submit(commands)
+    assert [decision.accepted for decision in decisions] == [False] * 3
+    assert scene.stats.harvest_failures == {"node_not_found": 1}

@@ -255,6 +255,16 @@ def test_no_server_is_exit_code_3(monkeypatch: pytest.MonkeyPatch, config: Path,
     assert "--base" in told["detail"]
 
 
+def test_a_proxy_that_can_not_be_used_is_what_it_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not that the server may be down, or its address wrong: nobody has asked it."""
+    monkeypatch.setenv("http_proxy", "gopher://proxy.example:70")
+    monkeypatch.setenv("CHUNKCRAWL_API_KEY", "dcw_x")
+    result = run("watch", "chunk-0", "--base", "http://world.example:8000")
+    assert result.exit_code == 3
+    assert "no_proxy=world.example" in result.stderr
+    assert "chunkcrawl up" not in result.stderr
+
+
 def test_a_credentials_file_that_is_none_is_no_traceback(config: Path) -> None:
     (config / "credentials.json").write_text("[]")
     result = run("key", "list")
