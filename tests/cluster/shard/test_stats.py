@@ -53,13 +53,12 @@ def test_why_a_crossing_failed(fields: dict[str, Any], counted_as: tuple[str, st
     assert stats.crossings[counted_as] == 1
 
 
-def test_refusals_that_only_a_harvest_gets() -> None:
-    stats = counted(
-        ("command_ack", {"accepted": False, "reason": "depleted"}),
-        ("command_ack", {"accepted": False, "reason": "busy"}),
-        archive=[{"fact": "harvest", "amount": 3}, {"fact": "give", "amount": 9}],
-    )
-    assert stats.harvest_failures == {"depleted": 1}
+def test_harvests_that_were_refused_and_what_was_harvested() -> None:
+    stats = counted(archive=[{"fact": "harvest", "amount": 3}, {"fact": "give", "amount": 9}])
+    for kind, reason in (("harvest", "depleted"), ("harvest", "too_far"), ("harvest", "busy"), ("give", "too_far")):
+        stats.refused({"type": kind}, reason)
+    stats.refused("no command", "invalid_cmd")
+    assert stats.harvest_failures == {"depleted": 1, "too_far": 1}
     assert stats.harvested_units == {"gold": 3}
 
 
