@@ -15,6 +15,7 @@ from collections.abc import Iterator
 import pytest
 import uvloop
 
+from api.sockets import connection_limits
 from api.sockets.slow_addresses import BROKEN_MOST
 from chunkcrawl import Agent, Api
 from chunkcrawl.errors import NotReady, ServerUnreachable
@@ -39,8 +40,8 @@ MET = {
     "endless_target": ["414"],
     "endless_body": ["413"],
     "endless_handshake": ["431"],
-    "half_requests": ["408", "503"],
-    "silent_connections": ["503"],
+    "half_requests": ["408", "503", "closed"],
+    "silent_connections": ["503", "closed"],
     "connection_flood": ["taken"],
     "pipelined_requests": ["200", "closed"],
     "signups": ["201", "503"],
@@ -83,7 +84,8 @@ class Running:
 
 
 @pytest.fixture
-def running(postgres_url: str, valkey_url: str) -> Iterator[Running]:
+def running(postgres_url: str, valkey_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Running]:
+    monkeypatch.setattr(connection_limits, "HELD_S", SECONDS)
     settings = Settings(
         environment="test",
         database_url=postgres_url,
