@@ -16,6 +16,7 @@ from typing import Final, NewType
 import orjson
 
 from config.errors import ServerError
+from streaming.framing import http_chunk, text_frame_head
 from streaming.keys import AGENT_STREAM_PREFIX, CHUNK_STREAM_PREFIX
 
 #: An entry's id in its stream: (tick, seq) for chunks, (n, 0) for agents.
@@ -59,9 +60,9 @@ class Event:
     """
 
     __slots__ = (
-        "_sse",
+        "_chunk",
+        "_frame",
         "_sse_tail",
-        "_ws",
         "_ws_tail",
         "event_id",
         "id",
@@ -98,8 +99,8 @@ class Event:
         self.event_id: EventId | None = None
         self._ws_tail: bytes | None = None
         self._sse_tail: bytes | None = None
-        self._ws: tuple[EventId | None, bytes] | None = None
-        self._sse: tuple[EventId | None, bytes] | None = None
+        self._frame: tuple[EventId | None, bytes] | None = None
+        self._chunk: tuple[EventId | None, bytes] | None = None
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.key} {format_stream_id(self.id)} {self.kind}>"
@@ -112,31 +113,44 @@ class Event:
     # -- for sending --
 
     def ws_bytes(self, event_id: EventId | None = None) -> bytes:
-        """The WebSocket envelope as UTF-8, ``type`` first, ``event_id`` beside it where the event can be replayed.
+        """The WebSocket envelope as UTF-8, ``type`` first, ``event_id`` beside it where the event can be replayed."""
+        return b"".join(self._envelope(event_id))
 
-        The form for the last ``event_id`` is kept: all spectators of a chunk ask for the same one.
+    def ws_frame(self, event_id: EventId | None = None) -> bytes:
+        """The envelope as a whole WebSocket frame.
+
+        The one for the last ``event_id`` is kept: all spectators of a chunk ask for the same one.
         """
-        if self._ws is not None and self._ws[0] == event_id:
-            return self._ws[1]
+        if self._frame is not None and self._frame[0] == event_id:
+            return self._frame[1]
+        head, tail = self._envelope(event_id)
+        frame = b"".join((text_frame_head(len(head) + len(tail)), head, tail))
+        self._frame = (event_id, frame)
+        return frame
+
+    def _envelope(self, event_id: EventId | None) -> tuple[bytes, bytes]:
+        """The envelope in two parts, the second of which is the same for every ``event_id`` and made once."""
         tail = self._ws_tail
         if tail is None:
             head = f'"trace_id":{_quote(self.trace_id)},"server_ts_ms":{self.ts_ms},"payload":'
             tail = self._ws_tail = head.encode() + self.payload + b"}"
         identified = "" if event_id is None else f'"event_id":"{event_id}",'
-        form = f'{{"type":"{self.kind}",{identified}'.encode() + tail
-        self._ws = (event_id, form)
-        return form
+        return f'{{"type":"{self.kind}",{identified}'.encode(), tail
 
     def sse_bytes(self, event_id: EventId | None = None) -> bytes:
         """The event as an SSE block: ``id:`` if given, ``event:``, one flat ``data:`` line, an empty line."""
-        if self._sse is not None and self._sse[0] == event_id:
-            return self._sse[1]
         tail = self._sse_tail
         if tail is None:
             tail = self._sse_tail = self._flat()
-        block = tail if event_id is None else b"id: " + event_id.encode() + b"\n" + tail
-        self._sse = (event_id, block)
-        return block
+        return tail if event_id is None else b"id: " + event_id.encode() + b"\n" + tail
+
+    def sse_chunk(self, event_id: EventId | None = None) -> bytes:
+        """The block as a chunk of an HTTP body; the one for the last ``event_id`` is kept, as in ``ws_frame``."""
+        if self._chunk is not None and self._chunk[0] == event_id:
+            return self._chunk[1]
+        chunk = http_chunk(self.sse_bytes(event_id))
+        self._chunk = (event_id, chunk)
+        return chunk
 
     def _flat(self) -> bytes:
         head = f'{{"type":"{self.kind}","trace_id":{_quote(self.trace_id)},"server_ts_ms":{self.ts_ms}'.encode()

@@ -16,7 +16,7 @@ from streaming.arrival import read_arrival
 from streaming.cursor import Position
 from streaming.entry import BEFORE_FIRST, PrivateEvent, SharedEvent, StreamId, notice
 from streaming.follower import Followed, Follower, Whereabouts, effective_moves, move_of, shows
-from streaming.gap_detector import Resync
+from streaming.gap_detector import Item, Resync
 from streaming.hub import Hub, Subscription
 from streaming.replay import Unreplayable, replay
 from streaming.shared_clock import now_ms
@@ -87,6 +87,10 @@ class Follow:
         finally:
             self._own.close()
             self._leave_chunk()
+
+    def at_once(self, item: Item) -> Followed | None:
+        """See ``Follower.at_once``."""
+        return None if isinstance(item, Resync) else self.follower.at_once(item)
 
     # -- the beginning --
 

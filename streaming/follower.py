@@ -19,7 +19,17 @@ from typing import Final
 import orjson
 
 from streaming.cursor import Position, position_event_id
-from streaming.entry import BEFORE_FIRST, INTERNAL_KINDS, Event, EventId, PrivateEvent, SharedEvent, StreamId, chunk_of
+from streaming.entry import (
+    BEFORE_FIRST,
+    INTERNAL_KINDS,
+    Entry,
+    Event,
+    EventId,
+    PrivateEvent,
+    SharedEvent,
+    StreamId,
+    chunk_of,
+)
 
 #: Agent's events held back while its arrival in a chunk is awaited; beyond it they are shown without waiting.
 MAX_HELD: Final = 64
@@ -155,6 +165,24 @@ class Follower:
         else:
             self._show_delta(event)
 
+    def at_once(self, event: Entry) -> Followed | None:
+        """What to send for an entry that comes next, to a reader who has been sent everything before it.
+
+        None: nothing has changed here, and the entry is for ``chunk_event`` or ``agent_event``: it moves the agent, is
+        known already or not to be shown, does not follow the last one, or something else is to be shown first.
+        """
+        if self.arriving_at is not None or self._waiting or self._out or self.lost:
+            return None
+        if isinstance(event, SharedEvent):
+            if event.kind != "chunk_delta" or not event.prev <= self.at < event.id or chunk_of(event) != self.chunk_id:
+                return None
+            self.at = event.id
+        else:
+            if event.kind in MOVES or event.id[0] <= self.seq or self._is_of_another_channel(event):
+                return None
+            self.seq = event.id[0]
+        return event, position_event_id(self.chunk_id, self.at, self.seq)
+
     def arrived(self, static: SharedEvent | None, deltas: Sequence[SharedEvent]) -> None:
         """The static of ``arriving_at`` and its entries since the agent came, oldest first.
 
@@ -245,9 +273,13 @@ class Follower:
         self.seq = event.id[0]
         if event.kind in INTERNAL_KINDS:
             return
-        if self._channel is not None and event.kind == "command_challenge" and self._channel not in event.payload:
+        if self._is_of_another_channel(event):
             return
         self._out.append((event, position_event_id(self.chunk_id, self.at, self.seq)))
+
+    def _is_of_another_channel(self, event: PrivateEvent) -> bool:
+        """Whether it is a challenge that this reader could not answer."""
+        return self._channel is not None and event.kind == "command_challenge" and self._channel not in event.payload
 
     def _go(self, event: PrivateEvent, move: Whereabouts) -> None:
         self.chunk_id = move.chunk_id

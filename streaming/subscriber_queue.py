@@ -1,5 +1,8 @@
 """A reader's bounded queue between the hub and its connection.
 
+While the reader waits with nothing queued, an item may be written by ``direct`` without it: no task is woken.  Whatever
+``direct`` leaves, and everything after it until the reader waits again, is queued, so the order is that of ``put``.
+
 Putting never waits.  What happens when the reader is too slow is its policy: a watcher forgets its backlog and is
 resynced (a delta holds the whole present state), an agent or an owner, who must lose nothing, is closed and replays.
 Entries are shared by all readers of a channel, so a full queue costs references, not copies.
@@ -51,6 +54,7 @@ class SubscriberQueue:
         "_overflowed",
         "_waiter",
         "capacity",
+        "direct",
         "dropped",
         "heartbeat_due",
         "on_overflow",
@@ -64,6 +68,9 @@ class SubscriberQueue:
         self.dropped = 0
         #: Called at an overflow with policy ``overflow_close``: a reader that is stuck in sending takes nothing.
         self.on_overflow: Callable[[], None] | None = None
+        #: Called with an item while the reader waits with nothing queued; True: it is dealt with, and not queued.  Must
+        #: not raise.
+        self.direct: Callable[[Item], bool] | None = None
         self._items: list[Item] = []
         self._waiter: asyncio.Future[None] | None = None
         self._closed: Closed | None = None
@@ -75,6 +82,10 @@ class SubscriberQueue:
     # -- for the hub and the registry --
 
     def put(self, item: Item) -> None:
+        direct, waiter = self.direct, self._waiter
+        # A waiter that is done has been woken, for something that comes first.
+        if direct is not None and waiter is not None and not waiter.done() and direct(item):
+            return
         if self._overflowed:
             self.dropped += 1
             return

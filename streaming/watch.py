@@ -13,7 +13,7 @@ from redis.asyncio import Redis
 from streaming import keys
 from streaming.cursor import ChunkCursor
 from streaming.entry import BEFORE_FIRST, EventId, SharedEvent, StreamId, notice
-from streaming.gap_detector import Resync
+from streaming.gap_detector import Item, Resync
 from streaming.hub import Hub, Subscription
 from streaming.replay import Unreplayable, replay
 from streaming.shared_clock import now_ms
@@ -91,6 +91,18 @@ class Watch:
                 yield await self._live()
         finally:
             self._subscription.close()
+
+    def at_once(self, item: Item) -> Shown | None:
+        """What ``item`` shows, if it is the next delta of a reader who waits for nothing else.
+
+        None: nothing has changed here, and the item belongs into the queue.
+        """
+        if self._lost or not isinstance(item, SharedEvent) or item.kind != "chunk_delta":
+            return None
+        if not item.prev <= self.at < item.id:
+            return None
+        self.at = item.id
+        return item, item.event_id
 
     async def _missed(self, last_event_id: str) -> AsyncIterator[list[Shown]]:
         cursor = ChunkCursor.parse(last_event_id)

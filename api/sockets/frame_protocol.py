@@ -12,7 +12,6 @@ everybody else, and no faster than ``FRAMES_PER_S``: beyond it the peer is not r
 from __future__ import annotations
 
 import socket
-import struct
 import time
 from asyncio import BaseTransport, TimerHandle
 from typing import TYPE_CHECKING, Any, Final
@@ -20,6 +19,8 @@ from typing import TYPE_CHECKING, Any, Final
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.frames import Frame
 from websockets.http11 import Request
+
+from streaming.framing import text_frame_head
 
 if TYPE_CHECKING:
     from uvicorn._types import ASGIReceiveEvent, ASGISendEvent
@@ -40,19 +41,10 @@ SLICE_BYTES: Final = 2 * 1024
 #: Fragments of one message.  Empty ones would not count against its size.
 FRAGMENTS_MOST: Final = 1_024
 
-FINAL_TEXT = 0x81
-SHORT_MOST = 125
-MEDIUM_MOST = 0xFFFF
-
 
 def text_frame(payload: bytes) -> bytes:
-    """An unmasked, final text frame (RFC 6455, section 5.2); the extensions of this server never touch it."""
-    length = len(payload)
-    if length <= SHORT_MOST:
-        return bytes((FINAL_TEXT, length)) + payload
-    if length <= MEDIUM_MOST:
-        return struct.pack("!BBH", FINAL_TEXT, 126, length) + payload
-    return struct.pack("!BBQ", FINAL_TEXT, 127, length) + payload
+    """An unmasked, final text frame; the extensions of this server never touch it."""
+    return text_frame_head(len(payload)) + payload
 
 
 class FrameWriter:
@@ -92,8 +84,16 @@ class FrameWriter:
         """Send ``payload`` (UTF-8) as a text frame; False when the connection can't take it any more."""
         if not self.open:
             return False
-        self._protocol.transport.write(text_frame(payload))
+        self.push(text_frame(payload))
         return True
+
+    def takes(self, most: int) -> bool:
+        """See ``api.sockets.direct.DirectWriter``."""
+        return self.open and self._protocol.transport.get_write_buffer_size() <= most
+
+    def push(self, data: bytes) -> None:
+        """Write a whole frame."""
+        self._protocol.transport.write(data)
 
 
 class FrameProtocol(WebSocketsSansIOProtocol):

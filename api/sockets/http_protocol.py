@@ -20,7 +20,7 @@ from api.errors import ApiError
 from api.middleware import BODY_MAX_BYTES, TURNED_AWAY_EXTENSION
 from api.sockets.connection_limits import Admission, Slot
 from api.sockets.frame_protocol import FrameProtocol
-from api.sockets.sse import ENTER_EXTENSION
+from api.sockets.sse import CHUNKS_EXTENSION, ENTER_EXTENSION
 
 __all__ = ["HEADERS_MOST", "HEADER_MOST_BYTES", "HEAD_MOST_BYTES", "PIPELINED_MOST", "BoundedHttpProtocol", "answer_of"]
 
@@ -48,6 +48,27 @@ class _Refused(Exception):
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
         self.reason = reason
+
+
+class ChunkWriter:
+    """Writes chunks of an answer's body past the ASGI calls; both write whole ones at once, so they may be mixed."""
+
+    __slots__ = ("_transport", "cycle")
+
+    def __init__(self, transport: asyncio.Transport) -> None:
+        self._transport = transport
+        self.cycle: RequestResponseCycle | None = None
+
+    def takes(self, most: int) -> bool:
+        """See ``api.sockets.direct.DirectWriter``."""
+        cycle, transport = self.cycle, self._transport
+        if cycle is None or not cycle.response_started or cycle.response_complete or cycle.disconnected:
+            return False
+        return bool(cycle.chunked_encoding) and not transport.is_closing() and transport.get_write_buffer_size() <= most
+
+    def push(self, data: bytes) -> None:
+        """Write a whole chunk."""
+        self._transport.write(data)
 
 
 class BoundedHttpProtocol(HttpToolsProtocol):
@@ -159,9 +180,11 @@ class BoundedHttpProtocol(HttpToolsProtocol):
             raise _Refused("too_many_pipelined")
         # How the app says that this answer is an event stream for somebody who has shown a session, or a refusal that
         # is not to be asked for again at once.
+        writer = ChunkWriter(self.transport)
         extensions: Any = {ENTER_EXTENSION: self._enter, TURNED_AWAY_EXTENSION: self._turned_away}
-        self.scope["extensions"] = extensions
+        self.scope["extensions"] = extensions | {CHUNKS_EXTENSION: writer}
         super().on_headers_complete()
+        writer.cycle = self.cycle  # this request's own: others may be pipelined behind it
         self._in_body = True
         self._taken = 0
 

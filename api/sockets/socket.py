@@ -21,17 +21,16 @@ from api.sockets.connections import (
     CLOSE_TRY_LATER,
     Connection,
 )
+from api.sockets.direct import WRITE_AHEAD_BYTES, Direct
 from api.sockets.streams import AWAY, Batch, View, count_resyncs
 from streaming.cancellable import end
+from streaming.entry import Event
 from streaming.subscriber_queue import Closed, Overflowed, SubscriberQueue
 
 log = structlog.get_logger(__name__)
 
 #: Under this name the server may offer a way to write frames past the ASGI calls (``api.sockets.frame_protocol``).
 FRAMES_EXTENSION: Final = "chunkcrawl.frames"
-#: Bytes waiting in a socket's transport above which a sender waits for it.  Half of what a transport takes before it
-#: makes ASGI calls wait, so that the close frame of a peer that does not read can still be written.
-WRITE_AHEAD_BYTES: Final = 32 * 1024
 WRITE_AGAIN_AFTER_S: Final = 0.02
 
 
@@ -52,15 +51,15 @@ class Socket:
         """
         writer = self.writer
         for event, event_id in batch:
-            form = event.ws_bytes(event_id)
             if writer is None:
-                await self._websocket.send({"type": "websocket.send", "text": form.decode()})
+                await self._websocket.send({"type": "websocket.send", "text": event.ws_bytes(event_id).decode()})
                 continue
             while writer.buffered > WRITE_AHEAD_BYTES:
                 if self._queue.closed is not None:
                     raise self._queue.closed
                 await asyncio.sleep(WRITE_AGAIN_AFTER_S)
-            writer.write(form)
+            if writer.open:
+                writer.push(event.ws_frame(event_id))
 
     async def close(self, code: int, reason: str) -> None:
         """Close, as far as it is still open."""
@@ -81,9 +80,11 @@ async def accepted(websocket: WebSocket) -> bool:
 async def pump(socket: Socket, view: View, connection: Connection, sent: Callable[[Batch], None] | None = None) -> None:
     """Send what ``view`` has until it ends, then close the socket with the code that says why.
 
-    ``sent`` is told of each batch once it is written.
+    ``sent`` is told of each batch once it is written, but not of deltas that were written directly.
     """
     code, reason = CLOSE_FAILED, "internal_error"
+    if socket.writer is not None:
+        view.queue.direct = Direct(view, connection, socket.writer, Event.ws_frame, sent)
     try:
         async with aclosing(view.events()) as events:
             async for batch in events:
@@ -103,6 +104,8 @@ async def pump(socket: Socket, view: View, connection: Connection, sent: Callabl
         code, reason = CLOSE_TRY_LATER, "unavailable"
     except Exception:  # nobody awaits this task: said here, and to the peer by the code
         log.exception("stream_failed", kind=connection.kind)
+    finally:
+        view.queue.direct = None
     connection.queue.close(code, reason)
     await socket.close(code, reason)
 

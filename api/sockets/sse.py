@@ -14,13 +14,18 @@ from starlette.types import Receive, Scope, Send
 from api.errors import ApiError
 from api.sockets import stream_metrics
 from api.sockets.connections import CLOSE_GONE, Connection
+from api.sockets.direct import Direct
 from api.sockets.streams import AWAY, View, count_resyncs
 from streaming.cancellable import end
+from streaming.entry import Event
 from streaming.subscriber_queue import Closed, Overflowed
 
 #: Under this name the server may offer a way to say that a connection has become an event stream, which is not closed
 #: for others' sake (``api.sockets.http_protocol``); it answers whether there is room for one.
 ENTER_EXTENSION: Final = "chunkcrawl.enter"
+
+#: Under this name it may offer a ``DirectWriter`` of the answer's chunks, once the answer has begun.
+CHUNKS_EXTENSION: Final = "chunkcrawl.chunks"
 
 #: What a client waits before it comes back; spread, so that those of a lost gateway do not come together.
 RETRY_LEAST_MS: Final = 1_000
@@ -52,18 +57,22 @@ class SseResponse(EventSourceResponse):
         if scope["method"] == "HEAD":
             await super().__call__(scope, receive, send)
             return
-        enter = (scope.get("extensions") or {}).get(ENTER_EXTENSION)
+        extensions = scope.get("extensions") or {}
+        enter, writer = extensions.get(ENTER_EXTENSION), extensions.get(CHUNKS_EXTENSION)
         if enter is not None and not enter():
             raise ApiError("overloaded")
         async with self._connection:
             gone = asyncio.create_task(self._until_gone(receive), name="sse-gone")
             try:
                 await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
+                if writer is not None:
+                    self._view.queue.direct = Direct(self._view, self._connection, writer, Event.sse_chunk)
                 async with aclosing(self._content) as blocks:
                     async for block in blocks:
                         await send({"type": "http.response.body", "body": block, "more_body": True})
                 await send({"type": "http.response.body", "body": b"", "more_body": False})
             finally:
+                self._view.queue.direct = None
                 await end(gone)
 
     async def _until_gone(self, receive: Receive) -> None:

@@ -25,6 +25,7 @@ from api.sockets.connections import Connection, Connections
 from api.sockets.seats import Seats
 from config.settings import Settings
 from streaming.entry import Event, EventId
+from streaming.gap_detector import Item
 from streaming.hub import Hub, HubUnavailable
 from streaming.snapshot import Snapshots, snapshots_of
 from streaming.subscriber_queue import SubscriberQueue
@@ -40,7 +41,13 @@ class View(Protocol):
 
     queue: SubscriberQueue
 
-    def events(self) -> AsyncGenerator[Batch, None]: ...
+    def events(self) -> AsyncGenerator[Batch, None]:
+        """What to send, a batch at a time."""
+        ...
+
+    def at_once(self, item: Item) -> tuple[Event, EventId | None] | None:
+        """What an item of the hub shows a reader who waits in ``queue.take``; None: it is to be queued."""
+        ...
 
 
 class Streams:

@@ -24,12 +24,11 @@ import tempfile
 import time
 from multiprocessing.connection import Connection as Pipe
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 import orjson
 import psutil
 import structlog
-import uvicorn
 import uvloop
 from picows import WSFrame, WSListener, WSMsgType, WSTransport, ws_connect
 from redis.asyncio import Redis
@@ -39,17 +38,16 @@ from streaming.connect import connect
 # Run as a script, this folder is on the path instead of the checkout.
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from api.app import create_app
-from api.services import Services
-from api.sockets.frame_protocol import FrameProtocol
-from api.sockets.mount import mount
+from cluster.gateway import GatewayServer, wait_started
 from config.settings import Settings
 from embedded.valkey import EmbeddedValkey
 from streaming import keys
 from streaming.hub import Hub
 from streaming.subscriber_queue import SubscriberQueue
-from tests.api.support import FakeWorld
 from tests.streaming.writer import APPEND
+
+if TYPE_CHECKING:
+    from cluster.peers import ClusterClient, ShardClient
 
 DEV_TOKEN = "test-spectator-token"
 PIPELINE = 200
@@ -138,23 +136,17 @@ def serve_gateway(url: str, port: int, pipe: Pipe) -> None:
 
     async def run() -> None:
         nowhere = "postgresql+asyncpg://nobody@127.0.0.1:1/none"  # a spectator with the dev token needs no database
-        settings = Settings(environment="test", redis_url=url, database_url=nowhere)
-        services = Services.build(settings, FakeWorld())
-        app = create_app(services)
-        mount(app, services)
-        listening = socket.socket()
-        listening.bind(("127.0.0.1", port))
-        config = uvicorn.Config(
-            app, ws=FrameProtocol, ws_per_message_deflate=False, access_log=False, log_config=None, backlog=4_096
+        settings = Settings(
+            environment="test", redis_url=url, database_url=nowhere, port=port, address_waiting_max=10_000, drain_s=0
         )
-        server = uvicorn.Server(config)
-        serving = asyncio.create_task(server.serve(sockets=[listening]))
-        while not server.started:
-            await asyncio.sleep(0.01)
+        # Nor does it need shards.
+        server = GatewayServer(settings, cast("ShardClient", None), cast("ClusterClient", None))
+        serving = asyncio.create_task(server.serve())
+        await wait_started(server)
         pipe.send("started")
         while await asyncio.to_thread(pipe.recv) != "stop":
             pipe.send((cpu_s(), psutil.Process().memory_info().rss / 1e6))
-        server.should_exit = True
+        await server.stop()
         await serving
 
     uvloop.run(run())
@@ -186,7 +178,7 @@ class Clients:
 
     async def sse(self, chunk_id: str) -> None:
         reader, writer = await asyncio.open_connection("127.0.0.1", self.port, limit=1 << 20)
-        request = f"GET /v1/spectate/stream?chunk_id={chunk_id} HTTP/1.1\r\nHost: x\r\n"
+        request = f"GET /v1/spectate/stream?chunk_id={chunk_id} HTTP/1.1\r\nHost: 127.0.0.1:{self.port}\r\n"
         writer.write(f"{request}Authorization: Bearer {DEV_TOKEN}\r\n\r\n".encode())
         await reader.readuntil(b"event: chunk_delta")
         number = len(self.counts)
@@ -326,7 +318,8 @@ async def live_part(redis: Redis, port: int, kind: str, readers: int, seconds: f
             "p50": round(late[len(late) // 2], 1),
             "p99": round(late[int(len(late) * 0.99)], 1),
         },
-        "gateway_cpu_share": round((cpu_after - cpu_before) / wall, 2),
+        "gateway_cpu_share": round((cpu_after - cpu_before) / wall, 3),
+        "gateway_us_per_delivery": round((cpu_after - cpu_before) / max(1, sum(clients.counts)) * 1e6, 1),
         "clients_cpu_share": round(own / wall, 2),
     }
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
+from websockets.frames import Frame, Opcode
 
 from streaming.entry import (
     PRIVATE_KINDS,
@@ -104,9 +105,19 @@ def test_what_was_written_without_a_trace_bears_its_place() -> None:
 
 def test_wire_forms_are_made_once_for_all_readers() -> None:
     entry, id_ = shared(), EventId("chunk-0:7:1")
-    assert entry.ws_bytes(id_) is entry.ws_bytes(EventId("chunk-0:" + "7:1"))
-    assert entry.sse_bytes(id_) is entry.sse_bytes(id_)
+    assert entry.ws_frame(id_) is entry.ws_frame(EventId("chunk-0:" + "7:1"))
+    assert entry.sse_chunk(id_) is entry.sse_chunk(id_)
+    assert entry.ws_frame(EventId("chunk-0:7:1:5")) != entry.ws_frame(id_)
     assert json.loads(entry.ws_bytes(EventId("chunk-0:7:1:5")))["event_id"] == "chunk-0:7:1:5"
+
+
+@pytest.mark.parametrize("event_id", [None, EventId("chunk-0:7:1"), EventId("chunk-0:7:1:5")])
+def test_wire_forms_are_the_envelope_and_the_block_wrapped(event_id: EventId | None) -> None:
+    entry = shared()
+    envelope, block = entry.ws_bytes(event_id), entry.sse_bytes(event_id)
+    for _ in range(2):
+        assert entry.ws_frame(event_id) == Frame(Opcode.TEXT, envelope).serialize(mask=False)
+        assert entry.sse_chunk(event_id) == b"%x\r\n" % len(block) + block + b"\r\n"
 
 
 @pytest.mark.parametrize("kind", sorted(PRIVATE_KINDS | {"agent_placed", "session_ready", "nonsense"}))

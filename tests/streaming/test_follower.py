@@ -8,7 +8,7 @@ import orjson
 import pytest
 
 from streaming.cursor import Position
-from streaming.entry import BEFORE_FIRST, PrivateEvent, SharedEvent, notice
+from streaming.entry import BEFORE_FIRST, Entry, PrivateEvent, SharedEvent, notice
 from streaming.follower import MAX_HELD, Followed, Follower, effective_moves, move_of, shows
 from tests.streaming.wanderer import AGENT, Wanderer, agent_ids, check_arrivals, check_order
 from tests.streaming.writer import agent_event, delta
@@ -255,8 +255,10 @@ def test_only_moves_move(kind: str) -> None:
 class Interleaved:
     """A history and a follower of it, whose streams arrive whenever chance has it."""
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, *, at_once: bool = False) -> None:
         self.rng = random.Random(seed)
+        self.at_once = at_once
+        self.direct = 0
         self.world = Wanderer(seed)
         self.chunks: dict[str, list[SharedEvent]] = {}
         self.events: list[PrivateEvent] = []
@@ -291,20 +293,33 @@ class Interleaved:
 
     def hear(self) -> None:
         if self.subscribed is not None and self.heard < len(self.chunks[self.subscribed]):
-            self.follower.chunk_event(self.chunks[self.subscribed][self.heard])
+            entry = self.chunks[self.subscribed][self.heard]
             self.heard += 1
+            if not self.shown_at_once(entry):
+                self.follower.chunk_event(entry)
 
     def tell(self) -> None:
         if self.told < len(self.events):
-            self.follower.agent_event(self.events[self.told])
+            event = self.events[self.told]
             self.told += 1
-            self.arrive()
+            if not self.shown_at_once(event):
+                self.follower.agent_event(event)
+                self.arrive()
+
+    def shown_at_once(self, entry: Entry) -> bool:
+        if not self.at_once or (shown := self.follower.at_once(entry)) is None:
+            return False
+        self.shown.append(shown)
+        self.direct += 1
+        return True
 
     def run(self, commits: int) -> None:
         for _ in range(commits):
             self.commit()
             for _ in range(self.rng.randrange(6)):
                 self.rng.choice((self.hear, self.tell))()
+                if self.at_once:
+                    self.shown += self.follower.take()
             self.shown += self.follower.take()
         while self.told < len(self.events):
             self.tell()
@@ -325,3 +340,33 @@ def test_every_interleaving_keeps_the_order_and_loses_nothing(seed: int) -> None
     if run.world.chunk_id is not None:
         newest = run.chunks[run.world.chunk_id][-1]
         assert run.follower.position == Position(run.world.chunk_id, newest.id, len(run.events))
+
+
+@pytest.mark.parametrize("seed", range(150))
+def test_at_once_shows_what_the_queue_would_have_shown(seed: int) -> None:
+    queued, direct = Interleaved(seed), Interleaved(seed, at_once=True)
+    queued.run(80)
+    direct.run(80)
+    assert direct.direct > 20
+    assert said(direct.shown) == said(queued.shown)
+    assert direct.follower.position == queued.follower.position
+
+
+def test_at_once_leaves_what_needs_more_than_writing() -> None:
+    follower = following(seq=3, channel="ch_1")
+    position = follower.position
+    foreign = private(4, "command_challenge", channel_id="ch_2")
+    left: list[Entry] = [
+        shared("chunk-0", 5, 4),  # known
+        shared("chunk-0", 9, 8),  # after a hole
+        shared("chunk-1", 6, 5),
+        private(3, "command_ack"),  # known
+        transition(4, "chunk-1", 6),
+        private(4, "agent_removed", tick=6),
+        foreign,
+    ]
+    assert [follower.at_once(entry) for entry in left] == [None] * len(left)
+    assert (follower.position, follower.take(), follower.lost) == (position, [], False)
+    follower.agent_event(transition(4, "chunk-1", 6))
+    follower.take()
+    assert follower.at_once(private(5, "command_ack")) is None, "the static of the other chunk comes first"

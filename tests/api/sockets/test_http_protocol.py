@@ -20,7 +20,8 @@ from api.sockets.frame_protocol import FrameProtocol
 from api.sockets.http_protocol import HEADERS_MOST, PIPELINED_MOST
 from api.sockets.listening import shared_socket
 from api.sockets.server import AcceptingServer
-from api.sockets.sse import ENTER_EXTENSION
+from api.sockets.sse import CHUNKS_EXTENSION, ENTER_EXTENSION
+from streaming.framing import http_chunk
 
 RULES = AdmissionRules(connections=40, address_waiting=8, receive_s=0.4, answer_s=0.8)
 PLENTY = AdmissionRules(connections=400, address_waiting=100, receive_s=20, answer_s=20)
@@ -31,11 +32,15 @@ HANDSHAKE = (
 
 
 class App:
-    """``/`` tells the body's length, ``/early`` does not wait for it, ``/slow`` and ``/stream`` never end."""
+    """``/`` tells the body's length, ``/early`` does not wait for it, ``/slow`` and ``/stream`` never end.
+
+    ``/chunks`` writes through both doors.
+    """
 
     def __init__(self) -> None:
         self.requests = 0
         self.gone = threading.Event()
+        self.took: list[list[bool]] = []
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         self.requests += 1
@@ -54,8 +59,23 @@ class App:
             while True:
                 await send({"type": "http.response.body", "body": b"x", "more_body": True})
                 await asyncio.sleep(0.05)
+        elif scope["path"] == "/chunks":
+            await self._chunks(scope, send)
         else:
             await self._answer(receive, send)
+
+    async def _chunks(self, scope: Any, send: Any) -> None:
+        writer = scope["extensions"][CHUNKS_EXTENSION]
+        found = [writer.takes(10**6)]
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await asyncio.sleep(0.05)  # others are pipelined meanwhile
+        found.append(writer.takes(10**6))
+        writer.push(http_chunk(b"one,"))
+        await send({"type": "http.response.body", "body": b"two,", "more_body": True})
+        writer.push(http_chunk(b"three,"))
+        found.append(writer.takes(-1))
+        await send({"type": "http.response.body", "body": b"four", "more_body": False})
+        self.took.append([*found, writer.takes(10**6)])
 
     async def _answer(self, receive: Any, send: Any) -> None:
         length, more = 0, True
@@ -308,6 +328,14 @@ async def test_a_body_that_goes_on_after_its_answer_ends_without_a_second_one(ha
 async def test_an_answer_that_takes_too_long_ends_and_the_app_is_told(hasty: Served) -> None:
     assert await hasty.ask(b"GET /slow HTTP/1.1\r\nHost: x\r\n\r\n") == b""
     assert await asyncio.to_thread(hasty.app.gone.wait, 5)
+
+
+async def test_chunks_of_both_doors_keep_their_order_and_their_request(served: Served) -> None:
+    one = b"GET /chunks HTTP/1.1\r\nHost: x\r\n"
+    answer = await served.ask(one + b"\r\n" + one + b"Connection: close\r\n\r\n")
+    body = b"4\r\none,\r\n4\r\ntwo,\r\n6\r\nthree,\r\n4\r\nfour\r\n0\r\n\r\n"
+    assert answer.count(b"\r\n\r\n" + body) == 2
+    assert served.app.took == [[False, True, False, False]] * 2
 
 
 async def test_sockets_and_streams_outlive_every_deadline_and_every_flood(hasty: Served) -> None:

@@ -18,6 +18,7 @@ from api.sockets.sse import SseResponse
 from api.sockets.streams import Batch
 from streaming.connect import connect
 from streaming.entry import notice
+from streaming.gap_detector import Item
 from streaming.hub import Hub, HubUnavailable
 from streaming.subscriber_queue import Closed, Overflowed, SubscriberQueue
 from tests.streaming.writer import delta
@@ -36,6 +37,9 @@ class MadeUp:
         self.batches = batches
         self.then = then
         self.closed = False
+
+    def at_once(self, item: Item) -> None:
+        return None
 
     async def events(self) -> AsyncGenerator[Batch, None]:
         try:
@@ -158,10 +162,19 @@ class Writer:
     def __init__(self) -> None:
         self.frames: list[bytes] = []
         self.buffered = 0
+        self.open = True
 
-    def write(self, payload: bytes) -> bool:
-        self.frames.append(payload)
-        return True
+    def takes(self, most: int) -> bool:
+        return self.open and self.buffered <= most
+
+    def push(self, data: bytes) -> None:
+        self.frames.append(data)
+
+    @property
+    def texts(self) -> list[bytes]:
+        """What is in the frames, which are all of medium length."""
+        assert all(frame[:2] == b"\x81~" for frame in self.frames)
+        return [frame[4:] for frame in self.frames]
 
 
 def accepted(asgi: Asgi, writer: Writer | None) -> WebSocket:
@@ -190,7 +203,7 @@ async def test_a_socket_says_by_its_code_why_it_closes(
     sent: list[int] = []
     socket = Socket(accepted(asgi, writer), view.queue)
     await pump(socket, view, slot(registry, view), lambda batch: sent.append(len(batch)))
-    frames = writer.frames if writer is not None else [m["text"] for m in asgi.sent if m["type"] == "websocket.send"]
+    frames = writer.texts if writer is not None else [m["text"] for m in asgi.sent if m["type"] == "websocket.send"]
     assert [json.loads(frame)["event_id"] for frame in frames] == ["chunk-0:1:0", "chunk-0:2:0"]
     assert sent == [1, 1]
     assert asgi.sent[-1] == {"type": "websocket.close", "code": code, "reason": reason}

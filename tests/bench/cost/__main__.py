@@ -46,7 +46,7 @@ def tree_of(directory: str, python: str | None) -> Tree:
     where = Path(directory).resolve()
     own = where / ".venv" / "bin" / "python"
     # Not resolved: a virtual environment is known by the name of its interpreter.
-    return Tree(where, Path(python) if python else own if own.exists() else Path(sys.executable))
+    return Tree(where, Path(python).absolute() if python else own if own.exists() else Path(sys.executable))
 
 
 def floors(runs: list[Run]) -> list[dict[str, float]]:
