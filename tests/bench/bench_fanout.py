@@ -245,7 +245,11 @@ async def gateway_part(url: str, idle: int, readers: int, seconds: float) -> lis
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     ours, theirs = multiprocessing.Pipe()
-    process = multiprocessing.get_context("spawn").Process(target=serve_gateway, args=(url, port, theirs))
+    process = multiprocessing.get_context("spawn").Process(
+        target=serve_gateway,
+        args=(url, port, theirs),
+        daemon=True,  # gone with a bench that fails
+    )
     process.start()
 
     async def figures() -> tuple[float, float]:
