@@ -8,6 +8,7 @@ business.
 
 from __future__ import annotations
 
+import asyncio
 import functools
 import http
 from typing import Any, Final

@@ -8,8 +8,6 @@ from typing import Any
 
 import pytest
 import uvicorn
-from hypothesis import given
-from hypothesis import strategies as st
 from websockets.asyncio.client import connect
 from websockets.frames import Frame, Opcode
 
@@ -23,12 +21,6 @@ from api.sockets.frame_protocol import (
     text_frame,
 )
 from api.sockets.listening import shared_socket
-
-
-@given(st.sampled_from([0, 1, 125, 126, 127, 65_535, 65_536, 70_000]))
-def test_a_frame_is_what_the_websockets_library_would_write(length: int) -> None:
-    payload = b"x" * length
-    assert text_frame(payload) == Frame(Opcode.TEXT, payload).serialize(mask=False)
 
 
 class App:

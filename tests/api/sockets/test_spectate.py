@@ -10,9 +10,11 @@ import struct
 import pytest
 from redis.asyncio import Redis
 
+from api.sockets.direct import Direct
 from config.settings import Settings
 from streaming import keys
 from streaming.entry import INTERNAL_KINDS, PRIVATE_KINDS
+from streaming.gap_detector import Item
 from streaming.subscriber_queue import WATCHER_CAPACITY
 from tests.api.gates import DEADLINE_S, Gate, SseReader, close_code, receive, receive_until, running
 from tests.api.support import FakeWorld
@@ -100,6 +102,33 @@ async def test_who_may_not(gate: Gate, chunk: ChunkWriter) -> None:
             assert (reader.response.status_code, body["detail"]) == (status, reason), stream
         assert await gate.denied(ws, token) == (status, reason), ws
     assert len(gate.streams.connections) == 0
+
+
+@pytest.mark.parametrize("kind", ["sse", "ws"])
+async def test_what_moves_is_written_without_the_readers_task(
+    gate: Gate, chunk: ChunkWriter, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    written: list[bool] = []
+    original = Direct.__call__
+
+    def counted(direct: Direct, item: Item) -> bool:
+        written.append(original(direct, item))
+        return written[-1]
+
+    monkeypatch.setattr(Direct, "__call__", counted)
+    token = await gate.token("spectator")
+    async with gate.sse(STREAM, token) if kind == "sse" else gate.ws(SOCKET, token) as reader:
+        ids: list[str | None] = []
+        for tick in range(3, 23):
+            while f"chunk-0:{tick}:0" not in ids:
+                if isinstance(reader, SseReader):
+                    ids += [event.id for event in await reader.take(1)]
+                else:
+                    ids.append((await receive(reader)).get("event_id"))
+            await chunk.tick()
+    assert ids == [None, None, *(f"chunk-0:{tick}:0" for tick in range(3, 23))]
+    assert sum(written) >= 18
+    await gate.idle()
 
 
 async def test_the_socket_sends_the_same_events_in_its_envelope(gate: Gate, chunk: ChunkWriter) -> None:
