@@ -113,11 +113,11 @@ class Event:
     # -- for sending --
 
     def ws_bytes(self, event_id: EventId | None = None) -> bytes:
-        """The WebSocket envelope as UTF-8, ``type`` first, ``event_id`` beside it where the event can be replayed."""
+        """Return the WebSocket envelope as UTF-8, ``type`` first, ``event_id`` beside it where the event can be replayed."""
         return b"".join(self._envelope(event_id))
 
     def ws_frame(self, event_id: EventId | None = None) -> bytes:
-        """The envelope as a whole WebSocket frame.
+        """Return the envelope as a whole WebSocket frame.
 
         The one for the last ``event_id`` is kept: all spectators of a chunk ask for the same one.
         """
@@ -129,7 +129,7 @@ class Event:
         return frame
 
     def _envelope(self, event_id: EventId | None) -> tuple[bytes, bytes]:
-        """The envelope in two parts, the second of which is the same for every ``event_id`` and made once."""
+        """Return the envelope in two parts, the second of which is the same for every ``event_id`` and made once."""
         tail = self._ws_tail
         if tail is None:
             head = f'"trace_id":{_quote(self.trace_id)},"server_ts_ms":{self.ts_ms},"payload":'
@@ -138,14 +138,14 @@ class Event:
         return f'{{"type":"{self.kind}",{identified}'.encode(), tail
 
     def sse_bytes(self, event_id: EventId | None = None) -> bytes:
-        """The event as an SSE block: ``id:`` if given, ``event:``, one flat ``data:`` line, an empty line."""
+        """Return the event as an SSE block: ``id:`` if given, ``event:``, one flat ``data:`` line, an empty line."""
         tail = self._sse_tail
         if tail is None:
             tail = self._sse_tail = self._flat()
         return tail if event_id is None else b"id: " + event_id.encode() + b"\n" + tail
 
     def sse_chunk(self, event_id: EventId | None = None) -> bytes:
-        """The block as a chunk of an HTTP body; the one for the last ``event_id`` is kept, as in ``ws_frame``."""
+        """Return the block as a chunk of an HTTP body; the one for the last ``event_id`` is kept, as in ``ws_frame``."""
         if self._chunk is not None and self._chunk[0] == event_id:
             return self._chunk[1]
         chunk = http_chunk(self.sse_bytes(event_id))

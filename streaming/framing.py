@@ -11,7 +11,7 @@ MEDIUM_MOST: Final = 0xFFFF
 
 
 def text_frame_head(length: int) -> bytes:
-    """The head of an unmasked, final text frame (RFC 6455, section 5.2) with a payload of ``length`` bytes."""
+    """Return the head of an unmasked, final text frame (RFC 6455, section 5.2) with a payload of ``length`` bytes."""
     if length <= SHORT_MOST:
         return bytes((FINAL_TEXT, length))
     if length <= MEDIUM_MOST:
@@ -20,5 +20,5 @@ def text_frame_head(length: int) -> bytes:
 
 
 def http_chunk(body: bytes) -> bytes:
-    """``body``, which is not empty, as a chunk (RFC 9112, section 7.1)."""
+    """Wrap ``body``, which is not empty, as a chunk (RFC 9112, section 7.1)."""
     return b"%x\r\n%b\r\n" % (len(body), body)

@@ -43,7 +43,7 @@ FRAGMENTS_MOST: Final = 1_024
 
 
 def text_frame(payload: bytes) -> bytes:
-    """An unmasked, final text frame; the extensions of this server never touch it."""
+    """Make an unmasked, final text frame; the extensions of this server never touch it."""
     return text_frame_head(len(payload)) + payload
 
 
