@@ -113,7 +113,7 @@ class Event:
     # -- for sending --
 
     def ws_bytes(self, event_id: EventId | None = None) -> bytes:
-        """Return the WebSocket envelope as UTF-8, ``type`` first, ``event_id`` beside it where the event can be replayed."""
+        """Return the WebSocket envelope: ``type`` first, ``event_id`` beside it where the event can be replayed."""
         return b"".join(self._envelope(event_id))
 
     def ws_frame(self, event_id: EventId | None = None) -> bytes:
@@ -145,7 +145,7 @@ class Event:
         return tail if event_id is None else b"id: " + event_id.encode() + b"\n" + tail
 
     def sse_chunk(self, event_id: EventId | None = None) -> bytes:
-        """Return the block as a chunk of an HTTP body; the one for the last ``event_id`` is kept, as in ``ws_frame``."""
+        """Return the block as a chunk of a body; the one for the last ``event_id`` is kept, as in ``ws_frame``."""
         if self._chunk is not None and self._chunk[0] == event_id:
             return self._chunk[1]
         chunk = http_chunk(self.sse_bytes(event_id))
