@@ -52,7 +52,7 @@ house: $(STAMP) ## count rooms, imports and a command's way, for docs/architectu
 chaos: $(STAMP) ## kill, freeze and cut off processes while agents play; minutes
 	$(BIN)/pytest -m "slow or chaos" $(ARGS)
 
-rehearsal: $(STAMP) ## back a playing system up, lose it, restore it elsewhere, compare, play on; two minutes
+rehearsal: $(STAMP) ## back a playing system up, lose it, restore it elsewhere, compare, play on; start worlds of older versions; minutes
 	$(BIN)/pytest -s -m slow tests/rehearsal $(ARGS)
 
 image: $(STAMP) ## build the container image, its tags and its SBOM (deploy/build-image says how)

@@ -29,6 +29,8 @@ def show_chunk(
 ) -> None:
     """Draw a chunk's terrain, north at the top: `#` wall, `.` floor, `$` gold.
 
+    Gold is as the settings have it; a world keeps what it was made with, which `chunkcrawl status` shows.
+
     Examples: chunkcrawl show-chunk --seed 7; chunkcrawl show-chunk 12 --seed 42 --entry W
     """
     sides = {str(side): side for side in DIRECTIONS}

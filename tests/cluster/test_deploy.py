@@ -8,6 +8,7 @@ import signal
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
+from dataclasses import asdict
 from typing import Any
 
 import httpx
@@ -25,6 +26,7 @@ from streaming import keys
 from streaming.batch import RedisBatch
 from streaming.connect import connect
 from tests.cluster.worlds import Player, newest_delta, until, whole
+from world.rules import WorldRules
 
 pytestmark = pytest.mark.ray
 
@@ -97,6 +99,7 @@ async def test_everything_is_up_and_says_so(deployment: Deployment) -> None:
     described = await deployment.describe()
     assert set(described["actors"]) == {"archiver-0", "gateway-0", "gateway-1", "shard-0", "shard-1"}
     assert all("error" not in actor for actor in described["actors"].values())
+    assert described["rules"] == asdict(WorldRules())
     assert await ready(deployment)
 
 

@@ -29,6 +29,7 @@ from chunkcrawl.bots.driver import drive
 from chunkcrawl.bots.rules import make_bot
 from chunkcrawl.errors import CommandFailed, CommandRefused
 from embedded.children import free_port
+from embedded.postgres import DEFAULT_VERSION
 from embedded.services import EmbeddedServices
 from operations import pg_tools
 from tests.cluster.lasting import DOORS
@@ -84,7 +85,7 @@ async def _play(tree: Path, module: str, data: Path) -> dict[str, Any]:
     environment = clean | SETTINGS | {"PYTHONPATH": str(tree), "CHUNKCRAWL_SNAPSHOT_INTERVAL_S": "5"}
     words = ["up", "--no-demo", "--shards", "3", "--port", str(port), "--data", str(data)]
     running = await asyncio.to_thread(
-        subprocess.Popen, [sys.executable, "-m", module, *words], cwd=tree, env=environment
+        subprocess.Popen, [sys.executable, "-m", module, *words], cwd=data.parent, env=environment
     )
     try:
         await _until_ready(base, running)
@@ -140,7 +141,7 @@ async def _wander(base: str, name: str, key: str, seed: int) -> None:
 
 
 async def _as_sql(database_url: str) -> bytes:
-    tool = await pg_tools.find("pg_dump", 16)
+    tool = await pg_tools.find("pg_dump", DEFAULT_VERSION)
     return await pg_tools.run(tool, database_url, ["--no-owner", "--no-privileges"])
 
 

@@ -20,6 +20,7 @@ import pytest
 
 from chunkcrawl import Api
 from cluster.world_rules import rules_in
+from embedded.postgres import DEFAULT_VERSION
 from embedded.services import EmbeddedServices
 from operations import pg_tools
 from operations.world_dump import WorldDump, read_world
@@ -47,7 +48,7 @@ def left(request: pytest.FixtureRequest) -> Iterator[Path]:
 
 
 async def _fill(database_url: str, sql: Path) -> None:
-    tool = await pg_tools.find("psql", 16)
+    tool = await pg_tools.find("psql", DEFAULT_VERSION)
     await pg_tools.run(tool, database_url, ["--quiet", "--set", "ON_ERROR_STOP=1", "--file", str(sql)])
 
 
