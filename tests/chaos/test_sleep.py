@@ -15,6 +15,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -47,8 +48,14 @@ def marked(mark: str) -> list[psutil.Process]:
 def mark() -> Iterator[str]:
     mark = secrets.token_hex(8)
     yield mark
-    for process in marked(mark):
-        process.kill()
+    tell(marked(mark), signal.SIGKILL)
+
+
+def tell(processes: list[psutil.Process], number: signal.Signals) -> None:
+    """Send all of them a signal; some may have ended meanwhile."""
+    for process in processes:
+        with suppress(psutil.NoSuchProcess):
+            process.send_signal(number)
 
 
 def test_a_walk_goes_on_after_a_sleep_of_the_whole_machine(mark: str) -> None:
@@ -61,13 +68,11 @@ def test_a_walk_goes_on_after_a_sleep_of_the_whole_machine(mark: str) -> None:
         walker = Started(argv, cwd=ROOT, environment={MARK: mark})
         walker.read_until("walking")
         asleep = marked(mark)
-        names = {process.name() for process in asleep}
+        tell(asleep, signal.SIGSTOP)
+        names = {process.name() for process in asleep if process.status() == psutil.STATUS_STOPPED}
         assert {"valkey-server", "postgres", "raylet", "gcs_server"} <= names
-        for process in asleep:
-            process.send_signal(signal.SIGSTOP)
         time.sleep(ASLEEP_S)
-        for process in asleep:
-            process.send_signal(signal.SIGCONT)
+        tell(asleep, signal.SIGCONT)
         walker.end()
         print(walker.output)
         assert "completed True" in walker.output
