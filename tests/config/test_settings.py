@@ -1,29 +1,18 @@
-"""Settings: where they come from, what is refused, and that README.md says the same."""
+"""Settings: where they come from, and what is refused."""
 
 from __future__ import annotations
 
 import pickle
-import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from config.settings import DEV_ORIGIN, DEV_SECRET, Settings, SettingsError, load_settings, raw_setting
-from config.settings_table import BEGIN, END, settings_table, with_table
-from config.variables import unknown_names
 
-README = Path(__file__).parents[2] / "README.md"
 SECRET = "s" * 32
 
-
-@pytest.fixture(autouse=True)
-def no_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    import os
-
-    for name in os.environ:
-        if name.startswith("CHUNKCRAWL_"):
-            monkeypatch.delenv(name)
+pytestmark = pytest.mark.usefixtures("no_environment")
 
 
 @pytest.mark.parametrize(
@@ -116,45 +105,6 @@ def test_unusable_settings_are_named_by_their_variable(overrides: dict[str, Any]
     assert len(str(caught.value).splitlines()) == 1
 
 
-@pytest.mark.parametrize(
-    ("name", "says"),
-    [
-        ("CHUNKCRAWL_ENVIRONMNET", "the nearest is CHUNKCRAWL_ENVIRONMENT"),
-        ("chunkcrawl_prot", "the nearest is CHUNKCRAWL_PORT"),
-        ("CHUNKCRAWL_APIKEY", "the nearest is CHUNKCRAWL_API_KEY"),
-        ("CHUNKCRAWL_QQQQQQ", "README.md lists all"),
-    ],
-)
-def test_a_name_with_a_slip_is_refused_with_the_nearest(monkeypatch: pytest.MonkeyPatch, name: str, says: str) -> None:
-    monkeypatch.setenv(name, "prod")
-    with pytest.raises(SettingsError, match=f"^{name}: there is no such variable; {says}$"):
-        load_settings()
-
-
-def test_what_others_read_is_no_slip(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("CHUNKCRAWL_API_KEY", "dcw_x")
-    monkeypatch.setenv("CHUNKCRAWL_SITE", ":80")
-    # As Kubernetes has it in each container beside services called chunkcrawl-redis and chunkcrawl-web.
-    monkeypatch.setenv("CHUNKCRAWL_REDIS_PORT", "tcp://10.0.0.1:6379")
-    monkeypatch.setenv("CHUNKCRAWL_WEB_PORT_8000_TCP_ADDR", "10.0.0.1")
-    monkeypatch.setenv("CHUNKCRAWL_WEB_SERVICE_PORT_HTTP", "8000")
-    assert load_settings().port == 8000
-    monkeypatch.setenv("CHUNKCRAWL_PORT", "tcp://10.0.0.1:8000")
-    with pytest.raises(SettingsError, match="^CHUNKCRAWL_PORT: must be a number; .*enableServiceLinks: false$"):
-        load_settings()
-
-
-def test_every_variable_that_we_read_is_known() -> None:
-    """A new one belongs into ``config.variables.OTHERS`` when it is no setting."""
-    found: set[str] = set()
-    for room in ("api", "client", "cluster", "deploy", "examples", "migrations", "store", "streaming", "world"):
-        for path in (README.parent / room).rglob("*"):
-            if path.is_file() and path.suffix in (".py", "", ".yml", ".yaml"):
-                found |= set(re.findall(r"\bCHUNKCRAWL_[A-Z0-9_]*[A-Z0-9]\b", path.read_text(errors="ignore")))
-    found |= set(re.findall(r"\bCHUNKCRAWL_[A-Z0-9_]*[A-Z0-9]\b", (README.parent / "compose.yaml").read_text()))
-    assert unknown_names(dict.fromkeys(found, ""), Settings.model_fields) == []
-
-
 @pytest.mark.parametrize("kind", ["missing", "file", "binary", "slip"])
 def test_a_directory_of_secrets_with_something_wrong_is_one_line(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
@@ -221,17 +171,3 @@ def test_settings_reach_a_worker_as_they_are(monkeypatch: pytest.MonkeyPatch) ->
 
 def test_every_setting_is_described() -> None:
     assert [name for name, field in Settings.model_fields.items() if not field.description] == []
-
-
-def test_table_replaces_what_stands_between_its_marks() -> None:
-    text = with_table(f"before\n{BEGIN}\nstale line\n{END}\nafter\n")
-    assert text.startswith(f"before\n{BEGIN}\n\n| variable |")
-    assert text.endswith(f"|\n\n{END}\nafter\n")
-    assert "stale line" not in text
-    assert "| `CHUNKCRAWL_PORT` | `8000` |" in settings_table()
-
-
-def test_readme_has_the_settings_of_the_code() -> None:
-    """Run `make docs-settings` when this fails."""
-    text = README.read_text()
-    assert text == with_table(text)
