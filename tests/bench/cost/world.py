@@ -29,6 +29,8 @@ READY_S = 120.0
 STOP_S = 60.0
 LOOK_EVERY_S = 0.5
 LOG_TAIL = 2_000
+#: The command takes a checkout that it is not installed from for somebody else's, unless these are loaded already.
+OWN_FIRST = "import cli.table\nfrom cluster import own_path\n"
 
 
 class CostError(RuntimeError):
@@ -54,7 +56,8 @@ class Tree:
         Raises:
             CostError: It does not.
         """
-        code = "import cluster, chunkcrawl; print(cluster.__file__); print(chunkcrawl.__file__)"
+        code = f"{OWN_FIRST}own_path.use_own_packages()\nimport chunkcrawl, cli.up, world\n"
+        code += "for one in (chunkcrawl, cli.up, world): print(one.__file__)"
         try:
             found = subprocess.run(
                 [str(self.python), "-c", code], capture_output=True, text=True, env=self.environment, cwd="/"
@@ -68,7 +71,7 @@ class Tree:
 
     def argv(self, *words: str) -> list[str]:
         """``chunkcrawl`` of this checkout."""
-        return [str(self.python), "-c", "from chunkcrawl.commands.main import main; main()", *words]
+        return [str(self.python), "-c", f"{OWN_FIRST}from chunkcrawl.commands.main import main\nmain()", *words]
 
 
 @dataclass(frozen=True, slots=True)
