@@ -21,6 +21,8 @@ from structlog.typing import EventDict, WrappedLogger
 
 from config.log_files import RotatingLog
 from config.log_levels import LEVELS, LevelTable, parse_levels
+from config.log_sampling import Sampler
+from config.log_writer import LogWriter
 from config.secret_forms import HIDDEN, hide_secrets_in
 
 FRAMES_SHOWN: Final = 12
@@ -58,11 +60,18 @@ class LogSettings(Protocol):
 
 
 class NamedLogger(structlog.WriteLogger):
-    """A logger of lines that knows the module that it logs for."""
+    """A logger of lines that knows the module that it logs for; lines below warning can wait, where ``out`` allows."""
 
-    def __init__(self, out: TextIO, name: str) -> None:
-        super().__init__(out)
+    def __init__(self, out: TextIO | LogWriter, name: str) -> None:
+        super().__init__(cast("TextIO", out))
         self.name = name
+        self._later = out.later if isinstance(out, LogWriter) else out.write
+
+    def info(self, message: str) -> None:
+        """Write a line that can wait."""
+        self._later(f"{message}\n")
+
+    debug = info
 
 
 def configure_logging(settings: LogSettings, stream: TextIO | None = None, *, actor: str = "") -> None:
@@ -73,9 +82,9 @@ def configure_logging(settings: LogSettings, stream: TextIO | None = None, *, ac
         stream: where lines go; by default ``<log_dir>/<actor>.log`` where both are given, else standard error.
         actor: name of this process, a field of every line.
     """
-    out = _destination(settings, actor) if stream is None else stream
+    file = _destination(settings, actor) if stream is None else stream
     table = LevelTable(LEVELS[settings.log_level], parse_levels(settings.log_levels))
-    renderer: Any = structlog.processors.JSONRenderer(serializer=_to_json) if settings.is_prod else _readable(out)
+    renderer: Any = structlog.processors.JSONRenderer(serializer=_to_json) if settings.is_prod else _readable(file)
     shared: list[Any] = [
         structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,
@@ -85,13 +94,14 @@ def configure_logging(settings: LogSettings, stream: TextIO | None = None, *, ac
         hide_secrets,
         *([] if settings.is_prod else [on_one_line]),
     ]
+    out = _background(file, shared, renderer) if stream is None else stream
     structlog.configure(
-        processors=[_ModuleFilter(table), *shared, renderer],
+        processors=[_ModuleFilter(table, Sampler()), *shared, renderer],
         wrapper_class=structlog.make_filtering_bound_logger(table.least),
         logger_factory=lambda *names: NamedLogger(out, names[0] if names else ""),
         cache_logger_on_first_use=False,
     )
-    handler = logging.StreamHandler(out)
+    handler = logging.StreamHandler(cast("TextIO", out))
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=[_add_record_name, *shared],
@@ -99,6 +109,32 @@ def configure_logging(settings: LogSettings, stream: TextIO | None = None, *, ac
         )
     )
     _configure_library_logging(handler, table, is_prod=settings.is_prod)
+
+
+#: The one that writes this process's lines, unless a stream was given.
+_writer: LogWriter | None = None
+
+
+def _background(file: TextIO, processors: list[Any], renderer: Any) -> LogWriter:
+    """Make the writer of this process, and end the one before it."""
+    global _writer
+
+    def lost_line(count: int) -> str:
+        event: EventDict = {"event": "log_lines_lost", "count": count, "logger": __name__}
+        for processor in processors:
+            event = processor(None, "warning", event)
+        return f"{renderer(None, 'warning', event)}\n"
+
+    if _writer is not None:
+        _writer.close()
+    _writer = LogWriter(file, lost_line)
+    return _writer
+
+
+def flush_logs() -> None:
+    """Write the lines that wait."""
+    if _writer is not None:
+        _writer.flush()
 
 
 def _configure_library_logging(handler: logging.Handler, table: LevelTable, *, is_prod: bool) -> None:
@@ -138,17 +174,19 @@ class _Fixed:
 
 
 class _ModuleFilter:
-    """A processor that drops what is below its module's level, and names the module in what is not."""
+    """A processor that drops what is below its module's level or one of too many, and names the module in the rest."""
 
-    def __init__(self, table: LevelTable) -> None:
+    def __init__(self, table: LevelTable, sampler: Sampler) -> None:
         self._table = table
+        self._sampler = sampler
 
     def __call__(self, logger: WrappedLogger, method: str, event: EventDict) -> EventDict:
         name: str = getattr(logger, "name", "")
-        if LEVELS.get(method, LEVELS["error"]) < self._table.of(name):
+        level, least = LEVELS.get(method, LEVELS["error"]), self._table.of(name)
+        if level < least:
             raise structlog.DropEvent
         event["logger"] = name
-        return event
+        return self._sampler(event) if level == LEVELS["info"] and least > LEVELS["debug"] else event
 
 
 def _add_record_name(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:

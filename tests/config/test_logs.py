@@ -11,7 +11,7 @@ import pytest
 import structlog
 
 from api.accounts.tokens import new_session_token
-from config.logs import configure_logging, described
+from config.logs import configure_logging, described, flush_logs
 
 pytestmark = pytest.mark.usefixtures("logging_put_back")
 
@@ -157,6 +157,7 @@ def test_where_no_file_can_be_written_lines_go_to_standard_error(
     (tmp_path / "file").write_text("")
     configure_logging(LogSettings(log_dir=str(tmp_path / "file")), actor="shard-3")
     structlog.get_logger("x").info("shard_started")
+    flush_logs()
     said = capsys.readouterr().err
     assert "no log file" in said
     assert "shard_started" in said
@@ -172,3 +173,17 @@ def test_a_cause_is_named() -> None:
         fields = described(error)
     assert (fields["error_type"], fields["error_cause"]) == ("ValueError", "KeyError")
     assert "secret" not in str(fields)
+
+
+@pytest.mark.parametrize(("levels", "seen"), [("", 5), ("api.challenge=debug", 200)])
+def test_a_line_of_every_command_is_sampled_unless_its_module_is_at_debug(levels: str, seen: int) -> None:
+    out = configured(log_levels=levels)
+    log = structlog.get_logger("api.challenge.command_handler")
+    for number in range(200):
+        log.info("challenge_answer", verify_result="valid", server_cmd_id=number)
+        log.info("something_else")
+    lines = [json.loads(line) for line in out.getvalue().splitlines()]
+    answers = [line for line in lines if line["event"] == "challenge_answer"]
+    assert len(lines) - len(answers) == 200
+    # A second may end on the way.
+    assert seen <= len(answers) <= max(seen, 2 * 5)
