@@ -45,13 +45,9 @@ RAY_SERVERS: Final = ("gcs_server", "raylet")
 
 @dataclass(frozen=True, slots=True)
 class RunDirectory:
-    """One run's directory, held by this process.
+    """One run's directory, held by this process."""
 
-    Attributes:
-        path: The directory that is ours alone.
-        for_ray: What Ray is given.
-    """
-
+    #: The directory that is ours alone.
     path: Path
     lock_fd: int
 

@@ -22,7 +22,8 @@ from embedded.children import Rung, ServiceError
 from embedded.server import EmbeddedServer
 
 HOST: Final = "127.0.0.1"
-ROLE = DATABASE = "chunkcrawl"
+ROLE: Final = "chunkcrawl"
+DATABASE: Final = "chunkcrawl"
 DEFAULT_VERSION: Final = 18
 FOLDERS: Final = {16: "pginstall", 18: "pginstall18"}  # of the wheel, by version
 START_TRIES: Final = 3
