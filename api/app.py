@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from importlib.metadata import PackageNotFoundError, version
+from typing import Final
 
 from fastapi import FastAPI
 from fastapi.middleware.cors import CORSMiddleware
@@ -18,11 +19,11 @@ from api.middleware import TRACE_HEADER, RequestGuard
 from api.services import Services
 from api.sockets.mount import mount
 
-TITLE = "Chunkcrawl"
+TITLE: Final = "Chunkcrawl"
 
 
 def create_app(services: Services) -> FastAPI:
-    """The app over ``services``, which it starts and closes with its life span."""
+    """Make the app over ``services``, which it starts and closes with its life span."""
 
     @asynccontextmanager
     async def life(_app: FastAPI) -> AsyncIterator[None]:

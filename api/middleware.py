@@ -54,6 +54,7 @@ class RequestGuard:
         self._turn_away = turn_away
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request or WebSocket on, or refuse it."""
         if scope["type"] not in ("http", "websocket"):
             await self._app(scope, receive, send)
             return
@@ -91,7 +92,7 @@ class _Passage:
         self._quiet = False
 
     def check(self, headers: Headers) -> None:
-        """Raises ``ApiError``: ``token_in_url``, ``body_too_large``."""
+        """Check a request's head.  Raises ``ApiError``: ``token_in_url``, ``body_too_large``."""
         query = self._scope["query_string"]
         if query and _has_secret(query):
             raise ApiError("token_in_url")

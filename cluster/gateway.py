@@ -6,7 +6,7 @@ No Ray in here: the actor (``cluster.gateway_actor``) hands in how shards are re
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+from typing import Any, Final
 
 import psutil
 import structlog
@@ -31,15 +31,15 @@ from streaming.connect import connect
 log = structlog.get_logger(__name__)
 
 #: Frames above this are cut off by the server with 1009; up to it the app itself refuses what is over 16 KiB.
-FRAME_MOST_BYTES = 64 * 1024
+FRAME_MOST_BYTES: Final = 64 * 1024
 
-#: A peer that does not answer a ping for this long is dead; with the ping interval this stays under 40 s.
-PONG_TIMEOUT_S = 20.0
+#: How long a peer may take to answer a ping; together with the ping interval this stays under 40 s.
+PONG_TIMEOUT_S: Final = 20.0
 
-#: For an answer to be made and read, and for a handshake to be accepted; sockets and streams are beyond it.
-ANSWER_S = 60.0
-#: Of the time to stop, what is left for the last connections and the server itself after the window.
-DRAIN_MARGIN_S = 4.0
+#: How long an answer may take to be made and read, and a handshake to be accepted; not for sockets and streams.
+ANSWER_S: Final = 60.0
+#: The part of the time to stop that is left for the last connections and the server itself after the window.
+DRAIN_MARGIN_S: Final = 4.0
 
 
 class GatewayServer:
@@ -109,7 +109,7 @@ class GatewayServer:
         self._server.should_exit = True
 
     def describe(self) -> dict[str, Any]:
-        """Figures for status."""
+        """Return figures for status."""
         return {
             "started": self.started,
             "draining": self.services.draining,
@@ -119,7 +119,7 @@ class GatewayServer:
 
 
 def admission_rules(settings: Settings) -> AdmissionRules:
-    """What the settings, and the files that this process may open, allow; raises that number as far as it may."""
+    """Return what the settings, and the files that this process may open, allow; raise that number if possible."""
     files = raise_open_files()
     room = max(files // 2, files - FILES_KEPT)
     return AdmissionRules(

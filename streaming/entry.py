@@ -1,4 +1,4 @@
-"""Events as readers get them: what stands in a stream, and the ways it is written on the wire.
+"""Events as readers get them: how they stand in a stream, and the ways in which they are written on the wire.
 
 The payload's JSON is made once, by whoever wrote the event.  Here it is only wrapped, by joining bytes: no reader
 costs a JSON encoding, and what is the same for all readers of an event is made once and kept with it.
@@ -33,7 +33,7 @@ PRIVATE_KINDS: Final = frozenset(
 #: Written for the followers; they never reach a client under these names.
 INTERNAL_KINDS: Final = frozenset({"agent_placed", "agent_removed"})
 
-_TRACE_OK = re.compile(r"[A-Za-z0-9_.:\-]+", re.ASCII)
+_TRACE_OK: Final = re.compile(r"[A-Za-z0-9_.:\-]+", re.ASCII)
 
 
 class BadEntry(ServerError, ValueError):
@@ -43,12 +43,13 @@ class BadEntry(ServerError, ValueError):
 
 
 def parse_stream_id(text: bytes) -> StreamId:
-    """``b"12-3"`` -> ``(12, 3)``.  Raises ``ValueError``."""
+    """Read ``b"12-3"`` as ``(12, 3)``.  Raises ``ValueError``."""
     major, _, minor = text.partition(b"-")
     return int(major), int(minor)
 
 
 def format_stream_id(id_: StreamId) -> str:
+    """Return ``(12, 3)`` as ``12-3``."""
     return f"{id_[0]}-{id_[1]}"
 
 
@@ -106,14 +107,14 @@ class Event:
         return f"<{type(self).__name__} {self.key} {format_stream_id(self.id)} {self.kind}>"
 
     def fields(self) -> dict[str, object]:
-        """The payload, parsed.  For the few places that must look inside."""
+        """Return the payload, parsed, for the few places that must look inside."""
         value: dict[str, object] = orjson.loads(self.payload)
         return value
 
     # -- for sending --
 
     def ws_bytes(self, event_id: EventId | None = None) -> bytes:
-        """Return the WebSocket envelope: ``type`` first, ``event_id`` beside it where the event can be replayed."""
+        """Return the WebSocket envelope as UTF-8: ``type`` first, ``event_id`` where the event can be replayed."""
         return b"".join(self._envelope(event_id))
 
     def ws_frame(self, event_id: EventId | None = None) -> bytes:
@@ -177,13 +178,13 @@ Entry = SharedEvent | PrivateEvent
 
 
 def from_message(key: str, data: bytes) -> Entry:
-    """An entry as Pub/Sub brings it: ``{id} {prev} {kind} {ts_ms} {trace_id}\\n{payload}``.  Raises ``BadEntry``."""
+    r"""Read a Pub/Sub message: ``{id} {prev} {kind} {ts_ms} {trace_id}\n{payload}``.  Raises ``BadEntry``."""
     id_, _, message = data.partition(b" ")
     return from_stream(key, id_, message)
 
 
 def from_stream(key: str, id_: bytes, message: bytes) -> Entry:
-    """An entry as a stream holds it: its id, and its field ``m``.
+    """Read an entry as a stream holds it: its id, and its field ``m``.
 
     Raises:
         BadEntry: it is malformed, or of a kind that must not stand in this stream (a private event in a chunk's).
@@ -213,12 +214,12 @@ def from_stream(key: str, id_: bytes, message: bytes) -> Entry:
 
 
 def chunk_of(entry: Event) -> str:
-    """The chunk in whose stream a shared entry stands."""
+    """Return the chunk in whose stream a shared entry stands."""
     return entry.key[len(CHUNK_STREAM_PREFIX) :]
 
 
 def notice(kind: str, payload: dict[str, object], ts_ms: int, trace_id: str) -> SharedEvent:
-    """What a gateway says by itself, without an id; ``trace_id`` is that of the connection or of what it answers."""
+    """Make an event of the gateway's own, without an id; ``trace_id`` is of the connection or of what it answers."""
     return SharedEvent(kind, orjson.dumps(payload), ts_ms, trace_id)
 
 

@@ -82,6 +82,7 @@ class SubscriberQueue:
     # -- for the hub and the registry --
 
     def put(self, item: Item) -> None:
+        """Add an item, or do what the policy says when there is no room."""
         direct, waiter = self.direct, self._waiter
         # A waiter that is done has been woken, for something that comes first.
         if direct is not None and waiter is not None and not waiter.done() and direct(item):
@@ -102,7 +103,7 @@ class SubscriberQueue:
             self._wake()
 
     def beat(self) -> bool:
-        """A heartbeat is due.  False if the last one was not even taken: the reader does not read."""
+        """Note that a heartbeat is due.  Return False if the last one was not even taken: the reader does not read."""
         was_due, self.heartbeat_due = self.heartbeat_due, True
         self._wake()
         return not was_due
@@ -115,10 +116,12 @@ class SubscriberQueue:
 
     @property
     def closed(self) -> Closed | None:
+        """What ``take`` raises once the queue was closed; None before."""
         return self._closed
 
     @property
     def overflowed(self) -> bool:
+        """Whether an overflow has not been told to the reader yet."""
         return self._overflowed
 
     def forget(self) -> None:
@@ -133,8 +136,10 @@ class SubscriberQueue:
     # -- for the reader --
 
     async def take(self) -> list[Item] | None:
-        """Wait for something; everything queued, oldest first.  Empty: a heartbeat is due.  None: an overflow with
-        policy ``drop_and_resync``; entries before this call are lost, those after it will come.
+        """Wait for something, and return everything queued, oldest first.
+
+        Empty: a heartbeat is due.  None: an overflow with policy ``drop_and_resync``; entries before this call are
+        lost, those after it will come.
 
         Raises:
             Overflowed: an overflow with policy ``overflow_close``.

@@ -1,4 +1,4 @@
-"""What one spectator of a chunk is shown, from its first event to the end, without any transport.
+"""The view of one spectator of a chunk, from its first event to the end, without any transport.
 
 Only shared events can come out of here, by type.  A watcher that is too slow, or whose place is no longer in the
 stream, is told ``resync_required`` and shown the present state; it never misses something without being told.
@@ -25,11 +25,12 @@ Shown = tuple[SharedEvent, EventId | None]
 
 
 def snapshot_url(chunk_id: str) -> str:
+    """Return the path of a chunk's snapshot."""
     return f"/v1/chunks/{chunk_id}/snapshot"
 
 
 def resync_required(chunk_id: str | None, reason: str, trace_id: str) -> SharedEvent:
-    """``chunk_id`` None: a follower's, whose agent is in no chunk."""
+    """Make the event; ``chunk_id`` None: a follower's, whose agent is in no chunk."""
     url = None if chunk_id is None else snapshot_url(chunk_id)
     fields: dict[str, object] = {"chunk_id": chunk_id, "snapshot_url": url, "reason": reason}
     return notice("resync_required", fields, now_ms(), trace_id)
@@ -71,7 +72,7 @@ class Watch:
         self._lost = False
 
     async def events(self) -> AsyncGenerator[list[Shown], None]:
-        """What to send, a list at a time; ends after ``chunk_closed``.  Use ``contextlib.aclosing``.
+        """Yield what to send, a list at a time; ends after ``chunk_closed``.  Use ``contextlib.aclosing``.
 
         Raises:
             Closed: somebody closed the queue (see ``streaming.subscriber_queue``).
@@ -93,7 +94,7 @@ class Watch:
             self._subscription.close()
 
     def at_once(self, item: Item) -> Shown | None:
-        """What ``item`` shows, if it is the next delta of a reader who waits for nothing else.
+        """Return what ``item`` shows, if it is the next delta of a reader who waits for nothing else.
 
         None: nothing has changed here, and the item belongs into the queue.
         """

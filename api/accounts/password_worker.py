@@ -14,16 +14,17 @@ import json
 import os
 import signal
 import sys
+from typing import Final
 
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 
 # The parameters that OWASP's cheat sheet gives first for Argon2id.
-MEMORY_KIB = 19_456
-ITERATIONS = 2
-LANES = 1
+MEMORY_KIB: Final = 19_456
+ITERATIONS: Final = 2
+LANES: Final = 1
 
-LEAST_PRIORITY = 19
+LEAST_PRIORITY: Final = 19
 
 
 def main() -> None:

@@ -68,6 +68,7 @@ class Passwords:
             metrics.PASSWORDS_WAITING.set(self._under_way)
 
     def close(self) -> None:
+        """End the processes."""
         self._threads.shutdown(wait=False, cancel_futures=True)
         for process in self._all:
             process.close()

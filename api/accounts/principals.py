@@ -44,7 +44,7 @@ async def account(
     header: Annotated[str | None, Security(account_token)],
     _: Annotated[str | None, Security(password)],
 ) -> Principal:
-    """The account that calls, by its token or by e-mail and password.
+    """Return the account that calls, by its token or by e-mail and password.
 
     Raises:
         ApiError: ``invalid_session``: no credentials, or a token that is none; ``invalid_credentials``: a wrong
@@ -71,7 +71,7 @@ async def account_or_key(
     basic: Annotated[str | None, Security(password)],
     _: Annotated[str | None, Security(api_key)],
 ) -> Principal:
-    """As ``account``, or by one of its API keys (``invalid_api_key``)."""
+    """Return the account as ``account`` does, or by one of its API keys (``invalid_api_key``)."""
     parsed = authorization(header)
     if parsed is not None and parsed[0] == "bearer" and _looks_like_key(parsed[1]):
         services: Services = request.app.state.services
@@ -81,7 +81,7 @@ async def account_or_key(
 
 
 def basic_credentials(credentials: str) -> tuple[str, str] | None:
-    """E-mail and password of an HTTP Basic header (RFC 7617, UTF-8); None when it is malformed."""
+    """Return e-mail and password of an HTTP Basic header (RFC 7617, UTF-8); None when it is malformed."""
     if len(credentials) > MAX_BASIC_CHARS:
         return None
     try:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
-from typing import Annotated
+from typing import Annotated, Final
 
 from fastapi import APIRouter, Depends, Path, Query, Request
 from pydantic import BaseModel, Field
@@ -25,23 +25,29 @@ from streaming.shared_clock import utc_now
 router = APIRouter()
 
 #: Ten years: longer than any key should live, and far from where dates end.
-KEY_LIFE_MAX_S = 315_360_000
-PREFIX_TRIES = 3
-AGENTS_PAGE_MAX = 1000
+KEY_LIFE_MAX_S: Final = 315_360_000
+PREFIX_TRIES: Final = 3
+AGENTS_PAGE_MAX: Final = 1000
 
 
 class SignupRequest(BaseModel):
+    """Who signs up."""
+
     email: EmailField
     password: PasswordField
 
 
 class SignupResponse(BaseModel):
+    """A new account, with the only showing of its token."""
+
     account_id: str
     email: str = Field(description="In the normal form in which it is stored.")
     account_token: str = Field(description="Shown once; authorises account calls as a bearer token.")
 
 
 class CreateKeyRequest(BaseModel):
+    """What a new API key is to be."""
+
     account_id: str | None = Field(
         None, max_length=64, description="Whose key; the credentials say it too, so it may be left out."
     )
@@ -50,6 +56,8 @@ class CreateKeyRequest(BaseModel):
 
 
 class KeyInfo(BaseModel):
+    """An API key without the key itself."""
+
     key_id: str
     key_prefix: str
     label: str | None
@@ -59,20 +67,28 @@ class KeyInfo(BaseModel):
 
 
 class CreateKeyResponse(KeyInfo):
+    """A new API key, with the only showing of the key itself."""
+
     account_id: str
     api_key: str = Field(description="The key itself, shown once.")
 
 
 class KeyList(BaseModel):
+    """The API keys of an account."""
+
     keys: list[KeyInfo]
 
 
 class AgentInfo(BaseModel):
+    """An agent of the account."""
+
     agent_id: str
     created_at: datetime
 
 
 class AgentList(BaseModel):
+    """A page of an account's agents."""
+
     agents: list[AgentInfo]
     next: str | None = Field(description="Pass it as `after` for the next page; null: there is none.")
 
@@ -150,7 +166,7 @@ async def create_key(
     tags=["accounts"],
 )
 async def list_keys(request: Request, caller: Annotated[Principal, Depends(account)]) -> KeyList:
-    """The account's keys, revoked and expired ones too; never a key itself."""
+    """List the account's keys, revoked and expired ones too; never a key itself."""
     services: Services = request.app.state.services
     return KeyList(keys=[_key_info(record) for record in await api_keys.list_of(services.engine, caller.account_id)])
 
@@ -186,7 +202,7 @@ async def list_agents(
     after: AgentIdField | None = None,
     limit: Annotated[int, Query(ge=1, le=AGENTS_PAGE_MAX)] = AGENTS_PAGE_MAX,
 ) -> AgentList:
-    """The account's agents, by id, a page at a time."""
+    """List the account's agents by id, a page at a time."""
     services: Services = request.app.state.services
     found = await agents.list_of(services.engine, caller.account_id, after=after or "", limit=limit)
     return AgentList(

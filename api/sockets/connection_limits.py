@@ -30,7 +30,7 @@ __all__ = ["Admission", "AdmissionRules", "Slot"]
 log = structlog.get_logger(__name__)
 
 SWEEP_S: Final = 0.5
-#: A request that is under way for less is not cut off for a new one.
+#: How long a request must be under way before it may be cut off for a new one.
 MAKES_ROOM_AFTER_S: Final = 0.25
 #: How long a connection of a slow address is held.
 HELD_S: Final = 2.0
@@ -41,10 +41,10 @@ HARMLESS: Final = frozenset({"address_full", "gateway_full", "full", "overloaded
 #: One line for each reason in this time, however many connections it met.
 LOG_EVERY_S: Final = 10.0
 
-#: Of all connections, what is kept for those who wait, so that who is in can still renew a session.
+#: The share of all connections that is kept for those who wait, so that who is in can still renew a session.
 WAITING_SHARE: Final = 1 / 4
 WAITING_MOST: Final = 2_048
-#: Of all places, what one address may have with sockets and streams.
+#: The share of all places that one address may have with sockets and streams.
 ADDRESS_SHARE: Final = 1 / 2
 
 
@@ -109,15 +109,15 @@ class Slot:
         self.since = self.deadline = 0.0
 
     def receive(self) -> None:
-        """A request begins to arrive; its deadline runs from now on."""
+        """Note that a request begins to arrive; its deadline runs from now on."""
         self._admission._move(self, self._admission.receiving)
 
     def answer(self) -> None:
-        """It has arrived whole."""
+        """Note that it has arrived whole."""
         self._admission._move(self, self._admission.answering)
 
     def idle(self) -> None:
-        """It is answered."""
+        """Note that it is answered."""
         self._admission._move(self, self._admission.idling)
 
     @property
@@ -131,11 +131,11 @@ class Slot:
         return self._admission._may_enter(self)
 
     def enter(self) -> None:
-        """Somebody has shown a session: from now on the connection has no deadline and is never closed for others."""
+        """Note a session: from now on the connection has no deadline and is never closed for others."""
         self._admission._move(self, self._admission.inside)
 
     def leave(self) -> None:
-        """The connection is gone."""
+        """Note that the connection is gone."""
         self._admission._leave(self)
 
 
@@ -175,7 +175,7 @@ class Admission:
         self._said: dict[str, tuple[float, int]] = {}
 
     def __len__(self) -> int:
-        """All connections."""
+        """Return the number of connections."""
         return self.waiting + len(self.inside)
 
     @property
@@ -184,7 +184,7 @@ class Admission:
         return len(self.held) + len(self.receiving) + len(self.answering) + len(self.idling)
 
     def admit(self, peer: Peer, host: str | None) -> Slot | None:
-        """A place for a new connection from ``host``; None when there is none and nobody can make room.
+        """Return a place for a new connection from ``host``; None when there is none and nobody can make room.
 
         Somebody else's connection may be closed for it.
         """

@@ -38,7 +38,7 @@ CLOSE_TAKEN_OVER: Final = 4001
 CLOSE_TOO_SLOW: Final = 4002
 
 TICK_S: Final = 1.0
-#: A connection told to close that has not ended by itself is cut off after this.
+#: How long a connection that was told to close may take before it is cut off.
 CUT_OFF_AFTER_S: Final = 1.5
 #: Sessions are not looked up more often than this, whatever the time in which a revocation has to show.
 SWEEP_LEAST_S: Final = TICK_S / 2
@@ -47,7 +47,8 @@ SWEEP_LEAST_S: Final = TICK_S / 2
 class Alive(Protocol):
     """The part of ``api.accounts.auth.Authenticator`` that the sweep uses."""
 
-    async def still_alive(self, jtis: list[str]) -> set[str]: ...
+    async def still_alive(self, jtis: list[str]) -> set[str]:
+        """Return those of ``jtis`` whose sessions live now."""
 
 
 class Connection:
@@ -118,7 +119,7 @@ class Connection:
         self.close(CLOSE_TOO_SLOW, "too_slow")
 
     def beat(self) -> None:
-        """A heartbeat is due.  Two that were not even taken: the peer does not read."""
+        """Give a heartbeat, which is due.  Two that were not even taken: the peer does not read."""
         if self.queue.beat():
             self._stalled = 0
             return
@@ -180,7 +181,7 @@ class Connections:
         await end(*self._tasks)
 
     async def drain(self, window_s: float) -> None:
-        """Send everybody away, spread over ``window_s``, so that no storm comes back; returns when all have gone.
+        """Send everybody away, spread over ``window_s``, so that no storm comes back; return when all have gone.
 
         New ones are refused from now on.  What has not gone a little after the window is cut off.
         """
@@ -201,7 +202,7 @@ class Connections:
     # -- slots --
 
     def open(self, kind: Kind, session: Session, queue: SubscriberQueue) -> Connection:
-        """A slot for a connection that is about to be served."""
+        """Return a slot for a connection that is about to be served."""
         return Connection(self, kind, session, queue)
 
     def close_jti(self, jti: str) -> None:

@@ -34,7 +34,7 @@ class DirectWriter(Protocol):
     """The server's side of a connection: a socket's frames, or the chunks of an event stream."""
 
     def takes(self, most: int) -> bool:
-        """Whether the connection can be written to, and holds at most so many bytes that the kernel has not taken."""
+        """Return whether the connection can be written to and at most ``most`` bytes of it wait for the kernel."""
         ...
 
     def push(self, data: bytes) -> None:

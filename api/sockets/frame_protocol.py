@@ -1,8 +1,8 @@
 """uvicorn's sans-I/O WebSocket protocol with a second door, and with bounds on what a peer may send how fast.
 
 Through the second door text frames are written straight to the transport: an ASGI ``send`` costs some 25 us (a dict, an
-await, a parser's state machine) for what is one write of bytes that are at hand. ``scope["extensions"][EXTENSION]``
-holds a ``FrameWriter``; an app that finds none there uses ``send``. Both write whole frames at once, in the order of
+await, a parser's state machine) for what is one write of bytes that are at hand.  ``scope["extensions"][EXTENSION]``
+holds a ``FrameWriter``; an app that finds none there uses ``send``.  Both write whole frames at once, in the order of
 the calls, so they may be mixed.
 
 Frames that come in are parsed a little at a time, so that a megabyte of tiny ones does not keep the event loop from
@@ -27,16 +27,16 @@ if TYPE_CHECKING:
 
     from api.sockets.connection_limits import Slot
 
-EXTENSION = "chunkcrawl.frames"
+EXTENSION: Final = "chunkcrawl.frames"
 
-CLOSE_TOO_BIG = 1009
-CLOSE_TOO_SLOW = 4002
-TCP_USER_TIMEOUT = getattr(socket, "TCP_USER_TIMEOUT", None)
+CLOSE_TOO_BIG: Final = 1009
+CLOSE_TOO_SLOW: Final = 4002
+TCP_USER_TIMEOUT: Final = getattr(socket, "TCP_USER_TIMEOUT", None)
 
 #: Frames of a peer that are parsed: so many at once, and so many a second after that.
 FRAMES_AT_ONCE: Final = 1_000
 FRAMES_PER_S: Final = 200.0
-#: Bytes that are parsed before others have their turn.
+#: How many bytes are parsed before other connections have their turn.
 SLICE_BYTES: Final = 2 * 1024
 #: Fragments of one message.  Empty ones would not count against its size.
 FRAGMENTS_MOST: Final = 1_024
@@ -97,7 +97,7 @@ class FrameWriter:
 
 
 class FrameProtocol(WebSocketsSansIOProtocol):
-    """See the module.  Pass it to uvicorn as ``ws``."""
+    """uvicorn's WebSocket protocol with a ``FrameWriter`` and bounds.  Pass it to uvicorn as ``ws``."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -116,7 +116,7 @@ class FrameProtocol(WebSocketsSansIOProtocol):
         slot.peer = self
 
     def expire(self) -> None:
-        """See ``api.sockets.connection_limits.Peer``: the app did not accept in time."""
+        """Close, as ``api.sockets.connection_limits.Peer`` says: the app did not accept in time."""
         self.transport.abort()
 
     make_room = expire
@@ -127,6 +127,7 @@ class FrameProtocol(WebSocketsSansIOProtocol):
     # -- frames in --
 
     def data_received(self, data: bytes) -> None:
+        """Take bytes; they are parsed a little at a time."""
         # What comes before the handshake is accepted waits for it: the parser could not answer a ping yet.
         early = self.handshake_initiated and not self.handshake_complete
         if not early and not self._held and len(data) <= SLICE_BYTES:
@@ -146,6 +147,7 @@ class FrameProtocol(WebSocketsSansIOProtocol):
         super().data_received(data)
 
     def handle_events(self) -> None:
+        """Handle what the parser has found."""
         self._credit -= len(self.conn.events)
         super().handle_events()
 
@@ -168,12 +170,14 @@ class FrameProtocol(WebSocketsSansIOProtocol):
             self.transport.resume_reading()
 
     def handle_cont(self, event: Frame) -> None:
+        """Take a fragment of a message, of which there may not be too many."""
         if len(self.frames) >= FRAGMENTS_MOST:
             self._fail(CLOSE_TOO_BIG, "too_many_fragments")
             return
         super().handle_cont(event)
 
     async def receive(self) -> ASGIReceiveEvent:
+        """Return the next ASGI message for the app."""
         message = await self.queue.get()
         if self.read_paused and self.queue.empty():
             self.read_paused = False
@@ -182,6 +186,7 @@ class FrameProtocol(WebSocketsSansIOProtocol):
         return message
 
     def handle_parser_exception(self) -> None:
+        """End the connection of a peer that breaks the protocol."""
         if self.conn.close_sent is None:  # so early that there is nobody to tell
             self.transport.abort()
             return
@@ -190,6 +195,7 @@ class FrameProtocol(WebSocketsSansIOProtocol):
     # -- start and stop --
 
     async def send(self, message: ASGISendEvent) -> None:
+        """Send an ASGI message of the app."""
         await super().send(message)
         if message["type"] == "websocket.accept" and not self.disconnected:
             if self._slot is not None:
@@ -198,6 +204,7 @@ class FrameProtocol(WebSocketsSansIOProtocol):
                 self._plan_turn()
 
     def connection_lost(self, exc: Exception | None) -> None:
+        """End with the connection."""
         if self._slot is not None:
             self._slot.leave()
         if self._turn is not None:
@@ -206,6 +213,7 @@ class FrameProtocol(WebSocketsSansIOProtocol):
         super().connection_lost(exc)
 
     def handle_connect(self, event: Request) -> None:
+        """Take the handshake."""
         super().handle_connect(event)
         if not self.close_sent:  # else the handshake was refused and there is no scope
             extensions = self.scope["extensions"]
@@ -213,6 +221,7 @@ class FrameProtocol(WebSocketsSansIOProtocol):
                 extensions[EXTENSION] = FrameWriter(self)  # type: ignore[assignment]
 
     def connection_made(self, transport: BaseTransport) -> None:
+        """Take the connection."""
         super().connection_made(transport)
         # The listening socket sets it for event streams, whose peers can't be pinged; these can, and may read slowly.
         peer = transport.get_extra_info("socket")
@@ -220,7 +229,7 @@ class FrameProtocol(WebSocketsSansIOProtocol):
             peer.setsockopt(socket.IPPROTO_TCP, TCP_USER_TIMEOUT, 0)
 
     def keepalive_timeout(self) -> None:
-        """A peer that does not answer pings is dead or does not read: 4002, where uvicorn has 1011."""
+        """Close with 4002, where uvicorn has 1011: a peer that does not answer pings is dead or does not read."""
         self.pong_timer = None
         self.pending_ping_payload = None
         self._fail(CLOSE_TOO_SLOW, "too_slow")
@@ -234,11 +243,13 @@ class FrameProtocol(WebSocketsSansIOProtocol):
         self.transport.close()
 
     def send_keepalive_ping(self) -> None:
+        """Send a ping, and count it."""
         super().send_keepalive_ping()
         if self.pending_ping_payload is not None:
             self.pings += 1
 
     def handle_pong(self, event: Frame) -> None:
+        """Count the answer to a ping."""
         super().handle_pong(event)
         if self.pending_ping_payload is None:
             self.pongs = self.pings

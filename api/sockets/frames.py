@@ -34,6 +34,8 @@ class FrameError:
 
 @dataclass(frozen=True, slots=True)
 class Ping:
+    """``ping``."""
+
     trace_id: TraceId
 
 
@@ -69,7 +71,7 @@ UNKNOWN_TYPE: Final = FrameError("unsupported_message_type")
 
 
 def parse_frame(message: str | bytes) -> Frame | FrameError:
-    """The frame that ``message`` holds.
+    """Return the frame that ``message`` holds.
 
     Args:
         message: the text of a WebSocket text message, or its UTF-8 bytes.  (A binary message is ``BINARY``; the
@@ -180,7 +182,7 @@ def _command_answer(payload: dict[str, Any], trace_id: TraceId) -> Frame | Frame
 
 
 def _fault_of(value: object, depth_left: int, surrogates: bool) -> str | None:
-    """What is wrong with a command's data, or None.  ``surrogates``: the text held an escape that may be a lone one."""
+    """Return what is wrong with a command's data, or None.  ``surrogates``: the text held a maybe lone escape."""
     if isinstance(value, _Fault):
         return value.what
     if type(value) is str:

@@ -25,7 +25,7 @@ from api.sockets.sse import CHUNKS_EXTENSION, ENTER_EXTENSION
 
 __all__ = ["HEADERS_MOST", "HEADER_MOST_BYTES", "HEAD_MOST_BYTES", "PIPELINED_MOST", "BoundedHttpProtocol", "answer_of"]
 
-#: Of the whole head, and of its parts.  websockets' own parser, which reads a handshake again, takes no longer lines.
+#: Bounds of the head and its parts.  websockets' own parser, which reads a handshake again, takes no longer lines.
 HEAD_MOST_BYTES: Final = 32 * 1024
 TARGET_MOST_BYTES: Final = 8_000
 HEADER_MOST_BYTES: Final = 8_000
@@ -38,7 +38,7 @@ PIPELINED_MOST: Final = 16
 #: Fed to the parser at once, so that no bound is passed by more than this.
 SLICE_BYTES: Final = 4 * 1024
 
-#: After a refusal so much is still read, so that the peer gets to read the answer, and for so long.
+#: How much is still read after a refusal, so that the peer gets to read the answer, and for how long.
 LINGER_BYTES: Final = 64 * 1024
 LINGER_S: Final = 1.0
 
@@ -73,7 +73,10 @@ class ChunkWriter:
 
 
 class BoundedHttpProtocol(HttpToolsProtocol):
-    """See the module.  Made by ``api.sockets.new_connection`` with a connection's first byte; it has a place."""
+    """uvicorn's HTTP protocol with bounds.
+
+    Made by ``api.sockets.new_connection`` with a connection's first byte; it has a place.
+    """
 
     def __init__(self, admission: Admission, slot: Slot, **for_uvicorn: Any) -> None:
         super().__init__(**for_uvicorn)
@@ -92,6 +95,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
     # -- the connection --
 
     def connection_lost(self, exc: Exception | None) -> None:
+        """Give the place back."""
         answered_early = self._in_body and not self._at_work
         if self._receiving and not self._over and not answered_early:
             self._admission.broken_off(self._place.address)
@@ -99,6 +103,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
+        """Count, parse and bound what came."""
         if self._over:
             self._discard(len(data))
             return
@@ -112,7 +117,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
                 return
 
     def _take(self, data: bytes) -> bool:
-        """Count and parse some bytes; False when nothing more is to be parsed here."""
+        """Count and parse some bytes; return False when nothing more is to be parsed here."""
         self._at_hand = len(data)
         self._taken += self._at_hand
         try:
@@ -156,17 +161,20 @@ class BoundedHttpProtocol(HttpToolsProtocol):
     # -- what the parser finds --
 
     def on_message_begin(self) -> None:
+        """Begin a request."""
         super().on_message_begin()
         self._taken = self._at_hand  # with what may have come before it: a bound is passed by no byte
         self._in_body = False
         self._receiving = True
 
     def on_url(self, url: bytes) -> None:
+        """Take a part of the request's line."""
         super().on_url(url)
         if len(self.url) > TARGET_MOST_BYTES:
             raise _Refused("target_too_long")
 
     def on_header(self, name: bytes, value: bytes) -> None:
+        """Take a header."""
         # Those that follow a body are of no use to anybody here.
         if self._in_body:
             return
@@ -177,6 +185,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
             raise _Refused("body_too_large")
 
     def on_headers_complete(self) -> None:
+        """Check the head."""
         if len(self.pipeline) >= PIPELINED_MOST:
             raise _Refused("too_many_pipelined")
         # How the app says that this answer is an event stream for somebody who has shown a session, or a refusal that
@@ -190,6 +199,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         self._taken = 0
 
     def on_message_complete(self) -> None:
+        """Note that the request has arrived whole."""
         super().on_message_complete()
         self._receiving = self._in_body = False
         self._taken = 0
@@ -199,6 +209,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
             self._place.idle()
 
     def on_response_complete(self) -> None:
+        """Note that it is answered."""
         super().on_response_complete()
         if self.transport.is_closing() or self._over:
             return
@@ -210,7 +221,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
             self._place.idle()
 
     def _enter(self) -> bool:
-        """Note that the answer is an event stream.  False: there is no room for one more."""
+        """Note that the answer is an event stream; return False when there is no room for one more."""
         if not self._place.may_enter:
             return False
         self._place.enter()
@@ -228,7 +239,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
     # -- bounds --
 
     def expire(self) -> None:
-        """See ``api.sockets.connection_limits.Peer``."""
+        """Close, as ``api.sockets.connection_limits.Peer`` says; a request that did not arrive is answered 408."""
         if self._over:
             self.transport.abort()
         elif self._receiving:
@@ -238,7 +249,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
             self.transport.abort()
 
     def make_room(self) -> None:
-        """See ``api.sockets.connection_limits.Peer``."""
+        """Close, as ``api.sockets.connection_limits.Peer`` says."""
         self._over = True
         self._leave_app()
         self.transport.abort()

@@ -9,7 +9,7 @@ BACKLOG: Final = 2_048
 
 
 def shared_socket(host: str, port: int) -> socket.socket:
-    """A listening socket on ``host:port`` that others may bind too (``SO_REUSEPORT``); the kernel spreads connections.
+    """Return a socket listening on ``host:port`` that others may bind too; the kernel spreads connections.
 
     Raises:
         OSError: the address can't be bound: somebody has it without sharing it.

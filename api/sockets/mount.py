@@ -1,4 +1,4 @@
-"""Adds event streams and sockets to a gateway's app."""
+"""The endpoints of event streams and sockets, added to a gateway's app."""
 
 from __future__ import annotations
 

@@ -118,11 +118,13 @@ class NewConnection(asyncio.Protocol):
             self._leave()
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Take the connection, or cut it off if it is too late for that."""
         self._transport = transport
         if self._ended:
             transport.abort()
 
     def data_received(self, data: bytes) -> None:
+        """Hand the connection over to the HTTP protocol with its first bytes."""
         if self._ended or self._transport is None:
             return
         successor = self._host.make_http(self._slot)
@@ -132,6 +134,7 @@ class NewConnection(asyncio.Protocol):
         successor.data_received(data)
 
     def connection_lost(self, _: Exception | None) -> None:
+        """Give the place back."""
         self._leave()
 
     def _leave(self) -> None:

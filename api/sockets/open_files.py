@@ -13,7 +13,7 @@ FILES_MOST: Final = 1_048_576
 
 
 def raise_open_files() -> int:
-    """Raise the soft limit to the hard one, as far as the system lets us; returns the limit in force."""
+    """Raise the soft limit to the hard one, as far as the system lets us; return the limit in force."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = FILES_MOST if hard == resource.RLIM_INFINITY else hard
     with contextlib.suppress(OSError, ValueError):  # macOS has a lower bound of its own

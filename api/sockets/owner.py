@@ -33,7 +33,7 @@ Owner = Annotated[Session, Depends(require("owner_spectator"))]
     tags=["watching"],
 )
 async def stream(request: Request, agent_id: AgentIdQuery, session: Owner, last_event_id: LastEventId) -> Response:
-    """What the agent does and sees, as server-sent events; `Last-Event-ID` resumes, also over chunk changes."""
+    """Stream what the agent does and sees as server-sent events; `Last-Event-ID` resumes, also over chunk changes."""
     check_agent(session, agent_id)
     streams = streams_of(request)
     view = _view(streams, agent_id, trace_of(request), last_event_id)
@@ -47,7 +47,7 @@ async def socket(
     session: Owner,
     last_event_id: Annotated[str | None, Query()] = None,
 ) -> None:
-    """The same events in the WebSocket envelope; anything sent closes it."""
+    """Send the same events in the WebSocket envelope; anything sent closes it."""
     check_agent(session, agent_id)
     streams = streams_of(websocket)
     view = _view(streams, agent_id, trace_of(websocket), last_event_id)

@@ -111,7 +111,7 @@ async def pump(socket: Socket, view: View, connection: Connection, sent: Callabl
 
 
 async def serve_watcher(websocket: WebSocket, view: View, connection: Connection) -> None:
-    """A read-only socket: sends what ``view`` has; whatever the peer says closes it with 1008."""
+    """Serve a read-only socket: send what ``view`` has; whatever the peer says closes it with 1008."""
     async with connection:
         if not await accepted(websocket):
             return

@@ -43,7 +43,7 @@ Spectator = Annotated[Session, Depends(require("spectator"))]
     tags=["watching"],
 )
 async def stream(request: Request, chunk_id: ChunkIdQuery, session: Spectator, last_event_id: LastEventId) -> Response:
-    """The chunk as it is, then every change, as server-sent events.  `Last-Event-ID` resumes."""
+    """Stream the chunk as it is, then every change, as server-sent events.  `Last-Event-ID` resumes."""
     streams = streams_of(request)
     view = await _view(streams, chunk_id, trace_of(request), last_event_id)
     return SseResponse(view, streams.connections.open("spectator_sse", session, view.queue))
@@ -56,7 +56,7 @@ async def socket(
     session: Spectator,
     last_event_id: Annotated[str | None, Query()] = None,
 ) -> None:
-    """The same events in the WebSocket envelope; anything sent closes it."""
+    """Send the same events in the WebSocket envelope; anything sent closes it."""
     streams = streams_of(websocket)
     view = await _view(streams, chunk_id, trace_of(websocket), last_event_id)
     connection = streams.connections.open("spectator_ws", session, view.queue)
@@ -64,7 +64,7 @@ async def socket(
 
 
 async def _view(streams: Streams, chunk_id: str, trace_id: str, last_event_id: str | None) -> Watch:
-    """Raises ``ApiError``: ``chunk_not_found``."""
+    """Make the view of a chunk.  Raises ``ApiError``: ``chunk_not_found``."""
     wanted = FIRST_CHUNK_ID if chunk_id == DEMO_CHUNK else chunk_id
     if not is_chunk_id(wanted) or await streams.snapshots.get(wanted) is None:
         raise ApiError("chunk_not_found")

@@ -36,6 +36,7 @@ SSE_HEADERS: Final = {"cache-control": "no-cache, no-store, no-transform", "x-ac
 
 
 def retry_line() -> bytes:
+    """Return the line that tells a client how long to wait before it comes back."""
     return b"retry: %d\n" % (RETRY_LEAST_MS + random.randrange(RETRY_SPREAD_MS))
 
 
@@ -54,6 +55,7 @@ class SseResponse(EventSourceResponse):
         super().__init__(self._content, headers=SSE_HEADERS, ping=0)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send the view until it ends or the client is gone."""
         if scope["method"] == "HEAD":
             await super().__call__(scope, receive, send)
             return

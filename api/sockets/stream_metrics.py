@@ -38,14 +38,14 @@ AUDIENCES: Final = {
 }
 #: An event older than this when it is handed over was replayed.
 REPLAY_MS: Final = 10_000
-#: Of this many batches handed to sockets, one is timed.
+#: One of how many batches handed to sockets is timed.
 DELIVERY_SAMPLE: Final = 32
 
 _deliveries = itertools.count(1)
 
 
 def delivered(batch: Sequence[tuple[Event, object]]) -> None:
-    """A batch has been handed to a socket.  What a new reader is shown first is not timed: it is late by its nature."""
+    """Count a batch handed to a socket.  What a new reader is shown first is not timed: it is late by nature."""
     if next(_deliveries) % DELIVERY_SAMPLE or not batch:
         return
     first = batch[0][0]
@@ -59,6 +59,7 @@ class AudienceCollector(Collector):
     """``CONNECTIONS`` by audience."""
 
     def collect(self) -> Iterable[Metric]:
+        """Yield the family."""
         open_now = {sample.labels["kind"]: sample.value for one in CONNECTIONS.collect() for sample in one.samples}
         for name, kinds in AUDIENCES.items():
             value = sum(open_now.get(kind, 0.0) for kind in kinds)
@@ -75,6 +76,7 @@ class HubCollector(Collector):
         self._hub = hub
 
     def collect(self) -> Iterable[Metric]:
+        """Yield the families."""
         hub = self._hub
         yield GaugeMetricFamily("hub_channels", "Channels followed.", value=hub.channel_count)
         yield GaugeMetricFamily("hub_subscribers", "Subscriptions of readers.", value=hub.subscriber_count)
@@ -94,4 +96,5 @@ def watch_hub(hub: Hub) -> Collector:
 
 
 def unwatch(collector: Collector) -> None:
+    """Take a collector off the metrics page."""
     REGISTRY.unregister(collector)

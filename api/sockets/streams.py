@@ -42,11 +42,11 @@ class View(Protocol):
     queue: SubscriberQueue
 
     def events(self) -> AsyncGenerator[Batch, None]:
-        """What to send, a batch at a time."""
+        """Yield what to send, a batch at a time."""
         ...
 
     def at_once(self, item: Item) -> tuple[Event, EventId | None] | None:
-        """What an item of the hub shows a reader who waits in ``queue.take``; None: it is to be queued."""
+        """Return what an item of the hub shows a reader who waits in ``queue.take``; None: it is to be queued."""
         ...
 
 
@@ -83,7 +83,7 @@ class Streams:
 
 
 def streams_of(connection: HTTPConnection) -> Streams:
-    """The gateway's ``Streams``, for a new connection.  Raises ``ApiError``: ``draining``."""
+    """Return the gateway's ``Streams``, for a new connection.  Raises ``ApiError``: ``draining``."""
     streams: Streams = connection.app.state.streams
     if streams.connections.draining or connection.app.state.services.draining:
         raise ApiError("draining")
@@ -103,15 +103,17 @@ LastEventId = Annotated[str | None, Depends(_last_event_id)]
 
 
 def trace_of(connection: HTTPConnection) -> str:
-    """The trace of a connection: its request's."""
+    """Return the trace of a connection: its request's."""
     return trace_id_or_new(getattr(connection.state, "trace_id", None))
 
 
 def new_channel_id() -> str:
+    """Make a connection's id."""
     return "ch_" + secrets.token_hex(8)
 
 
 def count_resyncs(batch: Batch, connection: Connection) -> None:
+    """Count the resyncs that a batch tells its reader."""
     for event, _ in batch:
         if event.kind == "resync_required":
             stream_metrics.RESYNCS.labels(connection.kind).inc()

@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 
 import structlog
 from redis.asyncio import Redis
@@ -49,7 +49,7 @@ from world.outputs import NeighborWanted, Output, ReleaseWanted, ReserveWanted
 from world.rules import Rules
 from world.shard import ShardWorld
 
-RELOAD_PAUSE_S = 0.2
+RELOAD_PAUSE_S: Final = 0.2
 
 log = structlog.get_logger(__name__)
 
@@ -131,12 +131,12 @@ class ShardRuntime:
 
     @property
     def world(self) -> ShardWorld:
-        """Return the world as it is now: a reload puts another in its place."""
+        """The world as it is now: a reload puts another in its place."""
         return self.memory.world
 
     @property
     def tick(self) -> int:
-        """Return the number of the last tick that was run; -1: none yet."""
+        """Number of the last tick that was run; -1: none yet."""
         return self.memory.tick
 
     # -- start and stop --

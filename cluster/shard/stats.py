@@ -9,7 +9,7 @@ from typing import Any, Final
 from world.ids import ChunkId
 from world.outputs import Output, PrivateEvent
 
-WINDOW = 512
+WINDOW: Final = 512
 
 #: The one type of resource there is; results do not name it.
 GOLD: Final = "gold"
@@ -31,9 +31,9 @@ class ShardStats:
         self.commit_times: deque[float] = deque(maxlen=WINDOW)
         self.commit_seconds = 0.0
         self.results: Counter[str] = Counter()
-        #: By kind (local, remote; new: towards a neighbour that is still to be made) and outcome.
+        #: Crossings by kind (local, remote; new: towards a neighbour that is still to be made) and outcome.
         self.crossings: Counter[tuple[str, str]] = Counter()
-        #: Completed ones, by type of resource.
+        #: Completed harvests, by type of resource.
         self.harvests: Counter[str] = Counter()
         self.harvest_failures: Counter[str] = Counter()
         self.harvested_units: Counter[str] = Counter()

@@ -430,6 +430,7 @@ class Depleted(CommandRefused):
     hint = "the node is empty, it grows back"
 
 
+#: The contract's reasons in ``command_ack``, each with its type.
 REFUSALS: Final[dict[str, type[CommandRefused]]] = {
     "auth_failed": AuthFailed,
     "expired_challenge": ExpiredChallenge,
@@ -444,7 +445,6 @@ REFUSALS: Final[dict[str, type[CommandRefused]]] = {
     "agent_not_found": AgentNotFound,
     "insufficient": Insufficient,
 }
-"""The contract's reasons in ``command_ack``, each with its type."""
 
 
 def refusal(
