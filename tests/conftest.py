@@ -139,7 +139,7 @@ async def redis(valkey_url: str) -> AsyncIterator[Redis]:
     await client.aclose()
 
 
-# logging
+# -- logging --
 
 
 @pytest.fixture

@@ -1,9 +1,9 @@
 """What the reading side costs: from XADD + PUBLISH to readers' queues, and to clients of a listening gateway.
 
-1. ``hub``: one process with a hub; another commits deltas of 50 agents in pipelines.  Entries and deliveries a second
+1.  ``hub``: one process with a hub; another commits deltas of 50 agents in pipelines.  Entries and deliveries a second
    at full speed, and the CPU that the real load (5 Hz) would take of one core.
-2. ``idle``: memory of a gateway process with N idle spectators over SSE.
-3. ``live``: N spectators over SSE and as many over WebSocket on one chunk that moves at 5 Hz: deltas a second that
+2.  ``idle``: memory of a gateway process with N idle spectators over SSE.
+3.  ``live``: N spectators over SSE and as many over WebSocket on one chunk that moves at 5 Hz: deltas a second that
    each gets, the time from commit to client, and the gateway's CPU.  The clients run in a process of their own.
 
     python tests/bench/bench_fanout.py [--readers 1000] [--idle 2000] [--seconds 8]
@@ -66,7 +66,7 @@ def cpu_s() -> float:
     return used.ru_utime + used.ru_stime
 
 
-# the hub alone
+# -- the hub alone --
 
 
 def write_flat_out(url: str, chunks: int, ticks: int) -> None:
@@ -127,7 +127,7 @@ async def hub_part(url: str, chunks: int, readers: int, ticks: int) -> dict[str,
     }
 
 
-# a gateway that listens
+# -- a gateway that listens --
 
 
 def serve_gateway(url: str, port: int, pipe: Pipe) -> None:

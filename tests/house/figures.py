@@ -26,15 +26,15 @@ class House:
     """The Python files of a checkout by their rooms, and the imports between them."""
 
     def __init__(self, root: Path) -> None:
+        #: By the name under which a module is imported.
         self.files: dict[str, Path] = {}
-        """By the name under which a module is imported."""
         for top in (*root.iterdir(), *root.glob("sdk/*/")):
             if top.is_dir() and top.name not in NO_ROOMS and (top / "__init__.py").exists():
                 for path in top.rglob("*.py"):
                     parts = path.relative_to(top.parent).with_suffix("").parts
                     self.files[".".join(parts).removesuffix(".__init__")] = path
+        #: The modules that each module imports.
         self.imports: dict[str, set[str]] = {name: set(self._imported(name)) - {name} for name in self.files}
-        """The modules that each module imports."""
 
     @property
     def rooms(self) -> dict[str, list[str]]:

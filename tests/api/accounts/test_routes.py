@@ -16,7 +16,7 @@ from config.settings import Settings
 from tests.api.people import PASSWORD, bearer, keyed, refused, session, signed_up
 from tests.api.support import FakeWorld
 
-# signup
+# -- signup --
 
 
 async def test_signup_gives_an_account_and_a_token_that_works(http: httpx.AsyncClient) -> None:
@@ -130,7 +130,7 @@ async def test_a_flood_of_passwords_is_none_of_queries(
     assert asked == 1
 
 
-# credentials
+# -- credentials --
 
 
 @pytest.mark.parametrize(
@@ -182,7 +182,7 @@ async def test_a_password_may_hold_colons_and_the_email_any_casing(http: httpx.A
     assert (await http.get("/v1/keys", auth=("C@X.ORG", "a:b:c:d:e"))).status_code == 200
 
 
-# keys
+# -- keys --
 
 
 async def test_a_key_is_shown_once_and_listed_without_itself(http: httpx.AsyncClient) -> None:
@@ -293,7 +293,7 @@ async def test_revoking_again_changes_nothing_and_a_strangers_key_is_not_found(h
         refused(await http.delete(f"/v1/keys/{unknown}", headers=person.bearer), 404, "key_not_found")
 
 
-# agents
+# -- agents --
 
 
 async def test_agents_are_listed_for_the_account_and_for_its_key(http: httpx.AsyncClient) -> None:

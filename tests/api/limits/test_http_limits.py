@@ -94,7 +94,7 @@ def signup(client: httpx.AsyncClient, number: int, **headers: Any) -> Any:
     return client.post("/v1/signup", json=body, **headers)
 
 
-# signups
+# -- signups --
 
 DODGES: list[Callable[[int], list[tuple[str, str]]]] = [
     lambda n: [],
@@ -150,7 +150,7 @@ async def test_a_refusal_tells_when_to_try_again(connect: Connect) -> None:
     assert int(answer.headers["retry-after"]) == -(-answer.json()["retry_after_ms"] // 1000)
 
 
-# logins
+# -- logins --
 
 
 def log_in(client: httpx.AsyncClient, email: str, password: str) -> Any:
@@ -227,7 +227,7 @@ async def test_no_credentials_at_all_are_no_failed_login(connect: Connect) -> No
     assert await statuses([connect().get("/v1/keys") for _ in range(30)]) == {401: 30}
 
 
-# sessions
+# -- sessions --
 
 
 def open_session(client: httpx.AsyncClient, api_key: str, agent_id: str = "a-1") -> Any:
@@ -275,7 +275,7 @@ async def test_with_the_defaults_one_key_opens_thousands_of_sessions_in_a_minute
     assert rules.account_sessions.burst + 60_000_000 // rules.account_sessions.interval_us >= 10_000
 
 
-# the rest
+# -- the rest --
 
 
 async def test_nothing_of_the_limits_is_kept_for_ever(connect: Connect, redis: Redis) -> None:

@@ -1,7 +1,7 @@
 """What the world costs: cores by role while agents play, and what a command and a message take of them.
 
 For each number of agents and each pause between their commands a fresh world without demo is started, as
-`chunkcrawl up` starts it, looked at while it idles, and played in. Printed are:
+`chunkcrawl up` starts it, looked at while it idles, and played in.  Printed are:
 
 - cores of gateways, shards, Valkey and everything else (user and system time of the processes, from /proc);
 - microseconds of each for an accepted command and for a delivered delta, by least squares over all runs, which is why

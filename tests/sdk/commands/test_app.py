@@ -1,4 +1,4 @@
-"""The client's commands: usage, exit codes, output, what is kept. Accounts against a small HTTP server of the standard
+"""The client's commands: usage, exit codes, output, what is kept.  Accounts against a small HTTP server of the standard
 library; playing and watching against the real one is in test_live.py."""
 
 from __future__ import annotations
