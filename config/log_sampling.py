@@ -27,16 +27,13 @@ KINDS_MOST: Final = 64
 
 @dataclass(slots=True)
 class Allowance:
-    """Of one kind.
+    """Of one kind."""
 
-    Attributes:
-        second: in which it was last looked at.
-        written: lines in that second.
-        left_out: lines since the last one that was written.
-    """
-
+    #: In which it was last looked at.
     second: int
+    #: Lines in that second.
     written: int = 0
+    #: Lines since the last one that was written.
     left_out: int = 0
 
 
