@@ -9,7 +9,7 @@ import pytest
 from rich.console import Console
 
 from chunkcrawl.view.drawing import Window, chat_lines, draw_chunk, names_of, screen, window_around
-from chunkcrawl.view.signs import MANY, Signs
+from chunkcrawl.view.signs import Signs
 from chunkcrawl.view.world_view import WorldView
 from tests.sdk.builders import delta, event, static
 
@@ -82,22 +82,6 @@ def test_every_agent_has_a_sign_of_its_own_and_a_legend_says_whose_it_is(columns
     assert len(set(signs.values())) == len(agents)
     text = printed(found, columns, rows)
     assert [name for name, sign in signs.items() if f"{sign} {name}" not in text] == []
-
-
-def test_a_sign_stays_while_its_agent_is_in_sight_and_is_never_twos() -> None:
-    signs = Signs()
-    names = {f"walker-{number}": f"walker-{number}" for number in range(58)}
-    full = signs.of(names)
-    assert len(set(full.values())) == 58
-    assert not {"a", "n", "@", "#", ".", "+", "$", "-"} & set(full.values())
-    names |= {"aaa": "aaa", "mmm": "mmm", "zzz": "zzz"}
-    more = signs.of(names)
-    assert {one: more[one] for one in full} == full
-    assert [more[one] for one in ("aaa", "mmm", "zzz")].count(MANY) == 1
-    del names["walker-0"]
-    assert {one: sign for one, sign in signs.of(names).items() if one in full} == {
-        one: sign for one, sign in full.items() if one != "walker-0"
-    }
 
 
 def test_long_names_stay_apart_in_the_legend() -> None:
