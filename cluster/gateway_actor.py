@@ -9,6 +9,7 @@ import structlog
 
 from api import metrics
 from cluster.actor_loop import live
+from cluster.collector import spare_the_collector
 from cluster.gateway import GatewayServer, wait_started
 from cluster.metrics_report import INCARNATION, Report, process_families
 from cluster.ray_clients import NamedActors, RayClusterClient, RayShardClient, gateway_name, here
@@ -30,6 +31,7 @@ class Gateway:
         self._life = live(gateway_name(number), self._live())
 
     async def _live(self) -> None:
+        spare_the_collector()
         await self._server.serve()
         if not self._stopping:
             raise RuntimeError("the server has stopped by itself")

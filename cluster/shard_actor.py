@@ -8,6 +8,7 @@ from typing import Any
 import structlog
 
 from cluster.actor_loop import live
+from cluster.collector import spare_the_collector
 from cluster.configs import rules_of, shard_config
 from cluster.graph import read_world
 from cluster.metrics_report import Report
@@ -40,6 +41,7 @@ class ChunkShard(ShardEndpoint):
         self._life = live(shard_name(shard), self._live())
 
     async def _live(self) -> None:
+        spare_the_collector()  # before the world is loaded, which comes and goes
         settings = self._settings
         peers = RayShardClient(NamedActors(settings.ray_namespace))
         redis = connect(settings.redis_url)

@@ -99,7 +99,8 @@ def configure_logging(settings: LogSettings, stream: TextIO | None = None, *, ac
         processors=[_ModuleFilter(table, Sampler()), *shared, renderer],
         wrapper_class=structlog.make_filtering_bound_logger(table.least),
         logger_factory=lambda *names: NamedLogger(out, names[0] if names else ""),
-        cache_logger_on_first_use=False,
+        # Making a logger anew for each line costs as much as leaving the line out; a test may configure again.
+        cache_logger_on_first_use=stream is None and bool(actor),
     )
     handler = logging.StreamHandler(cast("TextIO", out))
     handler.setFormatter(
