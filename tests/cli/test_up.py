@@ -76,6 +76,7 @@ def wait_until_nothing_left(run: Run) -> None:
 def test_signal_stops_everything_in_order(data_dir: Path, number: signal.Signals) -> None:
     run = Run(data_dir, "stray")
     run.read_until("Ctrl-C")
+    assert "\nNot used: [a setting].\n" in run.output
     assert f"curl -N -H 'Authorization: Bearer test-spectator-token' 'http://127.0.0.1:{run.port}" in run.output
     run.process.send_signal(number)
     assert run.end() == 0, run.output

@@ -30,6 +30,8 @@ class Ready(BaseHTTPRequestHandler):
 
 
 class FakeDeployment:
+    notices = ("Not used: [a setting].",)
+
     def __init__(self, settings: Settings, behaviour: str) -> None:
         self._events = Path(settings.data_dir) / "events"
         self._behaviour = behaviour
