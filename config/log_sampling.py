@@ -1,4 +1,4 @@
-"""Lines that come with every command: so many a second are written, the others are counted.
+"""The sampling of lines that come with every command: some a second are written, the others are counted.
 
 What they tell in sum is in the metrics; a line is for looking at one of them.  At the level ``debug`` of its module
 none is left out.
@@ -21,19 +21,19 @@ __all__ = ["LINES_PER_S", "SAMPLED", "Sampler"]
 SAMPLED: Final = {"challenge_answer": "verify_result"}
 
 LINES_PER_S: Final = 5
-#: Beyond so many kinds all begin anew; there are far fewer.
+#: The number of kinds beyond which all begin anew; there are far fewer.
 KINDS_MOST: Final = 64
 
 
 @dataclass(slots=True)
 class Allowance:
-    """Of one kind."""
+    """What is known of the lines of one kind."""
 
-    #: In which it was last looked at.
+    #: The second in which it was last looked at.
     second: int
-    #: Lines in that second.
+    #: Lines that were written in that second.
     written: int = 0
-    #: Lines since the last one that was written.
+    #: Lines that were left out since the last one that was written.
     left_out: int = 0
 
 

@@ -16,11 +16,11 @@ from typing import Final, TextIO
 
 __all__ = ["LINES_MOST", "LogWriter"]
 
-#: Lines that wait for the thread.  What comes while so many wait is lost, and how many that were is written.
+#: How many lines may wait for the thread.  What comes beyond them is lost, and how many were lost is written.
 LINES_MOST: Final = 10_000
-#: Written at a time, so that a log file becomes little larger than it may.
+#: How many lines are written at a time, so that a log file becomes little larger than it may.
 BATCH_LINES: Final = 200
-#: The thread lets lines gather for so long.
+#: How long the thread lets lines gather.
 GATHER_S: Final = 0.05
 
 

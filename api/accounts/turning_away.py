@@ -1,4 +1,4 @@
-"""Which requests are refused by their head: those with a password, while no more passwords can wait to be hashed."""
+"""The refusal of requests by their head: of those with a password, while no more passwords can wait to be hashed."""
 
 from __future__ import annotations
 

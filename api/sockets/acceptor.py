@@ -1,8 +1,8 @@
-"""Takes connections from a listening socket no faster than others can bear, and none that is over already.
+"""The taking of connections from a listening socket: no faster than others can bear, and none that is over already.
 
 An event loop takes all that it finds, as long as it finds some.  Here at most ``AT_ONCE`` are taken, then none for
 ``PAUSE_S``: some 2,000 a second.  Those beyond it stay in the kernel's backlog, in their order, and cost nothing
-there; when that is full, the kernel lets a client knock again after a second.  What has been closed without a byte is
+there; when that is full, the kernel lets a client try again after a second.  What has been closed without a byte is
 dropped before anything is made for it.
 """
 
@@ -21,7 +21,7 @@ log = structlog.get_logger(__name__)
 
 AT_ONCE: Final = 4
 PAUSE_S: Final = 0.002
-#: Until the next try when the process, or the system, has no file left.
+#: How long nothing is taken after the process, or the system, had no file left.
 NO_FILES_PAUSE_S: Final = 0.5
 
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Host", "NewConnection", "take"]
 
-#: So much of an unwanted request is read, lest its sender be told of a reset and not of the refusal.
+#: How much of an unwanted request is read, lest its sender be told of a reset and not of the refusal.
 UNWANTED_BYTES: Final = 64 * 1024
 
 
@@ -40,7 +40,7 @@ class Host:
         self.state = state
         self.make_http = make_http
         self.loop = asyncio.get_running_loop()
-        #: So that they are not collected half-way.
+        #: Tasks that open connections, kept so that they are not collected half-way.
         self.opening: set[asyncio.Task[None]] = set()
 
 
@@ -64,7 +64,7 @@ def _refuse(connection: socket.socket) -> None:
 
 
 class NewConnection(asyncio.Protocol):
-    """See the module."""
+    """A connection that has not sent a byte."""
 
     def __init__(self, host: Host, connection: socket.socket) -> None:
         self._host = host
@@ -84,7 +84,7 @@ class NewConnection(asyncio.Protocol):
     # -- what becomes of its place, see ``api.sockets.connection_limits.Peer`` --
 
     def go_on(self) -> None:
-        """Read."""
+        """Begin to read."""
         self._opened = True
         opening = self._host.loop.create_task(self._open())
         self._host.opening.add(opening)

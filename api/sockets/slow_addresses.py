@@ -1,4 +1,4 @@
-"""Addresses whose new connections have to wait, since bounds were broken from there again and again.
+"""Addresses whose new connections have to wait, because bounds were broken from there again and again.
 
 Breaking a bound costs a stranger less than refusing it costs a gateway, and the next try may follow at once.  So an
 address that has broken ``BROKEN_MOST`` bounds within a second is *slow* until it has broken none for ``SLOW_S``.  What
