@@ -46,6 +46,16 @@ def limit_bucket(kind: str, who: str) -> str:
     return f"limit:{kind}:{who}"
 
 
+def command_bucket(agent_id: str) -> str:
+    """Return the key of the bucket of an agent's commands."""
+    return f"limit:command_agent:{agent_id}"
+
+
+def refusal_bucket(agent_id: str) -> str:
+    """Return the key of the bucket of the refusals that an agent is told of beyond its commands."""
+    return f"limit:refusal:{agent_id}"
+
+
 def strikes(agent_id: str) -> str:
     """Return the key of a list: when each newest strike of an agent is forgotten (ms), newest first."""
     return f"strikes:{agent_id}"

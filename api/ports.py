@@ -37,6 +37,9 @@ class SubmittedCommand:
 
     ``cmd`` is exactly the object that was hashed.  ``deadline_ms`` is when the gateway gives up on it and may tell the
     agent ``busy``: a shard must not accept it later than that, by ``streaming.shared_clock``.  0: no deadline.
+
+    ``challenge`` is what the agent was sent, as JSON, and ``issued_ms`` when: it goes into the agent's stream with the
+    decision, before the ``command_ack``.  Empty: there was none, or the stream has it.
     """
 
     agent_id: str
@@ -45,6 +48,8 @@ class SubmittedCommand:
     cmd: object
     trace_id: str
     deadline_ms: int = 0
+    challenge: bytes = b""
+    issued_ms: int = 0
 
 
 @dataclass(frozen=True, slots=True)

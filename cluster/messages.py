@@ -47,6 +47,10 @@ class ShardCommand(_Message, frozen=True, array_like=True, gc=False):
     trace_id: str
     #: When its gateway gives it up, by ``streaming.shared_clock``; 0: never.
     deadline_ms: int = 0
+    #: What its agent was sent, as JSON, for the agent's stream; empty: nothing, or the stream has it.
+    challenge: bytes = b""
+    #: When that was, in milliseconds of Unix time.
+    issued_ms: int = 0
 
     @property
     def cmd(self) -> object:

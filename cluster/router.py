@@ -190,4 +190,6 @@ def shard_command(command: SubmittedCommand) -> ShardCommand:
         pack_cmd(command.cmd),
         command.trace_id,
         command.deadline_ms,
+        command.challenge,
+        command.issued_ms,
     )

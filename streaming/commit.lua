@@ -58,6 +58,10 @@ while i <= n do
     local agent, kind, trace, payload = unpack(ARGV, i + 1, i + 4)
     append_agent_event(agent, kind, now_ms, trace, payload)
     i = i + 5
+  elseif op == 'H' then -- the challenge of a command that is decided, before its ack
+    local agent, issued_ms, trace, payload = unpack(ARGV, i + 1, i + 4)
+    append_agent_event(agent, 'command_challenge', issued_ms, trace, payload)
+    i = i + 5
   elseif op == 'R' then -- an agent's record
     local agent, chunk, here, busy, record = unpack(ARGV, i + 1, i + 5)
     redis.call('HSET', AGENT .. agent, 'chunk', chunk, 'here', here, 'busy', busy, 'rec', record, 'at', tick)

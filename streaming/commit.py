@@ -41,6 +41,10 @@ class Batch:
         """Append a private event to an agent's stream and publish it."""
         self.ops += ("E", agent_id, kind, trace_id, payload)
 
+    def challenge(self, agent_id: str, issued_ms: int, trace_id: str, payload: bytes) -> None:
+        """Append a challenge to an agent's stream and publish it, with the time at which it was issued."""
+        self.ops += ("H", agent_id, issued_ms, trace_id, payload)
+
     def agent_record(self, agent_id: str, chunk_id: str, *, here: bool, busy: str, record: bytes) -> None:
         """Write where an agent is.  ``here``: it stands in the world; ``busy``: kind of its running command."""
         self.ops += ("R", agent_id, chunk_id, "1" if here else "0", busy, record)

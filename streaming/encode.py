@@ -5,7 +5,7 @@ Everything is encoded here, once: a delta's bytes are the same for the stream, f
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, MutableMapping
+from collections.abc import Callable, Container, Mapping, MutableMapping
 from typing import Any
 
 import orjson
@@ -16,6 +16,9 @@ from world.outputs import Output
 from world.records import AgentRecord
 
 Static = Callable[[ChunkId], dict[str, Any]]
+
+#: When a challenge was issued (ms of Unix time), and its payload.
+IssuedChallenge = tuple[int, bytes]
 
 
 def encode_output(
@@ -28,6 +31,7 @@ def encode_output(
     last_ids: MutableMapping[str, str],
     here: Container[str],
     static: Static,
+    challenges: Mapping[str, IssuedChallenge],
 ) -> None:
     """Append the operations of ``output`` to ``batch``.
 
@@ -38,6 +42,7 @@ def encode_output(
         last_ids: id of the newest entry of each chunk's stream; brought up to date here.
         here: agents that stand in this shard after the output.
         static: gives the ``chunk_static`` payload of a chunk.
+        challenges: of commands that are decided here, those that no stream has yet: written before the ack.
     """
     batch.tick = tick
     for departure in output.departures:
@@ -50,6 +55,8 @@ def encode_output(
     for chunk_id, agent_id, joined in output.members:
         batch.member(chunk_id, agent_id, joined=joined)
     for event in output.private:
+        if event.kind == "command_ack" and (challenge := challenges.get(event.payload["server_cmd_id"])):
+            batch.challenge(event.agent_id, challenge[0], event.trace_id, challenge[1])
         batch.agent_event(event.agent_id, event.kind, event.trace_id, orjson.dumps(event.payload))
         if event.kind == "command_ack":
             batch.free_inflight(event.agent_id, event.payload["server_cmd_id"])

@@ -35,7 +35,7 @@ class Follow:
         last_event_id: what the reader handed back, if anything.
         since: without that, the number of the last agent's event that the reader is known to have.  None: all.
         present_first: show the present state before what was missed, as the contract wants it for agents.
-        channel_id: of an agent's socket, see ``Follower``.
+        challenges: see ``Follower``.
     """
 
     def __init__(
@@ -51,7 +51,7 @@ class Follow:
         last_event_id: str | None = None,
         since: int | None = None,
         present_first: bool = False,
-        channel_id: str | None = None,
+        challenges: bool = True,
     ) -> None:
         self._hub = hub
         self._redis = redis
@@ -61,14 +61,14 @@ class Follow:
         self._last_event_id = last_event_id
         self._since = since
         self._present_first = present_first
-        self._channel_id = channel_id
+        self._challenges = challenges
         self._agent_key = keys.agent_stream(agent_id)
         self._own: Subscription | None = None
         self._around: Subscription | None = None
         self._around_key: str | None = None
         self.agent_id = agent_id
         self.queue = queue
-        self.follower = Follower(agent_id, Position(None, BEFORE_FIRST, 0), channel_id)
+        self.follower = Follower(agent_id, Position(None, BEFORE_FIRST, 0), challenges=challenges)
 
     async def events(self) -> AsyncGenerator[list[Followed], None]:
         """What to send, a list at a time, for ever.  Use ``contextlib.aclosing``.
@@ -205,7 +205,9 @@ class Follow:
         return True
 
     def _begin(self, position: Position, last_seen: PrivateEvent | None = None) -> None:
-        self.follower = Follower(self.agent_id, position, self._channel_id)
+        held = self.follower.held()
+        self.follower = Follower(self.agent_id, position, challenges=self._challenges)
+        self.follower.agent_events(held)
         if last_seen is not None:
             tick = last_seen.fields().get("tick")
             self.follower.arrival_tick = tick if isinstance(tick, int) else None

@@ -91,10 +91,11 @@ class Follower:
 
     Args:
         position: what the reader has seen.  With ``at`` 0-0 in a chunk, the arrival there is still to be shown.
-        channel_id: of an agent's socket: challenges of its other channels, which it could not answer, are left out.
+        challenges: show those of the stream.  Not to an agent: it is sent its own before they come into the stream, and
+            could not answer those of its other sockets.
     """
 
-    def __init__(self, agent_id: str, position: Position, channel_id: str | None = None) -> None:
+    def __init__(self, agent_id: str, position: Position, *, challenges: bool = True) -> None:
         self.agent_id = agent_id
         self.chunk_id = position.chunk_id
         self.at: StreamId = position.at
@@ -106,7 +107,7 @@ class Follower:
         self.arrival_read = False
         #: Entries of the chunk were missed for good: the shell must resync.
         self.lost = False
-        self._channel = None if channel_id is None else f'"channel_id":"{channel_id}"'.encode()
+        self._challenges = challenges
         self._waiting: deque[PrivateEvent] = deque()
         #: The delta that was shown as the present; of its chunk nothing older is shown after it.
         self._floor: SharedEvent | None = None
@@ -132,17 +133,19 @@ class Follower:
     # -- what arrives --
 
     def agent_event(self, event: PrivateEvent) -> None:
-        """An event of the agent's stream, in order; known ones are ignored."""
-        newest = self._waiting[-1].id[0] if self._waiting else self.seq
-        if event.id[0] <= newest:
+        """An event of the agent's stream, in order; known ones are ignored.
+
+        One without a number is the gateway's own, of no stream: it comes after all that came before it.
+        """
+        if event.id != BEFORE_FIRST and event.id[0] <= self._newest():
             return
         self._waiting.append(event)
         self._advance()
 
     def agent_events(self, events: Iterable[PrivateEvent]) -> None:
         """Several at once: each is shown in the light of the moves that follow it."""
-        newest = self._waiting[-1].id[0] if self._waiting else self.seq
-        self._waiting.extend(event for event in events if event.id[0] > newest)
+        newest = self._newest()
+        self._waiting.extend(event for event in events if event.id == BEFORE_FIRST or event.id[0] > newest)
         self._advance()
 
     def chunk_event(self, event: SharedEvent) -> None:
@@ -178,7 +181,9 @@ class Follower:
                 return None
             self.at = event.id
         else:
-            if event.kind in MOVES or event.id[0] <= self.seq or self._is_of_another_channel(event):
+            if event.id == BEFORE_FIRST:
+                return event, None
+            if event.kind in MOVES or event.id[0] <= self.seq or self._is_hidden(event):
                 return None
             self.seq = event.id[0]
         return event, position_event_id(self.chunk_id, self.at, self.seq)
@@ -218,7 +223,14 @@ class Follower:
         """Send something of the gateway's own."""
         self._out.append((event, None))
 
+    def held(self) -> list[PrivateEvent]:
+        """Events of the gateway's own that wait to be shown."""
+        return [event for event in self._waiting if event.id == BEFORE_FIRST]
+
     # -- inside --
+
+    def _newest(self) -> int:
+        return next((event.id[0] for event in reversed(self._waiting) if event.id != BEFORE_FIRST), self.seq)
 
     def _since_arrival(self, deltas: Sequence[SharedEvent]) -> list[SharedEvent]:
         """The deltas of this visit: from the first of the last unbroken row that shows the agent, to its next move.
@@ -270,16 +282,17 @@ class Follower:
         return len(since) <= MAX_HELD and not any(move_of(event) for event in since)
 
     def _show_event(self, event: PrivateEvent) -> None:
-        self.seq = event.id[0]
-        if event.kind in INTERNAL_KINDS:
+        if event.id == BEFORE_FIRST:
+            self._out.append((event, None))
             return
-        if self._is_of_another_channel(event):
+        self.seq = event.id[0]
+        if event.kind in INTERNAL_KINDS or self._is_hidden(event):
             return
         self._out.append((event, position_event_id(self.chunk_id, self.at, self.seq)))
 
-    def _is_of_another_channel(self, event: PrivateEvent) -> bool:
-        """Whether it is a challenge that this reader could not answer."""
-        return self._channel is not None and event.kind == "command_challenge" and self._channel not in event.payload
+    def _is_hidden(self, event: PrivateEvent) -> bool:
+        """Whether it is a challenge, and this reader has no part in those of the stream."""
+        return not self._challenges and event.kind == "command_challenge"
 
     def _go(self, event: PrivateEvent, move: Whereabouts) -> None:
         self.chunk_id = move.chunk_id

@@ -249,7 +249,3 @@ def _literal(value: Word) -> str:
     if not isinstance(value, str) or not re.fullmatch(r"[\w:.,-]*", value):
         raise ValueError(f"not a name that a script can be given: {value!r}")
     return f"'{value}'"
-
-
-#: For scripts that are no files yet.
-APPEND_AGENT_EVENT: Final = fragment("streaming/append_agent_event.lua")

@@ -14,23 +14,25 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Final, Literal
 
+import orjson
+
 from api.sockets.frames import CommandAnswer
 
 SIG_ALG: Final = "HMAC-SHA256"
 POW_ALG: Final = "sha256-leading-hex-zeroes"
 SIG_CHARS: Final = 43
 
-#: ``REFUSED``: consumed, and given up by a gateway before any shard decided it; a shard's commit looks for it.
-State = Literal["ISSUED", "CONSUMED", "REFUSED"]
+State = Literal["ISSUED", "CONSUMED"]
 
 _ENCODER = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
 
 
 @dataclass(frozen=True, slots=True)
 class Challenge:
-    """A challenge as it was issued.  ``cmd_json`` is the canonical text that was hashed, and what will be executed.
+    """A challenge as it was issued, and whether it is used up.
 
-    ``issued_ms`` is in milliseconds, ``expires_at`` in whole seconds of Unix time, as on the wire.
+    ``cmd_json`` is the canonical text that was hashed, and what will be executed.  ``issued_ms`` is in milliseconds,
+    ``expires_at`` in whole seconds of Unix time, as on the wire.
     """
 
     server_cmd_id: str
@@ -51,6 +53,22 @@ class Challenge:
     def cmd(self) -> object:
         """The command as JSON data."""
         return json.loads(self.cmd_json)
+
+    @property
+    def message(self) -> bytes:
+        """The payload of ``command_challenge``, as JSON."""
+        return orjson.dumps(
+            {
+                "client_cmd_id": self.client_cmd_id,
+                "server_cmd_id": self.server_cmd_id,
+                "nonce": self.nonce,
+                "expires_at": self.expires_at,
+                "difficulty": self.difficulty,
+                "channel_id": self.channel_id,
+                "sig_alg": SIG_ALG,
+                "pow_alg": POW_ALG,
+            }
+        )
 
 
 @dataclass(frozen=True, slots=True)

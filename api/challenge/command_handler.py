@@ -1,8 +1,9 @@
 """The protocol of one agent connection, from ``command_req`` to the shard's decision, without the socket.
 
-    request ─► challenge ─► answer ─► checks ─► ISSUED -> CONSUMED ─► World.submit
+    request ─► lease ─► challenge ─► answer ─► checks ─► ISSUED -> CONSUMED ─► World.submit
 
-Everything an agent is told about a command goes through its stream (``api.challenge.store``, the shards' journal);
+All of it happens in this gateway's memory (``api.challenge.handshake``).  The agent is sent the challenge from here;
+whatever else it is told about a command goes through its stream (``api.challenge.store``, the shards' journal), and
 what ``AgentCommandHandler.handle`` returns is only what has no place there: ``error`` messages for this socket.
 """
 
@@ -11,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -20,12 +22,14 @@ from api import metrics
 from api.accounts.auth import Session
 from api.challenge.challenge import Caller, Challenge, Verdict, canonical_json, check_claim, hash_of, proof_holds
 from api.challenge.ingress import REDIS_FAILURES, Ingress
-from api.challenge.store import Chat, Draft, Refused
+from api.challenge.store import Chat, Refusal, Refused
 from api.limits import limit_metrics
 from api.sockets.frames import CommandAnswer, CommandReq, Frame, Ping
+from streaming.entry import PrivateEvent
+from world.command import Command
 from world.commands import parse_command
 from world.commands.say import Say
-from world.inputs import Refusal
+from world.inputs import Refusal as BadCommand
 
 log = structlog.get_logger(__name__)
 
@@ -33,11 +37,11 @@ log = structlog.get_logger(__name__)
 FRAME_RATE_PER_S: Final = 50
 FRAME_BURST: Final = 100
 
-CONSUME_TRIES: Final = 3
+SPEAK_TRIES: Final = 3
 PAUSE_S: Final = 0.25
 UNAVAILABLE_RETRY_MS: Final = 1_000
 
-#: Outcomes of a message that is not said (``api.challenge.store.Consumed``), and the reason that its agent is told.
+#: Outcomes of a message that is not said (``ChallengeStore.speak``), and the reason that its agent is told.
 REASON_OF_SILENCE: Final = {
     "chat": "rate_limited",
     "muted": "rate_limited",
@@ -84,9 +88,12 @@ class AgentCommandHandler:
         ingress: shared by all handlers of the gateway (``services.ingress``).
         session: of role ``agent``.
         channel_id: this connection's own id; of the alphabet of command ids.
+        tell: sends the agent a challenge, behind everything that it is being shown.
     """
 
-    def __init__(self, ingress: Ingress, session: Session, channel_id: str) -> None:
+    def __init__(
+        self, ingress: Ingress, session: Session, channel_id: str, tell: Callable[[PrivateEvent], None]
+    ) -> None:
         if session.agent_id is None:
             raise ValueError("a handler needs an agent's session")
         self._ingress = ingress
@@ -94,16 +101,27 @@ class AgentCommandHandler:
         self._session = session
         self._agent_id = session.agent_id
         self._channel_id = channel_id
+        self._tell = tell
         self._caller = Caller(session.agent_id, session.jti, channel_id)
+        self._handshake = ingress.handshakes.enter(session.agent_id, session.account_id)
         self._budget = _Budget()
         self._refused_in_a_row = 0
         self._unanswered: tuple[str, int] | None = None
+        self._closed = False
+
+    # -- the connection --
+
+    def begin(self) -> None:
+        """The agent plays here now: what another connection left open is dropped, for nobody could answer it."""
+        challenge = self._handshake.challenge
+        if challenge is not None and challenge.channel_id != self._channel_id:
+            self._ingress.note(self._handshake)
 
     async def handle(self, frame: Frame) -> CommandReply | None:
         """Deal with one frame.  Returns what to send on this very socket, if anything; never raises for its content.
 
-        Returns once the agent's stream has what the frame led to (a challenge, a refusal), or the answer is consumed;
-        the shard's decision comes later, through the stream.
+        Returns once the challenge is on its way, the agent's stream has the refusal, or the answer is consumed; the
+        shard's decision comes later, through the stream.
         """
         if isinstance(frame, Ping):
             return None
@@ -116,73 +134,148 @@ class AgentCommandHandler:
         except REDIS_FAILURES:
             return CommandReply("unavailable", UNAVAILABLE_RETRY_MS)
 
-    async def resume_pending(self) -> None:
-        """On connect: submit again what was consumed and never decided (the gateway died in between).
-
-        Raises:
-            redis.exceptions.RedisError: Redis did not answer.
-        """
-        pending = await self._store.resume(self._agent_id, self._channel_id)
-        if pending is not None:
-            self._ingress.submit(*pending)
+    def saw(self, kind: str, payload: bytes) -> None:
+        """The agent has been sent an event of its stream."""
+        self._handshake.saw(kind, payload)
 
     def close(self) -> None:
         """The connection is over; what was submitted goes on without it."""
+        if self._closed:
+            return
+        self._closed = True
         if self._unanswered is not None:
             metrics.CHALLENGE_EXPIRED.inc()
-            self._unanswered = None
+        challenge = self._handshake.challenge
+        if challenge is not None and challenge.channel_id == self._channel_id:
+            self._ingress.note(self._handshake)
+        self._ingress.leave(self._handshake)
 
     # -- requests --
 
     async def _request(self, frame: CommandReq) -> CommandReply | None:
         self._count_expired()
-        parsed = Refusal("invalid_cmd") if frame.cmd_fault else parse_command(frame.cmd)
-        now_ms = self._ingress.clock()
-        if isinstance(parsed, Refusal):
-            metrics.COMMANDS_REFUSED.labels(parsed.reason).inc()
-            refused = await self._store.refuse_request(
-                self._agent_id, frame.client_cmd_id, frame.trace_id, parsed.reason, frame.cmd_fault or "", now_ms
+        command = BadCommand("invalid_cmd") if frame.cmd_fault else parse_command(frame.cmd)
+        if isinstance(command, BadCommand):
+            return await self._refuse_request(
+                frame, command.reason, code=frame.cmd_fault or "", paid=self._handshake.take_token()
             )
-            return self._after_refusal(refused, limited=False)
-        cmd_json = canonical_json(frame.cmd)
-        draft = Draft("cmd_" + secrets.token_hex(12), cmd_json, hash_of(cmd_json), secrets.token_urlsafe(16))
-        issued = await self._store.issue(
-            self._session, self._channel_id, frame.client_cmd_id, frame.trace_id, draft, now_ms
-        )
-        if issued.outcome == "issued":
-            self._refused_in_a_row = 0
-            self._unanswered = (draft.server_cmd_id, now_ms // 1000 + self._ingress.rules.ttl_s)
-            metrics.CHALLENGE_ISSUED.inc()
-            metrics.CHALLENGE_DIFFICULTY.observe(issued.difficulty)
+        if not self._handshake.take_token():
+            wait_ms = await self._lease()
+            if wait_ms is None:
+                return CommandReply("invalid_session", close=True)
+            if wait_ms:
+                return await self._limit_request(frame, "command_agent", wait_ms, paid=False)
+        cooldown_ms = self._handshake.cooldown_until_ms - self._ingress.clock()
+        if cooldown_ms > 0:
+            return await self._limit_request(frame, "cooldown", cooldown_ms, paid=True)
+        account = self._handshake.account
+        wait_ms = 0 if account.take_held() else await account.take()
+        if wait_ms:
+            return await self._limit_request(frame, "command_account", wait_ms, paid=True)
+        if not await self._is_free(frame):
             return None
-        if issued.outcome == "dead":
-            return CommandReply("invalid_session", close=True)
-        metrics.COMMANDS_REFUSED.labels(issued.reason).inc()
-        if issued.reason == "rate_limited":
-            limit_metrics.RATE_LIMITED.labels(issued.limit).inc()
-        if issued.outcome == "flood":
-            return self._flood(issued.retry_after_ms)
-        return self._after_refusal(Refused("refused", 0, []), limited=issued.reason == "rate_limited")
+        self._issue(frame, command)
+        return None
+
+    async def _lease(self) -> int | None:
+        """Take a token, with more of them for the next commands.
+
+        Returns 0, the milliseconds until there is one, or None: the session is over.
+        """
+        handshake = self._handshake
+        async with handshake.leasing:
+            if handshake.take_token():
+                return 0
+            if handshake.token_wait_ms:
+                return handshake.token_wait_ms
+            counts = handshake.difficulty.unsent()
+            try:
+                lease = await self._store.lease(self._session, handshake.tokens_most, counts, handshake.forgotten)
+            except BaseException:
+                handshake.difficulty.resend(counts)
+                raise
+            if not lease.alive:
+                handshake.difficulty.resend(counts)
+                return None
+            handshake.forgotten = handshake.difficulty.read(lease.counts)
+            handshake.may_be_busy |= lease.may_be_busy
+            if lease.cooldown_ms:
+                handshake.cooldown_until_ms = self._ingress.clock() + lease.cooldown_ms
+            handshake.tokens += lease.tokens
+            handshake.no_token_for(lease.wait_ms)
+            return 0 if handshake.take_token() else max(1, lease.wait_ms)
+
+    async def _is_free(self, frame: CommandReq) -> bool:
+        """Whether the agent has nothing in flight; if it has, it is told."""
+        handshake, now_ms = self._handshake, self._ingress.clock()
+        while not handshake.is_open(now_ms):
+            if handshake.submitted is None and not handshake.may_be_busy:
+                return True
+            # What is known here may be out of date: the shard's commit counts.
+            submitted = "" if handshake.submitted is None else handshake.submitted.server_cmd_id
+            refusal = Refusal(frame.client_cmd_id, frame.trace_id, "busy", paid=True)
+            refused = await self._store.refuse_if_busy(self._agent_id, refusal, submitted, now_ms)
+            if refused.outcome != "free":
+                metrics.COMMANDS_REFUSED.labels("busy").inc()
+                return False
+            handshake.is_free(submitted)
+        await self._refuse_request(frame, "busy", retry_ms=self._ingress.rules.busy_retry_ms, paid=True)
+        return False
+
+    def _issue(self, frame: CommandReq, command: Command) -> None:
+        now_ms = self._ingress.clock()
+        cmd_json = canonical_json(frame.cmd)
+        challenge = Challenge(
+            server_cmd_id="cmd_" + secrets.token_hex(12),
+            client_cmd_id=frame.client_cmd_id,
+            agent_id=self._agent_id,
+            session_jti=self._session.jti,
+            channel_id=self._channel_id,
+            cmd_json=cmd_json,
+            cmd_hash=hash_of(cmd_json),
+            nonce=secrets.token_urlsafe(16),
+            issued_ms=now_ms,
+            expires_at=now_ms // 1000 + self._ingress.rules.ttl_s,
+            difficulty=self._handshake.difficulty.level(now_ms),
+            trace_id=frame.trace_id,
+            state="ISSUED",
+        )
+        self._ingress.note(self._handshake)
+        self._ingress.handshakes.issue(self._handshake, challenge, command)
+        self._refused_in_a_row = 0
+        self._unanswered = (challenge.server_cmd_id, challenge.expires_at)
+        metrics.CHALLENGE_ISSUED.inc()
+        metrics.CHALLENGE_DIFFICULTY.observe(challenge.difficulty)
+        self._tell(PrivateEvent("command_challenge", challenge.message, now_ms, frame.trace_id))
+
+    async def _limit_request(self, frame: CommandReq, limit: str, wait_ms: int, *, paid: bool) -> CommandReply | None:
+        limit_metrics.RATE_LIMITED.labels(limit).inc()
+        return await self._refuse_request(frame, "rate_limited", retry_ms=wait_ms, paid=paid)
+
+    async def _refuse_request(
+        self, frame: CommandReq, reason: str, *, code: str = "", retry_ms: int = 0, paid: bool
+    ) -> CommandReply | None:
+        metrics.COMMANDS_REFUSED.labels(reason).inc()
+        refusal = Refusal(frame.client_cmd_id, frame.trace_id, reason, code, retry_ms=retry_ms, paid=paid)
+        refused = await self._store.refuse(self._agent_id, refusal, None, self._ingress.clock())
+        return self._after_refusal(refused, limited=reason == "rate_limited", wait_ms=retry_ms)
 
     # -- answers --
 
     async def _answer(self, frame: CommandAnswer) -> CommandReply | None:
-        found = await self._store.look_up(self._agent_id, frame.server_cmd_id)
         now_ms = self._ingress.clock()
-        if found.cooldown_ms:
-            limit_metrics.RATE_LIMITED.labels("cooldown").inc()
-            metrics.COMMANDS_REFUSED.labels("rate_limited").inc()
-            refused = await self._store.refuse_answer(
-                self._agent_id, frame.server_cmd_id, frame.trace_id, None, now_ms, found.cooldown_ms
-            )
-            return self._after_refusal(refused, limited=True, server_cmd_id=frame.server_cmd_id)
-        verdict = self._verify(found.challenge, frame, now_ms)
-        challenge = found.challenge
+        challenge = self._ingress.handshakes.find(frame.server_cmd_id, now_ms)
+        cooldown_ms = self._handshake.cooldown_until_ms - now_ms
+        if cooldown_ms > 0:
+            return await self._tell_refusal(frame, challenge, "rate_limited", retry_ms=cooldown_ms)
+        verdict = self._verify(challenge, frame, now_ms)
         if verdict is Verdict.VALID and challenge is not None:
             return await self._consume(challenge, frame, now_ms)
         return await self._refuse_answer(frame, challenge, verdict, now_ms)
 
     def _verify(self, challenge: Challenge | None, frame: CommandAnswer, now_ms: int) -> Verdict:
+        if challenge is None and self._handshake.was_used(frame.server_cmd_id):
+            return Verdict.CONSUMED
         began = time.perf_counter()
         verdict = check_claim(challenge, frame, self._caller, self._session.cmd_secret, now_ms)
         if verdict is Verdict.VALID and challenge is not None:
@@ -194,40 +287,62 @@ class AgentCommandHandler:
         return verdict
 
     async def _consume(self, challenge: Challenge, frame: CommandAnswer, now_ms: int) -> CommandReply | None:
-        token = secrets.token_hex(8)
-        chat = self._moderate(challenge, frame)
-        for attempt in range(CONSUME_TRIES):
-            try:
-                consumed = await self._store.consume(
-                    challenge, token=token, trace_id=frame.trace_id, chat=chat, now_ms=now_ms
-                )
-                break
-            except REDIS_FAILURES:
-                # Whether it ran is unknown; with the same token it may be sent again.
-                if attempt == CONSUME_TRIES - 1:
-                    raise
-                await asyncio.sleep(PAUSE_S)
-        self._ingress.adjust(self._agent_id, consumed.counts)
-        if consumed.outcome not in ("dead", "lost", "gone"):
-            self._unanswered = None
-            self._log(frame, challenge, Verdict.VALID)
-            metrics.CHALLENGE_VALID.inc()
-        if consumed.outcome == "consumed":
-            self._ingress.submit(challenge, now_ms + self._ingress.rules.decide_within_ms)
-        elif consumed.outcome in REASON_OF_SILENCE:
-            self._count_silence(challenge, consumed.outcome)
-        elif consumed.outcome == "dead":
-            return CommandReply("invalid_session", close=True)
-        else:
-            verdict = Verdict.CONSUMED if consumed.outcome == "lost" else Verdict.UNKNOWN
-            return await self._refuse_answer(frame, challenge, verdict, now_ms)
+        handshake = self._handshake
+        consumed = self._ingress.handshakes.consume(handshake, challenge)
+        if isinstance(handshake.command, Say):
+            # On its own: what Redis has allowed is submitted, or has been refused, even if the connection ends.
+            return await asyncio.shield(self._ingress.start(self._say(challenge, consumed, handshake.command, frame)))
+        self._submit(consumed, frame, now_ms)
         return None
 
-    def _moderate(self, challenge: Challenge, frame: CommandAnswer) -> Chat | None:
-        """What a message is, by the list of banned words; None for any other command."""
-        command = parse_command(challenge.cmd)
-        if not isinstance(command, Say):
+    def _submit(self, consumed: Challenge, frame: CommandAnswer, now_ms: int) -> None:
+        self._answered(consumed, frame, now_ms)
+        self._ingress.submit(self._handshake, consumed, now_ms + self._ingress.rules.decide_within_ms)
+
+    def _answered(self, challenge: Challenge, frame: CommandAnswer, now_ms: int) -> None:
+        """Count a challenge that was answered rightly, whatever becomes of its command."""
+        slow = now_ms - challenge.issued_ms > self._ingress.rules.difficulty.slow_ms
+        self._handshake.difficulty.count(now_ms, slow=slow)
+        self._ingress.adjust(self._handshake)
+        self._unanswered = None
+        self._log(frame, challenge, Verdict.VALID)
+        metrics.CHALLENGE_VALID.inc()
+
+    async def _say(
+        self, challenge: Challenge, consumed: Challenge, command: Say, frame: CommandAnswer
+    ) -> CommandReply | None:
+        """Submit a message if it may be said.  If not, the agent is told, and the challenge is used up for nothing."""
+        now_ms = self._ingress.clock()
+        try:
+            outcome = await self._ask_to_speak(challenge, command, frame, now_ms)
+        except REDIS_FAILURES:
+            self._ingress.handshakes.reopen(self._handshake, challenge)
+            return CommandReply("unavailable", UNAVAILABLE_RETRY_MS)
+        if outcome == "said":
+            self._submit(consumed, frame, now_ms)
             return None
+        self._handshake.unsaid = False
+        self._answered(challenge, frame, now_ms)
+        self._ingress.decided(self._handshake, challenge, accepted=False)
+        self._count_silence(challenge, outcome)
+        return None
+
+    async def _ask_to_speak(self, challenge: Challenge, command: Say, frame: CommandAnswer, now_ms: int) -> str:
+        chat, unsaid = self._moderate(command, frame), self._handshake.unsaid
+        for attempt in range(SPEAK_TRIES):
+            try:
+                return await self._store.speak(
+                    challenge, trace_id=frame.trace_id, chat=chat, unsaid=unsaid, now_ms=now_ms
+                )
+            except REDIS_FAILURES:
+                # Whether it ran is unknown; asked again it gives the same outcome.
+                if attempt == SPEAK_TRIES - 1:
+                    raise
+                await asyncio.sleep(PAUSE_S)
+        raise AssertionError("unreachable")
+
+    def _moderate(self, command: Say, frame: CommandAnswer) -> Chat:
+        """What a message is, by the list of banned words."""
         line = self._ingress.find_banned(command.text)
         if line is None:
             return "clean"
@@ -256,17 +371,45 @@ class AgentCommandHandler:
             return CommandReply(verdict.value, server_cmd_id=frame.server_cmd_id)
         if verdict is Verdict.EXPIRED:
             self._count_expired()
-        refused = await self._store.refuse_answer(self._agent_id, frame.server_cmd_id, frame.trace_id, verdict, now_ms)
-        self._ingress.adjust(self._agent_id, refused.counts)
-        return self._after_refusal(refused, limited=False, server_cmd_id=frame.server_cmd_id)
+        if verdict.reason == "auth_failed":
+            self._handshake.difficulty.count(now_ms, invalid=True)
+            self._ingress.adjust(self._handshake)
+        return await self._tell_refusal(frame, challenge, verdict.reason, code=verdict.value)
+
+    async def _tell_refusal(
+        self, frame: CommandAnswer, challenge: Challenge | None, reason: str, *, code: str = "", retry_ms: int = 0
+    ) -> CommandReply | None:
+        """Refuse an answer in the agent's stream, which gets the challenge before it if it is the agent's."""
+        handshake, now_ms = self._handshake, self._ingress.clock()
+        mine = challenge is not None and challenge.agent_id == self._agent_id
+        refusal = Refusal(
+            challenge.client_cmd_id if challenge is not None and mine else "",
+            *(frame.trace_id, reason, code, frame.server_cmd_id, retry_ms),
+            paid=handshake.take_token(),
+        )
+        first = mine and handshake.unsaid
+        if first:
+            handshake.unsaid = False
+        refused = await self._store.refuse(self._agent_id, refusal, challenge if first else None, now_ms)
+        if first and refused.outcome != "refused":
+            handshake.unsaid = True
+        if refused.cooldowns:
+            handshake.cooldown_until_ms = now_ms + self._ingress.rules.cooldown.cooldown_ms
+        elif refused.cooldown_ms:
+            handshake.cooldown_until_ms = now_ms + refused.cooldown_ms
+        limited = reason == "rate_limited" or refused.cooldown_ms > 0
+        if limited:
+            limit_metrics.RATE_LIMITED.labels("cooldown").inc()
+            metrics.COMMANDS_REFUSED.labels("rate_limited").inc()
+        return self._after_refusal(refused, limited=limited, server_cmd_id=frame.server_cmd_id)
 
     # -- keeping order --
 
     def _after_refusal(
-        self, refused: Refused, *, limited: bool, server_cmd_id: str | None = None
+        self, refused: Refused, *, limited: bool, wait_ms: int = 0, server_cmd_id: str | None = None
     ) -> CommandReply | None:
         if refused.outcome == "flood":
-            return self._flood(self._ingress.rules.agent_commands.interval_ms)
+            return self._flood(wait_ms or self._ingress.rules.agent_commands.interval_ms)
         if limited:
             self._refused_in_a_row += 1
         rules = self._ingress.rules.cooldown

@@ -7,7 +7,6 @@ expiry: nothing has to end it, and it can't outlive its time.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,21 +26,3 @@ class CooldownRules:
 
     def must_close(self, cooldowns: int, refusals_in_a_row: int) -> bool:
         return cooldowns >= self.close_after or refusals_in_a_row >= self.refusals_max
-
-
-#: Defines ``count_failure(id, now_ms, failures_max, window_ms, cooldown_ms, memory_ms)``: counts one auth failure.
-#: Returns the number of cooldowns of late if this one has begun another, otherwise 0.
-COUNT_FAILURE: Final = """
-local function count_failure(id, now_ms, failures_max, window_ms, cooldown_ms, memory_ms)
-  local key = 'fails:' .. id
-  redis.call('LPUSH', key, now_ms)
-  redis.call('LTRIM', key, 0, failures_max)
-  redis.call('PEXPIRE', key, window_ms)
-  local oldest = redis.call('LINDEX', key, failures_max)
-  if not oldest or tonumber(now_ms) - tonumber(oldest) > tonumber(window_ms) then return 0 end
-  redis.call('DEL', key)
-  redis.call('SET', 'cool:' .. id, 1, 'PX', cooldown_ms)
-  redis.call('SET', 'cools:' .. id, 0, 'PX', memory_ms, 'NX')
-  return redis.call('INCR', 'cools:' .. id)
-end
-"""

@@ -1,11 +1,11 @@
 """How hard an agent's next proof of work is: the contract's rules, and the counts they need.
 
-All gateways must agree, so the counts and the level of an agent lie in one Redis hash (``diff:{agent}``), changed by
-the same scripts that settle an answer.  The p95 of the solve time passes a limit exactly when more than 5 % of the
-solves took longer, so it is enough to count; no sample is kept, and the hash stays below some 40 fields:
+All gateways must agree, so the counts and the level of an agent lie in one Redis hash (``diff:{agent}``).  The gateway
+to which the agent is connected knows them (``AgentDifficulty``) and adds to them now and then.  The p95 of the solve
+time passes a limit exactly when more than 5 % of the solves took longer, so it is enough to count; no sample is kept,
+and the hash stays below some 40 fields:
 
     level, changed   the level and when it was last moved (ms)
-    evaluated        when the rules were last applied (ms); at most once a second an agent
     a<n>, x<n>       answers and invalid ones of the n-th 5 s of Unix time
     v<n>, s<n>       valid answers and slow ones of the n-th 30 s
 """
@@ -15,8 +15,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
-
-from streaming.lua import Script
 
 RATE_BUCKET_MS: Final = 5_000
 SOLVE_BUCKET_MS: Final = 30_000
@@ -89,7 +87,7 @@ def stale_fields(state: DifficultyState, rules: DifficultyRules, now_ms: int) ->
 
 
 def state_from_redis(flat: list[bytes], rules: DifficultyRules) -> DifficultyState:
-    """From the flat list of names and values that ``count_answer`` gives."""
+    """From names and values in turn, as ``HGETALL`` gives them."""
     fields = {name.decode(): int(value) for name, value in zip(flat[::2], flat[1::2], strict=True)}
     level = fields.pop("level", rules.start)
     changed = fields.pop("changed", 0)
@@ -102,40 +100,94 @@ def _sum(state: DifficultyState, kind: str, bucket_ms: int, window_ms: int, now_
     return sum(state.counts.get(f"{kind}{number}", 0) for number in range(first, last + 1))
 
 
-#: Defines ``count_answer(id, now_ms, invalid, slow)``: counts one answer; returns the whole hash as a flat list when
-#: it is time to apply the rules, otherwise an empty one.
-COUNT_ANSWER: Final = f"""
-local function count_answer(id, now_ms, invalid, slow)
-  local key = 'diff:' .. id
-  local now = tonumber(now_ms)
-  local short = string.format('%d', math.floor(now / {RATE_BUCKET_MS}))
-  local long = string.format('%d', math.floor(now / {SOLVE_BUCKET_MS}))
-  redis.call('HINCRBY', key, 'a' .. short, 1)
-  if invalid then
-    redis.call('HINCRBY', key, 'x' .. short, 1)
-  else
-    redis.call('HINCRBY', key, 'v' .. long, 1)
-    if slow then redis.call('HINCRBY', key, 's' .. long, 1) end
-  end
-  redis.call('PEXPIRE', key, {STATE_TTL_MS})
-  local evaluated = tonumber(redis.call('HGET', key, 'evaluated') or '0')
-  -- A time in the future (a clock that was set back) must not stop the rules.
-  if evaluated <= now and now - evaluated < {EVALUATE_EVERY_MS} then return {{}} end
-  redis.call('HSET', key, 'evaluated', now_ms)
-  return redis.call('HGETALL', key)
-end
-"""
+class AgentDifficulty:
+    """An agent's level and counts as its gateway knows them: what Redis had at the last lease, and what came since.
 
-#: Moves the level unless another gateway did meanwhile, and drops what is too old to count.
-#: KEYS: the hash.  ARGV: level, changed before, now (ms), names of stale counts...
-SET_LEVEL: Final = Script(
-    "difficulty_set_level",
+    The connection counts here and hands its counts to Redis with its next lease (``unsent``); the level is moved by
+    ``SET_LEVEL`` at once.  A gateway that dies takes the counts since its last lease with it, not the level.
     """
-if (redis.call('HGET', KEYS[1], 'changed') or '0') ~= ARGV[2] then return 0 end
-local before = redis.call('HGET', KEYS[1], 'level')
-for i = 4, #ARGV do redis.call('HDEL', KEYS[1], ARGV[i]) end
-if ARGV[1] == '' or before == ARGV[1] then return 0 end
-redis.call('HSET', KEYS[1], 'level', ARGV[1], 'changed', ARGV[3])
-return 1
-""",
-)
+
+    def __init__(self, rules: DifficultyRules) -> None:
+        self._rules = rules
+        self._level = rules.start
+        self._changed_ms = 0
+        self._counts: dict[str, int] = {}
+        self._unsent: dict[str, int] = {}
+        self._counted_ms = 0
+        self._evaluated_ms = 0
+
+    def level(self, now_ms: int) -> int:
+        """The difficulty of the next challenge."""
+        if self._counted_ms and now_ms - self._counted_ms > STATE_TTL_MS:
+            self.read([])
+        return self._level
+
+    def count(self, now_ms: int, *, invalid: bool = False, slow: bool = False) -> None:
+        """Count one answer."""
+        self._counted_ms = now_ms
+        names = [f"a{now_ms // RATE_BUCKET_MS}"]
+        if invalid:
+            names.append(f"x{now_ms // RATE_BUCKET_MS}")
+        else:
+            names.append(f"v{now_ms // SOLVE_BUCKET_MS}")
+            if slow:
+                names.append(f"s{now_ms // SOLVE_BUCKET_MS}")
+        for name in names:
+            self._counts[name] = self._counts.get(name, 0) + 1
+            self._unsent[name] = self._unsent.get(name, 0) + 1
+
+    def wanted(self, now_ms: int) -> int | None:
+        """The level that the rules ask for, if it is another one; looked at once a second."""
+        # A time in the future (a clock that was set back) must not stop the rules.
+        if 0 <= now_ms - self._evaluated_ms < EVALUATE_EVERY_MS:
+            return None
+        self._evaluated_ms = now_ms
+        for name in stale_fields(self._state, self._rules, now_ms):
+            del self._counts[name]
+        if self._is_quiet():
+            return None
+        level = next_level(self._state, self._rules, now_ms)
+        return None if level == self._level else level
+
+    def _is_quiet(self) -> bool:
+        """Whether there is nothing that any rule could go by."""
+        answers = 0
+        for name, count in self._counts.items():
+            if name[0] in "xs":
+                return False
+            if name[0] == "a":
+                answers += count
+        return answers <= self._rules.answers_max
+
+    def moved(self, level: int, changed_ms: int) -> None:
+        """The level is this one now."""
+        self._level, self._changed_ms = level, changed_ms
+
+    @property
+    def changed_ms(self) -> int:
+        """When the level was last moved; 0: never."""
+        return self._changed_ms
+
+    # -- with Redis --
+
+    def unsent(self) -> dict[str, int]:
+        """Take what Redis has not counted yet; ``resend`` it if it did not arrive."""
+        unsent, self._unsent = self._unsent, {}
+        return unsent
+
+    def resend(self, counts: Mapping[str, int]) -> None:
+        """Have these counted by Redis after all."""
+        for name, count in counts.items():
+            self._unsent[name] = self._unsent.get(name, 0) + count
+
+    def read(self, flat: list[bytes]) -> list[str]:
+        """Take over what Redis has (``HGETALL``), as if there had been nothing.  Returns what is too old to count."""
+        state = state_from_redis(flat, self._rules)
+        self._level, self._changed_ms, self._counts = state.level, state.changed_ms, dict(state.counts)
+        for name, count in self._unsent.items():
+            self._counts[name] = self._counts.get(name, 0) + count
+        return stale_fields(state, self._rules, self._counted_ms) if self._counted_ms else []
+
+    @property
+    def _state(self) -> DifficultyState:
+        return DifficultyState(self._level, self._changed_ms, self._counts)

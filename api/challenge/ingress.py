@@ -1,11 +1,16 @@
-"""What a gateway does with consumed commands, apart from any connection: submit, give up, adjust the difficulty."""
+"""What a gateway does for its agents' commands apart from any connection: submit, give up, write back.
+
+One for all connections of the gateway, with what it keeps of their agents (``api.challenge.handshake``).
+"""
 
 from __future__ import annotations
 
 import asyncio
 import time
 from collections.abc import Callable, Coroutine
-from typing import Final
+from contextlib import suppress
+from functools import partial
+from typing import Any, Final, TypeVar
 
 import structlog
 from redis.exceptions import RedisError
@@ -13,10 +18,15 @@ from redis.exceptions import RedisError
 from api import metrics
 from api.accounts.auth import RedisCalls
 from api.challenge.challenge import Challenge
+from api.challenge.handshake import Handshake, Handshakes
 from api.challenge.store import ChallengeRules, ChallengeStore
+from api.limits.leased_tokens import LeasedTokens
+from api.limits.rate_limit import Bucket
 from api.ports import SubmittedCommand, World, WorldUnavailable
 from config.logs import described
 from streaming.shared_clock import now_ms
+
+T = TypeVar("T")
 
 log = structlog.get_logger(__name__)
 
@@ -24,9 +34,10 @@ log = structlog.get_logger(__name__)
 #: would be refused after all, which costs its shard a look back at its last commit.
 GIVE_UP_AFTER_MS: Final = 1_000
 
-GIVE_UP_TRIES: Final = 20
 PAUSE_S: Final = 0.25
 GIVEN_UP_RETRY_MS: Final = 1_000
+#: What is left when a gateway stops is written back within this time.
+WRITE_BACK_S: Final = 2.0
 
 REDIS_FAILURES: Final = (RedisError, OSError, TimeoutError)
 
@@ -55,13 +66,17 @@ class Ingress:
         self.rules = rules
         self.clock = clock
         self.find_banned = find_banned
-        self._tasks: set[asyncio.Task[None]] = set()
+        self.handshakes = Handshakes(
+            rules, lambda who: LeasedTokens(redis, Bucket("command_account", who, rules.account_commands))
+        )
+        self._tasks: set[asyncio.Task[Any]] = set()
 
-    def start(self, work: Coroutine[object, object, None]) -> None:
+    def start(self, work: Coroutine[object, object, T]) -> asyncio.Task[T]:
         """Run ``work`` on its own, even when the connection that caused it ends."""
         task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._finished)
+        return task
 
     @property
     def waiting(self) -> int:
@@ -69,28 +84,28 @@ class Ingress:
         return len(self._tasks)
 
     async def drain(self, timeout_s: float) -> None:
-        """Let what was submitted be decided; what is left after ``timeout_s`` is for the next gateway to resume."""
+        """Let what was submitted be decided or given up, and put back what is leased."""
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=timeout_s)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(WRITE_BACK_S):
+                await asyncio.gather(*(self._written(account.give_back) for account in self.handshakes.accounts))
+        await self.kill()
+
+    async def kill(self) -> None:
+        """End whatever is under way, at once."""
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    def submit(self, challenge: Challenge, deadline_ms: int) -> None:
+    # -- commands --
+
+    def submit(self, handshake: Handshake, challenge: Challenge, deadline_ms: int) -> None:
         """Have a consumed command decided, in the background."""
-        self.start(self._submit(challenge, deadline_ms))
+        unsaid, handshake.unsaid = handshake.unsaid, False
+        self.start(self._submit(handshake, challenge, deadline_ms, unsaid=unsaid))
 
-    def adjust(self, agent_id: str, counts: list[bytes]) -> None:
-        """Apply the difficulty's rules to fresh counts, in the background."""
-        if counts:
-            self.start(self._adjust(agent_id, counts))
-
-    def _finished(self, task: asyncio.Task[None]) -> None:
-        self._tasks.discard(task)
-        if not task.cancelled() and task.exception() is not None:
-            log.error("ingress_task_failed", exc_info=task.exception())
-
-    async def _submit(self, challenge: Challenge, deadline_ms: int) -> None:
+    async def _submit(self, handshake: Handshake, challenge: Challenge, deadline_ms: int, *, unsaid: bool) -> None:
         command = SubmittedCommand(
             agent_id=challenge.agent_id,
             server_cmd_id=challenge.server_cmd_id,
@@ -98,6 +113,8 @@ class Ingress:
             cmd=challenge.cmd,
             trace_id=challenge.trace_id,
             deadline_ms=deadline_ms,
+            challenge=challenge.message if unsaid else b"",
+            issued_ms=challenge.issued_ms,
         )
         began = time.perf_counter()
         with metrics.COMMANDS_WAITING.track_inprogress():
@@ -113,30 +130,83 @@ class Ingress:
                     continue
                 metrics.COMMANDS_DECIDED.labels(str(decision.accepted).lower()).inc()
                 metrics.COMMAND_DECISION_S.observe(time.perf_counter() - began)
+                self.decided(handshake, challenge, accepted=decision.accepted)
                 return
-            await self._give_up(challenge)
+            await self._give_up(handshake, challenge, unsaid=unsaid)
 
-    async def _give_up(self, challenge: Challenge) -> None:
-        for _ in range(GIVE_UP_TRIES):
+    async def _give_up(self, handshake: Handshake, challenge: Challenge, *, unsaid: bool) -> None:
+        while True:  # until Redis is there: nobody else knows of the command
             try:
-                refused = await self.store.give_up(challenge, self.clock(), GIVEN_UP_RETRY_MS)
+                refused = await self.store.give_up(challenge, self.clock(), GIVEN_UP_RETRY_MS, unsaid=unsaid)
             except REDIS_FAILURES:
                 await asyncio.sleep(PAUSE_S)
                 continue
-            if refused.outcome == "refused":
-                metrics.COMMANDS_UNDECIDED.inc()
-                log.warning(
-                    "command_undecided",
-                    trace_id=challenge.trace_id,
-                    server_cmd_id=challenge.server_cmd_id,
-                    agent_id=challenge.agent_id,
-                )
-            return
+            break
+        if refused:
+            metrics.COMMANDS_UNDECIDED.inc()
+            log.warning(
+                "command_undecided",
+                trace_id=challenge.trace_id,
+                server_cmd_id=challenge.server_cmd_id,
+                agent_id=challenge.agent_id,
+            )
+        self.decided(handshake, challenge, accepted=False)
 
-    async def _adjust(self, agent_id: str, counts: list[bytes]) -> None:
+    def decided(self, handshake: Handshake, challenge: Challenge, *, accepted: bool) -> None:
+        """The command is decided, or its agent was told that it is refused."""
+        handshake.decided(challenge.server_cmd_id, accepted=accepted)
+        self._forget(handshake)
+
+    # -- writing back --
+
+    def note(self, handshake: Handshake) -> None:
+        """The agent's open challenge is over unanswered: forget it, and let the owner know of it, in the background."""
+        challenge = handshake.challenge
+        if challenge is not None and challenge.state == "ISSUED" and handshake.unsaid:
+            self.start(self._written(partial(self.store.note, challenge)))
+        self.handshakes.drop(handshake)
+
+    def adjust(self, handshake: Handshake) -> None:
+        """Apply the difficulty's rules to the agent's counts; write a level that has moved, in the background."""
+        level = handshake.difficulty.wanted(self.clock())
+        if level is not None:
+            self.start(self._adjust(handshake, level))
+
+    def leave(self, handshake: Handshake) -> None:
+        """A connection of the agent is over.  The last one writes back what has to outlive it, in the background."""
+        handshake.connections -= 1
+        if handshake.connections == 0:
+            tokens, handshake.tokens = handshake.tokens, 0
+            counts, submitted = handshake.difficulty.unsent(), handshake.submitted
+            if tokens or counts or submitted is not None:
+                undecided_ms = self.rules.decide_within_ms + GIVE_UP_AFTER_MS
+                undecided = "" if submitted is None else submitted.server_cmd_id
+                leave = partial(self.store.leave, handshake.agent_id, tokens, counts, undecided, undecided_ms)
+                self.start(self._written(leave))
+            self._forget(handshake)
+
+    def _forget(self, handshake: Handshake) -> None:
+        account = self.handshakes.forget(handshake)
+        if account is not None and account.held:
+            self.start(self._written(account.give_back))
+
+    async def _adjust(self, handshake: Handshake, level: int) -> None:
+        difficulty, now = handshake.difficulty, self.clock()
         try:
-            level = await self.store.adjust_difficulty(agent_id, counts, self.clock())
+            found, changed_ms = await self.store.set_level(handshake.agent_id, level, difficulty.changed_ms, now)
         except REDIS_FAILURES:
             return
-        if level is not None:
-            log.info("challenge_difficulty_moved", agent_id=agent_id, difficulty=level)
+        difficulty.moved(found, changed_ms)
+        if changed_ms == now:
+            log.info("challenge_difficulty_moved", agent_id=handshake.agent_id, difficulty=found)
+
+    async def _written(self, write: Callable[[], Coroutine[object, object, None]]) -> None:
+        try:
+            await write()
+        except REDIS_FAILURES as error:
+            log.info("handshake_not_written_back", error=repr(error))
+
+    def _finished(self, task: asyncio.Task[Any]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and task.exception() is not None:
+            log.error("ingress_task_failed", exc_info=task.exception())

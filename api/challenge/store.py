@@ -1,25 +1,40 @@
-"""Challenges in Redis: issue, look up, consume, refuse, each one Lua script (``api.challenge.scripts``).
+"""What of the handshake lies in Redis: leases, refusals, turns to speak, commands given up.
+
+None of its scripts runs for a command that goes its usual way, but for a lease now and then.
 
 Whatever an agent is told about a command goes through its stream, so that owners see it and a reconnect replays it;
-each script therefore also appends the message.  A script's outcome is a small named tuple here, never a raw answer.
+each refusal therefore also appends the message, and before it the challenge that it is about, if the stream has not got
+it.  (A challenge whose command is decided is appended by the shard's commit.)
 
-    chal:{server_cmd_id}   the challenge; 10 s, longer once it is consumed (until its decision, for a resubmit)
-    inflight:{agent}       the agent's pending or submitted command; its expiry frees the slot by itself
+    chal:{server_cmd_id}   what became of a command that its gateway refused: for the shards, and to ask again
+    inflight:{agent}       a command that a connection left behind undecided
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, NamedTuple, cast
+from typing import Final, Literal, NamedTuple
 
+from api import keys
 from api.accounts.auth import RedisCalls, Session
-from api.challenge.challenge import Challenge, State, Verdict
+from api.challenge.challenge import Challenge
 from api.challenge.cooldown import CooldownRules
-from api.challenge.difficulty import SET_LEVEL, DifficultyRules, next_level, stale_fields, state_from_redis
-from api.challenge.scripts import CONSUME, GIVE_UP, ISSUE, LOOK_UP, REFUSE_ANSWER, REFUSE_REQUEST, RESUME
-from api.keys import difficulty as difficulty_key
+from api.challenge.difficulty import STATE_TTL_MS, DifficultyRules
 from api.limits.strikes import StrikeRules
 from config.limit import Limit
+from streaming.lua import load
+
+#: How long shards find that a command was given up: longer than they may still commit it (``REFUSAL_KNOWN_MS``).
+REFUSED_KEPT_MS: Final = 600_000
+
+LEASE: Final = load("api/challenge/lease.lua", keys, STATE_TTL_MS=STATE_TTL_MS)
+LEAVE: Final = load("api/challenge/leave.lua", keys, STATE_TTL_MS=STATE_TTL_MS)
+NOTE: Final = load("api/challenge/note.lua")
+SET_LEVEL: Final = load("api/challenge/set_level.lua", keys, STATE_TTL_MS=STATE_TTL_MS)
+REFUSE: Final = load("api/challenge/refuse.lua", keys)
+SPEAK: Final = load("api/challenge/speak.lua", keys)
+GIVE_UP: Final = load("api/challenge/give_up.lua", REFUSED_KEPT_MS=REFUSED_KEPT_MS)
 
 #: What moderation says of a message.
 Chat = Literal["clean", "banned"]
@@ -31,12 +46,12 @@ class ChallengeRules:
 
     ``agent_commands``: beyond, a request is refused as ``rate_limited``; beyond twice that, not even the refusal is
     written (it would push results out of the agent's stream).  ``account_commands``: over all agents of an account.
-    ``decide_within_ms``: by then a shard must have accepted a consumed command, which is kept ``consumed_ttl_ms``.
+    ``decide_within_ms``: by then a shard must have accepted a consumed command.
     """
 
     ttl_s: int = 5
     record_ttl_ms: int = 10_000
-    consumed_ttl_ms: int = 30_000
+    outcome_ttl_ms: int = 30_000
     decide_within_ms: int = 6_000
     chat_interval_ms: int = 2_000
     agent_commands: Limit = field(default_factory=lambda: Limit.parse("10+10/s"))
@@ -47,53 +62,40 @@ class ChallengeRules:
     strikes: StrikeRules = field(default_factory=StrikeRules)
 
 
-@dataclass(frozen=True, slots=True)
-class Draft:
-    """The parts of a challenge that are known before Redis is asked."""
+class Lease(NamedTuple):
+    """``alive``: the session is.  ``wait_ms``: until there is a token, if there was none; ``counts``: flat."""
 
-    server_cmd_id: str
-    cmd_json: str
-    cmd_hash: str
-    nonce: str
-
-
-class Issued(NamedTuple):
-    """``outcome``: ``issued``; ``refused``, and an ack is in the stream; ``flood``, untold; ``dead``: no session.
-
-    ``limit``: which one it was when the reason is ``rate_limited``.
-    """
-
-    outcome: str
-    difficulty: int
-    reason: str
-    retry_after_ms: int
-    limit: str = ""
-
-
-class LookedUp(NamedTuple):
-    """A challenge, or None; and for how long the agent still is in a cooldown."""
-
-    challenge: Challenge | None
+    alive: bool
+    tokens: int
+    wait_ms: int
     cooldown_ms: int
-
-
-class Consumed(NamedTuple):
-    """``outcome``: ``consumed``; ``lost`` to another answer; ``gone``; ``dead``: no session.
-
-    Of a message that may not be said, and told so: ``chat``: too soon; ``muted``; ``struck``: it breaks the rules;
-    ``struck_out``: and that has muted the agent.
-    """
-
-    outcome: str
+    may_be_busy: bool
     counts: list[bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """What an agent is told.  ``paid``: a token was taken for the message that is refused."""
+
+    client_cmd_id: str
+    trace_id: str
+    reason: str
+    code: str = ""
+    server_cmd_id: str = ""
+    retry_ms: int = 0
+    paid: bool = False
 
 
 class Refused(NamedTuple):
-    """``outcome``: ``refused``, and an ack is in the stream; ``decided``: its ack was given; ``flood``, untold."""
+    """``outcome``: ``refused``, and an ack is in the stream; ``decided``: its ack was given; ``flood``, untold;
+    ``free``: it was not busy after all, nothing was told.
+
+    ``cooldowns``: how many of late, if this refusal began one; ``cooldown_ms``: it was refused for one.
+    """
 
     outcome: str
-    cooldowns: int
-    counts: list[bytes]
+    cooldowns: int = 0
+    cooldown_ms: int = 0
 
 
 class ChallengeStore:
@@ -108,120 +110,139 @@ class ChallengeStore:
         self._redis = redis
         self.rules = rules
 
-    async def issue(
-        self, session: Session, channel_id: str, client_cmd_id: str, trace_id: str, draft: Draft, now_ms: int
-    ) -> Issued:
-        """Store a challenge and send it to the agent, or refuse: cooldown, rate, one command in flight."""
-        rules = self.rules
-        expires_at = now_ms // 1000 + rules.ttl_s
-        pending_ms = (expires_at + 1) * 1000 - now_ms
-        args = (
-            *(session.agent_id or "", session.jti, now_ms, trace_id, draft.server_cmd_id, client_cmd_id, channel_id),
-            *(draft.cmd_json, draft.cmd_hash, draft.nonce, expires_at),
-            *(max(rules.record_ttl_ms, pending_ms), pending_ms),
-            *(rules.difficulty.start, rules.busy_retry_ms),
-            *(rules.agent_commands.burst, rules.agent_commands.interval_us, session.account_id),
-            *(rules.account_commands.burst, rules.account_commands.interval_us),
+    # -- connections --
+
+    async def lease(self, session: Session, most: int, counts: Mapping[str, int], forgotten: Iterable[str]) -> Lease:
+        """Take up to ``most`` of the agent's tokens, hand over its counts, and learn how it stands."""
+        limit = self.rules.agent_commands
+        call = LEASE(
+            id=session.agent_id or "",
+            jti=session.jti,
+            burst=limit.burst,
+            interval_us=limit.interval_us,
+            most=most,
+            counts=[*counts.items(), *((name, "") for name in forgotten)],
         )
-        outcome, level, reason, retry, limit = await self._redis.eval(ISSUE, (), args)
-        return Issued(outcome.decode(), level, reason.decode(), retry, limit.decode())
+        outcome, tokens, wait_ms, cooldown_ms, may_be_busy, found = await self._redis.run(call)
+        return Lease(outcome == b"ok", tokens, wait_ms, cooldown_ms, bool(may_be_busy), found)
 
-    async def look_up(self, agent_id: str, server_cmd_id: str) -> LookedUp:
-        cooldown_ms, fields = await self._redis.eval(LOOK_UP, (), (agent_id, server_cmd_id))
-        return LookedUp(_challenge(server_cmd_id, fields), max(0, cooldown_ms))
+    async def leave(
+        self, agent_id: str, tokens: int, counts: Mapping[str, int], undecided: str, undecided_ms: int
+    ) -> None:
+        """The agent's last connection here is over.  ``undecided``: the command that it leaves behind, for so long."""
+        limit = self.rules.agent_commands
+        call = LEAVE(
+            id=agent_id,
+            burst=limit.burst,
+            interval_us=limit.interval_us,
+            tokens=tokens,
+            server_cmd_id=undecided,
+            undecided_ms=undecided_ms,
+            counts=counts.items(),
+        )
+        await self._redis.run(call)
 
-    async def consume(
-        self, challenge: Challenge, *, token: str, trace_id: str, chat: Chat | None, now_ms: int
-    ) -> Consumed:
-        """The one step ``ISSUED -> CONSUMED``.  Sent again with the same ``token`` it gives the same outcome.
+    async def note(self, challenge: Challenge) -> None:
+        """Append a challenge that nobody answered to the agent's stream, for its owner."""
+        call = NOTE(
+            id=challenge.agent_id,
+            issued_ms=challenge.issued_ms,
+            trace=challenge.trace_id,
+            challenge=challenge.message,
+        )
+        await self._redis.run(call)
 
-        ``chat``: of a message, whether it may be said; None for any other command.
-        The command's deadline is fixed here, so that every gateway that submits it gives up at the same time.
+    async def set_level(self, agent_id: str, level: int, changed_ms: int, now_ms: int) -> tuple[int, int]:
+        """Move the agent's difficulty, unless it was moved since ``changed_ms``.  The level now, and when it moved."""
+        start = self.rules.difficulty.start
+        call = SET_LEVEL(id=agent_id, level=level, changed_ms=changed_ms, now_ms=now_ms, start=start)
+        level, changed_ms = await self._redis.run(call)
+        return level, changed_ms
+
+    # -- refusals --
+
+    async def refuse(self, agent_id: str, refusal: Refusal, challenge: Challenge | None, now_ms: int) -> Refused:
+        """Tell the agent why its message does not count, ``challenge`` (if it is not None) before it."""
+        return await self._refuse(agent_id, refusal, challenge, now_ms, "", "")
+
+    async def refuse_if_busy(self, agent_id: str, refusal: Refusal, submitted: str, now_ms: int) -> Refused:
+        """Refuse a request as busy if ``submitted`` is undecided, something runs, or something was left behind."""
+        return await self._refuse(agent_id, refusal, None, now_ms, self.rules.busy_retry_ms, submitted)
+
+    async def _refuse(
+        self,
+        agent_id: str,
+        refusal: Refusal,
+        challenge: Challenge | None,
+        now_ms: int,
+        busy_ms: int | str,
+        submitted: str,
+    ) -> Refused:
+        cooldown, limit = self.rules.cooldown, self.rules.agent_commands
+        call = REFUSE(
+            id=agent_id,
+            server_cmd_id=refusal.server_cmd_id,
+            client_cmd_id=refusal.client_cmd_id,
+            now_ms=now_ms,
+            trace=refusal.trace_id,
+            reason=refusal.reason,
+            code=refusal.code,
+            retry_ms=refusal.retry_ms or "",
+            paid=int(refusal.paid),
+            burst=limit.burst,
+            interval_us=limit.interval_us,
+            busy_ms=busy_ms,
+            submitted=submitted,
+            issued_ms="" if challenge is None else challenge.issued_ms,
+            challenge_trace="" if challenge is None else challenge.trace_id,
+            challenge="" if challenge is None else challenge.message,
+            failures_max=cooldown.failures_max,
+            window_ms=cooldown.window_ms,
+            cooldown_ms=cooldown.cooldown_ms,
+            memory_ms=cooldown.memory_ms,
+        )
+        outcome, cooldowns, cooldown_ms = await self._redis.run(call)
+        return Refused(outcome.decode(), cooldowns, cooldown_ms)
+
+    # -- answered challenges --
+
+    async def speak(self, challenge: Challenge, *, trace_id: str, chat: Chat, unsaid: bool, now_ms: int) -> str:
+        """Whether a message may be said: ``said``, or another word, and the agent is told so.
+
+        ``chat``: too soon; ``muted``; ``struck``: it breaks the rules; ``struck_out``: and that has muted the agent.
+        ``unsaid``: the stream has not got the challenge.
         """
-        slow = now_ms - challenge.issued_ms > self.rules.difficulty.slow_ms
         strikes = self.rules.strikes
-        args = (
-            *(challenge.agent_id, challenge.session_jti, challenge.server_cmd_id, token, now_ms, trace_id),
-            *(self.rules.consumed_ttl_ms, int(slow), now_ms + self.rules.decide_within_ms),
-            *(chat or "", self.rules.chat_interval_ms, strikes.strikes_max, strikes.memory_ms, strikes.mute_ms),
+        call = SPEAK(
+            id=challenge.agent_id,
+            server_cmd_id=challenge.server_cmd_id,
+            client_cmd_id=challenge.client_cmd_id,
+            now_ms=now_ms,
+            trace=trace_id,
+            keep_ms=self.rules.outcome_ttl_ms,
+            chat=chat,
+            chat_ms=self.rules.chat_interval_ms,
+            strikes_max=strikes.strikes_max,
+            strike_memory_ms=strikes.memory_ms,
+            mute_ms=strikes.mute_ms,
+            issued_ms=challenge.issued_ms,
+            challenge_trace=challenge.trace_id,
+            challenge=challenge.message if unsaid else "",
         )
-        outcome, counts = await self._redis.eval(CONSUME, (), args)
-        return Consumed(outcome.decode(), counts)
+        outcome: bytes = await self._redis.run(call)
+        return outcome.decode()
 
-    async def refuse_answer(
-        self, agent_id: str, server_cmd_id: str, trace_id: str, verdict: Verdict | None, now_ms: int, retry_ms: int = 0
-    ) -> Refused:
-        """Tell the agent why its answer does not count.  ``verdict`` None: a cooldown, for ``retry_ms`` more."""
-        cooldown = self.rules.cooldown
-        reason = "rate_limited" if verdict is None else verdict.reason
-        limit = self.rules.agent_commands
-        args = (
-            *(agent_id, server_cmd_id, now_ms, trace_id, reason, "" if verdict is None else verdict.value),
-            *(retry_ms or "", int(reason == "auth_failed"), limit.burst, limit.interval_us),
-            *(cooldown.failures_max, cooldown.window_ms, cooldown.cooldown_ms, cooldown.memory_ms),
+    async def give_up(self, challenge: Challenge, now_ms: int, retry_ms: int, *, unsaid: bool) -> bool:
+        """Refuse (``busy``) a consumed command that no shard decided.  False: it is decided, or was given up before."""
+        call = GIVE_UP(
+            id=challenge.agent_id,
+            server_cmd_id=challenge.server_cmd_id,
+            client_cmd_id=challenge.client_cmd_id,
+            now_ms=now_ms,
+            trace=challenge.trace_id,
+            retry_ms=retry_ms,
+            issued_ms=challenge.issued_ms,
+            challenge=challenge.message if unsaid else "",
         )
-        return _refused(await self._redis.eval(REFUSE_ANSWER, (), args))
-
-    async def refuse_request(
-        self, agent_id: str, client_cmd_id: str, trace_id: str, reason: str, code: str, now_ms: int
-    ) -> Refused:
-        """Refuse a ``command_req`` for what is in it; no challenge was made."""
-        limit = self.rules.agent_commands
-        args = (agent_id, client_cmd_id, now_ms, trace_id, reason, code, limit.burst, limit.interval_us)
-        return _refused(await self._redis.eval(REFUSE_REQUEST, (), args))
-
-    async def give_up(self, challenge: Challenge, now_ms: int, retry_ms: int) -> Refused:
-        """Refuse (``busy``) a consumed command that no shard decided, unless one has by now."""
-        args = (challenge.agent_id, challenge.server_cmd_id, challenge.client_cmd_id, now_ms, challenge.trace_id)
-        return _refused(await self._redis.eval(GIVE_UP, (), (*args, retry_ms)))
-
-    async def resume(self, agent_id: str, channel_id: str) -> tuple[Challenge, int] | None:
-        """The agent's consumed, undecided challenge and its deadline (ms), if there is one.
-
-        A challenge that an older channel left open is dropped, so that the agent is free.
-        """
-        answer = await self._redis.eval(RESUME, (), (agent_id, channel_id))
-        if not answer:
-            return None
-        *fields, deadline_ms = answer[1]
-        challenge = _challenge(answer[0].decode(), fields)
-        return (challenge, int(deadline_ms)) if challenge is not None and deadline_ms is not None else None
-
-    async def adjust_difficulty(self, agent_id: str, counts: list[bytes], now_ms: int) -> int | None:
-        """Apply the rules to the counts that ``consume`` or ``refuse_answer`` gave; the new level if it moved."""
-        rules = self.rules.difficulty
-        state = state_from_redis(counts, rules)
-        level, stale = next_level(state, rules, now_ms), stale_fields(state, rules, now_ms)
-        if level == state.level and not stale:
-            return None
-        wanted: str | int = level if level != state.level else ""
-        args = (wanted, state.changed_ms, now_ms, *stale)
-        moved = await self._redis.eval(SET_LEVEL, (difficulty_key(agent_id),), args)
-        return level if moved else None
-
-
-def _challenge(server_cmd_id: str, fields: list[Any]) -> Challenge | None:
-    if None in fields:  # there is none, or only the mark of one that was given up after its time
-        return None
-    state, client, agent, jti, channel, cmd, digest, nonce, issued, expires_at, level, trace = (
-        value.decode() for value in fields
-    )
-    return Challenge(
-        server_cmd_id=server_cmd_id,
-        client_cmd_id=client,
-        agent_id=agent,
-        session_jti=jti,
-        channel_id=channel,
-        cmd_json=cmd,
-        cmd_hash=digest,
-        nonce=nonce,
-        issued_ms=int(issued),
-        expires_at=int(expires_at),
-        difficulty=int(level),
-        trace_id=trace,
-        state=cast(State, state),
-    )
-
-
-def _refused(answer: list[Any]) -> Refused:
-    return Refused(answer[0].decode(), answer[1], answer[2])
+        outcome: bytes = await self._redis.run(call)
+        return outcome == b"refused"

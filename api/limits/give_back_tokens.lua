@@ -5,7 +5,6 @@
 local now = redis_now_us()
 for i = buckets, #ARGV, 3 do
   local key, burst, interval_us = unpack(ARGV, i, i + 2)
-  burst, interval_us = tonumber(burst), tonumber(interval_us)
-  write_bucket(key, read_bucket(key, burst, interval_us, now) - interval_us, now)
+  give_tokens(key, tonumber(burst), tonumber(interval_us), 1, now)
 end
 return 1

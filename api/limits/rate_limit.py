@@ -24,17 +24,16 @@ from api.errors import ApiError
 from api.keys import limit_bucket
 from api.limits import limit_metrics
 from config.limit import Limit
-from streaming.lua import fragment, load
+from streaming.lua import load
 
-__all__ = ["TAKE_TOKEN", "Bucket", "RateLimiter"]
+__all__ = ["Bucket", "RateLimiter"]
 
 log = structlog.get_logger(__name__)
 
 TAKE: Final = load("api/limits/take_tokens.lua")
 GIVE_BACK: Final = load("api/limits/give_back_tokens.lua")
-
-#: For scripts that are no files yet.
-TAKE_TOKEN: Final = fragment("streaming/redis_clock.lua") + fragment("api/limits/token_bucket.lua")
+LEASE: Final = load("api/limits/lease_tokens.lua")
+RETURN: Final = load("api/limits/return_tokens.lua")
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +50,7 @@ class Bucket:
 
 
 class RateLimiter:
-    """Takes and gives back tokens for HTTP endpoints.  (Commands take theirs inside ``api.challenge.scripts``.)"""
+    """Takes and gives back tokens for HTTP endpoints.  (Commands have leases: ``LeasedTokens``.)"""
 
     def __init__(self, redis: RedisCalls) -> None:
         self._redis = redis

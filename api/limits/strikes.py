@@ -16,9 +16,9 @@ from typing import Final
 
 from api import keys
 from api.accounts.auth import RedisCalls
-from streaming.lua import fragment, load
+from streaming.lua import load
 
-__all__ = ["COUNT_STRIKE", "Standing", "StrikeBook", "StrikeRules"]
+__all__ = ["Standing", "StrikeBook", "StrikeRules"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,9 +33,6 @@ class StrikeRules:
 STANDING: Final = load("api/limits/standing.lua", keys)
 MUTE: Final = load("api/limits/mute.lua", keys)
 UNMUTE: Final = load("api/limits/unmute.lua", keys)
-
-#: For scripts that are no files yet.
-COUNT_STRIKE: Final = fragment("api/limits/count_strike.lua", keys)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +52,7 @@ class Standing:
 class StrikeBook:
     """Reads and changes an agent's standing, for operators.  Raises ``RedisError`` when Redis does not answer.
 
-    (Violations are counted by ``api.challenge.scripts``, in the step that decides about the message.)
+    (Violations are counted by ``api/challenge/speak.lua``, in the step that decides about the message.)
     """
 
     def __init__(self, redis: RedisCalls) -> None:

@@ -2,8 +2,8 @@
 
     frames in ─► AgentCommandHandler                agent's stream, chunk's stream ─► Follow ─► frames out
 
-What an agent is told about its commands comes through its stream; this socket itself says only ``error`` and
-``heartbeat``.  See docs/decisions/0025-agent-socket.md.
+What an agent is told about its commands comes through its stream, but for the challenge, which its handler sends it;
+this socket itself says only ``error`` and ``heartbeat``.  See docs/decisions/0025-agent-socket.md.
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ from typing import Annotated, Final
 
 import structlog
 from fastapi import APIRouter, Depends, Query, WebSocket
-from redis.exceptions import RedisError
 
 from api.accounts.auth import Session, check_agent, require
 from api.challenge.command_handler import AgentCommandHandler, CommandReply
@@ -28,7 +27,7 @@ from api.sockets.seats import Seat, control_channel
 from api.sockets.socket import Socket, accepted, pump
 from api.sockets.streams import Batch, Streams, new_channel_id, streams_of, trace_of
 from streaming.cancellable import end
-from streaming.entry import notice
+from streaming.entry import PrivateEvent, notice
 from streaming.follow import Follow
 from streaming.hub import HubUnavailable
 from streaming.shared_clock import now_ms
@@ -110,7 +109,7 @@ async def _play(
         last_event_id=last_event_id,
         since=seat.sent,
         present_first=True,
-        channel_id=seat.channel_id,
+        challenges=False,
     )
     out = Socket(websocket, view.queue)
 
@@ -119,6 +118,9 @@ async def _play(
     def sent(batch: Batch) -> None:
         nonlocal was_online
         seat.note_sent([event for event, _ in batch], view.follower.seq)
+        for event, _ in batch:
+            if isinstance(event, PrivateEvent):
+                handler.saw(event.kind, event.payload)
         if was_online and not view.follower.online:
             # Taken out of the world under a living socket (no news of it for too long): coming back puts it in again.
             seat.connection.close(CLOSE_TRY_LATER, "left_the_world")
@@ -129,13 +131,10 @@ async def _play(
             seat.note_pings(out.writer.pings, out.writer.pongs)
 
     seat.look = look
-    handler = AgentCommandHandler(services.ingress, session, seat.channel_id)
+    handler = AgentCommandHandler(services.ingress, session, seat.channel_id, view.queue.put)
+    handler.begin()
     sending = asyncio.create_task(pump(out, view, seat.connection, sent), name="agent-send")
     try:
-        try:
-            await handler.resume_pending()
-        except RedisError as error:
-            log.info("pending_not_resumed", agent_id=seat.agent_id, error=repr(error))
         return await _listen(websocket, handler, out, seat, services.settings.bad_frames_max)
     finally:
         handler.close()

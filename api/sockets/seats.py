@@ -19,7 +19,7 @@ from api.sockets import stream_metrics
 from api.sockets.connections import CLOSE_TAKEN_OVER, Connection
 from streaming import keys
 from streaming.cancellable import end
-from streaming.entry import Event
+from streaming.entry import Event, PrivateEvent
 from streaming.keys import AGENT_STREAM_TTL_S
 from streaming.lua import load
 
@@ -103,10 +103,12 @@ class Seat:
 
     def note_sent(self, events: list[Event], seq: int) -> None:
         """Events were sent; the agent's last one had number ``seq``."""
-        self.sent = max(self.sent, seq)
         for event in events:
             if event.kind == "command_challenge":
-                self._last_challenge = (event.id[0], event.payload)
+                self._last_challenge = (self.sent, event.payload)
+            elif isinstance(event, PrivateEvent):
+                self.sent = max(self.sent, event.id[0])
+        self.sent = max(self.sent, seq)
 
     def note_answer(self, server_cmd_id: str) -> None:
         """The agent answered a challenge, so it has all that was sent up to it."""

@@ -8,7 +8,7 @@ from typing import Any
 import orjson
 
 from streaming.commit import Batch
-from streaming.encode import encode_output
+from streaming.encode import IssuedChallenge, encode_output
 from world.outputs import Output
 from world.shard import ShardWorld
 
@@ -30,6 +30,8 @@ class NextCommit:
     additions: Batch = field(default_factory=Batch)
     #: Events that come after them.
     notices: list[AgentNotice] = field(default_factory=list)
+    #: Challenges of the commands that it decides, by their ids; each goes before its ack.
+    challenges: dict[str, IssuedChallenge] = field(default_factory=dict)
     #: The newest entry's id of each chunk's stream, to which the next delta of the chunk is chained.
     last_ids: dict[str, str] = field(default_factory=dict)
 
@@ -64,6 +66,7 @@ class NextCommit:
             last_ids=self.last_ids,
             here=world.agent_ids,
             static=world.chunk_static,
+            challenges=self.challenges,
         )
         batch.conditions += self.additions.conditions
         batch.ops += self.additions.ops
@@ -76,3 +79,4 @@ class NextCommit:
     def _clear(self) -> None:
         self.additions = Batch()
         self.notices = []
+        self.challenges = {}

@@ -54,9 +54,13 @@ class Submissions:
         decision = self._memory.world.apply(
             Submit(command.agent_id, server_cmd_id, command.client_cmd_id, command.cmd, command.trace_id)
         )
-        if not decision.accepted and not decision.moved and not decision.duplicate:
+        if decision.moved or decision.duplicate:
+            return decision
+        if not decision.accepted:
             self._stats.refused(command.cmd, decision.reason)
-        if deadline_ms and not decision.moved and not decision.duplicate:
+        if command.challenge:
+            self._commits.next.challenges[server_cmd_id] = (command.issued_ms, command.challenge)
+        if deadline_ms:
             # The journal may stand still from now until after the deadline.
             self._commits.next.additions.only_if_not_refused(server_cmd_id, deadline_ms)
         return decision

@@ -12,12 +12,14 @@ from redis.asyncio import Redis
 
 from api import metrics
 from api.accounts.auth import Session
-from api.challenge.challenge import hash_of, proof_hash, sign
+from api.challenge.challenge import Challenge, hash_of, proof_hash, sign
 from api.challenge.command_handler import AgentCommandHandler, CommandReply
+from api.challenge.ingress import Ingress
 from api.exposition import render
 from api.ports import JoinOutcome, ShardAnswer, SubmittedCommand, WorldUnavailable
 from api.sockets.frames import Frame, parse_frame
 from streaming import keys
+from streaming.entry import PrivateEvent
 
 MOVE = {"type": "move_to", "x": 3, "y": 4}
 
@@ -163,6 +165,39 @@ def answer_to(session: Session, challenge: dict[str, Any], cmd: object = MOVE, *
         "sig": sign(told["cmd_secret"], signed),
         "proof": {"proof_nonce": solve(told["nonce"], cmd_hash, told["difficulty"])},
     }
+
+
+def challenge_to(cmd: object = MOVE, server_cmd_id: str = "cmd_1", now_ms: int = 1_800_000_000_250) -> Challenge:
+    """A challenge of agent ``a-1``, issued now."""
+    return Challenge(
+        server_cmd_id=server_cmd_id,
+        client_cmd_id="c-1",
+        agent_id="a-1",
+        session_jti="jti_1",
+        channel_id="ws-1",
+        cmd_json=canonical(cmd),
+        cmd_hash=hash_of(canonical(cmd)),
+        nonce="n",
+        issued_ms=now_ms,
+        expires_at=now_ms // 1000 + 5,
+        difficulty=0,
+        trace_id="t-1",
+        state="ISSUED",
+    )
+
+
+class Handler(AgentCommandHandler):
+    """One whose challenges are kept in ``told``, as a socket's queue would have them."""
+
+    def __init__(self, ingress: Ingress, session: Session, channel_id: str) -> None:
+        self.told: list[PrivateEvent] = []
+        super().__init__(ingress, session, channel_id, self.told.append)
+
+    @property
+    def challenge(self) -> dict[str, Any]:
+        """The newest one."""
+        fields: dict[str, Any] = self.told[-1].fields()
+        return fields
 
 
 async def request(handler: AgentCommandHandler, cmd: object = MOVE, client_cmd_id: str = "c-1") -> CommandReply | None:

@@ -4,10 +4,8 @@ from prometheus_client.parser import text_string_to_metric_families
 from redis.asyncio import Redis
 
 from api import metrics
-from api.challenge.command_handler import AgentCommandHandler
 from api.challenge.ingress import Ingress
-from streaming import keys
-from tests.api.support import FakeClock, answer, answer_to, enlist, exposition, last_message, new_session, request
+from tests.api.support import FakeClock, Handler, answer, answer_to, enlist, exposition, new_session, request
 
 #: Labels that strangers could fill with as many values as they like.
 UNBOUNDED = {"agent_id", "chunk_id", "session", "session_jti", "path", "account_id", "trace_id", "server_cmd_id"}
@@ -23,10 +21,9 @@ def series() -> int:
 
 async def play(redis: Redis, ingress: Ingress, agent_id: str, *, right: bool = True) -> None:
     session = await enlist(redis, new_session(agent_id))
-    handler = AgentCommandHandler(ingress, session, "ws-1")
+    handler = Handler(ingress, session, "ws-1")
     await request(handler)
-    _, challenge = await last_message(redis, agent_id)
-    await answer(handler, answer_to(session, challenge) | ({} if right else {"sig": "A" * 43}))
+    await answer(handler, answer_to(session, handler.challenge) | ({} if right else {"sig": "A" * 43}))
 
 
 async def test_a_handshake_is_counted_and_timed(redis: Redis, ingress: Ingress) -> None:
@@ -56,10 +53,9 @@ async def test_a_challenge_that_nobody_answers_is_counted_as_expired_once(
     redis: Redis, ingress: Ingress, clock: FakeClock
 ) -> None:
     before = sample("challenge_expired_total")
-    handler = AgentCommandHandler(ingress, await enlist(redis, new_session()), "ws-1")
+    handler = Handler(ingress, await enlist(redis, new_session()), "ws-1")
     await request(handler)
     clock.advance(20_000)
-    await redis.delete(keys.inflight("a-1"))
     await request(handler)
     assert sample("challenge_expired_total") == before + 1
     handler.close()

@@ -12,12 +12,11 @@ from redis.asyncio import Redis
 from sqlalchemy import inspect, text
 
 from api.accounts.auth import Session
-from api.challenge.command_handler import AgentCommandHandler
 from api.services import Services
 from api.sockets.frames import CommandAnswer, parse_frame
 from streaming import keys
 from tests.api.people import bearer, session
-from tests.api.support import answer, answer_to, exposition, frame, frame_text, last_message, request
+from tests.api.support import Handler, answer, answer_to, exposition, frame, frame_text, request
 
 PASSWORD = "Very-Secret-Password-0xC0FFEE"
 WRONG_PASSWORD = "Wrong-Secret-Password-0xBADBAD"
@@ -80,11 +79,10 @@ async def use_everything(
 async def play(services: Services, redis: Redis, opened: dict[str, Any]) -> None:
     """A command done and one refused."""
     mine = Session(opened["session_jti"], "agent", "acc", "a-1", "key", opened["cmd_secret"], opened["expires_at"])
-    handler = AgentCommandHandler(services.ingress, mine, "ws-1")
+    handler = Handler(services.ingress, mine, "ws-1")
     for sig in ({}, {"sig": "A" * 43}):
         await request(handler)
-        _, challenge = await last_message(redis, "a-1")
-        await answer(handler, answer_to(mine, challenge) | sig)
+        await answer(handler, answer_to(mine, handler.challenge) | sig)
         await services.ingress.drain(2.0)
 
 
@@ -93,7 +91,7 @@ async def play_with_secrets_for_ids(
 ) -> None:
     """Frames whose trace and command ids are secrets; what they begin is traced by ids of the server's own."""
     mine = Session(opened["session_jti"], "agent", "acc", "a-1", "key", opened["cmd_secret"], opened["expires_at"])
-    handler = AgentCommandHandler(services.ingress, mine, "ws-1")
+    handler = Handler(services.ingress, mine, "ws-1")
     for number, secret in enumerate(misplaced):
         asked = parse_frame(frame_text("command_answer", trace_id=secret, server_cmd_id=secret, sig="A" * 43))
         assert isinstance(asked, CommandAnswer)

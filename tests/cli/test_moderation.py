@@ -12,9 +12,9 @@ from redis import Redis as BlockingRedis
 from typer.testing import CliRunner
 
 from api import keys as api_keys
-from api.limits.strikes import COUNT_STRIKE
 from chunkcrawl.commands import main as cli
 from streaming import keys
+from streaming.lua import fragment
 
 AGENT = "scout-1"
 
@@ -43,7 +43,8 @@ def invoke(redis: Any, valkey_url: str) -> Invoke:
 
 
 def strike(redis: Any) -> None:
-    redis.eval(COUNT_STRIKE + "return count_strike(ARGV[1], 3, 3600000, 600000)", 0, AGENT)
+    count = fragment("api/limits/count_strike.lua", api_keys)
+    redis.eval(count + "return count_strike(ARGV[1], 3, 3600000, 600000)", 0, AGENT)
 
 
 def test_an_agent_that_has_done_nothing(invoke: Invoke) -> None:

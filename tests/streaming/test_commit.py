@@ -22,6 +22,7 @@ OPERATIONS: dict[str, tuple[Callable[[Batch], None], str]] = {
         keys.chunk_stream("chunk-1"),
     ),
     "agent_event": (lambda batch: batch.agent_event("ada", "command_ack", "t", b"{}"), keys.agent_stream("ada")),
+    "challenge": (lambda batch: batch.challenge("ada", 1, "t", b"{}"), keys.agent_stream("ada")),
     "agent_record": (
         lambda batch: batch.agent_record("ada", "chunk-1", here=True, busy="", record=b"{}"),
         keys.agent("ada"),

@@ -9,7 +9,7 @@ import pytest
 
 from streaming import keys
 from streaming.commit import Batch
-from streaming.encode import encode_output
+from streaming.encode import IssuedChallenge, encode_output
 from streaming.entry import from_stream
 from streaming.journal import Journal
 from world.ids import AgentId, ChunkId, HandoffId, ServerCmdId, Tick
@@ -25,7 +25,12 @@ def record(agent_id: AgentId = ADA, chunk_id: ChunkId = HERE, running: RunningCo
     return AgentRecord(agent_id=agent_id, chunk_id=chunk_id, x=3, y=4, running=running)
 
 
-def encoded(output: Output, last_ids: dict[str, str] | None = None, here: set[str] | None = None) -> Batch:
+def encoded(
+    output: Output,
+    last_ids: dict[str, str] | None = None,
+    here: set[str] | None = None,
+    challenges: dict[str, IssuedChallenge] | None = None,
+) -> Batch:
     batch = Batch()
     encode_output(
         batch,
@@ -36,6 +41,7 @@ def encoded(output: Output, last_ids: dict[str, str] | None = None, here: set[st
         last_ids={} if last_ids is None else last_ids,
         here=here or set(),
         static=lambda chunk_id: {"chunk_id": chunk_id},
+        challenges=challenges or {},
     )
     return batch
 
@@ -92,6 +98,22 @@ async def test_an_ack_frees_the_slot_and_a_result_does_not(redis: Any) -> None:
     assert await redis.mget(keys.inflight("ada"), keys.inflight("bob")) == [None, b"s-2"]
     kinds = [fields[b"m"].split(b" ")[1] for _, fields in await redis.xrange(keys.agent_stream("ada"))]
     assert kinds == [b"command_ack", b"command_result"]
+
+
+async def test_a_challenge_stands_before_its_ack_with_its_own_time_and_the_trace_of_its_command(redis: Any) -> None:
+    private = [
+        PrivateEvent(ADA, "command_result", {"server_cmd_id": "s-0"}, "t-0"),
+        PrivateEvent(ADA, "command_ack", {"server_cmd_id": "s-1"}, "t-1"),
+        PrivateEvent(ADA, "command_ack", {"server_cmd_id": "s-2"}, "t-2"),
+    ]
+    await written(redis, Output(Tick(3), private=private), challenges={"s-1": (77, b'{"nonce":"n"}')})
+    key = keys.agent_stream("ada")
+    entries = [from_stream(key, id_, fields[b"m"]) for id_, fields in await redis.xrange(key)]
+    assert [(entry.kind, entry.trace_id) for entry in entries] == [
+        *(("command_result", "t-0"), ("command_challenge", "t-1"), ("command_ack", "t-1"), ("command_ack", "t-2"))
+    ]
+    assert (entries[1].ts_ms, entries[1].fields(), entries[1].prev) == (77, {"nonce": "n"}, (1, 0))
+    assert entries[2].ts_ms > 77
 
 
 async def test_a_departure_is_conditional_and_counts_as_in_the_world(redis: Any) -> None:

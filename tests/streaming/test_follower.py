@@ -34,9 +34,9 @@ def transition(n: int, to: str, tick: int) -> PrivateEvent:
     return private(n, "chunk_transition", from_chunk_id="chunk-0", to_chunk_id=to, tick=tick)
 
 
-def following(chunk_id: str | None = "chunk-0", tick: int = 5, seq: int = 0, channel: str | None = None) -> Follower:
+def following(chunk_id: str | None = "chunk-0", tick: int = 5, seq: int = 0, *, challenges: bool = True) -> Follower:
     at = (tick, 0) if chunk_id is not None else BEFORE_FIRST
-    return Follower(AGENT, Position(chunk_id, at, seq), channel)
+    return Follower(AGENT, Position(chunk_id, at, seq), challenges=challenges)
 
 
 def said(shown: list[Followed]) -> list[tuple[str, str | None]]:
@@ -175,14 +175,40 @@ def test_placed_where_it_is_shown_already_is_no_news() -> None:
     assert said(follower.take()) == [("command_result", "chunk-0:5:0:1"), ("chunk_delta", "chunk-0:7:0:3")]
 
 
-def test_challenges_of_other_channels_are_kept_from_an_agent_and_counted() -> None:
-    follower = following(channel="ch_mine")
-    follower.agent_event(private(1, "command_challenge", channel_id="ch_old"))
-    follower.agent_event(private(2, "command_challenge", channel_id="ch_mine"))
-    assert said(follower.take()) == [("command_challenge", "chunk-0:5:0:2")]
-    owner = following()
-    owner.agent_event(private(1, "command_challenge", channel_id="ch_old"))
-    assert said(owner.take()) == [("command_challenge", "chunk-0:5:0:1")]
+def test_challenges_of_the_stream_are_kept_from_an_agent_and_counted() -> None:
+    agent, owner = following(challenges=False), following()
+    for follower in (agent, owner):
+        follower.agent_event(private(1, "command_challenge"))
+        follower.agent_event(private(2, "command_ack"))
+    assert said(agent.take()) == [("command_ack", "chunk-0:5:0:2")]
+    assert said(owner.take()) == [("command_challenge", "chunk-0:5:0:1"), ("command_ack", "chunk-0:5:0:2")]
+
+
+def told() -> PrivateEvent:
+    """A challenge as the gateway itself sends it."""
+    return PrivateEvent("command_challenge", b"{}", 7, "t")
+
+
+def test_what_the_gateway_says_has_its_place_and_no_number() -> None:
+    follower = following(challenges=False)
+    follower.agent_event(private(1, "command_result"))
+    follower.agent_event(told())
+    follower.agent_event(private(1, "command_result"))  # known, though what came last has no number
+    follower.agent_event(private(2, "command_ack"))
+    shown = [("command_result", "chunk-0:5:0:1"), ("command_challenge", None), ("command_ack", "chunk-0:5:0:2")]
+    assert said(follower.take()) == shown
+    assert follower.seq == 2
+
+
+def test_what_the_gateway_says_does_not_come_between_a_transition_and_its_chunk() -> None:
+    follower = following(challenges=False)
+    follower.agent_event(transition(1, "chunk-1", 9))
+    follower.agent_event(told())
+    assert said(follower.take()) == [("chunk_transition", "chunk-1:0:0:1")]
+    assert [event.kind for event in follower.held()] == ["command_challenge"]
+    follower.arrived(static("chunk-1"), [shared("chunk-1", 9, 8, AGENT)])
+    assert [kind for kind, _ in said(follower.take())] == ["chunk_static", "chunk_delta", "command_challenge"]
+    assert follower.held() == []
 
 
 def test_a_hole_in_the_chunk_is_noticed() -> None:
@@ -353,9 +379,9 @@ def test_at_once_shows_what_the_queue_would_have_shown(seed: int) -> None:
 
 
 def test_at_once_leaves_what_needs_more_than_writing() -> None:
-    follower = following(seq=3, channel="ch_1")
+    follower = following(seq=3, challenges=False)
     position = follower.position
-    foreign = private(4, "command_challenge", channel_id="ch_2")
+    hidden = private(4, "command_challenge")
     left: list[Entry] = [
         shared("chunk-0", 5, 4),  # known
         shared("chunk-0", 9, 8),  # after a hole
@@ -363,10 +389,18 @@ def test_at_once_leaves_what_needs_more_than_writing() -> None:
         private(3, "command_ack"),  # known
         transition(4, "chunk-1", 6),
         private(4, "agent_removed", tick=6),
-        foreign,
+        hidden,
     ]
     assert [follower.at_once(entry) for entry in left] == [None] * len(left)
     assert (follower.position, follower.take(), follower.lost) == (position, [], False)
     follower.agent_event(transition(4, "chunk-1", 6))
     follower.take()
-    assert follower.at_once(private(5, "command_ack")) is None, "the static of the other chunk comes first"
+    for event in (private(5, "command_ack"), told()):
+        assert follower.at_once(event) is None, "the static of the other chunk comes first"
+
+
+def test_what_the_gateway_says_is_shown_at_once() -> None:
+    follower = following(seq=3, challenges=False)
+    said_now = told()
+    assert follower.at_once(said_now) == (said_now, None)
+    assert follower.seq == 3

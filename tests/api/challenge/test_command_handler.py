@@ -13,6 +13,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 
 from api import keys as api_keys
 from api.accounts.auth import Session
+from api.challenge import command_handler
 from api.challenge.challenge import hash_of
 from api.challenge.command_handler import FRAME_BURST, AgentCommandHandler, CommandReply
 from api.challenge.ingress import Ingress
@@ -29,6 +30,7 @@ from tests.api.support import (
     MOVE,
     FakeClock,
     FakeWorld,
+    Handler,
     agent_messages,
     answer,
     answer_to,
@@ -50,8 +52,8 @@ async def session(redis: Redis) -> Session:
 
 
 @pytest.fixture
-def handler(ingress: Ingress, session: Session) -> AgentCommandHandler:
-    return AgentCommandHandler(ingress, session, "ws-1")
+def handler(ingress: Ingress, session: Session) -> Handler:
+    return Handler(ingress, session, "ws-1")
 
 
 @pytest.fixture
@@ -66,17 +68,15 @@ async def other_gateway(valkey_url: str, world: FakeWorld, clock: FakeClock) -> 
     await redis.aclose()
 
 
-async def challenged(redis: Redis, handler: AgentCommandHandler, cmd: object = MOVE) -> dict[str, Any]:
+async def challenged(redis: Redis, handler: Handler, cmd: object = MOVE) -> dict[str, Any]:
     """Request ``cmd`` and give back the challenge."""
+    before = len(handler.told)
     assert await request(handler, cmd) is None
-    kind, payload = await last_message(redis, "a-1")
-    assert kind == "command_challenge", payload
-    return payload
+    assert len(handler.told) == before + 1, await agent_messages(redis, "a-1")
+    return handler.challenge
 
 
-async def played(
-    redis: Redis, ingress: Ingress, handler: AgentCommandHandler, session: Session, cmd: object = MOVE
-) -> None:
+async def played(redis: Redis, ingress: Ingress, handler: Handler, session: Session, cmd: object = MOVE) -> None:
     """A whole command, up to the world's decision."""
     challenge = await challenged(redis, handler, cmd)
     assert await answer(handler, answer_to(session, challenge, cmd)) is None
@@ -86,8 +86,14 @@ async def played(
 async def assert_free(redis: Redis, ingress: Ingress, session: Session, world: FakeWorld) -> None:
     """The agent can have its next command done (pitfall B12)."""
     before = len(world.submitted)
-    await played(redis, ingress, AgentCommandHandler(ingress, session, "ws-after"), session)
+    await played(redis, ingress, Handler(ingress, session, "ws-after"), session)
     assert len(world.submitted) == before + 1
+
+
+async def everything(redis: Redis) -> list[bytes]:
+    """All that Redis holds, dumped."""
+    names: Any = await redis.keys()
+    return [name + (await redis.dump(name) or b"") for name in names]
 
 
 async def acks(redis: Redis) -> list[dict[str, Any]]:
@@ -98,7 +104,7 @@ async def acks(redis: Redis) -> list[dict[str, Any]]:
 
 
 async def test_a_right_answer_is_submitted_once_as_it_was_hashed(
-    redis: Redis, handler: AgentCommandHandler, session: Session, ingress: Ingress, world: FakeWorld, clock: FakeClock
+    redis: Redis, handler: Handler, session: Session, ingress: Ingress, world: FakeWorld, clock: FakeClock
 ) -> None:
     challenge = await challenged(redis, handler)
     assert challenge == {
@@ -121,7 +127,7 @@ async def test_a_right_answer_is_submitted_once_as_it_was_hashed(
 
 
 async def test_the_text_is_hashed_before_anything_is_normalised(
-    redis: Redis, handler: AgentCommandHandler, session: Session, ingress: Ingress, world: FakeWorld
+    redis: Redis, handler: Handler, session: Session, ingress: Ingress, world: FakeWorld
 ) -> None:
     """What is executed is what was signed: the decomposed accent arrives decomposed (pitfall B16)."""
     cmd = {"type": "say", "text": "he\u0301llo \U0001f600"}
@@ -129,29 +135,42 @@ async def test_the_text_is_hashed_before_anything_is_normalised(
     assert world.submitted[0].cmd == cmd
 
 
-async def test_the_same_trace_id_is_in_every_message(redis: Redis, handler: AgentCommandHandler) -> None:
+async def test_a_challenge_bears_the_trace_of_its_request(redis: Redis, handler: Handler, clock: FakeClock) -> None:
     await challenged(redis, handler)
-    entries: Any = await redis.xrange(keys.agent_stream("a-1"))
-    ((_, fields),) = entries
-    head = fields[b"m"].split(b"\n")[0].split(b" ")
-    assert head[0] == b"0-0"
-    assert head[1] == b"command_challenge"
-    assert head[3] == b"t-1"
+    (told,) = handler.told
+    assert (told.kind, told.trace_id, told.ts_ms) == ("command_challenge", "t-1", clock.now_ms)
 
 
-async def test_what_is_stored_holds_no_secret(redis: Redis, handler: AgentCommandHandler, session: Session) -> None:
+async def test_a_challenge_is_in_no_key_and_holds_no_secret(redis: Redis, handler: Handler, session: Session) -> None:
     challenge = await challenged(redis, handler)
-    stored: Any = await redis.hgetall(keys.challenge(challenge["server_cmd_id"]))
-    assert session.cmd_secret.encode() not in b" ".join(stored.values())
-    assert stored[b"cmd"] == canonical(MOVE).encode()
-    assert stored[b"hash"] == hash_of(canonical(MOVE)).encode()
+    assert session.cmd_secret not in str(challenge)
+    assert challenge["server_cmd_id"].encode() not in b" ".join(await everything(redis))
+
+
+async def test_a_command_takes_no_script_but_a_lease_for_many(
+    redis: Redis, handler: Handler, session: Session, ingress: Ingress, world: FakeWorld
+) -> None:
+    """What handshakes cost Redis in the usual case: for five, one lease of the agent's and one of its account."""
+    await redis.config_resetstat()
+    for _ in range(5):
+        challenge = await challenged(redis, handler)
+        assert await answer(handler, answer_to(session, challenge)) is None
+        while ingress.waiting:
+            await asyncio.sleep(0.001)
+        handler.saw("command_result", handler.told[-1].payload)
+    stats: Any = await redis.info("commandstats")
+    calls = [stats[name] for name in ("cmdstat_eval", "cmdstat_evalsha")]
+    assert sum(call["calls"] - call["failed_calls"] for call in calls) == 2
+    assert len(world.submitted) == 5
 
 
 async def test_every_key_of_a_handshake_expires(
-    redis: Redis, handler: AgentCommandHandler, session: Session, ingress: Ingress
+    redis: Redis, handler: Handler, session: Session, ingress: Ingress
 ) -> None:
     """All but the agent's own hash, which is the world's."""
     await answer(handler, {**answer_to(session, await challenged(redis, handler)), "sig": "A" * 43})
+    handler.close()
+    await ingress.drain(1.0)
     for key in await redis.keys():
         if key != b"agent:a-1":
             assert await redis.pttl(key) != -1, key
@@ -161,7 +180,7 @@ async def test_every_key_of_a_handshake_expires(
 
 
 async def test_the_same_answer_twice_wins_once(
-    redis: Redis, handler: AgentCommandHandler, session: Session, ingress: Ingress, world: FakeWorld
+    redis: Redis, handler: Handler, session: Session, ingress: Ingress, world: FakeWorld
 ) -> None:
     payload = answer_to(session, await challenged(redis, handler))
     assert await answer(handler, payload) is None
@@ -172,43 +191,45 @@ async def test_the_same_answer_twice_wins_once(
     assert await acks(redis) == []
 
 
-async def test_fifty_equal_answers_over_two_gateways_have_one_winner(
-    redis: Redis,
-    handler: AgentCommandHandler,
-    session: Session,
-    ingress: Ingress,
-    other_gateway: Ingress,
-    world: FakeWorld,
+async def test_fifty_equal_answers_at_once_have_one_winner(
+    redis: Redis, handler: Handler, session: Session, ingress: Ingress, world: FakeWorld
 ) -> None:
     payload = answer_to(session, await challenged(redis, handler))
-    handlers = [
-        AgentCommandHandler(gateway, session, "ws-1") for gateway in (ingress, other_gateway) for _ in range(25)
-    ]
-    replies = await asyncio.gather(*(answer(each, payload) for each in handlers))
+    replies = await asyncio.gather(*(answer(handler, payload) for _ in range(50)))
     await ingress.drain(2.0)
-    await other_gateway.drain(2.0)
     assert len(world.submitted) == 1
     assert replies.count(None) == 1
     assert {reply.reason for reply in replies if reply is not None} == {"already_consumed"}
 
 
+@pytest.mark.parametrize("elsewhere", [False, True])
 async def test_an_answer_sent_again_after_its_challenge_was_forgotten_gives_no_second_ack(
-    redis: Redis, handler: AgentCommandHandler, session: Session, ingress: Ingress, world: FakeWorld
+    redis: Redis,
+    handler: Handler,
+    session: Session,
+    ingress: Ingress,
+    other_gateway: Ingress,
+    world: FakeWorld,
+    clock: FakeClock,
+    elsewhere: bool,
 ) -> None:
-    """The agent's record still knows the id, so the refusal goes to the socket and not into the stream."""
+    """The gateway remembers what it has used up; for another one the agent's record knows the id."""
     payload = answer_to(session, await challenged(redis, handler))
     await answer(handler, payload)
     await ingress.drain(2.0)
-    await redis.delete(keys.challenge(payload["server_cmd_id"]))
-    await redis.hset(keys.agent("a-1"), "rec", json.dumps({"recent": [payload["server_cmd_id"]]}))
-    reply = await answer(handler, payload)
+    clock.advance(ingress.rules.record_ttl_ms + 1)
+    again = handler
+    if elsewhere:
+        await redis.hset(keys.agent("a-1"), "rec", json.dumps({"recent": [payload["server_cmd_id"]]}))
+        again = Handler(other_gateway, session, "ws-2")
+    reply = await answer(again, payload)
     assert reply == CommandReply("already_consumed", server_cmd_id=payload["server_cmd_id"])
     assert await acks(redis) == []
     assert len(world.submitted) == 1
 
 
 async def test_a_wrong_answer_leaves_the_challenge_open_for_a_right_one(
-    redis: Redis, handler: AgentCommandHandler, session: Session, ingress: Ingress, world: FakeWorld
+    redis: Redis, handler: Handler, session: Session, ingress: Ingress, world: FakeWorld
 ) -> None:
     payload = answer_to(session, await challenged(redis, handler))
     await answer(handler, payload | {"sig": "A" * 43})
@@ -224,11 +245,11 @@ async def test_a_wrong_answer_leaves_the_challenge_open_for_a_right_one(
     assert len(world.submitted) == 1
 
 
-async def test_an_evicted_challenge_is_unknown_and_the_slot_is_free(
-    redis: Redis, handler: AgentCommandHandler, session: Session, ingress: Ingress, world: FakeWorld
+async def test_after_ten_seconds_a_challenge_is_unknown_and_the_agent_free(
+    redis: Redis, handler: Handler, session: Session, ingress: Ingress, world: FakeWorld, clock: FakeClock
 ) -> None:
     payload = answer_to(session, await challenged(redis, handler))
-    await redis.delete(keys.challenge(payload["server_cmd_id"]))
+    clock.advance(10_001)
     await answer(handler, payload)
     ack = (await acks(redis))[-1]
     assert (ack["reason"], ack["code"]) == ("expired_challenge", "unknown_challenge")
@@ -252,7 +273,7 @@ async def test_an_evicted_challenge_is_unknown_and_the_slot_is_free(
 )
 async def test_a_spoiled_answer_is_refused_with_its_code(
     redis: Redis,
-    handler: AgentCommandHandler,
+    handler: Handler,
     session: Session,
     ingress: Ingress,
     world: FakeWorld,
@@ -267,7 +288,7 @@ async def test_a_spoiled_answer_is_refused_with_its_code(
     assert world.submitted == []
 
 
-async def test_a_proof_that_misses_is_refused(redis: Redis, handler: AgentCommandHandler, session: Session) -> None:
+async def test_a_proof_that_misses_is_refused(redis: Redis, handler: Handler, session: Session) -> None:
     challenge = await challenged(redis, handler)
     wrong = unsolved(challenge["nonce"], hash_of(canonical(MOVE)), challenge["difficulty"])
     await answer(handler, answer_to(session, challenge) | {"proof": wrong})
@@ -275,7 +296,7 @@ async def test_a_proof_that_misses_is_refused(redis: Redis, handler: AgentComman
 
 
 async def test_a_changed_command_does_not_verify_and_can_not_be_smuggled_in(
-    redis: Redis, handler: AgentCommandHandler, session: Session, ingress: Ingress, world: FakeWorld
+    redis: Redis, handler: Handler, session: Session, ingress: Ingress, world: FakeWorld
 ) -> None:
     """The command lies in the challenge: signing another one fails, sending one along is ignored."""
     challenge = await challenged(redis, handler)
@@ -287,37 +308,35 @@ async def test_a_changed_command_does_not_verify_and_can_not_be_smuggled_in(
 
 
 @pytest.mark.parametrize("echo", [{"difficulty": 0}, {"expires_at": 2_000_000_000}, {"agent_id": "a-2"}])
-async def test_only_stored_values_count(
-    redis: Redis, handler: AgentCommandHandler, session: Session, echo: dict[str, Any]
-) -> None:
+async def test_only_stored_values_count(redis: Redis, handler: Handler, session: Session, echo: dict[str, Any]) -> None:
     challenge = await challenged(redis, handler)
     await answer(handler, answer_to(session, challenge, **echo) | echo)
     assert (await acks(redis))[-1]["reason"] == "auth_failed"
 
 
 async def test_another_channel_of_the_same_agent_can_not_answer(
-    redis: Redis, handler: AgentCommandHandler, session: Session, ingress: Ingress
+    redis: Redis, handler: Handler, session: Session, ingress: Ingress
 ) -> None:
     payload = answer_to(session, await challenged(redis, handler))
-    await answer(AgentCommandHandler(ingress, session, "ws-2"), payload)
+    await answer(Handler(ingress, session, "ws-2"), payload)
     assert (await acks(redis))[-1]["code"] == "channel_mismatch"
 
 
 async def test_another_session_of_the_same_agent_can_not_answer(
-    redis: Redis, handler: AgentCommandHandler, session: Session, ingress: Ingress
+    redis: Redis, handler: Handler, session: Session, ingress: Ingress
 ) -> None:
     other = await enlist(redis, replace(new_session(), cmd_secret=session.cmd_secret))
     payload = answer_to(session, await challenged(redis, handler))
-    await answer(AgentCommandHandler(ingress, other, "ws-1"), payload)
+    await answer(Handler(ingress, other, "ws-1"), payload)
     assert (await acks(redis))[-1]["code"] == "session_mismatch"
 
 
 async def test_another_agent_can_not_answer_and_is_told_in_its_own_stream(
-    redis: Redis, handler: AgentCommandHandler, session: Session, ingress: Ingress, world: FakeWorld
+    redis: Redis, handler: Handler, session: Session, ingress: Ingress, world: FakeWorld
 ) -> None:
     thief = await enlist(redis, replace(session, agent_id="a-2"))
     payload = answer_to(session, await challenged(redis, handler))
-    await answer(AgentCommandHandler(ingress, thief, "ws-1"), payload)
+    await answer(Handler(ingress, thief, "ws-1"), payload)
     kind, ack = await last_message(redis, "a-2")
     assert (kind, ack["code"], ack["client_cmd_id"]) == ("command_ack", "agent_mismatch", None)
     assert await acks(redis) == []
@@ -332,7 +351,7 @@ async def test_another_agent_can_not_answer_and_is_told_in_its_own_stream(
 @pytest.mark.parametrize(("late_ms", "wins"), [(-1, True), (0, True), (999, True), (1000, False), (1001, False)])
 async def test_the_server_clock_alone_decides_at_the_boundary_second(
     redis: Redis,
-    handler: AgentCommandHandler,
+    handler: Handler,
     session: Session,
     ingress: Ingress,
     world: FakeWorld,
@@ -350,20 +369,17 @@ async def test_the_server_clock_alone_decides_at_the_boundary_second(
         assert (ack["reason"], ack["code"], ack["client_cmd_id"]) == ("expired_challenge", "expired", "c-1")
 
 
-async def test_an_expired_challenge_frees_the_slot_without_a_word_from_the_client(
-    redis: Redis, handler: AgentCommandHandler, session: Session, ingress: Ingress, world: FakeWorld
+async def test_an_expired_challenge_frees_the_agent_without_a_word_from_the_client(
+    redis: Redis, handler: Handler, session: Session, ingress: Ingress, world: FakeWorld, clock: FakeClock
 ) -> None:
-    """The slot's own expiry ends no later than a second after the challenge's last one."""
+    """It is free no later than a second after the challenge's last one."""
     await challenged(redis, handler)
-    assert 0 < await redis.pttl(keys.inflight("a-1")) <= 6_000
-    await redis.pexpire(keys.inflight("a-1"), 1)
-    while await redis.exists(keys.inflight("a-1")):
-        await asyncio.sleep(0.002)
+    clock.advance(6_000)
     await assert_free(redis, ingress, session, world)
 
 
 async def test_expired_answers_are_no_offence(
-    redis: Redis, handler: AgentCommandHandler, session: Session, clock: FakeClock
+    redis: Redis, handler: Handler, session: Session, clock: FakeClock
 ) -> None:
     challenge = await challenged(redis, handler)
     clock.advance(20_000)
@@ -377,10 +393,10 @@ async def test_expired_answers_are_no_offence(
 
 
 async def test_a_second_request_is_busy_and_disturbs_nothing(
-    redis: Redis, handler: AgentCommandHandler, session: Session, ingress: Ingress, world: FakeWorld
+    redis: Redis, handler: Handler, session: Session, ingress: Ingress, world: FakeWorld
 ) -> None:
     challenge = await challenged(redis, handler)
-    await request(AgentCommandHandler(ingress, session, "ws-2"), client_cmd_id="c-2")
+    await request(Handler(ingress, session, "ws-2"), client_cmd_id="c-2")
     kind, ack = await last_message(redis, "a-1")
     assert kind == "command_ack"
     assert (ack["client_cmd_id"], ack["reason"]) == ("c-2", "busy")
@@ -390,47 +406,81 @@ async def test_a_second_request_is_busy_and_disturbs_nothing(
     assert len(world.submitted) == 1
 
 
-async def test_twenty_requests_at_once_over_two_gateways_get_one_challenge(
-    redis: Redis, session: Session, ingress: Ingress, other_gateway: Ingress
+async def test_twenty_requests_at_once_over_five_sockets_get_one_challenge(
+    redis: Redis, session: Session, batch: RedisBatch, world: FakeWorld, clock: FakeClock
 ) -> None:
-    handlers = [
-        AgentCommandHandler(gateway, session, f"ws-{n}") for n in range(5) for gateway in (ingress, other_gateway)
-    ]
-    await asyncio.gather(*(request(handler, client_cmd_id=f"c-{n}") for n, handler in enumerate(handlers)))
-    kinds = [kind for kind, _ in await agent_messages(redis, "a-1")]
-    assert kinds.count("command_challenge") == 1
-    assert kinds.count("command_ack") == 9
-    assert {ack["reason"] for ack in await acks(redis)} == {"busy"}
+    ingress = Ingress(batch, world, replace(ChallengeRules(), agent_commands=Limit.parse("20+1/h")), clock)
+    handlers = [Handler(ingress, session, f"ws-{n}") for n in range(5)]
+    await asyncio.gather(*(request(handlers[n % 5], client_cmd_id=f"c-{n}") for n in range(20)))
+    assert sum(len(handler.told) for handler in handlers) == 1
+    assert [ack["reason"] for ack in await acks(redis)] == ["busy"] * 19
 
 
 @pytest.mark.parametrize(("busy", "expected"), [("move_to", "busy"), ("say", "busy"), ("harvest", None), ("", None)])
 async def test_only_harvesting_can_be_interrupted(
-    redis: Redis, handler: AgentCommandHandler, busy: str, expected: str | None
+    redis: Redis, handler: Handler, busy: str, expected: str | None
 ) -> None:
+    """Of what the agent did when it connected."""
     await redis.hset(keys.agent("a-1"), "busy", busy)
     await request(handler)
-    kind, payload = await last_message(redis, "a-1")
-    assert payload.get("reason") == expected
-    assert kind == ("command_ack" if expected else "command_challenge")
+    assert [ack["reason"] for ack in await acks(redis)] == ([expected] if expected else [])
+    assert len(handler.told) == (not expected)
 
 
-async def test_a_submitted_command_keeps_the_agent_busy_until_it_is_decided(
-    redis: Redis, handler: AgentCommandHandler, session: Session, ingress: Ingress, world: FakeWorld
+@pytest.mark.parametrize(("cmd", "busy"), [(MOVE, True), ({"type": "harvest", "node_id": "n-1"}, False)])
+async def test_what_runs_makes_busy_until_its_result_is_shown(
+    redis: Redis, handler: Handler, session: Session, ingress: Ingress, cmd: dict[str, Any], busy: bool
 ) -> None:
+    await played(redis, ingress, handler, session, cmd)
+    running = handler.challenge["server_cmd_id"]
+    await redis.hset(keys.agent("a-1"), "busy", cmd["type"])
+    await request(handler, client_cmd_id="c-2")
+    assert [ack["reason"] for ack in await acks(redis)] == (["busy"] if busy else [])
+    if not busy:
+        return
+    handler.saw("command_result", b'{"server_cmd_id":"of another"}')
+    await request(handler, client_cmd_id="c-3")
+    assert len(await acks(redis)) == 2
+    handler.saw("command_result", f'{{"server_cmd_id":"{running}"}}'.encode())
+    await challenged(redis, handler)
+
+
+async def test_a_result_that_was_not_seen_keeps_nobody_busy(
+    redis: Redis, handler: Handler, session: Session, ingress: Ingress
+) -> None:
+    """The record counts: what this gateway believes may be out of date."""
+    await played(redis, ingress, handler, session)
+    await challenged(redis, handler)
+    assert await acks(redis) == []
+
+
+@pytest.mark.parametrize("told_by", ["world", "stream", "record"])
+async def test_a_submitted_command_keeps_the_agent_busy_until_it_is_decided(
+    redis: Redis, handler: Handler, session: Session, ingress: Ingress, world: FakeWorld, told_by: str
+) -> None:
+    """An agent that has its ack may ask at once, though the shard's answer is still on its way to the gateway."""
     decide = asyncio.Event()
 
     async def later(command: SubmittedCommand) -> ShardAnswer:
         await decide.wait()
-        return ShardAnswer(True)
+        return ShardAnswer(False, "unreachable")
 
     world.answer = later
     await answer(handler, answer_to(session, await challenged(redis, handler)))
     await request(handler, client_cmd_id="c-2")
     assert (await acks(redis))[-1]["reason"] == "busy"
-    assert await redis.pttl(keys.inflight("a-1")) > 10_000
+    ack = json.dumps({"server_cmd_id": handler.challenge["server_cmd_id"], "accepted": False}).encode()
+    if told_by == "world":
+        decide.set()
+        await ingress.drain(2.0)
+    elif told_by == "stream":
+        handler.saw("command_ack", ack)
+    else:
+        await redis.hset(keys.agent("a-1"), "rec", ack)
+    await challenged(redis, handler)
     decide.set()
     await ingress.drain(2.0)
-    await assert_free(redis, ingress, session, world)
+    assert len(await acks(redis)) == 1
 
 
 # requests that are refused
@@ -454,7 +504,7 @@ async def test_a_submitted_command_keeps_the_agent_busy_until_it_is_decided(
 )
 async def test_a_malformed_command_gets_no_challenge(
     redis: Redis,
-    handler: AgentCommandHandler,
+    handler: Handler,
     session: Session,
     ingress: Ingress,
     world: FakeWorld,
@@ -469,28 +519,29 @@ async def test_a_malformed_command_gets_no_challenge(
     await assert_free(redis, ingress, session, world)
 
 
-async def test_a_dead_session_can_not_ask(redis: Redis, handler: AgentCommandHandler, session: Session) -> None:
+async def test_a_dead_session_can_not_ask(redis: Redis, handler: Handler, session: Session) -> None:
     await redis.delete(keys.session_by_jti(session.jti))
     assert await request(handler) == CommandReply("invalid_session", close=True)
     assert await agent_messages(redis, "a-1") == []
 
 
-async def test_a_session_revoked_between_challenge_and_answer_is_refused_at_once(
-    redis: Redis, handler: AgentCommandHandler, session: Session, ingress: Ingress, world: FakeWorld
+async def test_a_revoked_session_gets_no_further_lease(
+    redis: Redis, handler: Handler, session: Session, ingress: Ingress, world: FakeWorld
 ) -> None:
-    payload = answer_to(session, await challenged(redis, handler))
+    """Its sockets are closed before (``api.sockets.connections``); without that it ends with what was leased."""
+    await played(redis, ingress, handler, session)
     await redis.delete(keys.session_by_jti(session.jti))
-    assert await answer(handler, payload) == CommandReply("invalid_session", close=True)
-    await ingress.drain(1.0)
-    assert world.submitted == []
+    replies = [await request(handler) for _ in range(10)]
+    assert replies[-1] == CommandReply("invalid_session", close=True)
+    assert replies.count(None) == 4
 
 
 def test_a_handler_needs_an_agent(ingress: Ingress) -> None:
     with pytest.raises(ValueError, match="agent"):
-        AgentCommandHandler(ingress, replace(new_session(), agent_id=None), "ws-1")
+        AgentCommandHandler(ingress, replace(new_session(), agent_id=None), "ws-1", print)
 
 
-async def test_a_ping_is_none_of_the_handlers_business(handler: AgentCommandHandler) -> None:
+async def test_a_ping_is_none_of_the_handlers_business(handler: Handler) -> None:
     assert await handler.handle(Ping(TraceId("t"))) is None
 
 
@@ -498,7 +549,7 @@ async def test_a_ping_is_none_of_the_handlers_business(handler: AgentCommandHand
 
 
 async def test_one_message_in_two_seconds(
-    redis: Redis, handler: AgentCommandHandler, session: Session, ingress: Ingress, world: FakeWorld
+    redis: Redis, handler: Handler, session: Session, ingress: Ingress, world: FakeWorld
 ) -> None:
     await played(redis, ingress, handler, session, SAY)
     await played(redis, ingress, handler, session, SAY)
@@ -512,7 +563,7 @@ async def test_one_message_in_two_seconds(
     assert [command.cmd for command in world.submitted] == [SAY, MOVE, SAY]
 
 
-async def test_a_refused_message_is_answered_once(redis: Redis, handler: AgentCommandHandler, session: Session) -> None:
+async def test_a_refused_message_is_answered_once(redis: Redis, handler: Handler, session: Session) -> None:
     await redis.set(api_keys.chat("a-1"), 1, px=2_000)
     payload = answer_to(session, await challenged(redis, handler, SAY), SAY)
     assert await answer(handler, payload) is None
@@ -524,24 +575,23 @@ async def test_a_refused_message_is_answered_once(redis: Redis, handler: AgentCo
 
 
 async def test_requests_beyond_the_rate_are_refused_and_then_not_even_noted(
-    redis: Redis, session: Session, ingress: Ingress
+    redis: Redis, session: Session, batch: RedisBatch, world: FakeWorld
 ) -> None:
     """The limit is the agent's, over all its sockets; the stream takes at most twice the rate."""
     most = 10
-    ingress.store.rules = replace(ingress.rules, agent_commands=Limit.parse(f"{most}+1/h"))
-    handlers = [AgentCommandHandler(ingress, session, f"ws-{n}") for n in range(5)]
+    ingress = Ingress(batch, world, replace(ChallengeRules(), agent_commands=Limit.parse(f"{most}+1/h")))
+    handlers = [Handler(ingress, session, f"ws-{n}") for n in range(5)]
     replies = [await request(handlers[n % 5], client_cmd_id=f"c-{n}") for n in range(60)]
     reasons = [ack["reason"] for ack in await acks(redis)]
-    assert len(await agent_messages(redis, "a-1")) == 2 * most
+    assert sum(len(handler.told) for handler in handlers) == 1
+    assert len(reasons) == 2 * most - 1
     assert reasons.count("busy") == most - 1
     assert reasons.count("rate_limited") == most
     assert all(reply is not None and reply.reason == "rate_limited" for reply in replies[2 * most :])
     assert 0 < await redis.pttl(api_keys.limit_bucket("command_agent", "a-1")) <= most * 3_600_000
 
 
-async def test_a_connection_that_floods_is_cut_short_and_then_closed(
-    redis: Redis, handler: AgentCommandHandler
-) -> None:
+async def test_a_connection_that_floods_is_cut_short_and_then_closed(redis: Redis, handler: Handler) -> None:
     replies = [await request(handler) for _ in range(FRAME_BURST + 150)]
     limited = [reply for reply in replies if reply is not None]
     assert {reply.reason for reply in limited} == {"rate_limited"}
@@ -557,7 +607,7 @@ async def test_memory_stays_bounded_through_twenty_thousand_requests_and_answers
     before, rss_before = (await redis.info("memory"))["used_memory"], process.memory_info().rss
     wrong = {"server_cmd_id": "cmd_none", "sig": "A" * 43, "proof": "1"}
     for start in range(0, 20_000, 500):
-        handlers = [AgentCommandHandler(ingress, session, f"ws-{start + n}") for n in range(10)]
+        handlers = [Handler(ingress, session, f"ws-{start + n}") for n in range(10)]
         await asyncio.gather(*(request(handlers[n % 10], client_cmd_id=f"c-{start + n}") for n in range(250)))
         await asyncio.gather(*(answer(handlers[n % 10], wrong) for n in range(250)))
     await ingress.drain(2.0)
@@ -573,71 +623,76 @@ async def test_memory_stays_bounded_through_twenty_thousand_requests_and_answers
 # cooldown
 
 
-async def open_challenge(redis: Redis) -> str:
-    found: Any = await redis.get(keys.inflight("a-1"))
-    return str(found.decode())
-
-
-async def fail(handler: AgentCommandHandler, redis: Redis) -> CommandReply | None:
-    """Answer whatever is open, wrongly."""
-    server_cmd_id = await open_challenge(redis)
-    return await answer(handler, {"server_cmd_id": server_cmd_id, "sig": "A" * 43, "proof": "1"})
+async def fail(handler: Handler) -> CommandReply | None:
+    """Answer the newest challenge, wrongly."""
+    return await answer(handler, {"server_cmd_id": handler.challenge["server_cmd_id"], "sig": "A" * 43, "proof": "1"})
 
 
 async def test_the_sixth_failure_in_a_minute_begins_a_cooldown_that_a_reconnect_does_not_end(
-    redis: Redis, handler: AgentCommandHandler, session: Session, ingress: Ingress, world: FakeWorld, clock: FakeClock
+    redis: Redis,
+    handler: Handler,
+    session: Session,
+    ingress: Ingress,
+    other_gateway: Ingress,
+    world: FakeWorld,
+    clock: FakeClock,
 ) -> None:
     await challenged(redis, handler)
     for _ in range(5):
-        await fail(handler, redis)
+        await fail(handler)
         clock.advance(500)
     assert not await redis.exists(api_keys.cooldown("a-1"))
-    await fail(handler, redis)
+    await fail(handler)
     assert 29_000 < await redis.pttl(api_keys.cooldown("a-1")) <= 30_000
-    again = AgentCommandHandler(ingress, await enlist(redis, new_session()), "ws-2")
+    again = Handler(ingress, await enlist(redis, new_session()), "ws-2")
     await request(again, client_cmd_id="c-7")
     ack = (await acks(redis))[-1]
     assert (ack["client_cmd_id"], ack["reason"]) == ("c-7", "rate_limited")
     assert 29_000 < ack["retry_after_ms"] <= 30_000
-    await redis.delete(api_keys.cooldown("a-1"), keys.inflight("a-1"))
+    elsewhere = Handler(other_gateway, session, "ws-3")
+    await request(elsewhere, client_cmd_id="c-8")
+    assert (await acks(redis))[-1] | {"retry_after_ms": 0} == ack | {"client_cmd_id": "c-8", "retry_after_ms": 0}
+    await redis.delete(api_keys.cooldown("a-1"))
+    clock.advance(30_001)
     await assert_free(redis, ingress, session, world)
 
 
 async def test_a_right_answer_does_not_pass_in_a_cooldown(
-    redis: Redis, handler: AgentCommandHandler, session: Session, ingress: Ingress, world: FakeWorld
+    redis: Redis, handler: Handler, session: Session, ingress: Ingress, world: FakeWorld
 ) -> None:
     payload = answer_to(session, await challenged(redis, handler))
-    await redis.set(api_keys.cooldown("a-1"), 1, px=20_000)
+    for _ in range(6):
+        await fail(handler)
     await answer(handler, payload)
     ack = (await acks(redis))[-1]
     assert (ack["reason"], ack["client_cmd_id"]) == ("rate_limited", "c-1")
-    assert 0 < ack["retry_after_ms"] <= 20_000
+    assert 29_000 < ack["retry_after_ms"] <= 30_000
     await ingress.drain(1.0)
     assert world.submitted == []
 
 
 async def test_failures_further_apart_than_a_minute_do_not_add_up(
-    redis: Redis, handler: AgentCommandHandler, clock: FakeClock
+    redis: Redis, handler: Handler, clock: FakeClock
 ) -> None:
-    await challenged(redis, handler)
     for _ in range(8):
-        # Past its expiry the open challenge would be no failure; keep it open.
-        await redis.hset(await challenge_key(redis), "exp", clock.now_ms // 1000 + 5)
-        await fail(handler, redis)
+        await challenged(redis, handler)
+        await fail(handler)
         clock.advance(12_001)
+        await asyncio.sleep(0.2)  # tokens come back by the real clock
     assert not await redis.exists(api_keys.cooldown("a-1"))
 
 
-async def challenge_key(redis: Redis) -> str:
-    return keys.challenge(await open_challenge(redis))
-
-
-async def test_the_third_cooldown_closes_the_connection(redis: Redis, handler: AgentCommandHandler) -> None:
-    await challenged(redis, handler)
+async def test_the_third_cooldown_closes_the_connection(
+    redis: Redis, batch: RedisBatch, session: Session, world: FakeWorld, clock: FakeClock
+) -> None:
+    rules = replace(ChallengeRules(), agent_commands=Limit.parse("1000+1000/s"))
+    handler = Handler(Ingress(batch, world, rules, clock), session, "ws-1")
     replies = []
     for _ in range(3):
-        await redis.delete(api_keys.cooldown("a-1"), api_keys.limit_bucket("command_agent", "a-1"))
-        replies = [await fail(handler, redis) for _ in range(6)]
+        await redis.delete(api_keys.cooldown("a-1"))
+        clock.advance(31_000)
+        await challenged(redis, handler)
+        replies = [await fail(handler) for _ in range(6)]
     assert replies[:5] == [None] * 5
     assert replies[5] == CommandReply("rate_limited", 30_000, close=True)
 
@@ -647,21 +702,20 @@ async def test_the_third_cooldown_closes_the_connection(redis: Redis, handler: A
 
 async def test_invalid_answers_make_the_next_challenge_harder_on_every_gateway(
     redis: Redis,
-    handler: AgentCommandHandler,
+    handler: Handler,
     session: Session,
     ingress: Ingress,
     other_gateway: Ingress,
     world: FakeWorld,
 ) -> None:
     await challenged(redis, handler)
-    await fail(handler, redis)
+    await fail(handler)
     await ingress.drain(1.0)
-    await redis.delete(keys.inflight("a-1"))
-    assert (await challenged(redis, AgentCommandHandler(other_gateway, session, "ws-2")))["difficulty"] == 3
+    assert (await challenged(redis, Handler(other_gateway, session, "ws-2")))["difficulty"] == 3
 
 
 async def test_slow_solving_makes_the_next_challenge_easier(
-    redis: Redis, handler: AgentCommandHandler, session: Session, ingress: Ingress, clock: FakeClock
+    redis: Redis, handler: Handler, session: Session, ingress: Ingress, clock: FakeClock
 ) -> None:
     challenge = await challenged(redis, handler)
     clock.advance(501)
@@ -674,7 +728,7 @@ async def test_slow_solving_makes_the_next_challenge_easier(
 
 
 async def test_a_world_that_is_away_for_a_while_gets_the_command_again(
-    redis: Redis, handler: AgentCommandHandler, session: Session, ingress: Ingress, world: FakeWorld
+    redis: Redis, handler: Handler, session: Session, ingress: Ingress, world: FakeWorld
 ) -> None:
     world.answer = world.unavailable_times(2)
     await played(redis, ingress, handler, session)
@@ -685,7 +739,7 @@ async def test_a_world_that_is_away_for_a_while_gets_the_command_again(
 
 
 async def test_a_world_that_stays_away_is_refused_as_busy_and_the_agent_is_free(
-    redis: Redis, handler: AgentCommandHandler, session: Session, ingress: Ingress, world: FakeWorld, clock: FakeClock
+    redis: Redis, handler: Handler, session: Session, ingress: Ingress, world: FakeWorld, clock: FakeClock
 ) -> None:
     world.answer = world.unavailable_until(clock, ms_per_call=4_000)
     challenge = await challenged(redis, handler)
@@ -699,7 +753,7 @@ async def test_a_world_that_stays_away_is_refused_as_busy_and_the_agent_is_free(
 
 
 async def test_a_command_that_was_decided_after_all_is_not_refused(
-    redis: Redis, handler: AgentCommandHandler, session: Session, ingress: Ingress, world: FakeWorld, clock: FakeClock
+    redis: Redis, handler: Handler, session: Session, ingress: Ingress, world: FakeWorld, clock: FakeClock
 ) -> None:
     """The shard committed, its answer was lost, and no call came through again: the record tells."""
     world.answer = world.unavailable_until(clock, ms_per_call=8_000)
@@ -710,79 +764,171 @@ async def test_a_command_that_was_decided_after_all_is_not_refused(
     assert await acks(redis) == []
 
 
-async def test_the_next_gateway_submits_what_a_dead_one_left(
-    redis: Redis,
-    handler: AgentCommandHandler,
-    session: Session,
-    ingress: Ingress,
-    other_gateway: Ingress,
-    world: FakeWorld,
-) -> None:
-    never = asyncio.Event()
-
-    async def hang(command: SubmittedCommand) -> ShardAnswer:
-        await never.wait()
-        raise AssertionError
-
-    world.answer = hang
-    await answer(handler, answer_to(session, await challenged(redis, handler)))
-    await ingress.drain(0.05)  # the gateway dies with the command under way
-    assert len(world.submitted) == 1
-    world.answer = None
-    await AgentCommandHandler(other_gateway, session, "ws-2").resume_pending()
-    await other_gateway.drain(2.0)
-    first, second = world.submitted
-    assert first == second
-    await assert_free(redis, other_gateway, session, world)
-
-
-async def test_a_resumed_command_past_its_deadline_is_refused_once(
-    redis: Redis,
-    handler: AgentCommandHandler,
-    session: Session,
-    ingress: Ingress,
-    other_gateway: Ingress,
-    world: FakeWorld,
-    clock: FakeClock,
-) -> None:
-    world.answer = world.unavailable_until(clock, ms_per_call=0)
-    await answer(handler, answer_to(session, await challenged(redis, handler)))
-    await ingress.drain(0.05)
-    clock.advance(10_000)
-    submitted = len(world.submitted)
-    for _ in range(2):
-        await AgentCommandHandler(other_gateway, session, "ws-2").resume_pending()
-        await other_gateway.drain(2.0)
-    assert len(world.submitted) == submitted
-    assert [ack["reason"] for ack in await acks(redis)] == ["busy"]
-
-
 async def test_reconnecting_drops_the_challenge_that_the_old_channel_left_open(
-    redis: Redis, handler: AgentCommandHandler, session: Session, ingress: Ingress, world: FakeWorld
+    redis: Redis, handler: Handler, session: Session, ingress: Ingress, world: FakeWorld
 ) -> None:
     payload = answer_to(session, await challenged(redis, handler))
-    fresh = AgentCommandHandler(ingress, session, "ws-2")
-    await fresh.resume_pending()
-    assert not await redis.exists(keys.inflight("a-1"))
+    fresh = Handler(ingress, session, "ws-2")
+    fresh.begin()
     await answer(handler, payload)
     assert (await acks(redis))[-1]["reason"] == "expired_challenge"
     await played(redis, ingress, fresh, session)
     assert len(world.submitted) == 1
 
 
-async def test_resuming_on_the_same_channel_leaves_its_challenge_open(
-    redis: Redis, handler: AgentCommandHandler, session: Session, ingress: Ingress, world: FakeWorld
+async def test_beginning_on_the_same_channel_leaves_its_challenge_open(
+    redis: Redis, handler: Handler, session: Session, ingress: Ingress, world: FakeWorld
 ) -> None:
     payload = answer_to(session, await challenged(redis, handler))
-    await handler.resume_pending()
+    handler.begin()
     assert await answer(handler, payload) is None
     await ingress.drain(2.0)
     assert len(world.submitted) == 1
 
 
-async def test_with_nothing_pending_there_is_nothing_to_resume(handler: AgentCommandHandler, ingress: Ingress) -> None:
-    await handler.resume_pending()
-    assert ingress.waiting == 0
+# what owners see
+
+
+async def kinds(redis: Redis) -> list[str]:
+    return [kind for kind, _ in await agent_messages(redis, "a-1")]
+
+
+async def test_the_challenge_of_a_command_goes_to_the_shard_with_it(
+    redis: Redis, handler: Handler, session: Session, ingress: Ingress, world: FakeWorld, clock: FakeClock
+) -> None:
+    """Its commit writes both, so the stream has neither until then."""
+    issued_ms = clock.now_ms
+    challenge = await challenged(redis, handler)
+    clock.advance(300)
+    await answer(handler, answer_to(session, challenge))
+    await ingress.drain(2.0)
+    (command,) = world.submitted
+    assert (json.loads(command.challenge), command.issued_ms) == (challenge, issued_ms)
+    assert await kinds(redis) == []
+
+
+async def test_a_refusal_brings_its_challenge_into_the_stream_once(
+    redis: Redis, handler: Handler, session: Session, ingress: Ingress, world: FakeWorld
+) -> None:
+    challenge = await challenged(redis, handler)
+    for _ in range(2):
+        await fail(handler)
+    assert await kinds(redis) == ["command_challenge", "command_ack", "command_ack"]
+    assert (await agent_messages(redis, "a-1"))[0][1] == challenge
+    await answer(handler, answer_to(session, challenge))
+    await ingress.drain(2.0)
+    assert [command.challenge for command in world.submitted] == [b""]
+
+
+async def test_a_command_that_is_given_up_has_its_challenge_before_its_ack(
+    redis: Redis, handler: Handler, session: Session, ingress: Ingress, world: FakeWorld, clock: FakeClock
+) -> None:
+    world.answer = world.unavailable_until(clock, ms_per_call=8_000)
+    await answer(handler, answer_to(session, await challenged(redis, handler)))
+    await ingress.drain(5.0)
+    assert await kinds(redis) == ["command_challenge", "command_ack"]
+
+
+async def test_a_message_that_may_not_be_said_has_its_challenge_before_its_ack(
+    redis: Redis, handler: Handler, session: Session, ingress: Ingress
+) -> None:
+    await redis.set(api_keys.chat("a-1"), 1, px=2_000)
+    await played(redis, ingress, handler, session, SAY)
+    assert await kinds(redis) == ["command_challenge", "command_ack"]
+
+
+@pytest.mark.parametrize("how", ["expired", "closed", "taken over"])
+async def test_a_challenge_that_nobody_answers_is_seen_too(
+    redis: Redis, handler: Handler, session: Session, ingress: Ingress, clock: FakeClock, how: str
+) -> None:
+    challenge = await challenged(redis, handler)
+    if how == "expired":
+        clock.advance(6_000)
+        await challenged(redis, handler)
+    elif how == "closed":
+        handler.close()
+    else:
+        Handler(ingress, session, "ws-2").begin()
+    await ingress.drain(1.0)
+    assert await agent_messages(redis, "a-1") == [("command_challenge", challenge)]
+
+
+# a connection that ends
+
+
+async def test_the_last_connection_gives_back_what_it_leased(
+    redis: Redis, handler: Handler, session: Session, ingress: Ingress, other_gateway: Ingress
+) -> None:
+    """And no more: reconnecting fills no bucket up again."""
+    await challenged(redis, handler)
+    bucket, account = api_keys.limit_bucket("command_agent", "a-1"), api_keys.limit_bucket("command_account", "acc_1")
+    leased_ms, account_ms = await redis.pttl(bucket), await redis.pttl(account)
+    assert 400 < leased_ms <= 500
+    second = Handler(ingress, session, "ws-2")
+    handler.close()
+    handler.close()
+    await asyncio.sleep(0)
+    assert (ingress.waiting, len(ingress.handshakes)) == (1, 1)  # the owner's note
+    second.close()
+    await ingress.drain(1.0)
+    assert len(ingress.handshakes) == 0
+    assert await redis.pttl(bucket) <= 100
+    assert await redis.pttl(account) <= 1 < account_ms
+
+
+async def test_counts_of_answers_outlive_the_connection(
+    redis: Redis, handler: Handler, session: Session, ingress: Ingress, other_gateway: Ingress, clock: FakeClock
+) -> None:
+    for _ in range(4):
+        await played(redis, ingress, handler, session)
+    handler.close()
+    await ingress.drain(1.0)
+    bad = Handler(other_gateway, session, "ws-2")
+    assert (await challenged(redis, bad))["difficulty"] == 2
+    await fail(bad)  # one in five: not more than 20 %
+    clock.advance(1_000)
+    await fail(bad)
+    await other_gateway.drain(1.0)
+    assert await redis.hget(api_keys.difficulty("a-1"), "level") == b"3"
+
+
+async def test_what_a_connection_leaves_undecided_keeps_the_agent_busy_elsewhere(
+    redis: Redis, handler: Handler, session: Session, ingress: Ingress, other_gateway: Ingress, world: FakeWorld
+) -> None:
+    decide = asyncio.Event()
+
+    async def later(command: SubmittedCommand) -> ShardAnswer:
+        await decide.wait()
+        return ShardAnswer(True)
+
+    world.answer = later
+    await answer(handler, answer_to(session, await challenged(redis, handler)))
+    handler.close()
+    while not await redis.exists(keys.inflight("a-1")):
+        await asyncio.sleep(0.002)
+    assert 0 < await redis.pttl(keys.inflight("a-1")) <= 7_000
+    for gateway in (ingress, other_gateway):
+        again = Handler(gateway, session, "ws-2")
+        await request(again)
+        assert again.told == []
+    assert [ack["reason"] for ack in await acks(redis)] == ["busy", "busy"]
+    decide.set()
+    await ingress.drain(2.0)
+    assert len(ingress.handshakes) == 1  # the second connection there
+    await challenged(redis, Handler(other_gateway, session, "ws-3"))
+
+
+async def test_nothing_is_kept_of_an_agent_that_was_there(
+    redis: Redis, batch: RedisBatch, world: FakeWorld, clock: FakeClock
+) -> None:
+    ingress = Ingress(batch, world, ChallengeRules(), clock)
+    for n in range(30):
+        session = await enlist(redis, new_session(f"b-{n}"))
+        handler = Handler(ingress, replace(session, account_id=f"acc_{n}"), "ws-1")
+        await request(handler)
+        handler.close()
+    await ingress.drain(1.0)
+    assert (len(ingress.handshakes), ingress.handshakes.accounts, ingress.handshakes._challenges) == (0, [], {})
 
 
 # Redis away
@@ -809,34 +955,69 @@ class Flaky:
         return await self.batch.command(*words)
 
 
-async def test_a_consumed_answer_whose_reply_was_lost_still_wins(
+async def test_an_allowed_message_whose_reply_was_lost_is_said(
     redis: Redis, batch: RedisBatch, session: Session, world: FakeWorld, clock: FakeClock
 ) -> None:
     flaky = Flaky(batch)
     ingress = Ingress(flaky, world, ChallengeRules(), clock)
-    handler = AgentCommandHandler(ingress, session, "ws-1")
-    payload = answer_to(session, await challenged(redis, handler))
-    flaky.lose["challenge_consume"] = 1
+    handler = Handler(ingress, session, "ws-1")
+    payload = answer_to(session, await challenged(redis, handler, SAY), SAY)
+    flaky.lose["speak"] = 1
     assert await answer(handler, payload) is None
     await ingress.drain(2.0)
     assert len(world.submitted) == 1
 
 
-async def test_without_redis_a_frame_is_answered_as_unavailable(
+async def test_a_message_that_nobody_could_judge_may_be_answered_for_again(
+    redis: Redis,
+    batch: RedisBatch,
+    session: Session,
+    world: FakeWorld,
+    clock: FakeClock,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(command_handler, "PAUSE_S", 0.001)
+    flaky = Flaky(batch)
+    ingress = Ingress(flaky, world, ChallengeRules(), clock)
+    handler = Handler(ingress, session, "ws-1")
+    payload = answer_to(session, await challenged(redis, handler, SAY), SAY)
+    flaky.lose["speak"] = command_handler.SPEAK_TRIES
+    assert await answer(handler, payload) == CommandReply("unavailable", 1_000)
+    assert await answer(handler, payload) is None
+    await ingress.drain(2.0)
+    assert len(world.submitted) == 1
+    assert await acks(redis) == []
+
+
+async def test_a_message_is_said_though_the_connection_ends_meanwhile(
+    redis: Redis, handler: Handler, session: Session, ingress: Ingress, world: FakeWorld
+) -> None:
+    payload = answer_to(session, await challenged(redis, handler, SAY), SAY)
+    answering = asyncio.create_task(answer(handler, payload))
+    await asyncio.sleep(0)
+    answering.cancel()
+    handler.close()
+    await ingress.drain(2.0)
+    assert len(world.submitted) == 1
+
+
+async def test_without_redis_a_connection_plays_on_what_it_has_leased_and_no_more(
     redis: Redis, batch: RedisBatch, session: Session, world: FakeWorld, clock: FakeClock
 ) -> None:
     flaky = Flaky(batch)
     ingress = Ingress(flaky, world, ChallengeRules(), clock)
-    handler = AgentCommandHandler(ingress, session, "ws-1")
-    payload = answer_to(session, await challenged(redis, handler))
-    flaky.lose = {"challenge_look_up": 1}
-    assert await answer(handler, payload) == CommandReply("unavailable", 1_000)
-    assert await answer(handler, payload) is None
-    await ingress.drain(2.0)
-    flaky.lose = {"challenge_issue": 1}
+    handler = Handler(ingress, session, "ws-1")
+    flaky.lose = {"lease": 1}
     assert await request(handler) == CommandReply("unavailable", 1_000)
-    await AgentCommandHandler(ingress, session, "ws-2").resume_pending()
-    await assert_free(redis, ingress, session, world)
+    await played(redis, ingress, handler, session)
+    flaky.lose = {"lease": 100, "refuse": 100}
+    replies = []
+    for _ in range(12):
+        replies.append(await request(handler))
+        clock.advance(6_000)
+        handler.saw("command_result", b'{"server_cmd_id":"%b"}' % handler.told[0].payload[0:0])
+    assert replies[-1] == CommandReply("unavailable", 1_000)
+    assert await answer(handler, {"server_cmd_id": "cmd_x", "sig": "A" * 43}) == CommandReply("unavailable", 1_000)
 
 
 def test_a_reply_shows_only_what_it_has() -> None:
@@ -845,6 +1026,6 @@ def test_a_reply_shows_only_what_it_has() -> None:
     assert full.payload() == {"reason": "x", "retry_after_ms": 5, "server_cmd_id": "cmd_1"}
 
 
-async def test_frames_are_typed(handler: AgentCommandHandler) -> None:
+async def test_frames_are_typed(handler: Handler) -> None:
     """The helpers of these tests go through the real parser."""
     assert frame("command_req", client_cmd_id="c", cmd=MOVE).trace_id == "t-1"

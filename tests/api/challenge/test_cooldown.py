@@ -4,12 +4,12 @@ import pytest
 from redis.asyncio import Redis
 
 from api import keys
-from api.challenge.cooldown import COUNT_FAILURE, CooldownRules
-from streaming.lua import Script
+from api.challenge.cooldown import CooldownRules
+from streaming.lua import Script, fragment
 
 RULES = CooldownRules()
 NOW_MS = 1_800_000_000_000
-COUNT = Script("count", COUNT_FAILURE + "return count_failure('a-1', unpack(ARGV))")
+COUNT = Script("count", fragment("api/challenge/count_failure.lua", keys) + "return count_failure('a-1', unpack(ARGV))")
 
 
 async def fail(redis: Redis, at_ms: int, rules: CooldownRules = RULES) -> int:

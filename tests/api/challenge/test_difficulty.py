@@ -5,26 +5,20 @@ from collections.abc import Mapping
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from redis.asyncio import Redis
 
-from api import keys
 from api.challenge.difficulty import (
-    COUNT_ANSWER,
     RATE_BUCKET_MS,
-    SET_LEVEL,
     SOLVE_BUCKET_MS,
     STATE_TTL_MS,
+    AgentDifficulty,
     DifficultyRules,
     DifficultyState,
     next_level,
     stale_fields,
-    state_from_redis,
 )
-from streaming.lua import Script
 
 RULES = DifficultyRules()
 NOW_MS = 1_800_000_000_000
-COUNT = Script("count", COUNT_ANSWER + "return count_answer('a-1', ARGV[1], ARGV[2] == '1', ARGV[3] == '1')")
 
 
 def counted(answers: int, invalid: int = 0, slow: int = 0, at_ms: int = NOW_MS) -> dict[str, int]:
@@ -120,44 +114,78 @@ def test_no_sequence_of_answers_breaks_the_bounds_or_the_pace(
         assert len(state.counts) <= 60
 
 
-# in Redis
+# an agent's own, in its gateway's memory
 
 
-async def count(redis: Redis, now_ms: int, *, invalid: bool = False, slow: bool = False) -> list[bytes]:
-    args = (now_ms, int(invalid), int(slow))
-    found: list[bytes] = await redis.eval(COUNT.source, 0, *args)
-    return found
+def flat(counts: Mapping[str, int]) -> list[bytes]:
+    """As ``HGETALL`` gives a hash."""
+    return [word for name, value in counts.items() for word in (name.encode(), str(value).encode())]
 
 
-async def test_answers_are_counted_where_the_rules_look(redis: Redis) -> None:
-    await count(redis, NOW_MS)
-    await count(redis, NOW_MS, slow=True)
-    await count(redis, NOW_MS, invalid=True, slow=True)
-    state = state_from_redis(await count(redis, NOW_MS + 1_000), RULES)
-    assert state == DifficultyState(2, 0, counted(4, 1, 1))
-    assert 0 < await redis.pttl(keys.difficulty("a-1")) <= STATE_TTL_MS
+def test_answers_are_counted_where_the_rules_look() -> None:
+    mine = AgentDifficulty(RULES)
+    for invalid, slow in ((False, False), (False, True), (True, False), (False, False)):
+        mine.count(NOW_MS, invalid=invalid, slow=slow)
+    assert mine.unsent() == {name: count for name, count in counted(4, 1, 1).items() if count}
+    assert mine.unsent() == {}
+    assert mine.wanted(NOW_MS) == 3
+    mine.moved(3, NOW_MS)
+    assert (mine.level(NOW_MS), mine.changed_ms, mine.wanted(NOW_MS + 1_000)) == (3, NOW_MS, None)
 
 
-async def test_the_rules_are_due_once_a_second(redis: Redis) -> None:
-    assert await count(redis, NOW_MS) != []
-    assert await count(redis, NOW_MS + 999) == []
-    assert await count(redis, NOW_MS + 1_000) != []
-    assert await count(redis, NOW_MS - 3_600_000) != []  # the clock was set back
+def test_the_rules_are_applied_once_a_second() -> None:
+    mine = AgentDifficulty(RULES)
+    assert mine.wanted(NOW_MS) is None
+    mine.count(NOW_MS, invalid=True)
+    assert mine.wanted(NOW_MS + 999) is None
+    assert mine.wanted(NOW_MS + 1_000) == 3
+    assert mine.wanted(NOW_MS - 3_600_000 + 1) is None  # the clock was set back: what was counted is of the future
+    mine.count(NOW_MS - 3_600_000, invalid=True)
+    assert mine.wanted(NOW_MS - 3_600_000 + 1_002) == 3
 
 
-async def set_level(redis: Redis, *args: str | int) -> int:
-    moved: int = await redis.eval(SET_LEVEL.source, 1, keys.difficulty("a-1"), *args)
-    return moved
+def test_what_redis_has_is_taken_over_and_what_came_meanwhile_is_kept() -> None:
+    mine = AgentDifficulty(RULES)
+    mine.count(NOW_MS)
+    sent = mine.unsent()
+    mine.count(NOW_MS, slow=True)
+    others = counted(9, invalid=1, slow=0)
+    assert mine.read(flat({**others, "level": 1, "changed": NOW_MS - 20_000})) == []
+    assert mine.level(NOW_MS) == 1
+    assert mine._counts == {name: count + {"a": 1, "v": 1, "s": 1, "x": 0}[name[0]] for name, count in others.items()}
+    mine.resend(sent)
+    assert mine.unsent() == {name: count for name, count in counted(2, 0, 1).items() if count}
 
 
-async def test_of_two_gateways_one_moves_the_level(redis: Redis) -> None:
-    assert await set_level(redis, 3, 0, NOW_MS) == 1
-    assert await set_level(redis, 3, 0, NOW_MS + 1) == 0
-    assert await set_level(redis, 2, NOW_MS, NOW_MS + 2) == 1
-    assert await redis.hgetall(keys.difficulty("a-1")) == {b"level": b"2", b"changed": b"%d" % (NOW_MS + 2)}
+def test_counts_that_are_too_old_are_named_to_be_forgotten() -> None:
+    mine = AgentDifficulty(RULES)
+    old, fresh = counted(1, 1, 1, NOW_MS - 400_000), counted(1, 1, 1)
+    mine.count(NOW_MS)
+    assert set(mine.read(flat(old | fresh))) == set(old)
 
 
-async def test_stale_counts_are_dropped_with_or_without_a_new_level(redis: Redis) -> None:
-    await redis.hset(keys.difficulty("a-1"), mapping={"a1": 1, "a2": 2})
-    assert await set_level(redis, "", 0, NOW_MS, "a1") == 0
-    assert await redis.hgetall(keys.difficulty("a-1")) == {b"a2": b"2"}
+def test_ten_minutes_without_an_answer_forget_it() -> None:
+    mine = AgentDifficulty(RULES)
+    mine.read([b"level", b"0"])
+    mine.count(NOW_MS)
+    assert mine.level(NOW_MS + STATE_TTL_MS) == 0
+    assert mine.level(NOW_MS + STATE_TTL_MS + 1) == RULES.start
+
+
+@given(st.lists(st.tuples(st.integers(0, 15_000), st.booleans(), st.booleans()), min_size=1, max_size=200))
+def test_it_says_what_the_rules_say_and_stays_small(answers: list[tuple[int, bool, bool]]) -> None:
+    now, mine, state = NOW_MS, AgentDifficulty(RULES), DifficultyState(RULES.start)
+    for pause_ms, invalid, slow in answers:
+        now += 1_000 + pause_ms
+        mine.count(now, invalid=invalid, slow=slow)
+        counts = dict(state.counts)
+        for name, more in counted(1, int(invalid), int(slow and not invalid), now).items():
+            counts[name] = counts.get(name, 0) + more
+        state = DifficultyState(state.level, state.changed_ms, counts)
+        expected = next_level(state, RULES, now)
+        wanted = mine.wanted(now)
+        assert (mine.level(now) if wanted is None else wanted) == expected
+        if wanted is not None:
+            mine.moved(wanted, now)
+            state = DifficultyState(wanted, now, counts)
+        assert len(mine._counts) <= 60

@@ -1,74 +1,67 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 import pytest
 from redis.asyncio import Redis
 from redis.exceptions import ConnectionError as RedisConnectionError
 
 from api.challenge import ingress as ingress_module
-from api.challenge.challenge import Challenge, hash_of
+from api.challenge.challenge import Challenge
+from api.challenge.handshake import Handshake
 from api.challenge.ingress import Ingress
 from api.ports import ShardAnswer, SubmittedCommand
 from streaming import keys
-from tests.api.support import MOVE, FakeClock, FakeWorld, agent_messages, canonical
+from tests.api.support import MOVE, FakeClock, FakeWorld, agent_messages, challenge_to
+from world.commands import parse_command
+from world.inputs import Refusal
 
 
-def consumed(clock: FakeClock, server_cmd_id: str = "cmd_1") -> Challenge:
-    return Challenge(
-        server_cmd_id=server_cmd_id,
-        client_cmd_id="c-1",
-        agent_id="a-1",
-        session_jti="jti_1",
-        channel_id="ws-1",
-        cmd_json=canonical(MOVE),
-        cmd_hash=hash_of(canonical(MOVE)),
-        nonce="n",
-        issued_ms=clock(),
-        expires_at=clock() // 1000 + 5,
-        difficulty=0,
-        trace_id="t-1",
-        state="CONSUMED",
-    )
-
-
-async def store(redis: Redis, challenge: Challenge) -> None:
-    await redis.hset(keys.challenge(challenge.server_cmd_id), mapping={"state": "CONSUMED"})
-    await redis.set(keys.inflight("a-1"), challenge.server_cmd_id)
+def submit(ingress: Ingress, challenge: Challenge, deadline_ms: int) -> Handshake:
+    """As a connection does that has closed right after it."""
+    handshake = ingress.handshakes.enter("a-1", "acc_1")
+    command = parse_command(challenge.cmd)
+    assert not isinstance(command, Refusal)
+    ingress.handshakes.issue(handshake, challenge, command)
+    handshake.connections = 0
+    ingress.submit(handshake, ingress.handshakes.consume(handshake, challenge), deadline_ms)
+    return handshake
 
 
 async def test_what_is_submitted_bears_its_deadline(ingress: Ingress, world: FakeWorld, clock: FakeClock) -> None:
-    ingress.submit(consumed(clock), clock() + 6_000)
+    submit(ingress, challenge_to(now_ms=clock()), clock() + 6_000)
     assert ingress.waiting == 1
     await ingress.drain(1.0)
     (command,) = world.submitted
     assert (command.cmd, command.deadline_ms, command.trace_id) == (MOVE, clock() + 6_000, "t-1")
     assert ingress.waiting == 0
+    assert len(ingress.handshakes) == 0
 
 
 async def test_past_its_deadline_nothing_is_submitted(
     ingress: Ingress, world: FakeWorld, clock: FakeClock, redis: Redis
 ) -> None:
-    challenge = consumed(clock)
-    await store(redis, challenge)
-    ingress.submit(challenge, clock() - ingress_module.GIVE_UP_AFTER_MS - 1)
+    challenge = challenge_to(now_ms=clock())
+    submit(ingress, challenge, clock() - ingress_module.GIVE_UP_AFTER_MS - 1)
     await ingress.drain(1.0)
     assert world.submitted == []
-    ((kind, ack),) = await agent_messages(redis, "a-1")
+    _, (kind, ack) = await agent_messages(redis, "a-1")
     assert (kind, ack["reason"], ack["server_cmd_id"]) == ("command_ack", "busy", "cmd_1")
-    assert not await redis.exists(keys.inflight("a-1"))
+    assert len(ingress.handshakes) == 0
     # What the shard's commit looks at, should a decision be under way after all.
     assert await redis.hget(keys.challenge("cmd_1"), "state") == b"REFUSED"
     assert await redis.ttl(keys.challenge("cmd_1")) > 0
 
 
 async def test_giving_up_frees_only_its_own_slot(ingress: Ingress, clock: FakeClock, redis: Redis) -> None:
-    challenge = consumed(clock)
-    await store(redis, challenge)
-    await redis.set(keys.inflight("a-1"), "cmd_2")
-    ingress.submit(challenge, clock() - 60_000)
-    await ingress.drain(1.0)
-    assert await redis.get(keys.inflight("a-1")) == b"cmd_2"
+    challenge = challenge_to(now_ms=clock())
+    for left, after in ((b"cmd_2", b"cmd_2"), (b"cmd_1", None)):
+        await redis.delete(keys.challenge("cmd_1"))
+        await redis.set(keys.inflight("a-1"), left)
+        submit(ingress, challenge, clock() - 60_000)
+        await ingress.drain(1.0)
+        assert await redis.get(keys.inflight("a-1")) == after
 
 
 async def test_giving_up_waits_for_redis(
@@ -76,20 +69,19 @@ async def test_giving_up_waits_for_redis(
 ) -> None:
     give_up, failures = ingress.store.give_up, 2
 
-    async def flaky(*args: object) -> object:
+    async def flaky(*args: Any, **named: Any) -> object:
         nonlocal failures
         failures -= 1
         if failures >= 0:
             raise RedisConnectionError
-        return await give_up(*args)  # type: ignore[arg-type]
+        return await give_up(*args, **named)
 
     monkeypatch.setattr(ingress.store, "give_up", flaky)
     monkeypatch.setattr(ingress_module, "PAUSE_S", 0.001)
-    challenge = consumed(clock)
-    await store(redis, challenge)
-    ingress.submit(challenge, clock() - 60_000)
+    challenge = challenge_to(now_ms=clock())
+    submit(ingress, challenge, clock() - 60_000)
     await ingress.drain(2.0)
-    assert len(await agent_messages(redis, "a-1")) == 1
+    assert [kind for kind, _ in await agent_messages(redis, "a-1")] == ["command_challenge", "command_ack"]
 
 
 async def test_a_failing_task_is_logged_and_leaves_the_others_alone(
@@ -99,7 +91,7 @@ async def test_a_failing_task_is_logged_and_leaves_the_others_alone(
         raise RuntimeError("unexpected")
 
     ingress.start(fail())
-    ingress.submit(consumed(clock), clock() + 6_000)
+    submit(ingress, challenge_to(now_ms=clock()), clock() + 6_000)
     await ingress.drain(1.0)
     assert len(world.submitted) == 1
     assert "ingress_task_failed" in capsys.readouterr().out
@@ -116,13 +108,12 @@ async def test_a_fault_of_the_world_still_ends_in_an_answer(
 
     monkeypatch.setattr(ingress_module, "PAUSE_S", 0.001)
     world.answer = broken
-    challenge = consumed(clock)
-    await store(redis, challenge)
-    ingress.submit(challenge, clock() + 6_000)
+    challenge = challenge_to(now_ms=clock())
+    submit(ingress, challenge, clock() + 6_000)
     await ingress.drain(2.0)
     assert len(world.submitted) == 2
-    assert [ack["reason"] for _, ack in await agent_messages(redis, "a-1")] == ["busy"]
-    assert not await redis.exists(keys.inflight("a-1"))
+    assert [ack["reason"] for _, ack in (await agent_messages(redis, "a-1"))[1:]] == ["busy"]
+    assert len(ingress.handshakes) == 0
 
 
 async def test_draining_has_an_end(ingress: Ingress) -> None:

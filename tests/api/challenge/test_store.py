@@ -1,8 +1,9 @@
-"""What the scripts keep and return; the protocol over them is under test in ``test_commands.py``."""
+"""What the scripts keep and return; the protocol over them is under test in ``test_command_handler.py``."""
 
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -10,11 +11,11 @@ from redis.asyncio import Redis
 
 from api import keys as api_keys
 from api.accounts.auth import Session
-from api.challenge.challenge import Caller, Verdict, check_bindings, hash_of
-from api.challenge.store import ChallengeRules, ChallengeStore, Draft, Issued
+from api.challenge.challenge import Challenge
+from api.challenge.store import ChallengeRules, ChallengeStore, Lease, Refusal, Refused
 from streaming import keys
 from streaming.batch import RedisBatch
-from tests.api.support import MOVE, agent_messages, canonical, enlist, new_session
+from tests.api.support import agent_messages, challenge_to, enlist, new_session
 
 NOW_MS = 1_800_000_000_250
 
@@ -29,86 +30,88 @@ async def session(redis: Redis) -> Session:
     return await enlist(redis, new_session())
 
 
-def draft(server_cmd_id: str = "cmd_1") -> Draft:
-    return Draft(server_cmd_id, canonical(MOVE), hash_of(canonical(MOVE)), "nonce")
+def challenge(server_cmd_id: str = "cmd_1") -> Challenge:
+    return replace(challenge_to(server_cmd_id=server_cmd_id, now_ms=NOW_MS - 40), trace_id="t-request")
 
 
-async def issue(store: ChallengeStore, session: Session, server_cmd_id: str = "cmd_1", **other: Any) -> Issued:
-    return await store.issue(session, "ws-1", "c-1", "t-1", draft(server_cmd_id), NOW_MS)
+def bad_answer(server_cmd_id: str = "cmd_1", *, paid: bool = True) -> Refusal:
+    return Refusal("c-1", "t-answer", "auth_failed", "bad_proof", server_cmd_id, paid=paid)
 
 
-async def test_what_is_issued_can_be_looked_up(store: ChallengeStore, session: Session) -> None:
-    assert await issue(store, session) == Issued("issued", 2, "", 0)
-    challenge, cooldown_ms = await store.look_up("a-1", "cmd_1")
-    assert cooldown_ms == 0
-    assert challenge is not None
-    assert (challenge.state, challenge.issued_ms, challenge.expires_at) == ("ISSUED", NOW_MS, NOW_MS // 1000 + 5)
-    assert (challenge.cmd, challenge.cmd_hash, challenge.nonce) == (MOVE, hash_of(canonical(MOVE)), "nonce")
-    assert (challenge.agent_id, challenge.session_jti, challenge.channel_id) == ("a-1", session.jti, "ws-1")
-    assert await store.look_up("a-1", "cmd_2") == (None, 0)
+async def lease(store: ChallengeStore, session: Session, most: int = 8, **counts: int) -> Lease:
+    return await store.lease(session, most, counts, ())
 
 
-async def test_the_record_outlives_the_challenge_and_both_end(
+async def test_a_lease_takes_what_there_is_and_then_says_when_there_will_be_more(
+    store: ChallengeStore, session: Session
+) -> None:
+    assert await lease(store, session) == Lease(True, 8, 0, 0, False, [])
+    assert (await lease(store, session)).tokens == 2
+    none = await lease(store, session)
+    assert (none.tokens, 0 < none.wait_ms <= 100) == (0, True)
+
+
+async def test_a_lease_knows_cooldown_slot_and_record(store: ChallengeStore, session: Session, redis: Redis) -> None:
+    await redis.set(api_keys.cooldown("a-1"), 1, px=20_000)
+    assert 19_000 < (await lease(store, session)).cooldown_ms <= 20_000
+    for key, name, value in (("busy", "move_to", True), ("busy", "harvest", False), ("busy", "", False)):
+        await redis.hset(keys.agent("a-1"), key, name)
+        assert (await lease(store, session)).may_be_busy is value
+    await redis.set(keys.inflight("a-1"), "cmd_1")
+    assert (await lease(store, session)).may_be_busy
+
+
+async def test_a_dead_session_leases_nothing(store: ChallengeStore, session: Session, redis: Redis) -> None:
+    await redis.delete(keys.session_by_jti(session.jti))
+    assert not (await lease(store, session, a1=1)).alive
+    assert await redis.keys() == []
+
+
+async def test_a_lease_hands_over_counts_and_gets_all(store: ChallengeStore, session: Session, redis: Redis) -> None:
+    await lease(store, session, a1=2, v1=2)
+    await store.leave("a-1", 0, {"a1": 1}, "", 1_000)
+    assert (await store.lease(session, 1, {}, ["v1"])).counts == [b"a1", b"3"]
+    assert await redis.ttl(api_keys.difficulty("a-1")) > 500
+
+
+async def test_leaving_gives_tokens_back_and_notes_what_is_undecided(
     store: ChallengeStore, session: Session, redis: Redis
 ) -> None:
-    """The slot is free when the second of ``expires_at`` is over; the record stays for 10 s."""
-    await issue(store, session)
-    assert 5_000 < await redis.pttl(keys.inflight("a-1")) <= 5_750
-    assert 9_000 < await redis.pttl(keys.challenge("cmd_1")) <= 10_000
+    assert (await lease(store, session, 10)).tokens == 10
+    await store.leave("a-1", 9, {}, "cmd_1", 5_000)
+    assert await redis.pttl(api_keys.limit_bucket("command_agent", "a-1")) <= 100
+    assert await redis.get(keys.inflight("a-1")) == b"cmd_1"
+    assert 4_000 < await redis.pttl(keys.inflight("a-1")) <= 5_000
 
 
-async def test_the_difficulty_is_the_agents_own(store: ChallengeStore, session: Session, redis: Redis) -> None:
-    await redis.hset(api_keys.difficulty("a-1"), "level", 3)
-    assert (await issue(store, session)).difficulty == 3
-    other = await enlist(redis, new_session("a-2"))
-    assert (await store.issue(other, "ws-2", "c-1", "t-1", draft("cmd_2"), NOW_MS)).difficulty == 2
-
-
-async def test_consuming_is_idempotent_for_its_token_and_lost_for_any_other(
-    store: ChallengeStore, session: Session, redis: Redis
+async def test_leaving_with_a_command_that_is_decided_by_now_keeps_nobody_busy(
+    store: ChallengeStore, redis: Redis
 ) -> None:
-    await issue(store, session)
-    challenge, _ = await store.look_up("a-1", "cmd_1")
-    assert challenge is not None
-    outcomes = [
-        (await store.consume(challenge, token=token, trace_id="t", chat=None, now_ms=NOW_MS)).outcome
-        for token in ("one", "one", "two", "one")
-    ]
-    assert outcomes == ["consumed", "consumed", "lost", "consumed"]
-    assert await redis.hget(keys.challenge("cmd_1"), "deadline") == str(NOW_MS + 6_000).encode()
+    """The shard's commit would have freed the slot, and it has run already."""
+    await redis.hset(keys.agent("a-1"), "rec", '{"recent":["cmd_1"]}')
+    await store.leave("a-1", 0, {}, "cmd_1", 5_000)
+    assert not await redis.exists(keys.inflight("a-1"))
 
 
-async def test_a_slot_that_went_to_another_command_is_not_taken_back(
-    store: ChallengeStore, session: Session, redis: Redis
-) -> None:
-    await issue(store, session)
-    challenge, _ = await store.look_up("a-1", "cmd_1")
-    assert challenge is not None
-    await redis.set(keys.inflight("a-1"), "cmd_2")
-    consumed = await store.consume(challenge, token="x", trace_id="t", chat=None, now_ms=NOW_MS)
-    assert consumed.outcome == "gone"
-    assert await redis.get(keys.inflight("a-1")) == b"cmd_2"
-
-
-async def test_refusals_number_the_agents_stream_without_gaps(
-    store: ChallengeStore, session: Session, redis: Redis
-) -> None:
-    await issue(store, session)
-    await store.refuse_answer("a-1", "cmd_1", "t", Verdict.BAD_PROOF, NOW_MS)
-    await store.refuse_request("a-1", "c-2", "t", "invalid_cmd", "too_deep", NOW_MS)
+async def test_refusals_number_the_agents_stream_without_gaps(store: ChallengeStore, redis: Redis) -> None:
+    await store.refuse("a-1", bad_answer(), challenge(), NOW_MS)
+    await store.refuse("a-1", Refusal("c-2", "t", "invalid_cmd", "too_deep"), None, NOW_MS)
     entries: Any = await redis.xrange(keys.agent_stream("a-1"))
     assert [entry_id for entry_id, _ in entries] == [b"1-0", b"2-0", b"3-0"]
-    assert [fields[b"m"].split(b" ")[0] for _, fields in entries] == [b"0-0", b"1-0", b"2-0"]
-    kinds = [kind for kind, _ in await agent_messages(redis, "a-1")]
-    assert kinds == ["command_challenge", "command_ack", "command_ack"]
+    heads = [fields[b"m"].split(b"\n")[0].split(b" ") for _, fields in entries]
+    assert heads == [
+        [b"0-0", b"command_challenge", str(NOW_MS - 40).encode(), b"t-request"],
+        [b"1-0", b"command_ack", str(NOW_MS).encode(), b"t-answer"],
+        [b"2-0", b"command_ack", str(NOW_MS).encode(), b"t"],
+    ]
     assert (await agent_messages(redis, "a-1"))[2][1]["code"] == "too_deep"
 
 
-async def test_what_is_appended_is_published_with_its_id(store: ChallengeStore, session: Session, redis: Redis) -> None:
+async def test_what_is_appended_is_published_with_its_id(store: ChallengeStore, redis: Redis) -> None:
     pubsub = redis.pubsub()
     await pubsub.subscribe(keys.agent_stream("a-1"))
     await pubsub.get_message(timeout=5)
-    await issue(store, session)
+    await store.note(challenge())
     message = await pubsub.get_message(ignore_subscribe_messages=True, timeout=5)
     entries: Any = await redis.xrange(keys.agent_stream("a-1"))
     ((entry_id, fields),) = entries
@@ -117,40 +120,60 @@ async def test_what_is_appended_is_published_with_its_id(store: ChallengeStore, 
     await pubsub.aclose()  # type: ignore[no-untyped-call]
 
 
-async def test_giving_up_happens_once_however_many_try(store: ChallengeStore, session: Session, redis: Redis) -> None:
-    await issue(store, session)
-    challenge, _ = await store.look_up("a-1", "cmd_1")
-    assert challenge is not None
-    outcomes = await asyncio.gather(*(store.give_up(challenge, NOW_MS, 1_000) for _ in range(5)))
-    assert sorted(refused.outcome for refused in outcomes) == ["decided"] * 4 + ["refused"]
+async def test_a_refusal_that_was_not_paid_takes_a_token_of_either_bucket(
+    store: ChallengeStore, session: Session, redis: Redis
+) -> None:
+    await lease(store, session, 10)
+    outcomes = [(await store.refuse("a-1", bad_answer(paid=False), None, NOW_MS)).outcome for _ in range(12)]
+    assert outcomes[:10] == ["refused"] * 10
+    assert "flood" in outcomes[10:]
+    assert (await store.refuse("a-1", bad_answer(), None, NOW_MS)).outcome == "refused"
+
+
+async def test_failures_are_counted_and_in_the_cooldown_all_answers_are_limited(
+    store: ChallengeStore, redis: Redis
+) -> None:
+    refused = [await store.refuse("a-1", bad_answer(), None, NOW_MS) for _ in range(7)]
+    assert refused[:6] == [Refused("refused")] * 5 + [Refused("refused", 1)]
+    assert 29_000 < refused[6].cooldown_ms <= 30_000
+    ack = (await agent_messages(redis, "a-1"))[-1][1]
+    assert (ack["reason"], ack["retry_after_ms"], "code" in ack) == ("rate_limited", refused[6].cooldown_ms, False)
+
+
+async def test_busy_is_said_only_if_it_is_true(store: ChallengeStore, redis: Redis) -> None:
+    refusal = Refusal("c-2", "t", "busy", paid=True)
+    assert await store.refuse_if_busy("a-1", refusal, "", NOW_MS) == Refused("free")
+    await redis.hset(keys.agent("a-1"), "rec", '{"recent":["cmd_1"]}')
+    assert await store.refuse_if_busy("a-1", refusal, "cmd_1", NOW_MS) == Refused("free")
+    assert await agent_messages(redis, "a-1") == []
+    assert await store.refuse_if_busy("a-1", refusal, "cmd_2", NOW_MS) == Refused("refused")
+    await redis.set(keys.inflight("a-1"), "cmd_3", px=200)
+    assert await store.refuse_if_busy("a-1", refusal, "cmd_1", NOW_MS) == Refused("refused")
+    first, second = [ack["retry_after_ms"] for _, ack in await agent_messages(redis, "a-1")]
+    assert (first, 0 < second <= 200) == (500, True)
+
+
+async def test_asking_again_whether_it_may_be_said_gives_the_same_outcome(store: ChallengeStore, redis: Redis) -> None:
+    async def speak(name: str) -> str:
+        return await store.speak(challenge(name), trace_id="t", chat="clean", unsaid=True, now_ms=NOW_MS)
+
+    assert [await speak(name) for name in ("cmd_1", "cmd_1", "cmd_2", "cmd_2", "cmd_1")] == [
+        *("said", "said", "chat", "chat", "said")
+    ]
     assert [kind for kind, _ in await agent_messages(redis, "a-1")] == ["command_challenge", "command_ack"]
-    refused, _ = await store.look_up("a-1", "cmd_1")
-    assert refused is not None
-    assert refused.state == "REFUSED"
-    assert check_bindings(refused, Caller("a-1", session.jti, "ws-1"), NOW_MS) is Verdict.CONSUMED
+    assert 0 < await redis.ttl(keys.challenge("cmd_1")) <= 30
 
 
-async def test_the_mark_of_a_challenge_that_was_forgotten_before_it_was_given_up_is_no_challenge(
-    store: ChallengeStore, session: Session, redis: Redis
-) -> None:
-    """A gateway that stood still for longer than consumed challenges are kept marks what is not there any more."""
-    await issue(store, session)
-    challenge, _ = await store.look_up("a-1", "cmd_1")
-    assert challenge is not None
-    await redis.delete(keys.challenge("cmd_1"))
-    assert (await store.give_up(challenge, NOW_MS, 1_000)).outcome == "refused"
-    assert await redis.hgetall(keys.challenge("cmd_1")) == {b"state": b"REFUSED"}
-    assert await store.look_up("a-1", "cmd_1") == (None, 0)
+async def test_giving_up_happens_once_however_many_try(store: ChallengeStore, redis: Redis) -> None:
+    outcomes = await asyncio.gather(*(store.give_up(challenge(), NOW_MS, 1_000, unsaid=True) for _ in range(5)))
+    assert sorted(outcomes) == [False] * 4 + [True]
+    assert [kind for kind, _ in await agent_messages(redis, "a-1")] == ["command_challenge", "command_ack"]
+    assert await redis.hget(keys.challenge("cmd_1"), "state") == b"REFUSED"
+    assert await redis.ttl(keys.challenge("cmd_1")) > 500
 
 
-async def test_the_difficulty_moves_by_what_consuming_counted(
-    store: ChallengeStore, session: Session, redis: Redis
-) -> None:
-    await issue(store, session)
-    challenge, _ = await store.look_up("a-1", "cmd_1")
-    assert challenge is not None
-    later = NOW_MS + 501
-    consumed = await store.consume(challenge, token="x", trace_id="t", chat=None, now_ms=later)
-    assert await store.adjust_difficulty("a-1", consumed.counts, later) == 1
-    assert await store.adjust_difficulty("a-1", consumed.counts, later) is None  # somebody was faster
+async def test_a_level_is_moved_once(store: ChallengeStore, redis: Redis) -> None:
+    assert await store.set_level("a-1", 1, 0, NOW_MS) == (1, NOW_MS)
+    assert await store.set_level("a-1", 3, 0, NOW_MS + 1) == (1, NOW_MS)  # somebody was faster
     assert await redis.hget(api_keys.difficulty("a-1"), "level") == b"1"
+    assert await redis.ttl(api_keys.difficulty("a-1")) > 500

@@ -14,27 +14,25 @@ from redis.asyncio import Redis
 
 from api import keys as api_keys
 from api.accounts.auth import Session
-from api.challenge.challenge import hash_of
-from api.challenge.command_handler import AgentCommandHandler
 from api.challenge.ingress import Ingress
-from api.challenge.store import ChallengeRules, Draft
+from api.challenge.store import ChallengeRules
 from api.limits import limit_metrics
 from api.limits.banned_words import parse_list
 from api.limits.strikes import Standing, StrikeBook, StrikeRules
 from api.services import challenge_rules
 from config.limit import Limit
 from config.settings import Settings
-from streaming import keys
 from streaming.batch import RedisBatch
 from streaming.connect import connect
 from tests.api.support import (
     MOVE,
     FakeClock,
     FakeWorld,
+    Handler,
     agent_messages,
     answer,
     answer_to,
-    canonical,
+    challenge_to,
     enlist,
     new_session,
     request,
@@ -71,14 +69,14 @@ async def session(redis: Redis) -> Session:
 async def said(redis: Redis, ingress: Ingress, session: Session, text: str, channel: str = "ws-1") -> dict[str, Any]:
     """Say ``text`` with all that belongs to it.  Returns the ack, empty when the shard is to give it."""
     cmd = {"type": "say", "text": text}
-    handler = AgentCommandHandler(ingress, session, channel)
+    handler = Handler(ingress, session, channel)
+    before = len(await agent_messages(redis, session.agent_id or ""))
     assert await request(handler, cmd) is None
-    kind, challenge = (await agent_messages(redis, session.agent_id or ""))[-1]
-    assert kind == "command_challenge", challenge
-    assert await answer(handler, answer_to(session, challenge, cmd)) is None
+    assert await answer(handler, answer_to(session, handler.challenge, cmd)) is None
     await ingress.drain(2.0)
-    kind, payload = (await agent_messages(redis, session.agent_id or ""))[-1]
-    return payload if kind == "command_ack" else {}
+    messages = (await agent_messages(redis, session.agent_id or ""))[before:]
+    assert [kind for kind, _ in messages] == (["command_challenge", "command_ack"] if messages else [])
+    return messages[1][1] if messages else {}
 
 
 def texts(world: FakeWorld) -> list[object]:
@@ -133,9 +131,9 @@ async def test_the_third_violation_mutes_for_ten_minutes_over_reconnects_session
     assert (await book.standing("a-1")).muted_by == "strikes"
     # The mute is the agent's own, and of talking alone.
     assert await said(redis, gateways[0], await enlist(redis, new_session("a-2")), "hello") == {}
-    handler = AgentCommandHandler(gateways[0], session, "ws-9")
+    handler = Handler(gateways[0], session, "ws-9")
     await request(handler, MOVE)
-    await answer(handler, answer_to(session, (await agent_messages(redis, "a-1"))[-1][1]))
+    await answer(handler, answer_to(session, handler.challenge))
     await gateways[0].drain(2.0)
     assert world.submitted[-1].cmd == MOVE
 
@@ -186,22 +184,13 @@ async def test_strikes_end_by_themselves(redis: Redis, gateways: list[Ingress], 
 
 async def test_violations_that_race_mute_exactly_once(redis: Redis, gateways: list[Ingress], session: Session) -> None:
     """Thirty answered at once over two gateways: two strikes, one that mutes, and the rest meet the mute."""
-    cmd = canonical({"type": "say", "text": BAD})
-    for number in range(30):
-        draft = Draft(f"cmd_{number}", cmd, hash_of(cmd), "nonce")
-        issued = await gateways[0].store.issue(session, "ws-1", "c-1", "t-1", draft, 1_800_000_000_000)
-        assert issued.outcome == "issued"
-        await redis.delete(keys.inflight("a-1"))
 
-    async def consume(number: int) -> str:
+    async def speak(number: int) -> str:
+        challenge = challenge_to({"type": "say", "text": BAD}, f"cmd_{number}")
         store = gateways[number % 2].store
-        challenge = (await store.look_up("a-1", f"cmd_{number}")).challenge
-        assert challenge is not None
-        return (
-            await store.consume(challenge, token="t", trace_id="t", chat="banned", now_ms=1_800_000_000_000)
-        ).outcome
+        return await store.speak(challenge, trace_id="t", chat="banned", unsaid=False, now_ms=1_800_000_000_000)
 
-    outcomes = Counter(await asyncio.gather(*(consume(number) for number in range(30))))
+    outcomes = Counter(await asyncio.gather(*(speak(number) for number in range(30))))
     assert outcomes == {"struck": 2, "struck_out": 1, "muted": 27}
 
 
@@ -210,14 +199,12 @@ async def test_a_message_that_waits_when_the_mute_comes_is_answered_and_frees_th
 ) -> None:
     """Pitfall B12: muted while a say is pending."""
     cmd = {"type": "say", "text": "hello"}
-    handler = AgentCommandHandler(gateways[0], session, "ws-1")
+    handler = Handler(gateways[0], session, "ws-1")
     await request(handler, cmd)
-    challenge = (await agent_messages(redis, "a-1"))[-1][1]
     await book.mute("a-1", 60_000)
-    await answer(handler, answer_to(session, challenge, cmd))
+    await answer(handler, answer_to(session, handler.challenge, cmd))
     ack = (await agent_messages(redis, "a-1"))[-1][1]
     assert (ack["reason"], ack["code"]) == ("rate_limited", "muted")
-    assert not await redis.exists(keys.inflight("a-1"))
     assert await book.unmute("a-1")
     assert await said(redis, gateways[0], session, "hello") == {}
     assert texts(world) == ["hello"]
@@ -279,5 +266,5 @@ async def test_a_refused_text_is_in_no_log_no_stream_and_no_key(
         kind = await redis.type(name)
         dump = {b"hash": redis.hgetall, b"stream": redis.xrange, b"string": redis.get}.get(cast(bytes, kind))
         kept.append(f"{name} {await cast(Any, dump)(name) if dump else ''}")
-    assert "CONSUMED" in str(kept)
+    assert "banned_words" in str(kept)
     assert "xyzzy" not in str(kept)

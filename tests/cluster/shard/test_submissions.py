@@ -6,6 +6,7 @@ import asyncio
 import time
 from typing import cast
 
+import msgspec
 import pytest
 
 from cluster.messages import ShardDecision
@@ -71,6 +72,19 @@ async def test_who_is_not_here_has_moved_after_a_look_into_the_inbox(scene: Scen
     assert decisions[0] == ShardDecision(False, moved=True)
     assert decisions[1].accepted
     assert scene.inbox.looks == 1
+
+
+async def test_a_challenge_is_written_with_the_decision_and_not_again(scene: Scene) -> None:
+    challenged = msgspec.structs.replace(command("a", "cmd-1", WALK), challenge=b"{}", issued_ms=77)
+    elsewhere = msgspec.structs.replace(command("nobody", "cmd-2", WALK), challenge=b"{}", issued_ms=78)
+    await scene.submissions.submit([challenged, elsewhere])
+    await scene.submissions.submit([challenged])
+    [batch] = scene.ground.journal.batches
+    at = batch.ops.index("H")
+    assert batch.ops[at : at + 5] == ["H", "a", 77, "trace", b"{}"]
+    assert at < batch.ops.index("command_ack")
+    assert batch.ops.count("H") == 1
+    assert scene.ground.commits.next.challenges == {}
 
 
 async def test_what_comes_after_its_deadline_is_not_taken(scene: Scene) -> None:

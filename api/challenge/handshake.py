@@ -1,0 +1,213 @@
+"""What a gateway keeps of the agents that are connected to it: open challenge, command under way, tokens, difficulty.
+
+A challenge can be answered only on the connection it was made for, and an agent has one live connection; so between
+``command_req`` and the shard nobody else need be asked.  Plain memory, no I/O: whatever is looked at and changed
+without an ``await`` in between is one step, ``ISSUED -> CONSUMED`` above all.
+See docs/decisions/0013-handshake-in-memory.md.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import Counter, deque
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Final
+
+from api.challenge.challenge import Challenge, is_expired
+from api.challenge.difficulty import AgentDifficulty
+from api.challenge.store import ChallengeRules
+from api.limits.leased_tokens import LeasedTokens
+from world.command import Command
+from world.commands import RULES
+
+#: Ids of used-up challenges that are known for longer than their challenge: an answer to one gets no second ack.
+USED_KEPT: Final = 8
+
+#: This part of an agent's burst is leased at once.  The rest is there for a connection that takes over.
+LEASED_PART: Final = 0.5
+
+
+class Handshake:
+    """One agent's, shared by all its connections to this gateway.
+
+    Attributes:
+        challenge: The newest one; ``unsaid`` while the agent's stream has not got it.
+        submitted: The consumed command that is not known to be decided.
+        may_be_busy: The agent may be doing something else that can't be interrupted; Redis knows.
+    """
+
+    def __init__(self, agent_id: str, account_id: str, account: LeasedTokens, rules: ChallengeRules) -> None:
+        self.agent_id = agent_id
+        self.account_id = account_id
+        self.account = account
+        self.difficulty = AgentDifficulty(rules.difficulty)
+        self.connections = 0
+        self.challenge: Challenge | None = None
+        self.command: Command | None = None
+        self.unsaid = False
+        self.submitted: Challenge | None = None
+        self.may_be_busy = False
+        self.cooldown_until_ms = 0
+        #: One lease at a time.
+        self.leasing = asyncio.Lock()
+        self.tokens = 0
+        self.tokens_most = max(1, int(rules.agent_commands.burst * LEASED_PART))
+        #: Names of counts in Redis that are too old to count.
+        self.forgotten: list[str] = []
+        self._no_token_until = 0.0
+        self._running: str | None = None
+        self._interruptible = False
+        self._used: deque[str] = deque(maxlen=USED_KEPT)
+
+    # -- tokens --
+
+    def take_token(self) -> bool:
+        """Take a token that is held; False: there is none."""
+        if self.tokens:
+            self.tokens -= 1
+            return True
+        return False
+
+    def no_token_for(self, wait_ms: int) -> None:
+        """Redis has none for so long."""
+        self._no_token_until = time.monotonic() + wait_ms / 1000
+
+    @property
+    def token_wait_ms(self) -> int:
+        """Until Redis may have a token again, as far as is known."""
+        return max(0, int((self._no_token_until - time.monotonic()) * 1000))
+
+    # -- the challenge --
+
+    def is_open(self, now_ms: int) -> bool:
+        """Whether a challenge waits for its answer."""
+        challenge = self.challenge
+        return challenge is not None and challenge.state == "ISSUED" and not is_expired(challenge, now_ms)
+
+    def was_used(self, server_cmd_id: str) -> bool:
+        """Whether this was a challenge of the agent that is used up."""
+        return server_cmd_id in self._used
+
+    def issue(self, challenge: Challenge, command: Command) -> None:
+        """There is a new challenge."""
+        self.challenge, self.command, self.unsaid = challenge, command, True
+
+    def consume(self, challenge: Challenge) -> Challenge:
+        """The one step ``ISSUED -> CONSUMED``; the command is the agent's one in flight from here on."""
+        consumed = replace(challenge, state="CONSUMED")
+        self.challenge = self.submitted = consumed
+        self._interruptible = self.command is not None and RULES[self.command.KIND].INTERRUPTIBLE
+        self._used.append(challenge.server_cmd_id)
+        return consumed
+
+    def reopen(self, challenge: Challenge) -> None:
+        """It could not be used after all: it may be answered again."""
+        self.challenge, self.submitted = challenge, None
+        self._used.remove(challenge.server_cmd_id)
+
+    # -- the command under way --
+
+    def decided(self, server_cmd_id: str, *, accepted: bool) -> None:
+        """A shard has decided the command, or it was refused.  Told twice, the first counts."""
+        if self.submitted is None or self.submitted.server_cmd_id != server_cmd_id:
+            return
+        self.submitted = None
+        if accepted and not self._interruptible:
+            self._running, self.may_be_busy = server_cmd_id, True
+
+    def saw(self, kind: str, payload: bytes) -> None:
+        """The agent is being shown an event of its own.  It may ask for more the moment it has it."""
+        if kind == "command_ack":
+            if self.submitted is not None and f'"{self.submitted.server_cmd_id}"'.encode() in payload:
+                self.decided(self.submitted.server_cmd_id, accepted=b'"accepted":true' in payload)
+        elif kind == "command_result" and (self._running is None or f'"{self._running}"'.encode() in payload):
+            self._running, self.may_be_busy = None, False
+
+    def is_free(self, submitted: str) -> None:
+        """Redis says so: ``submitted`` (empty: nothing) is decided, and nothing runs that can't be interrupted."""
+        self.decided(submitted, accepted=False)
+        self._running, self.may_be_busy = None, False
+
+
+class Handshakes:
+    """Those of a gateway: an entry for each agent that is connected or has a command under way.
+
+    Args:
+        tokens_of: makes the leased tokens of an account.
+    """
+
+    def __init__(self, rules: ChallengeRules, tokens_of: Callable[[str], LeasedTokens]) -> None:
+        self._rules = rules
+        self._tokens_of = tokens_of
+        self._by_agent: dict[str, Handshake] = {}
+        self._challenges: dict[str, Challenge] = {}
+        self._accounts: dict[str, LeasedTokens] = {}
+        self._agents_of: Counter[str] = Counter()
+
+    def __len__(self) -> int:
+        return len(self._by_agent)
+
+    @property
+    def accounts(self) -> list[LeasedTokens]:
+        """The leased tokens of all accounts."""
+        return list(self._accounts.values())
+
+    def enter(self, agent_id: str, account_id: str) -> Handshake:
+        """One more connection of the agent."""
+        handshake = self._by_agent.get(agent_id)
+        if handshake is None:
+            account = self._accounts.get(account_id)
+            if account is None:
+                account = self._accounts[account_id] = self._tokens_of(account_id)
+            handshake = self._by_agent[agent_id] = Handshake(agent_id, account_id, account, self._rules)
+            self._agents_of[account_id] += 1
+        handshake.connections += 1
+        return handshake
+
+    def find(self, server_cmd_id: str, now_ms: int) -> Challenge | None:
+        """A challenge of any agent of this gateway, for as long as it is known."""
+        challenge = self._challenges.get(server_cmd_id)
+        if challenge is not None and now_ms - challenge.issued_ms > self._rules.record_ttl_ms:
+            return None
+        return challenge
+
+    def issue(self, handshake: Handshake, challenge: Challenge, command: Command) -> None:
+        """A new challenge takes the place of the agent's last one."""
+        self.drop(handshake)
+        handshake.issue(challenge, command)
+        self._challenges[challenge.server_cmd_id] = challenge
+
+    def consume(self, handshake: Handshake, challenge: Challenge) -> Challenge:
+        """See ``Handshake.consume``."""
+        consumed = self._challenges[challenge.server_cmd_id] = handshake.consume(challenge)
+        return consumed
+
+    def reopen(self, handshake: Handshake, challenge: Challenge) -> None:
+        """See ``Handshake.reopen``."""
+        if handshake.challenge is not None and handshake.challenge.server_cmd_id == challenge.server_cmd_id:
+            handshake.reopen(challenge)
+            self._challenges[challenge.server_cmd_id] = challenge
+
+    def drop(self, handshake: Handshake) -> None:
+        """Forget the agent's last challenge."""
+        if handshake.challenge is not None:
+            self._challenges.pop(handshake.challenge.server_cmd_id, None)
+            handshake.challenge = None
+
+    def forget(self, handshake: Handshake) -> LeasedTokens | None:
+        """Forget an agent that is gone, once nothing of it is under way.
+
+        Returns the tokens of its account if no agent of it is left.
+        """
+        gone = not handshake.connections and handshake.submitted is None
+        if not gone or self._by_agent.get(handshake.agent_id) is not handshake:
+            return None
+        self.drop(handshake)
+        del self._by_agent[handshake.agent_id]
+        self._agents_of[handshake.account_id] -= 1
+        if self._agents_of[handshake.account_id]:
+            return None
+        del self._agents_of[handshake.account_id]
+        return self._accounts.pop(handshake.account_id)
