@@ -1,6 +1,6 @@
--- Tokens for the next commands of an agent, for the counts that its gateway has made since the last time.
--- Returns {'ok' or 'dead': no session, tokens, ms until there is one if there is none, ms of cooldown, whether the agent
--- may be busy, its difficulty}.
+-- Tokens for the next commands of an agent, for the counts that its gateway has made since the last time.  Returns
+-- {'ok' or 'dead': no session, tokens, ms until there is one if there is none, ms of cooldown, whether the agent may
+-- be busy, its difficulty}.
 -- args: id, jti, burst, interval_us, most, *counts
 -- counts: name, more
 -- include: streaming/redis_clock.lua, api/limits/token_bucket.lua, api/challenge/add_count.lua

@@ -1,5 +1,5 @@
--- An agent's last connection to a gateway is over: puts back the tokens that it has not used, adds its counts, and notes
--- the command that it leaves undecided ('': none), unless that is decided by now.
+-- An agent's last connection to a gateway is over: puts back the tokens that it has not used, adds its counts, and
+-- notes the command that it leaves undecided ('': none), unless that is decided by now.
 -- args: id, burst, interval_us, tokens, server_cmd_id, undecided_ms, *counts
 -- counts: name, more
 -- include: streaming/redis_clock.lua, api/limits/token_bucket.lua, api/challenge/add_count.lua

@@ -1,4 +1,5 @@
--- Moves an agent's difficulty, unless another gateway did since changed_ms.  Returns {the level now, when it was moved}.
+-- Moves an agent's difficulty, unless another gateway did since changed_ms.  Returns {the level now, when it was
+-- moved}.
 -- args: id, level, changed_ms, now_ms, start
 local key = DIFFICULTY .. id
 local found = redis.call('HMGET', key, 'level', 'changed')

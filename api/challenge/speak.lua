@@ -1,5 +1,6 @@
--- Whether an agent may say what it has answered for; chat is 'clean' or 'banned'.  Returns 'said', or 'muted', 'struck',
--- 'struck_out' or 'chat' (too soon), and the agent is told so.  Asked again for the same command it returns the same.
+-- Whether an agent may say what it has answered for; chat is 'clean' or 'banned'.  Returns 'said', or 'muted',
+-- 'struck', 'struck_out' or 'chat' (too soon), and the agent is told so.  Asked again for the same command it returns
+-- the same.
 -- args: id, server_cmd_id, client_cmd_id, now_ms, trace, keep_ms, chat, chat_ms, strikes_max, strike_memory_ms, mute_ms
 -- args: issued_ms, challenge_trace, challenge
 -- include: api/challenge/tell.lua, api/limits/count_strike.lua
