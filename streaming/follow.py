@@ -82,6 +82,7 @@ class Follow:
             await self._own.ready()
             async for followed in self._beginning():
                 yield followed
+                del followed  # not kept while the reader lives
             while True:
                 yield await self._live()
         finally:

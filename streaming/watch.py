@@ -88,6 +88,7 @@ class Watch:
             else:
                 async for shown in self._missed(self._last_event_id):
                     yield shown
+                    del shown  # not kept while the reader lives
             while not self._ended:
                 yield await self._live()
         finally:

@@ -93,6 +93,7 @@ async def pump(socket: Socket, view: View, connection: Connection, sent: Callabl
                 stream_metrics.delivered(batch)
                 if sent is not None:
                     sent(batch)
+                del batch  # the next may be written directly, and this one would be kept for good
         code, reason = CLOSE_NORMAL, "chunk_closed"
     except Closed as closed:
         code, reason = closed.code, closed.reason

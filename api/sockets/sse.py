@@ -72,6 +72,7 @@ class SseResponse(EventSourceResponse):
                 async with aclosing(self._content) as blocks:
                     async for block in blocks:
                         await send({"type": "http.response.body", "body": block, "more_body": True})
+                        del block  # the next may be written directly, and this one would be kept for good
                 await send({"type": "http.response.body", "body": b"", "more_body": False})
             finally:
                 self._view.queue.direct = None
@@ -91,6 +92,7 @@ class SseResponse(EventSourceResponse):
                         count_resyncs(batch, self._connection)
                         yield b"".join([event.sse_bytes(event_id) for event, event_id in batch])
                         stream_metrics.delivered(batch)  # when it is asked for more, the last one has been sent
+                    del batch
         except Closed as closed:
             if closed.code == CLOSE_GONE:
                 return

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import random
+import tracemalloc
 from collections.abc import AsyncGenerator
+from typing import Any
 
 import pytest
 
@@ -12,9 +14,10 @@ from api.accounts.auth import Session
 from api.sockets.connections import CLOSE_FAILED, Connection, Connections
 from api.sockets.direct import WRITE_AHEAD_BYTES, Direct
 from api.sockets.socket import Socket, pump
+from api.sockets.sse import SseResponse
 from api.sockets.streams import Batch
 from streaming.connect import connect
-from streaming.entry import Entry, Event, EventId
+from streaming.entry import Entry, Event, EventId, notice
 from streaming.gap_detector import Item
 from streaming.hub import Hub
 from streaming.subscriber_queue import SubscriberQueue
@@ -40,7 +43,10 @@ class Live:
         while True:
             items = await self.queue.take()
             await asyncio.sleep(0)  # as one that reads Redis in between
-            yield [(item, item.event_id) for item in items or () if isinstance(item, Event)]
+            batch = [(item, item.event_id) for item in items or () if isinstance(item, Event)]
+            del items
+            yield batch
+            del batch
 
 
 @pytest.fixture
@@ -125,3 +131,34 @@ async def test_direct_and_queued_writes_keep_their_order(
     view.queue.close(1001, "gone")
     await asyncio.wait_for(pumping, 5)
     assert view.queue.direct is None
+
+
+BIG = 1_000_000
+
+
+@pytest.mark.parametrize("kind", ["sse", "ws"])
+async def test_a_reader_that_waits_keeps_nothing_of_what_it_was_sent(registry: Connections, kind: str) -> None:
+    class Swallowing(Asgi):
+        async def send(self, message: Any) -> None:
+            pass
+
+    view, asgi = Live(), Swallowing()
+    connection = slot(registry, view)
+    serving = asyncio.create_task(
+        SseResponse(view, connection)(asgi.scope, asgi.receive, asgi.send)
+        if kind == "sse"
+        else pump(Socket(accepted(asgi, None), view.queue), view, connection)
+    )
+    await asyncio.sleep(0.01)
+    tracemalloc.start()
+    try:
+        view.queue.put(notice("chunk_static", {"tiles": "#" * BIG}, 1, "t-1"))
+        await asyncio.sleep(0.05)
+        now, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert len(view.queue) == 0
+    assert most > BIG
+    assert now < BIG / 10
+    view.queue.close(1001, "gone")
+    await asyncio.wait_for(serving, 5)
