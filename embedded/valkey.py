@@ -40,6 +40,7 @@ appendfsync {fsync}
 aof-load-truncated no
 aof-timestamp-enabled yes
 maxmemory-policy noeviction
+latency-tracking no
 """
 
 
