@@ -40,6 +40,7 @@ if conditions > 0 then
 end
 -- Id of the newest fact; each names the one before it, so that the archiver sees what a server that lost its end undid.
 local fact
+local archive_most = tostring(ARCHIVE_MAXLEN)
 local function newest_fact()
   if redis.call('EXISTS', ARCHIVE_STREAM) == 0 then return '0-0' end
   local info = redis.call('XINFO', 'STREAM', ARCHIVE_STREAM)
@@ -81,11 +82,11 @@ while i <= n do
     i = i + 3
   elseif op == '+' then -- an agent stands in a chunk
     local chunk, agent = unpack(ARGV, i + 1, i + 2)
-    if redis.call('SADD', MEMBERS .. chunk, agent) == 1 then redis.call('HINCRBY', POPULATION, chunk, 1) end
+    if redis.call('SADD', MEMBERS .. chunk, agent) == 1 then redis.call('HINCRBY', POPULATION, chunk, '1') end
     i = i + 3
   elseif op == '-' then -- and has left it
     local chunk, agent = unpack(ARGV, i + 1, i + 2)
-    if redis.call('SREM', MEMBERS .. chunk, agent) == 1 then redis.call('HINCRBY', POPULATION, chunk, -1) end
+    if redis.call('SREM', MEMBERS .. chunk, agent) == 1 then redis.call('HINCRBY', POPULATION, chunk, '-1') end
     i = i + 3
   elseif op == 'X' then -- a departure to another shard
     local chunk_there, handoff, arrival = unpack(ARGV, i + 1, i + 3)
@@ -104,7 +105,7 @@ while i <= n do
   elseif op == 'G' then -- a fact for the event log
     local payload = unpack(ARGV, i + 1, i + 1)
     local before = fact or newest_fact()
-    fact = redis.call('XADD', ARCHIVE_STREAM, 'MAXLEN', '~', ARCHIVE_MAXLEN, '*', 'm', payload, 'p', before)
+    fact = redis.call('XADD', ARCHIVE_STREAM, 'MAXLEN', '~', archive_most, '*', 'm', payload, 'p', before)
     i = i + 2
   else
     return redis.error_reply('unknown op ' .. op)
