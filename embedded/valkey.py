@@ -40,6 +40,7 @@ appendfsync {fsync}
 aof-load-truncated no
 aof-timestamp-enabled yes
 maxmemory-policy noeviction
+# Nobody reads its histograms, and each of a script's commands would be entered into one.
 latency-tracking no
 """
 

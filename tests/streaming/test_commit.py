@@ -119,6 +119,21 @@ async def test_an_agents_stream_is_bounded_in_number_and_time(redis: Any) -> Non
     assert keys.AGENT_STREAM_TTL_S - 60 < await redis.ttl(keys.agent_stream("ada")) <= keys.AGENT_STREAM_TTL_S
 
 
+async def test_the_life_of_an_agents_stream_is_prolonged_once_a_commit(redis: Any) -> None:
+    journal = await prepared(redis)
+    await redis.config_resetstat()
+    batch = Batch(tick=1)
+    for agent_id in ("ada", "bob", "ada", "ada"):
+        batch.agent_event(agent_id, "command_result", "t", b"{}")
+    await journal.commit(batch)
+    stats = await redis.info("commandstats")
+    assert {name: stats[f"cmdstat_{name}"]["calls"] for name in ("expire", "xadd", "evalsha")} == {
+        "expire": 2,
+        "xadd": 4,
+        "evalsha": 1,
+    }
+
+
 def test_conditions_alone_are_no_commit() -> None:
     batch = Batch(tick=1)
     batch.only_if_bound("ada", "chunk-1")
