@@ -2,8 +2,8 @@
 
     python tests/bench/bench_commit.py [--commits 2000] [--inner]
 
-A subscriber listens to all channels, as a gateway does.  The figures are those of ``INFO commandstats`` and ``INFO cpu``,
-of several rounds the cheapest: how long a client waits for the answer is another matter.
+A subscriber listens to all channels, as a gateway does.  The figures are those of ``INFO commandstats`` and
+``INFO cpu``, of several rounds the cheapest: how long a client waits for the answer is another matter.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ def show(batch: Batch, chunk: int, payload: bytes) -> None:
         0,
         f"tick-{tick}",
         payload,
-        str(tick - REPLAY_TICKS),
+        minid,
     )
 
 
