@@ -89,7 +89,7 @@ class Follow:
             self._own.close()
             self._leave_chunk()
 
-    def at_once(self, item: Item) -> Followed | None:
+    def at_once(self, item: Item) -> Followed | tuple[()] | None:
         """See ``Follower.at_once``."""
         return None if isinstance(item, Resync) else self.follower.at_once(item)
 

@@ -168,11 +168,12 @@ class Follower:
         else:
             self._show_delta(event)
 
-    def at_once(self, event: Entry) -> Followed | None:
+    def at_once(self, event: Entry) -> Followed | tuple[()] | None:
         """What to send for an entry that comes next, to a reader who has been sent everything before it.
 
-        None: nothing has changed here, and the entry is for ``chunk_event`` or ``agent_event``: it moves the agent, is
-        known already or not to be shown, does not follow the last one, or something else is to be shown first.
+        Empty: it is not shown.  None: nothing has changed here, and the entry is for ``chunk_event`` or
+        ``agent_event``: it moves the agent, is known already, does not follow the last one, or something else is to be
+        shown first.
         """
         if self.arriving_at is not None or self._waiting or self._out or self.lost:
             return None
@@ -183,9 +184,11 @@ class Follower:
         else:
             if event.id == BEFORE_FIRST:
                 return event, None
-            if event.kind in MOVES or event.id[0] <= self.seq or self._is_hidden(event):
+            if event.kind in MOVES or event.id[0] <= self.seq:
                 return None
             self.seq = event.id[0]
+            if self._is_hidden(event):
+                return ()
         return event, position_event_id(self.chunk_id, self.at, self.seq)
 
     def arrived(self, static: SharedEvent | None, deltas: Sequence[SharedEvent]) -> None:

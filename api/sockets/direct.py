@@ -67,13 +67,13 @@ class Direct:
         self._sent = sent
 
     def __call__(self, item: Item) -> bool:
-        """Write what ``item`` shows; False when it is for the reader's task."""
+        """Write what ``item`` shows, if anything; False when it is for the reader's task."""
         try:
             if not self._writer.takes(WRITE_AHEAD_BYTES):
                 return False
             shown = self._view.at_once(item)
-            if shown is None:
-                return False
+            if not shown:
+                return shown is not None
             self._writer.push(self._form(*shown))
             stream_metrics.delivered((shown,))
             if self._sent is not None and isinstance(item, PrivateEvent):

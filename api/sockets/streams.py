@@ -45,8 +45,11 @@ class View(Protocol):
         """Yield what to send, a batch at a time."""
         ...
 
-    def at_once(self, item: Item) -> tuple[Event, EventId | None] | None:
-        """Return what an item of the hub shows a reader who waits in ``queue.take``; None: it is to be queued."""
+    def at_once(self, item: Item) -> tuple[Event, EventId | None] | tuple[()] | None:
+        """Return what an item of the hub shows a reader who waits in ``queue.take``.
+
+        Empty: nothing.  None: it is to be queued.
+        """
         ...
 
 

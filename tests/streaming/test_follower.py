@@ -335,7 +335,8 @@ class Interleaved:
     def shown_at_once(self, entry: Entry) -> bool:
         if not self.at_once or (shown := self.follower.at_once(entry)) is None:
             return False
-        self.shown.append(shown)
+        if shown:
+            self.shown.append(shown)
         self.direct += 1
         return True
 
@@ -381,7 +382,6 @@ def test_at_once_shows_what_the_queue_would_have_shown(seed: int) -> None:
 def test_at_once_leaves_what_needs_more_than_writing() -> None:
     follower = following(seq=3, challenges=False)
     position = follower.position
-    hidden = private(4, "command_challenge")
     left: list[Entry] = [
         shared("chunk-0", 5, 4),  # known
         shared("chunk-0", 9, 8),  # after a hole
@@ -389,7 +389,6 @@ def test_at_once_leaves_what_needs_more_than_writing() -> None:
         private(3, "command_ack"),  # known
         transition(4, "chunk-1", 6),
         private(4, "agent_removed", tick=6),
-        hidden,
     ]
     assert [follower.at_once(entry) for entry in left] == [None] * len(left)
     assert (follower.position, follower.take(), follower.lost) == (position, [], False)
@@ -397,6 +396,14 @@ def test_at_once_leaves_what_needs_more_than_writing() -> None:
     follower.take()
     for event in (private(5, "command_ack"), told()):
         assert follower.at_once(event) is None, "the static of the other chunk comes first"
+
+
+def test_a_hidden_challenge_is_passed_over_at_once() -> None:
+    follower = following(seq=3, challenges=False)
+    assert follower.at_once(private(4, "command_challenge")) == ()
+    assert follower.at_once(private(4, "command_challenge")) is None, "known"
+    ack = private(5, "command_ack")
+    assert follower.at_once(ack) == (ack, "chunk-0:5:0:5")
 
 
 def test_what_the_gateway_says_is_shown_at_once() -> None:

@@ -35,7 +35,7 @@ class Live:
         self.asked = 0
         self.willing = at_once
 
-    def at_once(self, item: Item) -> tuple[Event, EventId | None] | None:
+    def at_once(self, item: Item) -> tuple[Event, EventId | None] | tuple[()] | None:
         self.asked += 1
         return (item, item.event_id) if self.willing and isinstance(item, Event) else None
 
@@ -75,6 +75,16 @@ def test_one_that_can_not_be_written_to_keeps_its_place(registry: Connections, t
     writer.open, writer.buffered = trouble != "closed", WRITE_AHEAD_BYTES + 1 if trouble == "behind" else 0
     assert not Direct(view, slot(registry, view), writer, Event.ws_frame)(ENTRIES[0])
     assert (writer.frames, view.asked) == ([], 0), "the view would think that it was shown"
+
+
+def test_what_is_not_shown_at_all_is_dealt_with(registry: Connections) -> None:
+    class Blind(Live):
+        def at_once(self, item: Item) -> tuple[()]:
+            return ()
+
+    view, writer = Blind(), Writer()
+    assert Direct(view, slot(registry, view), writer, Event.ws_frame)(ENTRIES[0])
+    assert writer.frames == []
 
 
 def test_what_the_view_does_not_show_at_once_is_left(registry: Connections) -> None:
