@@ -75,7 +75,7 @@ class World(Protocol):
         ...
 
     async def submit(self, command: SubmittedCommand) -> ShardAnswer:
-        """Have a command decided; returns once the decision is committed.  Submitting twice is harmless.
+        """Submit a command and return once the decision is committed.  Submitting twice is harmless.
 
         Raises:
             WorldUnavailable: unknown whether it was decided; submit it again.
@@ -83,11 +83,11 @@ class World(Protocol):
         ...
 
     async def problems(self) -> list[str]:
-        """Why the world can't serve now, one short reason each; empty means ready."""
+        """Return why the world can't serve now, one short reason each; empty means ready."""
         ...
 
     async def metrics(self) -> bytes:
-        """Metrics of the whole cluster in Prometheus text form: of its shards and of all gateways, this one too.
+        """Return metrics of the whole cluster, shards and all gateways, in Prometheus text form.
 
         Raises:
             WorldUnavailable: they could not be gathered.

@@ -17,7 +17,7 @@ from world.inputs import Occupant
 
 T = TypeVar("T")
 
-#: Of all messages of this module together.
+#: The version of all messages of this module together.
 VERSION: Final = 1
 
 NO_CMD: Final = msgspec.Raw(msgspec.msgpack.encode(None))
@@ -54,7 +54,7 @@ class ShardCommand(_Message, frozen=True, array_like=True, gc=False):
 
     @property
     def cmd(self) -> object:
-        """Return the command as JSON data."""
+        """The command as JSON data."""
         cmd: object = msgspec.msgpack.decode(self.packed_cmd)
         return cmd
 

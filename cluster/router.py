@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import OrderedDict
+from typing import Final
 
 import structlog
 from redis.asyncio import Redis
@@ -23,18 +24,19 @@ from cluster.peers import ClusterClient, ShardClient, ShardUnavailable, WorldRel
 from cluster.spawning import SpawnPlan
 from streaming import keys
 from streaming.batch import RedisBatch
+from streaming.retry_pause import RetryPause
 from world.ids import AgentId, ServerCmdId
 
 log = structlog.get_logger(__name__)
 
-JOIN_TIMEOUT_S = 10.0
-SUBMIT_TIMEOUT_S = 3.0
-CALL_TIMEOUT_S = 3.0
-PAUSE_FIRST_S = 0.02
-PAUSE_MOST_S = 0.25
-ROUTES_MOST = 50_000
-PROBLEM_TIMEOUT_S = 0.8
-TICK_AGE_MOST_S = 3.0
+JOIN_TIMEOUT_S: Final = 10.0
+SUBMIT_TIMEOUT_S: Final = 3.0
+CALL_TIMEOUT_S: Final = 3.0
+PAUSE_FIRST_S: Final = 0.02
+PAUSE_MOST_S: Final = 0.25
+ROUTES_MOST: Final = 50_000
+PROBLEM_TIMEOUT_S: Final = 0.8
+TICK_AGE_MOST_S: Final = 3.0
 
 
 class Router:
@@ -64,9 +66,9 @@ class Router:
     # -- joining --
 
     async def join(self, agent_id: str, account_id: str, trace_id: str) -> JoinOutcome:
-        """See ``api.ports.World.join``."""
+        """Put the agent into the world, as ``api.ports.World.join`` says."""
         deadline = time.monotonic() + JOIN_TIMEOUT_S
-        pause = PAUSE_FIRST_S
+        pause = RetryPause(PAUSE_FIRST_S, PAUSE_MOST_S)
         full: set[str] = set()
         while time.monotonic() < deadline:
             try:
@@ -76,8 +78,7 @@ class Router:
                 outcome = None
             if outcome is not None:
                 return outcome
-            await asyncio.sleep(pause)
-            pause = min(pause * 2, PAUSE_MOST_S)
+            await pause.wait()
         raise WorldUnavailable(f"no shard seated {agent_id} within {JOIN_TIMEOUT_S} s")
 
     async def _try_join(self, agent_id: str, full: set[str]) -> JoinOutcome | None:
@@ -108,11 +109,11 @@ class Router:
     # -- commands --
 
     async def submit(self, command: SubmittedCommand) -> ShardAnswer:
-        """See ``api.ports.World.submit``."""
+        """Have a command decided, as ``api.ports.World.submit`` says."""
         agent_id = command.agent_id
         message = shard_command(command)
         deadline = time.monotonic() + SUBMIT_TIMEOUT_S
-        pause = PAUSE_FIRST_S
+        pause = RetryPause(PAUSE_FIRST_S, PAUSE_MOST_S)
         why = "no shard answered"
         while time.monotonic() < deadline:
             try:
@@ -124,8 +125,7 @@ class Router:
             except (ShardUnavailable, WorldReloaded, RedisError, OSError, TimeoutError) as error:
                 why = repr(error)
             self._routes.pop(agent_id, None)
-            await asyncio.sleep(pause)
-            pause = min(pause * 2, PAUSE_MOST_S)
+            await pause.wait()
         raise WorldUnavailable(why)
 
     async def _route(self, agent_id: str, trace_id: str) -> int:
@@ -172,7 +172,7 @@ class Router:
         return f"shard_{shard}_does_not_tick" if age is None or age > TICK_AGE_MOST_S else None
 
     async def metrics(self) -> bytes:
-        """See ``api.ports.World.metrics``."""
+        """Return metrics, as ``api.ports.World.metrics`` says."""
         if self._cluster is None:
             raise WorldUnavailable("nobody gathers metrics")
         try:

@@ -6,17 +6,18 @@ The script is run by ``streaming.journal``, which says what it checks before it 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Final
 
 from streaming.lua import load
 
 #: Upper bound of the archive stream; what the archiver has not read by then is lost to the event log (not to the game).
-ARCHIVE_MAXLEN = 200_000
+ARCHIVE_MAXLEN: Final = 200_000
 
 #: How long after its deadline a command may still be committed.  Until then it is surely known if its gateway has
 #: refused it (the mark stays for ten minutes).
-REFUSAL_KNOWN_MS = 300_000
+REFUSAL_KNOWN_MS: Final = 300_000
 
-COMMIT = load("streaming/commit.lua", ARCHIVE_MAXLEN=ARCHIVE_MAXLEN, REFUSAL_KNOWN_MS=REFUSAL_KNOWN_MS)
+COMMIT: Final = load("streaming/commit.lua", ARCHIVE_MAXLEN=ARCHIVE_MAXLEN, REFUSAL_KNOWN_MS=REFUSAL_KNOWN_MS)
 
 
 @dataclass(slots=True)
@@ -50,15 +51,19 @@ class Batch:
         self.ops += ("R", agent_id, chunk_id, "1" if here else "0", busy, record)
 
     def free_inflight(self, agent_id: str, server_cmd_id: str) -> None:
+        """Free the agent's slot in flight if this command holds it."""
         self.ops += ("F", agent_id, server_cmd_id)
 
     def chunk_state(self, chunk_id: str, state: bytes) -> None:
+        """Write what a delta does not show of a chunk."""
         self.ops += ("S", chunk_id, state)
 
     def chunk_static(self, chunk_id: str, payload: bytes) -> None:
+        """Write the chunk's ``chunk_static`` payload."""
         self.ops += ("T", chunk_id, payload)
 
     def member(self, chunk_id: str, agent_id: str, *, joined: bool) -> None:
+        """Add an agent to the chunk's members, or take it out."""
         self.ops += ("+" if joined else "-", chunk_id, agent_id)
 
     def departure(self, chunk_id: str, cell: tuple[int, int], handoff_id: str, arrival: bytes) -> None:
@@ -67,21 +72,24 @@ class Batch:
         self.ops += ("X", chunk_id, handoff_id, arrival)
 
     def seated(self, chunk_id: str, cell: tuple[int, int], handoff_id: str) -> None:
+        """Take an arrival out of the inbox, and its reservation away."""
         self.ops += ("Z", chunk_id, f"{cell[0]},{cell[1]}", handoff_id)
 
     def reserve(self, chunk_id: str, cell: tuple[int, int], handoff_id: str, ttl_ms: int) -> None:
+        """Reserve a cell for ``ttl_ms``, by Redis' clock."""
         self.ops += ("V", chunk_id, f"{cell[0]},{cell[1]}", handoff_id, ttl_ms)
 
     def only_if_bound(self, agent_id: str, chunk_id: str) -> None:
-        """On condition that the agent's record still names ``chunk_id``: nobody has claimed a seat elsewhere for it."""
+        """Require that the agent's record still names ``chunk_id``: nobody has claimed a seat elsewhere for it."""
         self.conditions += ("A", agent_id, chunk_id, "")
 
     def only_if_not_refused(self, server_cmd_id: str, deadline_ms: int) -> None:
-        """On condition that no gateway has told the agent that this command was refused.
+        """Require that no gateway has told the agent that this command was refused.
 
         A refusal is known for a while after the deadline; whoever commits later than that comes too late.
         """
         self.conditions += ("C", server_cmd_id, str(deadline_ms), "")
 
     def archive(self, payload: bytes) -> None:
+        """Append a fact for the event log."""
         self.ops += ("G", payload)

@@ -1,4 +1,4 @@
-"""From what the core has decided to the operations of one commit.
+"""The operations of one commit, made of what the core has decided.
 
 Everything is encoded here, once: a delta's bytes are the same for the stream, for Pub/Sub and for every reader.
 """

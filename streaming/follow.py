@@ -1,4 +1,4 @@
-"""What an owner or an agent is shown, from its first event to the end, without any transport.
+"""The view of one owner or agent, from its first event to the end, without any transport.
 
 The shell around ``streaming.follower.Follower``: it subscribes, reads and resumes.  Nothing is dropped on the way; a
 reader that falls behind is closed (``streaming.subscriber_queue.Overflowed``) and replays when it comes back.
@@ -71,7 +71,7 @@ class Follow:
         self.follower = Follower(agent_id, Position(None, BEFORE_FIRST, 0), challenges=challenges)
 
     async def events(self) -> AsyncGenerator[list[Followed], None]:
-        """What to send, a list at a time, for ever.  Use ``contextlib.aclosing``.
+        """Yield what to send, a list at a time, for ever.  Use ``contextlib.aclosing``.
 
         Raises:
             Overflowed, Closed: see ``streaming.subscriber_queue``.
@@ -126,7 +126,7 @@ class Follow:
         return notice("session_ready", fields, now_ms(), self._trace_id)
 
     async def _afresh(self, record: StoredAgent, since: int, reason: str | None) -> AsyncIterator[list[Followed]]:
-        """The present state, then the agent's events after ``since`` that are at hand."""
+        """Yield the present state, then the agent's events after ``since`` that are at hand."""
         missed = [event for event in record.missed or () if event.id[0] > since]
         self._begin(Position(record.chunk_id, BEFORE_FIRST, since))
         if record.chunk_id is not None:
@@ -170,7 +170,7 @@ class Follow:
     async def _surroundings(
         self, chunk_id: str, since: StreamId, move: Whereabouts | None
     ) -> AsyncIterator[list[SharedEvent]]:
-        """The chunk's entries after ``since``, up to the tick of ``move``; without one, followed live from then on."""
+        """Yield the chunk's entries after ``since``, up to the tick of ``move``, or without one for ever."""
         upto: StreamId | None = (move.tick, 2**53) if move is not None else None
         if move is None:
             await self._enter_chunk(chunk_id)
@@ -178,7 +178,7 @@ class Follow:
             yield [entry for entry in page if isinstance(entry, SharedEvent)]
 
     async def _agent_resumes(self, position: Position, record: StoredAgent) -> bool:
-        """An agent that still is where it was: static, the first delta that it missed, its own events, the others.
+        """Resume an agent that still is where it was: static, its first missed delta, its own events, the others.
 
         False: it can't be done exactly, and nothing has been shown.
         """
@@ -247,7 +247,7 @@ class Follow:
         return out + follower.take()
 
     async def _look_again(self) -> list[Followed]:
-        """Whether an agent that is away has come after all, should its stream not have said so."""
+        """Look whether an agent that is away has come after all, should its stream not have said so."""
         record = await read_agent(self._redis, self.agent_id)
         if record.chunk_id is None or record.seq != self.follower.seq:
             return []
@@ -265,7 +265,7 @@ class Follow:
         return notice("heartbeat", fields, now_ms(), self._trace_id)
 
     async def _start_over(self, lost: Resync) -> list[Followed]:
-        """Entries are gone for good: say so and show the present.  The agent's own events go on where they were."""
+        """Say that entries are gone for good and show the present; the agent's own events go on where they were."""
         since = None if lost.key == self._agent_key else self.follower.seq
         record = await read_agent(self._redis, self.agent_id, since)
         start = record.seq if since is None or record.missed is None else since

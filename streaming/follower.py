@@ -49,7 +49,7 @@ class Whereabouts:
 
 
 def move_of(event: PrivateEvent) -> Whereabouts | None:
-    """Where an agent's event takes it, or None if it leaves it where it is."""
+    """Return where an agent's event takes it, None if it leaves it where it is."""
     if event.kind not in MOVES:
         return None
     fields = event.fields()
@@ -62,7 +62,7 @@ def move_of(event: PrivateEvent) -> Whereabouts | None:
 
 
 def effective_moves(chunk_id: str | None, events: Iterable[PrivateEvent]) -> list[tuple[int, Whereabouts]]:
-    """The moves among ``events`` that change what is shown, for one who shows ``chunk_id``, with their indices.
+    """Return the moves among ``events`` that change what is shown of ``chunk_id``, with their indices.
 
     An agent that was taken out and placed again where it was has not moved; a transition always counts.
     """
@@ -79,7 +79,7 @@ def effective_moves(chunk_id: str | None, events: Iterable[PrivateEvent]) -> lis
 
 
 def shows(delta: SharedEvent, agent_id: str) -> bool:
-    """Whether a delta has the agent among those that stand in the chunk."""
+    """Return whether a delta has the agent among those that stand in the chunk."""
     if agent_id.encode() not in delta.payload:
         return False
     agents = orjson.loads(delta.payload).get("agents", ())
@@ -87,7 +87,7 @@ def shows(delta: SharedEvent, agent_id: str) -> bool:
 
 
 class Follower:
-    """See the module.
+    """The merging of one agent's two streams into what a reader is shown.
 
     Args:
         position: what the reader has seen.  With ``at`` 0-0 in a chunk, the arrival there is still to be shown.
@@ -119,21 +119,23 @@ class Follower:
 
     @property
     def position(self) -> Position:
+        """The place from which this reader resumes."""
         return Position(self.chunk_id, self.at, self.seq)
 
     @property
     def online(self) -> bool:
+        """Whether the agent is in the world."""
         return self.chunk_id is not None
 
     def take(self) -> list[Followed]:
-        """What is to be sent, in order; forgotten here."""
+        """Hand over what is to be sent, in order, and forget it."""
         out, self._out = self._out, []
         return out
 
     # -- what arrives --
 
     def agent_event(self, event: PrivateEvent) -> None:
-        """An event of the agent's stream, in order; known ones are ignored.
+        """Take an event of the agent's stream, in order; known ones are ignored.
 
         One without a number is the gateway's own, of no stream: it comes after all that came before it.
         """
@@ -143,13 +145,13 @@ class Follower:
         self._advance()
 
     def agent_events(self, events: Iterable[PrivateEvent]) -> None:
-        """Several at once: each is shown in the light of the moves that follow it."""
+        """Take several at once: each is shown in the light of the moves that follow it."""
         newest = self._newest()
         self._waiting.extend(event for event in events if event.id == BEFORE_FIRST or event.id[0] > newest)
         self._advance()
 
     def chunk_event(self, event: SharedEvent) -> None:
-        """An entry of a chunk's stream; what is not of the present chunk, or known, is ignored."""
+        """Take an entry of a chunk's stream; what is not of the present chunk, or known, is ignored."""
         if event.id <= self.at or self.chunk_id is None or chunk_of(event) != self.chunk_id:
             return
         if event.kind != "chunk_delta":
@@ -169,7 +171,7 @@ class Follower:
             self._show_delta(event)
 
     def at_once(self, event: Entry) -> Followed | tuple[()] | None:
-        """What to send for an entry that comes next, to a reader who has been sent everything before it.
+        """Return what to send for an entry that comes next, to a reader who has been sent everything before it.
 
         Empty: it is not shown.  None: nothing has changed here, and the entry is for ``chunk_event`` or
         ``agent_event``: it moves the agent, is known already, does not follow the last one, or something else is to be
@@ -192,7 +194,7 @@ class Follower:
         return event, position_event_id(self.chunk_id, self.at, self.seq)
 
     def arrived(self, static: SharedEvent | None, deltas: Sequence[SharedEvent]) -> None:
-        """The static of ``arriving_at`` and its entries since the agent came, oldest first.
+        """Take the static of ``arriving_at`` and its entries since the agent came, oldest first.
 
         ``static`` None: the chunk is gone again, the agent too.
         """
@@ -227,7 +229,7 @@ class Follower:
         self._out.append((event, None))
 
     def held(self) -> list[PrivateEvent]:
-        """Events of the gateway's own that wait to be shown."""
+        """Return events of the gateway's own that wait to be shown."""
         return [event for event in self._waiting if event.id == BEFORE_FIRST]
 
     # -- inside --
@@ -236,7 +238,10 @@ class Follower:
         return next((event.id[0] for event in reversed(self._waiting) if event.id != BEFORE_FIRST), self.seq)
 
     def _since_arrival(self, deltas: Sequence[SharedEvent]) -> list[SharedEvent]:
-        """The deltas of this visit: from the first of the last unbroken row that shows the agent, to its next move.
+        """Return the deltas of this visit.
+
+        They go from the first of the last unbroken row that shows the agent to its next move.  A row is broken by the
+        delta of its leaving, so an earlier visit is not taken for this one.
 
         A row is broken by the delta of its leaving, so an earlier visit is not taken for this one.
         """
@@ -278,7 +283,7 @@ class Follower:
                 self._go(self._waiting.popleft(), move)
 
     def _awaits_present(self) -> bool:
-        """Whether the present comes before everything that waits: the agent has not gone on since it was found."""
+        """Return whether the present comes before all that waits: the agent has not gone on since it was found."""
         if self._present_due is None:
             return False
         since = [event for event in self._waiting if event.id[0] > self._present_due[1]]
@@ -294,7 +299,7 @@ class Follower:
         self._out.append((event, position_event_id(self.chunk_id, self.at, self.seq)))
 
     def _is_hidden(self, event: PrivateEvent) -> bool:
-        """Whether it is a challenge, and this reader has no part in those of the stream."""
+        """Return whether it is a challenge, and this reader has no part in those of the stream."""
         return not self._challenges and event.kind == "command_challenge"
 
     def _go(self, event: PrivateEvent, move: Whereabouts) -> None:

@@ -24,7 +24,7 @@ SIG_CHARS: Final = 43
 
 State = Literal["ISSUED", "CONSUMED"]
 
-_ENCODER = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
+_ENCODER: Final = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +73,7 @@ class Challenge:
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Whoever sent an answer, as the connection knows it."""
+    """Who sent an answer, as the connection knows it."""
 
     agent_id: str
     session_jti: str
@@ -81,7 +81,7 @@ class Caller:
 
 
 class Verdict(Enum):
-    """Outcome of the checks, in their order.  The value is the ``code`` beside an ack's ``reason``."""
+    """Outcome of the checks, in their order; the value is the ``code`` beside an ack's ``reason``."""
 
     UNKNOWN = "unknown_challenge"
     CONSUMED = "already_consumed"
@@ -103,7 +103,7 @@ _ABOUT_ITS_LIFE: Final = frozenset({Verdict.UNKNOWN, Verdict.CONSUMED, Verdict.E
 
 
 def canonical_json(cmd: object) -> str:
-    """``cmd`` as it is hashed: keys sorted by code point, no spaces, everything beyond ASCII as ``\\uXXXX``.
+    """Return ``cmd`` as it is hashed: keys sorted by code point, no spaces, everything beyond ASCII escaped.
 
     Raises:
         ValueError: a number that is not finite.
@@ -113,12 +113,12 @@ def canonical_json(cmd: object) -> str:
 
 
 def hash_of(cmd_json: str) -> str:
-    """``cmd_hash``: the hex SHA-256 of the canonical text."""
+    """Return ``cmd_hash``, the hex SHA-256 of the canonical text."""
     return hashlib.sha256(cmd_json.encode("ascii")).hexdigest()
 
 
 def signing_string(challenge: Challenge) -> str:
-    """What ``sig`` signs.  No part can hold a ``|``: their alphabets exclude it."""
+    """Return what ``sig`` signs.  No part can hold a ``|``: their alphabets exclude it."""
     return (
         f"v1|{challenge.session_jti}|{challenge.channel_id}|{challenge.agent_id}|{challenge.server_cmd_id}"
         f"|{challenge.client_cmd_id}|{challenge.cmd_hash}|{challenge.nonce}|{challenge.expires_at}|{challenge.difficulty}"
@@ -126,23 +126,24 @@ def signing_string(challenge: Challenge) -> str:
 
 
 def sign(cmd_secret: str, text: str) -> str:
-    """base64url without padding of HMAC-SHA256; 43 characters."""
+    """Return the HMAC-SHA256 of ``text``, base64url without padding; 43 characters."""
     digest = hmac.digest(cmd_secret.encode(), text.encode(), "sha256")
     return base64.urlsafe_b64encode(digest)[:SIG_CHARS].decode()
 
 
 def signature_matches(cmd_secret: str, text: str, sig: str) -> bool:
-    """Compares the encoded forms, in constant time: of the four last characters that decode alike only one passes."""
+    """Compare the encoded forms in constant time: of the four last characters that decode alike only one passes."""
     expected = sign(cmd_secret, text).encode()
     return hmac.compare_digest(expected, sig.encode("utf-8", "surrogatepass"))
 
 
 def proof_hash(nonce: str, cmd_hash: str, proof_nonce: str) -> str:
+    """Return the hex SHA-256 whose leading zeroes are the proof of work."""
     return hashlib.sha256(f"{nonce}|{cmd_hash}|{proof_nonce}".encode()).hexdigest()
 
 
 def proof_holds(challenge: Challenge, proof_nonce: str | None) -> bool:
-    """Whether the proof of work has the challenge's own difficulty: that many leading hex zeroes.  0 needs none."""
+    """Return whether the proof of work has the challenge's difficulty, that many leading hex zeroes; 0 needs none."""
     if challenge.difficulty == 0:
         return True
     if not proof_nonce:
@@ -155,12 +156,12 @@ def proof_holds(challenge: Challenge, proof_nonce: str | None) -> bool:
 
 
 def is_expired(challenge: Challenge, now_ms: int) -> bool:
-    """Past ``expires_at``: the clock shows a later second.  In the second of ``expires_at`` itself an answer counts."""
+    """Return whether the clock shows a later second than ``expires_at``; in that second itself an answer counts."""
     return now_ms // 1000 > challenge.expires_at
 
 
 def check_bindings(challenge: Challenge | None, caller: Caller, now_ms: int) -> Verdict:
-    """All checks before the signature; VALID when they pass."""
+    """Make all checks before the signature; VALID when they pass."""
     if challenge is None:
         return Verdict.UNKNOWN
     if challenge.state != "ISSUED":
@@ -180,7 +181,7 @@ def check_bindings(challenge: Challenge | None, caller: Caller, now_ms: int) -> 
 def check_claim(
     challenge: Challenge | None, answer: CommandAnswer, caller: Caller, cmd_secret: str, now_ms: int
 ) -> Verdict:
-    """All checks before the proof; VALID when they pass.
+    """Make all checks before the proof; VALID when they pass.
 
     Args:
         challenge: as stored under the answer's ``server_cmd_id``; None when there is none.

@@ -60,6 +60,7 @@ class CommandReply:
     close: bool = False
 
     def payload(self) -> dict[str, object]:
+        """Return the payload of the ``error`` message."""
         fields = {"retry_after_ms": self.retry_after_ms, "server_cmd_id": self.server_cmd_id}
         return {"reason": self.reason} | {name: value for name, value in fields.items() if value is not None}
 
@@ -112,13 +113,13 @@ class AgentCommandHandler:
     # -- the connection --
 
     def begin(self) -> None:
-        """The agent plays here now: what another connection left open is dropped, for nobody could answer it."""
+        """Take the agent over: what another connection left open is dropped, for nobody could answer it."""
         challenge = self._handshake.challenge
         if challenge is not None and challenge.channel_id != self._channel_id:
             self._ingress.note(self._handshake)
 
     async def handle(self, frame: Frame) -> CommandReply | None:
-        """Deal with one frame.  Returns what to send on this very socket, if anything; never raises for its content.
+        """Handle one frame; return what to send on this very socket, if anything.  Never raises for its content.
 
         Returns once the challenge is on its way, the agent's stream has the refusal, or the answer is consumed; the
         shard's decision comes later, through the stream.
@@ -135,11 +136,11 @@ class AgentCommandHandler:
             return CommandReply("unavailable", UNAVAILABLE_RETRY_MS)
 
     def saw(self, kind: str, payload: bytes) -> None:
-        """The agent has been sent an event of its stream."""
+        """Note that the agent has been sent an event of its stream."""
         self._handshake.saw(kind, payload)
 
     def close(self) -> None:
-        """The connection is over; what was submitted goes on without it."""
+        """End with the connection; what was submitted goes on without it."""
         if self._closed:
             return
         self._closed = True
@@ -206,7 +207,7 @@ class AgentCommandHandler:
             return 0 if handshake.take_token() else max(1, lease.wait_ms)
 
     async def _is_free(self, frame: CommandReq) -> bool:
-        """Whether the agent has nothing in flight; if it has, it is told."""
+        """Return whether the agent has nothing in flight; if it has, it is told."""
         handshake, now_ms = self._handshake, self._ingress.clock()
         while not handshake.is_open(now_ms):
             if handshake.submitted is None and not handshake.may_be_busy:
@@ -342,7 +343,7 @@ class AgentCommandHandler:
         raise AssertionError("unreachable")
 
     def _moderate(self, command: Say, frame: CommandAnswer) -> Chat:
-        """What a message is, by the list of banned words."""
+        """Judge a message by the list of banned words."""
         line = self._ingress.find_banned(command.text)
         if line is None:
             return "clean"

@@ -25,4 +25,5 @@ class CooldownRules:
     refusals_max: int = 100
 
     def must_close(self, cooldowns: int, refusals_in_a_row: int) -> bool:
+        """Return whether the connection is to be closed."""
         return cooldowns >= self.close_after or refusals_in_a_row >= self.refusals_max

@@ -54,7 +54,7 @@ class DifficultyState:
 
 
 def next_level(state: DifficultyState, rules: DifficultyRules, now_ms: int) -> int:
-    """The level that the rules ask for now: the present one, or one step beside it.
+    """Return the level that the rules ask for now: the present one, or one step beside it.
 
     Up when over 20 % of the answers of the last 30 s are invalid or there are too many of them; otherwise down when
     the p95 of the solve time over 5 minutes passes 500 ms.  The windows end with their bucket, so they reach up to
@@ -74,7 +74,7 @@ def next_level(state: DifficultyState, rules: DifficultyRules, now_ms: int) -> i
 
 
 def stale_fields(state: DifficultyState, rules: DifficultyRules, now_ms: int) -> list[str]:
-    """Names of the counts that no window reaches any more."""
+    """Return the names of the counts that no window reaches any more."""
     oldest = {
         "a": (now_ms - rules.rate_window_ms) // RATE_BUCKET_MS,
         "x": (now_ms - rules.rate_window_ms) // RATE_BUCKET_MS,
@@ -87,7 +87,7 @@ def stale_fields(state: DifficultyState, rules: DifficultyRules, now_ms: int) ->
 
 
 def state_from_redis(flat: list[bytes], rules: DifficultyRules) -> DifficultyState:
-    """From names and values in turn, as ``HGETALL`` gives them."""
+    """Read names and values in turn, as ``HGETALL`` gives them."""
     fields = {name.decode(): int(value) for name, value in zip(flat[::2], flat[1::2], strict=True)}
     level = fields.pop("level", rules.start)
     changed = fields.pop("changed", 0)
@@ -117,7 +117,7 @@ class AgentDifficulty:
         self._evaluated_ms = 0
 
     def level(self, now_ms: int) -> int:
-        """The difficulty of the next challenge."""
+        """Return the difficulty of the next challenge."""
         if self._counted_ms and now_ms - self._counted_ms > STATE_TTL_MS:
             self.read([])
         return self._level
@@ -137,7 +137,7 @@ class AgentDifficulty:
             self._unsent[name] = self._unsent.get(name, 0) + 1
 
     def wanted(self, now_ms: int) -> int | None:
-        """The level that the rules ask for, if it is another one; looked at once a second."""
+        """Return the level that the rules ask for, if it is another one; looked at once a second."""
         # A time in the future (a clock that was set back) must not stop the rules.
         if 0 <= now_ms - self._evaluated_ms < EVALUATE_EVERY_MS:
             return None
@@ -150,7 +150,7 @@ class AgentDifficulty:
         return None if level == self._level else level
 
     def _is_quiet(self) -> bool:
-        """Whether there is nothing that any rule could go by."""
+        """Return whether there is nothing that any rule could go by."""
         answers = 0
         for name, count in self._counts.items():
             if name[0] in "xs":
@@ -160,7 +160,7 @@ class AgentDifficulty:
         return answers <= self._rules.answers_max
 
     def moved(self, level: int, changed_ms: int) -> None:
-        """The level is this one now."""
+        """Note the level as it is now."""
         self._level, self._changed_ms = level, changed_ms
 
     @property
@@ -181,7 +181,7 @@ class AgentDifficulty:
             self._unsent[name] = self._unsent.get(name, 0) + count
 
     def read(self, flat: list[bytes]) -> list[str]:
-        """Take over what Redis has (``HGETALL``), as if there had been nothing.  Returns what is too old to count."""
+        """Take over what Redis has (``HGETALL``), as if there had been nothing; return what is too old to count."""
         state = state_from_redis(flat, self._rules)
         self._level, self._changed_ms, self._counts = state.level, state.changed_ms, dict(state.counts)
         for name, count in self._unsent.items():

@@ -22,21 +22,15 @@ from api.limits.leased_tokens import LeasedTokens
 from world.command import Command
 from world.commands import RULES
 
-#: Ids of used-up challenges that are known for longer than their challenge: an answer to one gets no second ack.
+#: How many ids of used-up challenges are known for longer than their challenge: an answer to one gets no second ack.
 USED_KEPT: Final = 8
 
-#: This part of an agent's burst is leased at once.  The rest is there for a connection that takes over.
+#: The part of an agent's burst that is leased at once; the rest is there for a connection that takes over.
 LEASED_PART: Final = 0.5
 
 
 class Handshake:
-    """One agent's, shared by all its connections to this gateway.
-
-    Attributes:
-        challenge: The newest one; ``unsaid`` while the agent's stream has not got it.
-        submitted: The consumed command that is not known to be decided.
-        may_be_busy: The agent may be doing something else that can't be interrupted; Redis knows.
-    """
+    """What is kept of one agent, shared by all its connections to this gateway."""
 
     def __init__(self, agent_id: str, account_id: str, account: LeasedTokens, rules: ChallengeRules) -> None:
         self.agent_id = agent_id
@@ -44,13 +38,16 @@ class Handshake:
         self.account = account
         self.difficulty = AgentDifficulty(rules.difficulty)
         self.connections = 0
+        #: The newest challenge; ``unsaid`` while the agent's stream has not got it.
         self.challenge: Challenge | None = None
         self.command: Command | None = None
         self.unsaid = False
+        #: The consumed command that is not known to be decided.
         self.submitted: Challenge | None = None
+        #: The agent may be doing something else that can't be interrupted; Redis knows.
         self.may_be_busy = False
         self.cooldown_until_ms = 0
-        #: One lease at a time.
+        #: Held during a lease: one at a time.
         self.leasing = asyncio.Lock()
         self.tokens = 0
         self.tokens_most = max(1, int(rules.agent_commands.burst * LEASED_PART))
@@ -64,14 +61,14 @@ class Handshake:
     # -- tokens --
 
     def take_token(self) -> bool:
-        """Take a token that is held; False: there is none."""
+        """Take a token that is held; return False when there is none."""
         if self.tokens:
             self.tokens -= 1
             return True
         return False
 
     def no_token_for(self, wait_ms: int) -> None:
-        """Redis has none for so long."""
+        """Note that Redis has no token for so long."""
         self._no_token_until = time.monotonic() + wait_ms / 1000
 
     @property
@@ -82,20 +79,20 @@ class Handshake:
     # -- the challenge --
 
     def is_open(self, now_ms: int) -> bool:
-        """Whether a challenge waits for its answer."""
+        """Return whether a challenge waits for its answer."""
         challenge = self.challenge
         return challenge is not None and challenge.state == "ISSUED" and not is_expired(challenge, now_ms)
 
     def was_used(self, server_cmd_id: str) -> bool:
-        """Whether this was a challenge of the agent that is used up."""
+        """Return whether this was a challenge of the agent that is used up."""
         return server_cmd_id in self._used
 
     def issue(self, challenge: Challenge, command: Command) -> None:
-        """There is a new challenge."""
+        """Note a new challenge."""
         self.challenge, self.command, self.unsaid = challenge, command, True
 
     def consume(self, challenge: Challenge) -> Challenge:
-        """The one step ``ISSUED -> CONSUMED``; the command is the agent's one in flight from here on."""
+        """Take the one step ``ISSUED -> CONSUMED``; the command is the agent's one in flight from here on."""
         consumed = replace(challenge, state="CONSUMED")
         self.challenge = self.submitted = consumed
         self._interruptible = self.command is not None and RULES[self.command.KIND].INTERRUPTIBLE
@@ -103,14 +100,14 @@ class Handshake:
         return consumed
 
     def reopen(self, challenge: Challenge) -> None:
-        """It could not be used after all: it may be answered again."""
+        """Undo ``consume`` of a challenge that could not be used after all: it may be answered again."""
         self.challenge, self.submitted = challenge, None
         self._used.remove(challenge.server_cmd_id)
 
     # -- the command under way --
 
     def decided(self, server_cmd_id: str, *, accepted: bool) -> None:
-        """A shard has decided the command, or it was refused.  Told twice, the first counts."""
+        """Note that a shard has decided the command, or that it was refused.  Told twice, the first counts."""
         if self.submitted is None or self.submitted.server_cmd_id != server_cmd_id:
             return
         self.submitted = None
@@ -118,7 +115,7 @@ class Handshake:
             self._running, self.may_be_busy = server_cmd_id, True
 
     def saw(self, kind: str, payload: bytes) -> None:
-        """The agent is being shown an event of its own.  It may ask for more the moment it has it."""
+        """Note that the agent is being shown an event of its own; it may ask for more the moment it has it."""
         if kind == "command_ack":
             if self.submitted is not None and f'"{self.submitted.server_cmd_id}"'.encode() in payload:
                 self.decided(self.submitted.server_cmd_id, accepted=b'"accepted":true' in payload)
@@ -126,13 +123,13 @@ class Handshake:
             self._running, self.may_be_busy = None, False
 
     def is_free(self, submitted: str) -> None:
-        """Redis says so: ``submitted`` (empty: nothing) is decided, and nothing runs that can't be interrupted."""
+        """Note, as Redis says so, that ``submitted`` (empty: none) is decided and a new command may be accepted."""
         self.decided(submitted, accepted=False)
         self._running, self.may_be_busy = None, False
 
 
 class Handshakes:
-    """Those of a gateway: an entry for each agent that is connected or has a command under way.
+    """The handshakes of a gateway: one for each agent that is connected or has a command under way.
 
     Args:
         tokens_of: makes the leased tokens of an account.
@@ -155,7 +152,7 @@ class Handshakes:
         return list(self._accounts.values())
 
     def enter(self, agent_id: str, account_id: str) -> Handshake:
-        """One more connection of the agent."""
+        """Count one more connection of the agent, and return the agent's handshake."""
         handshake = self._by_agent.get(agent_id)
         if handshake is None:
             account = self._accounts.get(account_id)
@@ -167,14 +164,14 @@ class Handshakes:
         return handshake
 
     def find(self, server_cmd_id: str, now_ms: int) -> Challenge | None:
-        """A challenge of any agent of this gateway, for as long as it is known."""
+        """Return a challenge of any agent of this gateway, for as long as it is known."""
         challenge = self._challenges.get(server_cmd_id)
         if challenge is not None and now_ms - challenge.issued_ms > self._rules.record_ttl_ms:
             return None
         return challenge
 
     def issue(self, handshake: Handshake, challenge: Challenge, command: Command) -> None:
-        """A new challenge takes the place of the agent's last one."""
+        """Put a new challenge in the place of the agent's last one."""
         self.drop(handshake)
         handshake.issue(challenge, command)
         self._challenges[challenge.server_cmd_id] = challenge

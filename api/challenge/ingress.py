@@ -30,20 +30,20 @@ T = TypeVar("T")
 
 log = structlog.get_logger(__name__)
 
-#: After a command's deadline no shard accepts it.  It is given up a little later, for one that was accepted just before
-#: would be refused after all, which costs its shard a look back at its last commit.
+#: How long after its deadline a command is given up.  No shard accepts it then; one that was accepted just before would
+#: be refused after all, which costs its shard a look back at its last commit.
 GIVE_UP_AFTER_MS: Final = 1_000
 
 PAUSE_S: Final = 0.25
 GIVEN_UP_RETRY_MS: Final = 1_000
-#: What is left when a gateway stops is written back within this time.
+#: How long a gateway that stops may take to write back what is left.
 WRITE_BACK_S: Final = 2.0
 
 REDIS_FAILURES: Final = (RedisError, OSError, TimeoutError)
 
 
 class Ingress:
-    """What the handlers of one gateway share.
+    """What the command handlers of one gateway share.
 
     Args:
         redis: batched calls.
@@ -153,14 +153,14 @@ class Ingress:
         self.decided(handshake, challenge, accepted=False)
 
     def decided(self, handshake: Handshake, challenge: Challenge, *, accepted: bool) -> None:
-        """The command is decided, or its agent was told that it is refused."""
+        """Note that the command is decided, or that its agent was told that it is refused."""
         handshake.decided(challenge.server_cmd_id, accepted=accepted)
         self._forget(handshake)
 
     # -- writing back --
 
     def note(self, handshake: Handshake) -> None:
-        """The agent's open challenge is over unanswered: forget it, and let the owner know of it, in the background."""
+        """Forget the agent's open challenge, which is over unanswered, and tell the owner of it, in the background."""
         challenge = handshake.challenge
         if challenge is not None and challenge.state == "ISSUED" and handshake.unsaid:
             self.start(self._written(partial(self.store.note, challenge)))
@@ -173,7 +173,7 @@ class Ingress:
             self.start(self._adjust(handshake, level))
 
     def leave(self, handshake: Handshake) -> None:
-        """A connection of the agent is over.  The last one writes back what has to outlive it, in the background."""
+        """Count a connection of the agent out; the last one writes back what has to outlive it, in the background."""
         handshake.connections -= 1
         if handshake.connections == 0:
             tokens, handshake.tokens = handshake.tokens, 0

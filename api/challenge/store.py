@@ -1,4 +1,4 @@
-"""What of the handshake lies in Redis: leases, refusals, turns to speak, commands given up.
+"""The part of the handshake that lies in Redis: leases, refusals, turns to speak, commands given up.
 
 None of its scripts runs for a command that goes its usual way, but for a lease now and then.
 
@@ -63,7 +63,10 @@ class ChallengeRules:
 
 
 class Lease(NamedTuple):
-    """``alive``: the session is.  ``wait_ms``: until there is a token, if there was none; ``counts``: flat."""
+    """What a lease gives.
+
+    ``alive``: the session is.  ``wait_ms``: until there is a token, if there was none; ``counts``: flat.
+    """
 
     alive: bool
     tokens: int
@@ -87,8 +90,9 @@ class Refusal:
 
 
 class Refused(NamedTuple):
-    """``outcome``: ``refused``, and an ack is in the stream; ``decided``: its ack was given; ``flood``, untold;
-    ``free``: it was not busy after all, nothing was told.
+    """What became of a refusal.
+
+    ``outcome``: ``refused``, and an ack is in the stream; ``decided``: its ack was given; ``flood``, untold.
 
     ``cooldowns``: how many of late, if this refusal began one; ``cooldown_ms``: it was refused for one.
     """
@@ -129,7 +133,10 @@ class ChallengeStore:
     async def leave(
         self, agent_id: str, tokens: int, counts: Mapping[str, int], undecided: str, undecided_ms: int
     ) -> None:
-        """The agent's last connection here is over.  ``undecided``: the command that it leaves behind, for so long."""
+        """Write back what is left of an agent whose last connection here is over.
+
+        ``undecided``: the command that it leaves behind, for ``undecided_ms``.
+        """
         limit = self.rules.agent_commands
         call = LEAVE(
             id=agent_id,
@@ -153,7 +160,7 @@ class ChallengeStore:
         await self._redis.run(call)
 
     async def set_level(self, agent_id: str, level: int, changed_ms: int, now_ms: int) -> tuple[int, int]:
-        """Move the agent's difficulty, unless it was moved since ``changed_ms``.  The level now, and when it moved."""
+        """Move the agent's difficulty unless it was moved since ``changed_ms``; return the level and when it moved."""
         start = self.rules.difficulty.start
         call = SET_LEVEL(id=agent_id, level=level, changed_ms=changed_ms, now_ms=now_ms, start=start)
         level, changed_ms = await self._redis.run(call)
@@ -207,7 +214,7 @@ class ChallengeStore:
     # -- answered challenges --
 
     async def speak(self, challenge: Challenge, *, trace_id: str, chat: Chat, unsaid: bool, now_ms: int) -> str:
-        """Whether a message may be said: ``said``, or another word, and the agent is told so.
+        """Return whether a message may be said: ``said``, or another word, and the agent is told so.
 
         ``chat``: too soon; ``muted``; ``struck``: it breaks the rules; ``struck_out``: and that has muted the agent.
         ``unsaid``: the stream has not got the challenge.
@@ -233,7 +240,7 @@ class ChallengeStore:
         return outcome.decode()
 
     async def give_up(self, challenge: Challenge, now_ms: int, retry_ms: int, *, unsaid: bool) -> bool:
-        """Refuse (``busy``) a consumed command that no shard decided.  False: it is decided, or was given up before."""
+        """Refuse (``busy``) a consumed command that no shard decided; return False when it is decided or given up."""
         call = GIVE_UP(
             id=challenge.agent_id,
             server_cmd_id=challenge.server_cmd_id,

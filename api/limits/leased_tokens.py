@@ -14,7 +14,7 @@ from typing import Final
 from api.accounts.auth import RedisCalls
 from api.limits.rate_limit import LEASE, RETURN, Bucket
 
-#: A lease is this part of the bucket, at least one token: what other gateways may miss for a while.
+#: The part of the bucket that a lease takes, at least one token: what other gateways may miss for a while.
 PART: Final = 0.01
 
 
@@ -30,14 +30,14 @@ class LeasedTokens:
         self.held = 0
 
     def take_held(self) -> bool:
-        """Take a token that is held; False: there is none, ``take`` has to ask Redis."""
+        """Take a token that is held; return False when there is none: ``take`` has to ask Redis."""
         if self.held:
             self.held -= 1
             return True
         return False
 
     async def take(self) -> int:
-        """Take a token; 0, or the milliseconds until there will be one.
+        """Take a token; return 0, or the milliseconds until there will be one.
 
         Raises:
             redis.exceptions.RedisError: Redis did not answer: whoever asks must refuse (the limit fails closed).

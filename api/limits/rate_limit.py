@@ -46,11 +46,12 @@ class Bucket:
 
     @property
     def args(self) -> tuple[str, int, int]:
+        """Return key, burst and interval, as the scripts take them."""
         return limit_bucket(self.kind, self.who), self.limit.burst, self.limit.interval_us
 
 
 class RateLimiter:
-    """Takes and gives back tokens for HTTP endpoints.  (Commands have leases: ``LeasedTokens``.)"""
+    """Takes and gives back tokens for HTTP endpoints; commands have leases (``LeasedTokens``)."""
 
     def __init__(self, redis: RedisCalls) -> None:
         self._redis = redis

@@ -51,7 +51,7 @@ async def socket(
     session: Annotated[Session, Depends(require("agent"))],
     last_event_id: Annotated[str | None, Query()] = None,
 ) -> None:
-    """Play.  Refusals come as HTTP before the socket is accepted."""
+    """Play an agent over a WebSocket.  Refusals come as HTTP before the socket is accepted."""
     check_agent(session, agent_id)
     streams = streams_of(websocket)
     await streams.seats.hold(agent_id)
@@ -96,7 +96,7 @@ async def _play(
     outcome: JoinOutcome,
     last_event_id: str | None,
 ) -> bool:
-    """Serve the accepted socket until it ends.  Returns whether the agent itself closed it in order."""
+    """Serve the accepted socket until it ends; return whether the agent itself closed it in order."""
     services = websocket.app.state.services
     view = Follow(
         streams.hub,
@@ -145,7 +145,7 @@ async def _play(
 async def _listen(
     websocket: WebSocket, handler: AgentCommandHandler, out: Socket, seat: Seat, bad_frames_max: int
 ) -> bool:
-    """Take the agent's frames, one after the other.  Returns whether it closed in order."""
+    """Take the agent's frames, one after the other; return whether it closed in order."""
     patience = Patience(bad_frames_max)
     connection = seat.connection
     while True:
@@ -190,7 +190,7 @@ class Patience:
         self._at = time.monotonic()
 
     def ends(self) -> bool:
-        """One more; True when that is too many."""
+        """Count one more; return True when that is too many."""
         now = time.monotonic()
         self._count = max(0.0, self._count - (now - self._at) * self._most / BAD_FRAMES_WINDOW_S) + 1
         self._at = now

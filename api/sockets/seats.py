@@ -28,7 +28,7 @@ log = structlog.get_logger(__name__)
 TICK_S: Final = 1.0
 #: Presence of all agents of this gateway is renewed this often, and lasts this much longer than the grace time.
 REFRESH_EVERY_TICKS: Final = 10
-#: A tick that comes so much too late: this process or the machine has slept, and presence may have run out meanwhile.
+#: How late a tick may come: beyond it this process or the machine has slept, and presence may have run out meanwhile.
 SLEPT_S: Final = 5.0
 PRESENCE_MARGIN_MS: Final = 15_000
 #: ``conn:`` of a gateway that died goes away by itself.
@@ -65,14 +65,14 @@ class Seat:
         self._sent_when_looked = 0
 
     def begin(self, position: int) -> None:
-        """The agent had seen its events up to ``position``."""
+        """Note that the agent had seen its events up to ``position``."""
         self.sent = self.confirmed = self.stored = position
         self._sent_before_ping = self._sent_when_looked = position
 
     # -- the seat --
 
     def heard(self, message: bytes | None) -> None:
-        """What ``ctl:agent:`` says.  Until our own takeover is heard, it tells of sockets that came before us."""
+        """Take a message of ``ctl:agent:``; until it tells our own takeover it is about sockets before us."""
         if message is None:
             self._check_due = True
             return
@@ -85,24 +85,24 @@ class Seat:
             self.replaced()
 
     def replaced(self) -> None:
-        """A newer socket has the agent."""
+        """Note that a newer socket has the agent."""
         if self.connection.queue.closed is None:
             stream_metrics.TAKEOVERS.inc()
         self.connection.close(CLOSE_TAKEN_OVER, "taken_over")
 
     def take_check(self) -> bool:
-        """Whether a takeover may have been missed since the last call."""
+        """Return whether a takeover may have been missed since the last call."""
         due, self._check_due = self._check_due, False
         return due
 
     def confirm_seat(self) -> None:
-        """Redis says that the seat is ours."""
+        """Note that the seat is ours, as Redis says."""
         self._taken = True
 
     # -- how far the agent has got --
 
     def note_sent(self, events: list[Event], seq: int) -> None:
-        """Events were sent; the agent's last one had number ``seq``."""
+        """Note that events were sent; the agent's last one had number ``seq``."""
         for event in events:
             if event.kind == "command_challenge":
                 self._last_challenge = (self.sent, event.payload)
@@ -111,13 +111,13 @@ class Seat:
         self.sent = max(self.sent, seq)
 
     def note_answer(self, server_cmd_id: str) -> None:
-        """The agent answered a challenge, so it has all that was sent up to it."""
+        """Note that the agent answered a challenge, so it has all that was sent up to it."""
         number, payload = self._last_challenge
         if number > self.confirmed and f'"server_cmd_id":"{server_cmd_id}"'.encode() in payload:
             self.confirmed = number
 
     def note_pings(self, pings: int, pongs: int) -> None:
-        """How many pings have gone out and were answered; called about once a second.
+        """Note how many pings have gone out and were answered; called about once a second.
 
         What had been sent when the ping had not yet gone out has arrived when it is answered.
         """
@@ -144,7 +144,7 @@ class Seats:
         self._task: asyncio.Task[None] | None = None
 
     def __len__(self) -> int:
-        """Seats held, and those that are just being given back."""
+        """Return how many seats are held or just being given back."""
         return len(self._seats) + len(self._leaving)
 
     def start(self) -> None:
@@ -177,7 +177,7 @@ class Seats:
         seat.begin(int(await self._redis.run(call)))
 
     def leave(self, seat: Seat, *, clean: bool) -> None:
-        """The socket has ended; ``clean``: by the agent's own close, so what was sent has been read."""
+        """Give the seat back, its socket having ended; ``clean``: by the agent's own close, so all sent was read."""
         if self._seats.pop(seat.channel_id, None) is None:
             return
         position = seat.sent if clean else seat.confirmed
@@ -242,5 +242,5 @@ class Seats:
 
 
 def control_channel(seat: Seat) -> str:
-    """Where takeovers of the seat's agent are told."""
+    """Return where takeovers of the seat's agent are told."""
     return keys.agent_control(seat.agent_id)

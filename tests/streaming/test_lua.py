@@ -41,7 +41,7 @@ def body(path: str) -> str:
     return re.sub(r"--[^\n]*", "", read(path))
 
 
-# files
+# -- files --
 
 
 def includes(path: str) -> set[str]:
@@ -131,7 +131,7 @@ def test_a_key_is_what_it_begins_with_and_an_id() -> None:
     assert [key("") + "x" for key in made] == [key("x") for key in made]
 
 
-# callers
+# -- callers --
 
 
 def modules() -> Iterator[ModuleType]:
@@ -201,7 +201,7 @@ def test_each_file_is_a_script_or_part_of_one() -> None:
     assert not set(scripts) & parts
 
 
-# commits
+# -- commits --
 
 
 def test_an_operation_of_a_commit_is_as_long_as_its_names() -> None:
@@ -226,7 +226,7 @@ def test_an_operation_of_a_commit_is_as_long_as_its_names() -> None:
     assert len(written) == 16
 
 
-# sending
+# -- sending --
 
 
 SET = Script("set", "redis.call('SET', KEYS[1], ARGV[1])\nreturn redis.call('INCR', 'runs')", ("key",), ("value",))
@@ -282,7 +282,7 @@ async def test_a_transaction_does_all_of_it_though_the_script_is_not_known(redis
     assert await redis.get("k") == b"1"
 
 
-# the loader
+# -- the loader --
 
 
 @pytest.fixture

@@ -100,7 +100,7 @@ async def acks(redis: Redis) -> list[dict[str, Any]]:
     return [payload for kind, payload in await agent_messages(redis, "a-1") if kind == "command_ack"]
 
 
-# a right answer
+# -- a right answer --
 
 
 async def test_a_right_answer_is_submitted_once_as_it_was_hashed(
@@ -176,7 +176,7 @@ async def test_every_key_of_a_handshake_expires(
             assert await redis.pttl(key) != -1, key
 
 
-# answers that come more than once (pitfall B18)
+# -- answers that come more than once (pitfall B18) --
 
 
 async def test_the_same_answer_twice_wins_once(
@@ -256,7 +256,7 @@ async def test_after_ten_seconds_a_challenge_is_unknown_and_the_agent_free(
     await assert_free(redis, ingress, session, world)
 
 
-# wrong answers, each with its code
+# -- wrong answers, each with its code --
 
 
 @pytest.mark.parametrize(
@@ -345,7 +345,7 @@ async def test_another_agent_can_not_answer_and_is_told_in_its_own_stream(
     assert len(world.submitted) == 1
 
 
-# expiry
+# -- expiry --
 
 
 @pytest.mark.parametrize(("late_ms", "wins"), [(-1, True), (0, True), (999, True), (1000, False), (1001, False)])
@@ -389,7 +389,7 @@ async def test_expired_answers_are_no_offence(
     assert {ack["reason"] for ack in await acks(redis)} == {"expired_challenge"}
 
 
-# one at a time
+# -- one at a time --
 
 
 async def test_a_second_request_is_busy_and_disturbs_nothing(
@@ -483,7 +483,7 @@ async def test_a_submitted_command_keeps_the_agent_busy_until_it_is_decided(
     assert len(await acks(redis)) == 1
 
 
-# requests that are refused
+# -- requests that are refused --
 
 
 @pytest.mark.parametrize(
@@ -545,7 +545,7 @@ async def test_a_ping_is_none_of_the_handlers_business(handler: Handler) -> None
     assert await handler.handle(Ping(TraceId("t"))) is None
 
 
-# chat
+# -- chat --
 
 
 async def test_one_message_in_two_seconds(
@@ -571,7 +571,7 @@ async def test_a_refused_message_is_answered_once(redis: Redis, handler: Handler
     assert len(await acks(redis)) == 1
 
 
-# floods
+# -- floods --
 
 
 async def test_requests_beyond_the_rate_are_refused_and_then_not_even_noted(
@@ -620,7 +620,7 @@ async def test_memory_stays_bounded_through_twenty_thousand_requests_and_answers
     assert ingress.waiting == 0
 
 
-# cooldown
+# -- cooldown --
 
 
 async def fail(handler: Handler) -> CommandReply | None:
@@ -697,7 +697,7 @@ async def test_the_third_cooldown_closes_the_connection(
     assert replies[5] == CommandReply("rate_limited", 30_000, close=True)
 
 
-# difficulty
+# -- difficulty --
 
 
 async def test_invalid_answers_make_the_next_challenge_harder_on_every_gateway(
@@ -786,7 +786,7 @@ async def test_beginning_on_the_same_channel_leaves_its_challenge_open(
     assert len(world.submitted) == 1
 
 
-# what owners see
+# -- what owners see --
 
 
 async def kinds(redis: Redis) -> list[str]:
@@ -853,7 +853,7 @@ async def test_a_challenge_that_nobody_answers_is_seen_too(
     assert await agent_messages(redis, "a-1") == [("command_challenge", challenge)]
 
 
-# a connection that ends
+# -- a connection that ends --
 
 
 async def test_the_last_connection_gives_back_what_it_leased(

@@ -114,7 +114,7 @@ def test_no_sequence_of_answers_breaks_the_bounds_or_the_pace(
         assert len(state.counts) <= 60
 
 
-# an agent's own, in its gateway's memory
+# -- an agent's own, in its gateway's memory --
 
 
 def flat(counts: Mapping[str, int]) -> list[bytes]:

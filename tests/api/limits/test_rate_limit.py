@@ -103,7 +103,7 @@ async def limiter_keys(redis: Redis) -> dict[bytes, int]:
     return {name: await redis.pttl(name) for name in names}
 
 
-# the bucket
+# -- the bucket --
 
 
 async def test_of_two_hundred_at_once_over_two_gateways_exactly_the_limit_passes(gateways: list[RateLimiter]) -> None:
@@ -205,7 +205,7 @@ async def test_a_limit_made_narrower_counts_at_once(batch: RedisBatch, redis: Re
     assert 3_600_000 < await redis.pttl(api_keys.limit_bucket("test", "x")) <= 7_200_000
 
 
-# no key for ever, and Redis away
+# -- no key for ever, and Redis away --
 
 
 async def test_no_key_is_without_an_end_whatever_was_done(
@@ -296,7 +296,7 @@ def test_each_bucket_costs_one_round_trip_and_only_known_scripts() -> None:
         assert "'INCR'" not in script.source
 
 
-# commands
+# -- commands --
 
 LONG_RULES = replace(ChallengeRules(), chat_interval_ms=600_000)
 
@@ -434,7 +434,7 @@ async def test_without_redis_no_command_passes_and_the_agent_is_told(
     assert world.submitted == []
 
 
-# chat
+# -- chat --
 
 
 async def test_a_hundred_chats_at_once_over_two_gateways_let_exactly_one_through(

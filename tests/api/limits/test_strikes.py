@@ -247,7 +247,7 @@ def test_the_settings_are_the_contracts_and_reach_the_rules() -> None:
     assert challenge_rules(other).strikes == StrikeRules(5, 60_000, 30_000)
 
 
-# the text is nowhere
+# -- the text is nowhere --
 
 
 async def test_a_refused_text_is_in_no_log_no_stream_and_no_key(
