@@ -133,7 +133,7 @@ def status_of(system: System) -> str:
     while True:
         code, said = run("status", "--data", system.data)
         if code == 0:
-            return said
+            return " ".join(said.split())
         assert time.monotonic() < end, said
         time.sleep(0.5)
 
