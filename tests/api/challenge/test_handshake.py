@@ -13,6 +13,7 @@ from api.challenge.challenge import Challenge, hash_of
 from api.challenge.handshake import USED_KEPT, Handshake, Handshakes
 from api.challenge.store import ChallengeRules
 from api.limits.leased_tokens import LeasedTokens
+from config.limit import Limit
 from tests.api.support import MOVE, canonical
 from world.commands import parse_command
 from world.inputs import Refusal
@@ -116,3 +117,36 @@ def test_an_agent_is_forgotten_when_nothing_of_it_is_left(handshakes: Handshakes
     bob.connections = 0
     assert handshakes.forget(bob) == cast(LeasedTokens, "tokens of acc_1")
     assert (len(handshakes), handshakes.accounts) == (0, [])
+
+
+def test_what_redis_says_of_another_command_frees_nothing(handshakes: Handshakes) -> None:
+    handshake, made = issued(handshakes)
+    consumed = handshakes.consume(handshake, made)
+    handshake.may_be_busy = True
+    handshake.is_free("")
+    assert (handshake.submitted, handshake.may_be_busy) == (consumed, False)
+    handshake.is_free("cmd_1")
+    assert handshake.submitted is None
+
+
+def test_what_was_dropped_meanwhile_is_not_opened_again(handshakes: Handshakes) -> None:
+    handshake, made = issued(handshakes)
+    handshakes.consume(handshake, made)
+    handshakes.drop(handshake)
+    handshakes.reopen(handshake, made)
+    assert (handshake.is_open(NOW_MS), handshakes.find("cmd_1", NOW_MS)) == (False, None)
+
+
+@pytest.mark.parametrize(("limit", "most"), [("10+10/s", 5), ("1+1/s", 1), ("7+1/s", 3)])
+def test_half_of_a_burst_is_leased_and_at_least_one(limit: str, most: int) -> None:
+    rules = ChallengeRules(agent_commands=Limit.parse(limit))
+    assert Handshakes(rules, lambda _: cast(LeasedTokens, object())).enter("ada", "acc_1").tokens_most == most
+
+
+def test_tokens_are_held_and_waited_for(handshakes: Handshakes) -> None:
+    handshake = handshakes.enter("ada", "acc_1")
+    handshake.tokens = 2
+    assert [handshake.take_token() for _ in range(3)] == [True, True, False]
+    assert handshake.token_wait_ms == 0
+    handshake.no_token_for(60_000)
+    assert 59_000 < handshake.token_wait_ms <= 60_000
