@@ -23,10 +23,10 @@ TITLE: Final = "Chunkcrawl"
 
 
 def create_app(services: Services) -> FastAPI:
-    """Make the app over ``services``, which it starts and closes with its life span."""
+    """Make the app over ``services``, which it starts and closes with its lifespan."""
 
     @asynccontextmanager
-    async def life(_app: FastAPI) -> AsyncIterator[None]:
+    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
         services.start()
         yield
         await services.close()
@@ -34,7 +34,7 @@ def create_app(services: Services) -> FastAPI:
     app = FastAPI(
         title=TITLE,
         version=_version(),
-        lifespan=life,
+        lifespan=lifespan,
         # The framework's pages need scripts of other servers; ``api.docs_page`` is in their place.
         docs_url=None,
         redoc_url=None,

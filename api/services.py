@@ -36,7 +36,7 @@ from streaming.shared_clock import SHARED, now_ms
 
 @dataclass(slots=True)
 class Services:
-    """One gateway's parts.  ``build`` makes them; the app's life span calls ``start`` and ``close``."""
+    """One gateway's parts.  ``build`` makes them; the app's lifespan calls ``start`` and ``close``."""
 
     settings: Settings
     world: World

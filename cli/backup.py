@@ -27,7 +27,7 @@ from operations.operator_services import open_services
 from operations.printable import printable
 from operations.rebuild import LOAD_TIMEOUT_S, NothingToRebuild, NotWhole, Rebuilt, rebuild
 from operations.restore import Restored, restore_backup
-from operations.running import RestoreRefused, refuse_if_running, world_runs
+from operations.restore_check import RestoreRefused, refuse_if_running, world_runs
 from operations.world_load import WorldThere
 from store.pg_session import patient_engine
 from streaming.connect import connect

@@ -101,7 +101,7 @@ def load(
     """Let simulated agents and spectators loose on a server, and measure how it holds.
 
     Scenarios: wander (walk, talk, change chunks now and then), crowd (all to the middle), cross (out of the chunk, over
-    and over), harvest, reconnect (lines break every 10 s), slow-reader (every second spectator and every fourth agent
+    and over), harvest, reconnect (connections break every 10 s), slow-reader (every second spectator and every fourth agent
     hardly reads).
 
     Ends after Ctrl-C too, with a report of what there is. With CHUNKCRAWL_API_KEY all agents belong to that key's

@@ -132,11 +132,11 @@ class Up:
     # -- the world --
 
     async def _main(self) -> None:
-        self._task = asyncio.create_task(self._live())
+        self._task = asyncio.create_task(self._run())
         with contextlib.suppress(asyncio.CancelledError):
             await self._task
 
-    async def _live(self) -> None:
+    async def _run(self) -> None:
         async with contextlib.AsyncExitStack() as stack:
             try:
                 await self._start(stack)

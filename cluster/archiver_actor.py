@@ -14,7 +14,7 @@ import structlog
 from redis.exceptions import RedisError
 from sqlalchemy.exc import SQLAlchemyError
 
-from cluster.actor_loop import live
+from cluster.actor_loop import run_or_exit
 from cluster.archiver import Archiver
 from cluster.backup_age import read_age
 from cluster.ray_clients import here
@@ -51,9 +51,9 @@ class ChunkArchiver:
             keep_days=settings.event_log_keep_days,
             has_left=self._snapshots.has_left,
         )
-        self._life = live(f"archiver-{number}", self._live())
+        self._loop = run_or_exit(f"archiver-{number}", self._run())
 
-    async def _live(self) -> None:
+    async def _run(self) -> None:
         await asyncio.gather(self._archiver.run(), self._snapshots.run())
 
     async def ready(self) -> bool:
@@ -70,7 +70,7 @@ class ChunkArchiver:
 
     async def stop(self) -> None:
         """Write what waits, and take one last snapshot of the world; the actor is to be killed after it."""
-        await end(self._life)
+        await end(self._loop)
         try:
             async with asyncio.timeout(DRAIN_S):
                 await self._archiver.drain()

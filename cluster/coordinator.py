@@ -21,7 +21,7 @@ from redis.exceptions import RedisError
 
 from api.accounts.auth import DEV_ACCOUNT_ID
 from cluster import graph
-from cluster.actor_loop import live
+from cluster.actor_loop import run_or_exit
 from cluster.actor_metrics import actor_sources, cluster_families
 from cluster.actor_options import archiver_name, archiver_options, gateway_options, shard_options
 from cluster.archiver_actor import ChunkArchiver
@@ -67,9 +67,9 @@ class Coordinator:
         self._changing = asyncio.Lock()
         self._ready = asyncio.Event()
         self._draining = False
-        self._life = live(COORDINATOR, self._live())
+        self._loop = run_or_exit(COORDINATOR, self._run())
 
-    async def _live(self) -> None:
+    async def _run(self) -> None:
         await self._meet_the_living()
         await self._reconcile()
         await self._wait_for_all()

@@ -18,8 +18,8 @@ from api.sockets.connection_limits import Admission, AdmissionRules
 from api.sockets.frame_protocol import FrameProtocol
 from api.sockets.listening import BACKLOG, shared_socket
 from api.sockets.open_files import FILES_KEPT, raise_open_files
-from api.sockets.peers import await_first_bytes, bound_unsent, find_dead_peers
 from api.sockets.server import AcceptingServer
+from api.sockets.socket_options import await_first_bytes, bound_unsent, find_dead_peers
 from api.sockets.streams import Streams
 from cluster.peers import ClusterClient, ShardClient
 from cluster.router import Router

@@ -8,7 +8,7 @@ from typing import Any
 import structlog
 
 from api import metrics
-from cluster.actor_loop import live
+from cluster.actor_loop import run_or_exit
 from cluster.collector import spare_the_collector
 from cluster.gateway import GatewayServer, wait_started
 from cluster.metrics_report import INCARNATION, Report, process_families
@@ -28,9 +28,9 @@ class Gateway:
         self._stopping = False
         actors = NamedActors(settings.ray_namespace)
         self._server = GatewayServer(settings, RayShardClient(actors), RayClusterClient(actors))
-        self._life = live(gateway_name(number), self._live())
+        self._loop = run_or_exit(gateway_name(number), self._run())
 
-    async def _live(self) -> None:
+    async def _run(self) -> None:
         spare_the_collector()
         await self._server.serve()
         if not self._stopping:
@@ -54,4 +54,4 @@ class Gateway:
         """Drain and end the server; the actor is to be killed after it."""
         self._stopping = True
         await self._server.stop()
-        await asyncio.wait([self._life])
+        await asyncio.wait([self._loop])

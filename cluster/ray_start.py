@@ -103,7 +103,7 @@ def leave_ray(directory: RunDirectory | None) -> None:
 # -- parts --
 
 
-class _Fixed(list[str]):
+class _FixedPaths(list[str]):
     """Paths that Ray adds nothing to."""
 
     def extend(self, more: Any) -> None:
@@ -113,7 +113,7 @@ class _Fixed(list[str]):
 def _job_config() -> JobConfig:
     """Return where workers look modules up: where they are installed, and our sources where we run from those."""
     config = JobConfig()
-    config._py_driver_sys_path = _Fixed([str(HOME)] if source_tree() else [])
+    config._py_driver_sys_path = _FixedPaths([str(HOME)] if source_tree() else [])
     return config
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import structlog
 
-from cluster.actor_loop import live
+from cluster.actor_loop import run_or_exit
 from cluster.collector import spare_the_collector
 from cluster.configs import rules_of, shard_config
 from cluster.graph import read_world
@@ -38,9 +38,9 @@ class ChunkShard(ShardEndpoint):
         self._shard = shard
         self._ready = asyncio.Event()
         self._runtime: ShardRuntime
-        self._life = live(shard_name(shard), self._live())
+        self._loop = run_or_exit(shard_name(shard), self._run())
 
-    async def _live(self) -> None:
+    async def _run(self) -> None:
         spare_the_collector()  # before the world is loaded, which comes and goes
         settings = self._settings
         peers = RayShardClient(NamedActors(settings.ray_namespace))

@@ -44,7 +44,7 @@ VALUES: Final[Mapping[str, frozenset[str]]] = {
 }
 #: Parameters that stand for a part of the URL.
 PARTS: Final = ("host", "port", "user", "password", "dbname")
-#: They change nothing that matters here, or only how fast a dead line is found.
+#: They change nothing that matters here, or only how fast a dead connection is found.
 WITHOUT_EFFECT: Final = frozenset(
     {"fallback_application_name", "keepalives", "keepalives_count", "keepalives_idle", "keepalives_interval"}
     | {"sslcompression", "sslsni", "tcp_user_timeout"}

@@ -89,7 +89,7 @@ def configure_logging(settings: LogSettings, stream: TextIO | None = None, *, ac
         structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
-        _Fixed({"actor": actor} if actor else {}),
+        _FixedFields({"actor": actor} if actor else {}),
         shorten_exception,
         hide_secrets,
         *([] if settings.is_prod else [on_one_line]),
@@ -162,7 +162,7 @@ def _destination(settings: LogSettings, actor: str) -> TextIO:
         return sys.stderr
 
 
-class _Fixed:
+class _FixedFields:
     """A processor that adds the same fields to every line."""
 
     def __init__(self, fields: dict[str, str]) -> None:

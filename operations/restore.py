@@ -36,7 +36,7 @@ from operations.dump_content import content_of
 from operations.fsck import check
 from operations.pg_archive import Archive, ArchiveError
 from operations.rebuild import NotWhole
-from operations.running import refuse_unless_free
+from operations.restore_check import refuse_unless_free
 from operations.table_digests import digests
 from operations.world_dump import WorldDump, checkable, read_world
 from operations.world_load import write_world

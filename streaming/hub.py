@@ -156,7 +156,7 @@ class Hub:
         while True:
             began = loop.time()
             try:
-                await self._connected_life()
+                await self._run_connected()
             except (RedisError, OSError, TimeoutError) as error:
                 log.warning("hub_connection_lost", error=repr(error))
             except Exception:  # a hub that ended for a bug would leave every reader deaf
@@ -168,7 +168,7 @@ class Hub:
                 pause.reset()
             await pause.wait()
 
-    async def _connected_life(self) -> None:
+    async def _run_connected(self) -> None:
         """Listen from connecting until the connection is lost, which raises."""
         pool = self._redis.connection_pool
         settings = {**pool.connection_kwargs, "socket_timeout": None, "protocol": 2}

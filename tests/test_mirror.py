@@ -64,7 +64,7 @@ ELSEWHERE: Final = {
     "operations/fsck_dump.py": "tests/operations/test_fsck.py",
     "operations/operator_services.py": "tests/rehearsal/test_rehearsal.py",
     "operations/rebuild.py": "tests/operations/test_restore.py",
-    "operations/running.py": "tests/operations/test_restore.py",
+    "operations/restore_check.py": "tests/operations/test_restore.py",
     "operations/schema_swap.py": "tests/operations/test_restore.py",
     "operations/table_digests.py": "tests/operations/test_dump_content.py",
     "operations/world_dump.py": "tests/operations/test_world_bounds.py",

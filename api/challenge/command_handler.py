@@ -22,14 +22,14 @@ from api import metrics
 from api.accounts.auth import Session
 from api.challenge.challenge import Caller, Challenge, Verdict, canonical_json, check_claim, hash_of, proof_holds
 from api.challenge.ingress import REDIS_FAILURES, Ingress
-from api.challenge.store import Chat, Refusal, Refused
+from api.challenge.store import Chat, RefusalNotice, Refused
 from api.limits import limit_metrics
 from api.sockets.frames import CommandAnswer, CommandReq, Frame, Ping
 from streaming.entry import PrivateEvent
 from world.command import Command
 from world.commands import parse_command
 from world.commands.say import Say
-from world.inputs import Refusal as BadCommand
+from world.inputs import Refusal
 
 log = structlog.get_logger(__name__)
 
@@ -155,8 +155,8 @@ class AgentCommandHandler:
 
     async def _request(self, frame: CommandReq) -> CommandReply | None:
         self._count_expired()
-        command = BadCommand("invalid_cmd") if frame.cmd_fault else parse_command(frame.cmd)
-        if isinstance(command, BadCommand):
+        command = Refusal("invalid_cmd") if frame.cmd_fault else parse_command(frame.cmd)
+        if isinstance(command, Refusal):
             return await self._refuse_request(
                 frame, command.reason, code=frame.cmd_fault or "", paid=self._handshake.take_token()
             )
@@ -214,7 +214,7 @@ class AgentCommandHandler:
                 return True
             # What is known here may be out of date: the shard's commit counts.
             submitted = "" if handshake.submitted is None else handshake.submitted.server_cmd_id
-            refusal = Refusal(frame.client_cmd_id, frame.trace_id, "busy", paid=True)
+            refusal = RefusalNotice(frame.client_cmd_id, frame.trace_id, "busy", paid=True)
             refused = await self._store.refuse_if_busy(self._agent_id, refusal, submitted, now_ms)
             if refused.outcome != "free":
                 metrics.COMMANDS_REFUSED.labels("busy").inc()
@@ -257,7 +257,7 @@ class AgentCommandHandler:
         self, frame: CommandReq, reason: str, *, code: str = "", retry_ms: int = 0, paid: bool
     ) -> CommandReply | None:
         metrics.COMMANDS_REFUSED.labels(reason).inc()
-        refusal = Refusal(frame.client_cmd_id, frame.trace_id, reason, code, retry_ms=retry_ms, paid=paid)
+        refusal = RefusalNotice(frame.client_cmd_id, frame.trace_id, reason, code, retry_ms=retry_ms, paid=paid)
         refused = await self._store.refuse(self._agent_id, refusal, None, self._ingress.clock())
         return self._after_refusal(refused, limited=reason == "rate_limited", wait_ms=retry_ms)
 
@@ -383,7 +383,7 @@ class AgentCommandHandler:
         """Refuse an answer in the agent's stream, which gets the challenge before it if it is the agent's."""
         handshake, now_ms = self._handshake, self._ingress.clock()
         mine = challenge is not None and challenge.agent_id == self._agent_id
-        refusal = Refusal(
+        refusal = RefusalNotice(
             challenge.client_cmd_id if challenge is not None and mine else "",
             *(frame.trace_id, reason, code, frame.server_cmd_id, retry_ms),
             paid=handshake.take_token(),

@@ -77,8 +77,8 @@ class Lease(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Refusal:
-    """What an agent is told.  ``paid``: a token was taken for the message that is refused."""
+class RefusalNotice:
+    """What an agent is told when its command is refused.  ``paid``: a token was taken for the message that is refused."""
 
     client_cmd_id: str
     trace_id: str
@@ -168,18 +168,18 @@ class ChallengeStore:
 
     # -- refusals --
 
-    async def refuse(self, agent_id: str, refusal: Refusal, challenge: Challenge | None, now_ms: int) -> Refused:
+    async def refuse(self, agent_id: str, refusal: RefusalNotice, challenge: Challenge | None, now_ms: int) -> Refused:
         """Tell the agent why its message does not count, ``challenge`` (if it is not None) before it."""
         return await self._refuse(agent_id, refusal, challenge, now_ms, "", "")
 
-    async def refuse_if_busy(self, agent_id: str, refusal: Refusal, submitted: str, now_ms: int) -> Refused:
+    async def refuse_if_busy(self, agent_id: str, refusal: RefusalNotice, submitted: str, now_ms: int) -> Refused:
         """Refuse a request as busy if ``submitted`` is undecided, something runs, or something was left behind."""
         return await self._refuse(agent_id, refusal, None, now_ms, self.rules.busy_retry_ms, submitted)
 
     async def _refuse(
         self,
         agent_id: str,
-        refusal: Refusal,
+        refusal: RefusalNotice,
         challenge: Challenge | None,
         now_ms: int,
         busy_ms: int | str,

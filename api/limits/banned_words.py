@@ -44,10 +44,10 @@ class WordListFault(NamedTuple):
 
 
 @dataclass(slots=True)
-class _Node:
+class _Branch:
     """A place in the tree of entries.  ``ends``: entries that end here, as (any ending, only look-alikes, line)."""
 
-    children: dict[str, _Node] = field(default_factory=dict)
+    children: dict[str, _Branch] = field(default_factory=dict)
     ends: list[tuple[bool, bool, int]] = field(default_factory=list)
 
 
@@ -56,8 +56,8 @@ class WordFilter:
 
     def __init__(self) -> None:
         #: Entries that begin where a word begins, and entries that begin anywhere.
-        self._at_word_start = _Node()
-        self._anywhere = _Node()
+        self._at_word_start = _Branch()
+        self._anywhere = _Branch()
         self._count = 0
 
     def __len__(self) -> int:
@@ -128,12 +128,12 @@ def _trimmed(signs: Sequence[Sign]) -> list[Sign]:
     return list(signs[start:end])
 
 
-def _insert(root: _Node, spelling: Sequence[str], signs: Sequence[Sign], end: tuple[bool, bool, int]) -> None:
+def _insert(root: _Branch, spelling: Sequence[str], signs: Sequence[Sign], end: tuple[bool, bool, int]) -> None:
     node, was_gap = root, False
     for letters, sign in zip(spelling, signs, strict=True):
         if not (sign.is_gap and was_gap):
             for key in SPACE if sign.is_gap else letters:
-                node = node.children.setdefault(key, _Node())
+                node = node.children.setdefault(key, _Branch())
         was_gap = sign.is_gap
     node.ends.append(end)
 
@@ -168,7 +168,7 @@ def _is_gap(signs: Sequence[Sign], at: int) -> bool:
 class _Search:
     """One search of one line, from every place in it down the tree."""
 
-    def __init__(self, at_word_start: _Node, anywhere: _Node, signs: Sequence[Sign]) -> None:
+    def __init__(self, at_word_start: _Branch, anywhere: _Branch, signs: Sequence[Sign]) -> None:
         self._at_word_start = at_word_start
         self._anywhere = anywhere
         self._signs = signs
@@ -186,7 +186,7 @@ class _Search:
                 return found
         return None
 
-    def _descend(self, root: _Node, start: int) -> int | None:
+    def _descend(self, root: _Branch, start: int) -> int | None:
         # Place in the tree and in the text; how many signs are no digit for a letter; whether any is foreign.
         stack: list[_State] = [(root, start, 0, False)]
         seen: set[tuple[int, int, int, bool]] = set()
@@ -227,7 +227,7 @@ class _Search:
         return at
 
 
-_State = tuple[_Node, int, int, bool]
+_State = tuple[_Branch, int, int, bool]
 
 
 def _steps(sign: Sign) -> list[tuple[str, bool, bool]]:
@@ -237,7 +237,7 @@ def _steps(sign: Sign) -> list[tuple[str, bool, bool]]:
     return [(sign.itself, True, foreign), *((letters, not digit, foreign) for letters in sign.others)]
 
 
-def _walk(node: _Node, letters: str) -> _Node | None:
+def _walk(node: _Branch, letters: str) -> _Branch | None:
     found = node.children.get(letters[0])
     for letter in letters[1:]:
         if found is None:

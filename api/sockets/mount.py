@@ -14,7 +14,7 @@ from api.sockets.streams import Streams
 
 
 def mount(app: FastAPI, services: Services) -> Streams:
-    """Add the endpoints, and let their parts live within the app's life span.
+    """Add the endpoints, and let their parts live within the app's lifespan.
 
     The returned ``Streams`` (also ``app.state.streams``) is there for ``drain`` before the server stops.  An app that
     has them already keeps those.
@@ -30,7 +30,7 @@ def mount(app: FastAPI, services: Services) -> Streams:
     inner = app.router.lifespan_context
 
     @asynccontextmanager
-    async def life(app_: Any) -> AsyncIterator[Any]:
+    async def lifespan(app_: Any) -> AsyncIterator[Any]:
         async with inner(app_) as state:
             streams.start()
             try:
@@ -38,5 +38,5 @@ def mount(app: FastAPI, services: Services) -> Streams:
             finally:
                 await streams.close()
 
-    app.router.lifespan_context = life
+    app.router.lifespan_context = lifespan
     return streams

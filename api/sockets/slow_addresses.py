@@ -21,7 +21,7 @@ ADDRESSES_MOST: Final = 4_096
 
 
 @dataclass(slots=True)
-class _Record:
+class _BrokenBounds:
     window_began: float
     broken: int = 0
     slow_until: float = float("-inf")
@@ -31,28 +31,28 @@ class SlowAddresses:
     """Times are seconds of one clock that only rises."""
 
     def __init__(self) -> None:
-        self._records: OrderedDict[str, _Record] = OrderedDict()
+        self._known: OrderedDict[str, _BrokenBounds] = OrderedDict()
 
     def __len__(self) -> int:
         """Return how many are remembered."""
-        return len(self._records)
+        return len(self._known)
 
     def note_broken(self, address: str, now: float) -> None:
         """Count one more bound that ``address`` has broken."""
-        record = self._records.get(address)
-        if record is None:
-            record = self._records[address] = _Record(now)
-            if len(self._records) > ADDRESSES_MOST:
-                self._records.popitem(last=False)
+        known = self._known.get(address)
+        if known is None:
+            known = self._known[address] = _BrokenBounds(now)
+            if len(self._known) > ADDRESSES_MOST:
+                self._known.popitem(last=False)
         else:
-            self._records.move_to_end(address)
-        if now - record.window_began >= WINDOW_S:
-            record.window_began, record.broken = now, 0
-        record.broken += 1
-        if record.broken >= BROKEN_MOST or now < record.slow_until:
-            record.slow_until = now + SLOW_S
+            self._known.move_to_end(address)
+        if now - known.window_began >= WINDOW_S:
+            known.window_began, known.broken = now, 0
+        known.broken += 1
+        if known.broken >= BROKEN_MOST or now < known.slow_until:
+            known.slow_until = now + SLOW_S
 
     def is_slow(self, address: str, now: float) -> bool:
         """Return whether its new connections have to wait."""
-        record = self._records.get(address)
-        return record is not None and now < record.slow_until
+        known = self._known.get(address)
+        return known is not None and now < known.slow_until

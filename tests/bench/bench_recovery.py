@@ -37,7 +37,7 @@ async def committed(redis: Redis, shard: int) -> tuple[int, int]:
 
 
 async def kill_once(redis: Redis, actors: NamedActors, shard: int) -> float:
-    """Seconds from the kill to the first commit of the next life."""
+    """Seconds from the kill to the first commit of the next epoch."""
     described = await actors.call(shard_name(shard), CALL_S, WorldActor.describe)
     epoch, seq = await committed(redis, shard)
     began = time.monotonic()

@@ -31,7 +31,7 @@ taken: list[Path] = []
 
 DEADLINE_MS: Final = 20_000
 
-#: What Chromium says by itself of a request that failed (tests cut the line), and of tests that look at pixels.
+#: What Chromium says by itself of a request that failed (tests cut the connection), and of tests that look at pixels.
 _EXPECTED = re.compile(r"Failed to load resource|net::ERR_|willReadFrequently")
 
 #: Makes a page with these options: width, height, colours, whether it is a phone, whether motion is unwelcome.

@@ -116,7 +116,7 @@ def delta(tick: int, x: int = 1, chunk_id: str = "chunk-0", **more: Any) -> tupl
     return "chunk_delta", {"chunk_id": chunk_id, "tick": tick, "agents": agents, "npcs": [], "resources": []} | more
 
 
-async def mirrored(page: Page, *events: tuple[str, dict[str, Any]], agent: str | None = None) -> Any:
+async def view_after(page: Page, *events: tuple[str, dict[str, Any]], agent: str | None = None) -> Any:
     return await run(
         page, "state/world_view.js", WORLD_VIEW, {"events": [list(event) for event in events], "agent": agent}
     )
@@ -127,14 +127,14 @@ async def test_the_world_view_holds_the_newest_delta_and_tells_each_event_once(p
     used = [{"node_id": "n-0", "remaining": 4, "state": "available", "version": 2}, {"node_id": "unknown"}]
     ready: tuple[str, dict[str, Any]] = ("session_ready", {})
     newest = delta(8, 2, events=[chat], resources=used)
-    found = await mirrored(page, static(), delta(7), newest, delta(6), newest, ready, static(), newest)
+    found = await view_after(page, static(), delta(7), newest, delta(6), newest, ready, static(), newest)
     assert (found["chunkId"], found["tick"], found["ready"], found["gold"]) == ("chunk-0", 8, True, 4)
     assert found["agents"] == [{"id": "ada", "x": 2, "y": 1, "activity": "moving", "name": "ada"}]
     assert found["told"] == [[], [], [chat], [], [], [], [], []]
 
 
 async def test_ways_out_lie_where_the_boundary_is_floor(page: Page) -> None:
-    found = await mirrored(page, static())
+    found = await view_after(page, static())
     assert found["exits"] == {"N": [{"x": 1, "y": 3}], "E": [{"x": 3, "y": 2}], "S": [], "W": []}
 
 
@@ -144,13 +144,13 @@ async def test_links_change_while_one_looks(page: Page) -> None:
         {"type": "neighbor_unlinked", "dir": "E", "chunk_id": "chunk-1"},
         {"type": "neighbor_linked", "dir": "__proto__", "chunk_id": "chunk-6"},
     ]
-    found = await mirrored(page, static(), delta(1, events=events))
+    found = await view_after(page, static(), delta(1, events=events))
     assert found["neighbors"] == {"N": "chunk-5", "E": None, "S": None, "W": None}
 
 
 async def test_a_world_put_back_from_a_backup_may_count_lower(page: Page) -> None:
     resync: tuple[str, dict[str, Any]] = ("resync_required", {"chunk_id": "chunk-0"})
-    found = await mirrored(page, static(), delta(900), resync, static(), delta(30, 2))
+    found = await view_after(page, static(), delta(900), resync, static(), delta(30, 2))
     assert (found["tick"], found["setBacks"]) == (30, 1)
     assert found["agents"][0]["x"] == 2
 
@@ -163,18 +163,18 @@ async def test_the_owner_is_led_along_but_never_back(page: Page) -> None:
     stale = (there[0], there[1] | {"to_chunk_id": "chunk-7", "tick": 3})
     other = (there[0], there[1] | {"agent_id": "bob", "to_chunk_id": "chunk-8", "tick": 99})
     arrived = (static("chunk-1"), delta(10, chunk_id="chunk-1"))
-    found = await mirrored(page, static(), delta(8), there, *arrived, delta(11, 3), stale, other, agent="ada")
+    found = await view_after(page, static(), delta(8), there, *arrived, delta(11, 3), stale, other, agent="ada")
     assert (found["chunkId"], found["tick"], found["agents"][0]["x"]) == ("chunk-1", 10, 1)
 
 
 async def test_a_closed_chunk_is_empty(page: Page) -> None:
-    found = await mirrored(page, static(), delta(8), ("chunk_closed", {"chunk_id": "chunk-0"}))
+    found = await view_after(page, static(), delta(8), ("chunk_closed", {"chunk_id": "chunk-0"}))
     assert (found["closed"], found["agents"], found["nodes"], found["gold"]) == (True, [], [], 0)
 
 
 @pytest.mark.parametrize("odd", [{"tiles": None}, {"tiles": ["##", "#"]}, {"grid": [[]]}, {"grid": [[0] * 300] * 300}])
 async def test_terrain_of_no_sound_shape_is_none(page: Page, odd: dict[str, Any]) -> None:
-    assert (await mirrored(page, static(**odd), delta(1)))["grid"] == []
+    assert (await view_after(page, static(**odd), delta(1)))["grid"] == []
 
 
 # -- commands and news --
@@ -293,7 +293,7 @@ async def test_what_every_object_has_is_a_text_like_any_other(page: Page, name: 
     seat = {"id": name, "x": 1, "y": 1, "activity_state": name}
     node = {"node_id": name, "type": "gold", "x": 2, "y": 0, "max_remaining": 9}
     odd = delta(1, agents=[seat], resources=[{"node_id": name, "remaining": 3, "state": "available"}])
-    found = await mirrored(page, static(resource_nodes=[node]), odd)
+    found = await view_after(page, static(resource_nodes=[node]), odd)
     assert (found["agents"][0]["name"], found["gold"]) == (name, 3)
 
 

@@ -108,7 +108,7 @@ async def test_after_the_gateway_is_lost_the_page_goes_on_and_has_missed_nothing
         said = page.locator("#news .news-chat .news-text")
         await expect(said).to_have_count(3)
         assert [text.split()[-1] for text in await said.all_text_contents()] == ["afterwards", "meanwhile", "before"]
-        await expect(page.locator("#news .news-line")).to_have_count(0)
+        await expect(page.locator("#news .news-connection")).to_have_count(0)
 
 
 @pytest.mark.slow
@@ -125,7 +125,7 @@ async def test_what_is_no_longer_kept_is_said_and_the_present_shown(play: Play, 
         await play.redis.xtrim(keys.chunk_stream("chunk-0"), maxlen=1, approximate=False)
         await play.open_gate()
         await standing(page, "speaker", 28, 25)
-        await expect(page.locator("#news .news-line")).to_contain_text("no longer kept")
+        await expect(page.locator("#news .news-connection")).to_contain_text("no longer kept")
 
 
 @pytest.mark.slow

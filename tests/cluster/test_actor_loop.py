@@ -12,13 +12,13 @@ from tests.docs.blocks import ROOT
 
 PROGRAM = """
 import asyncio
-from cluster.actor_loop import live
+from cluster.actor_loop import run_or_exit
 
 async def work():
     {work}
 
 async def main():
-    task = live("shard-0", work())
+    task = run_or_exit("shard-0", work())
     await asyncio.sleep(0)
     {then}
     await asyncio.sleep(0.05)

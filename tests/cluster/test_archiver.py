@@ -115,7 +115,7 @@ async def test_killed_at_each_step_nothing_is_missing_or_twice(
     with pytest.raises(Killed):
         await first.step()
     await say(world, 8, 10)
-    # The next life has the same name; an archiver of another name takes over what the dead one was given.
+    # The next process has the same name; an archiver of another name takes over what the dead one was given.
     await Archiver(world, engine, consumer=consumer).drain()
     assert await logged(engine) == list(range(10))
     assert await world.xlen(keys.ARCHIVE_STREAM) == 0
@@ -125,10 +125,10 @@ async def test_killed_at_each_step_nothing_is_missing_or_twice(
 
 async def test_killed_again_and_again(world: Redis, engine: AsyncEngine, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "BATCH", 4)
-    for life in range(12):
-        await say(world, life * 5, life * 5 + 5)
+    for turn in range(12):
+        await say(world, turn * 5, turn * 5 + 5)
         archiver = Mortal(world, engine)
-        archiver.dies = STEPS[life % 3]
+        archiver.dies = STEPS[turn % 3]
         with pytest.raises(Killed):
             await archiver.step()
     await Archiver(world, engine).drain()

@@ -29,7 +29,7 @@ from operations.backup_files import MANIFEST, WORLD, BackupError, Manifest
 from operations.fsck import check, read_dump
 from operations.rebuild import NotWhole, rebuild
 from operations.restore import Restored, restore_backup
-from operations.running import RestoreRefused
+from operations.restore_check import RestoreRefused
 from operations.table_digests import digests
 from operations.world_dump import WorldDump, read_world
 from operations.world_settle import settle
@@ -318,14 +318,14 @@ async def test_force_gives_up_what_is_there(redis: Redis, source: AsyncEngine, b
 async def test_force_over_a_running_world_cuts_it_off(redis: Redis, source: AsyncEngine, backup: Path) -> None:
     then = backup_files.read_world(backup)
     async with LocalWorld(redis, shards=2, rules=RULES, config=QUICK) as world:
-        lives = list(world._tasks.values())
+        loops = list(world._tasks.values())
         walker = await player(world, "another")
         await walker.submit({"type": "move_to", "x": 25, "y": 0})
         await into(redis, source, backup, force=True)
         for runtime in list(world.shards.runtimes.values()):
             runtime.commits.next.additions.chunk_state("chunk-0", b"{}")
-        await asyncio.wait(lives, timeout=10)
-        assert all(isinstance(life.exception(), Fenced) for life in lives)
+        await asyncio.wait(loops, timeout=10)
+        assert all(isinstance(loop.exception(), Fenced) for loop in loops)
     assert essence(await dumped(redis)) == essence(then)
 
 

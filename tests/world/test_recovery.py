@@ -43,7 +43,7 @@ class Journal:
         self.results += [(event.agent_id, event.payload) for event in output.private if event.kind == "command_result"]
 
     def load(self) -> ShardWorld:
-        """A new life from nothing but what was committed."""
+        """Begin anew with nothing but what was committed."""
         world = ShardWorld(RULES, 1, 0)
         agents = [AgentRecord.from_json(json.loads(agent)) for agent in self.agents.values()]
         delta = json.loads(self.delta) if self.delta else None

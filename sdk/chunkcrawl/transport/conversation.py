@@ -214,7 +214,7 @@ class Conversation:
                 if completed is not None:
                     return completed
                 if backoff.tries >= max(retries, 1):
-                    raise ServerUnreachable("the line was lost before the command was decided")
+                    raise ServerUnreachable("the connection was lost before the command was decided")
                 wait_s = backoff.next_delay()
             await asyncio.sleep(wait_s)
 

@@ -8,9 +8,9 @@ socket:
 - ``request(cmd)`` to start a command, ``prove(server_cmd_id, proof)`` when a proof has been found;
 - after each of these, ``take()`` gives what is to be done: frames to send, proofs to find, outcomes, events to show.
 
-A command goes REQUESTED -> CHALLENGED -> ANSWERED -> ACCEPTED and ends with exactly one ``Settled``.  When the line is
-lost before an answer was sent, nothing can have happened, and it ends ``retry``; afterwards the server alone knows, so
-it waits for the ack or result that the resumed stream brings.  Source: the wire contract, "Playing".
+A command goes REQUESTED -> CHALLENGED -> ANSWERED -> ACCEPTED and ends with exactly one ``Settled``.  When the
+connection is lost before an answer was sent, nothing can have happened, and it ends ``retry``; afterwards the server
+alone knows, so it waits for the ack or result that the resumed stream brings.  Source: the wire contract, "Playing".
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ from redis.asyncio import Redis
 from api import keys as api_keys
 from api.accounts.auth import Session
 from api.challenge.challenge import Challenge
-from api.challenge.store import ChallengeRules, ChallengeStore, Lease, Refusal, Refused
+from api.challenge.store import ChallengeRules, ChallengeStore, Lease, RefusalNotice, Refused
 from streaming import keys
 from streaming.batch import RedisBatch
 from tests.api.support import agent_messages, challenge_to, enlist, new_session
@@ -34,8 +34,8 @@ def challenge(server_cmd_id: str = "cmd_1") -> Challenge:
     return replace(challenge_to(server_cmd_id=server_cmd_id, now_ms=NOW_MS - 40), trace_id="t-request")
 
 
-def bad_answer(server_cmd_id: str = "cmd_1", *, paid: bool = True) -> Refusal:
-    return Refusal("c-1", "t-answer", "auth_failed", "bad_proof", server_cmd_id, paid=paid)
+def bad_answer(server_cmd_id: str = "cmd_1", *, paid: bool = True) -> RefusalNotice:
+    return RefusalNotice("c-1", "t-answer", "auth_failed", "bad_proof", server_cmd_id, paid=paid)
 
 
 async def lease(store: ChallengeStore, session: Session, most: int = 8, **counts: int) -> Lease:
@@ -95,7 +95,7 @@ async def test_leaving_with_a_command_that_is_decided_by_now_keeps_nobody_busy(
 
 async def test_refusals_number_the_agents_stream_without_gaps(store: ChallengeStore, redis: Redis) -> None:
     await store.refuse("a-1", bad_answer(), challenge(), NOW_MS)
-    await store.refuse("a-1", Refusal("c-2", "t", "invalid_cmd", "too_deep"), None, NOW_MS)
+    await store.refuse("a-1", RefusalNotice("c-2", "t", "invalid_cmd", "too_deep"), None, NOW_MS)
     entries: Any = await redis.xrange(keys.agent_stream("a-1"))
     assert [entry_id for entry_id, _ in entries] == [b"1-0", b"2-0", b"3-0"]
     heads = [fields[b"m"].split(b"\n")[0].split(b" ") for _, fields in entries]
@@ -141,7 +141,7 @@ async def test_failures_are_counted_and_in_the_cooldown_all_answers_are_limited(
 
 
 async def test_busy_is_said_only_if_it_is_true(store: ChallengeStore, redis: Redis) -> None:
-    refusal = Refusal("c-2", "t", "busy", paid=True)
+    refusal = RefusalNotice("c-2", "t", "busy", paid=True)
     assert await store.refuse_if_busy("a-1", refusal, "", NOW_MS) == Refused("free")
     await redis.hset(keys.agent("a-1"), "rec", '{"recent":["cmd_1"]}')
     assert await store.refuse_if_busy("a-1", refusal, "cmd_1", NOW_MS) == Refused("free")

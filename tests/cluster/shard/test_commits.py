@@ -157,7 +157,7 @@ async def test_a_reload_waits_for_redis_and_is_whole_when_it_ends(stage: Stage) 
     assert stage.place("a") == (HALL, *START)
 
 
-async def test_an_output_that_cannot_be_written_ends_the_life(stage: Stage) -> None:
+async def test_an_output_that_cannot_be_written_ends_the_epoch(stage: Stage) -> None:
     await stage.stand("a", *START)
     running = asyncio.create_task(stage.source.run())
     with patch("cluster.shard.next_commit.encode_output", side_effect=KeyError("chunk-9")):

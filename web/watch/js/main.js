@@ -10,7 +10,7 @@ import { AccessDialog } from "./ui/access_dialog.js";
 import { AgentList } from "./ui/agent_list.js";
 import { Announcer, toast } from "./ui/announcer.js";
 import { ChosenCard } from "./ui/chosen_card.js";
-import { ConnectionLine } from "./ui/connection.js";
+import { ConnectionState } from "./ui/connection.js";
 import { attachHelp, attachKeys, attachTabs, attachTheme, attachZoom, showTab } from "./ui/controls.js";
 import { Doors } from "./ui/doors.js";
 import { FollowPanel } from "./ui/follow_panel.js";
@@ -31,7 +31,7 @@ const parts = {
   news,
   looks,
   announcer: new Announcer(),
-  line: new ConnectionLine(),
+  connection: new ConnectionState(),
   newsList: new NewsList(news, looks),
   access: new AccessDialog(sessions, accessOpened, reopen),
   world: new WorldList(sessions, toChunk, countsChanged),
@@ -75,7 +75,7 @@ async function start() {
       break;
     } catch (error) {
       const delayMs = backoff.next(error.retryAfterMs ?? 0);
-      parts.line.show("waiting", delayMs);
+      parts.connection.show("waiting", delayMs);
       await new Promise((resolve) => setTimeout(resolve, delayMs));
     }
   }

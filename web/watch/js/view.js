@@ -74,12 +74,12 @@ export class View {
   }
 
   #phase(phase, waitMs) {
-    const { line, announcer } = this.#parts;
+    const { connection, announcer } = this.#parts;
     // The short while of another try would only flicker.
-    if (phase === "connecting" && line.phase === "waiting") return;
-    if (phase === "waiting" && line.phase === "live") announcer.say("Connection lost. Trying again.");
+    if (phase === "connecting" && connection.phase === "waiting") return;
+    if (phase === "waiting" && connection.phase === "live") announcer.say("Connection lost. Trying again.");
     if (phase === "live" && this.#stream.connections > 1) announcer.say("Connected again.");
-    line.show(phase, waitMs);
+    connection.show(phase, waitMs);
     if (phase === "waiting" && this.worldView.chunkId === null) {
       this.#blank(this.#wanted, "waiting for the server");
       const title = navigator.onLine ? "The server does not answer" : "This device is offline";
@@ -187,11 +187,11 @@ export class View {
   #delta(data, happened) {
     const { worldView } = this;
     if (data.chunk_id !== worldView.chunkId || data.tick !== worldView.tick) return;
-    const { stage, line, looks, agentList, chosenCard, followPanel, doors, agentsIn } = this.#parts;
+    const { stage, connection, looks, agentList, chosenCard, followPanel, doors, agentsIn } = this.#parts;
     looks.update(worldView.agents.values());
     stage.update(worldView, this.#jump);
     this.#jump = false;
-    line.tick(worldView.tick);
+    connection.tick(worldView.tick);
     if (worldView.setBacks !== this.#setBacks) this.#parts.news.startAgain();
     this.#setBacks = worldView.setBacks;
     happened.forEach((event, index) => this.#tell(event, { chunkId: data.chunk_id, tick: data.tick, at: data.server_ts_ms, index }));
@@ -235,7 +235,7 @@ export class View {
     const { chunkId, tick } = this.worldView;
     // Between what was seen last and what comes now.
     const when = { chunkId, tick, index: Number.MAX_SAFE_INTEGER, at: data.server_ts_ms };
-    this.#note("line", "", "Caught up with the present; what was missed is no longer kept", when);
+    this.#note("connection", "", "Caught up with the present; what was missed is no longer kept", when);
   }
 
   #transition({ agent_id: who, from_chunk_id: from, to_chunk_id: to, tick, server_ts_ms: at }) {
@@ -248,7 +248,7 @@ export class View {
   #closed(data) {
     if (this.agentId !== null) return false;
     const back = Object.values(this.worldView.neighbors).find(Boolean) ?? "chunk-0";
-    this.#parts.line.show("stopped");
+    this.#parts.connection.show("stopped");
     this.#blank(data.chunk_id, "removed");
     drawCurtain(`${data.chunk_id} is gone`, "Nobody was in it for a while, so the world has removed it. Who goes there again finds a new chunk.", [
       [`Watch ${back}`, () => toChunk(back)],
@@ -286,8 +286,8 @@ export class View {
   }
 
   #refused(error) {
-    const { line, access, sessions, followPanel } = this.#parts;
-    line.show("stopped");
+    const { connection, access, sessions, followPanel } = this.#parts;
+    connection.show("stopped");
     const reason = error instanceof AccessNeeded ? error.why : error.reason;
     if (error instanceof AccessNeeded || error.status === 401) {
       this.#blank(this.#wanted, "access needed");

@@ -15,7 +15,7 @@ const HARVEST_PAUSE_TICKS = 50;
 /**
  * @typedef {object} Item
  * @property {number} key  Its own.
- * @property {string} kind  For its mark: chat, joined, left, blocked, gold, given, spent, regrown, door, crossed, line.
+ * @property {string} kind  For its mark: chat, joined, left, blocked, gold, given, spent, regrown, door, crossed, connection.
  * @property {string} who  An agent's id, or "".
  * @property {string} text  After the name.
  * @property {string} chunkId  Where it happened.

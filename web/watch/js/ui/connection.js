@@ -1,10 +1,10 @@
-// The state of the line, in words, with a shape of its own for each.
+// The state of the connection, in words, with a shape of its own for each.
 
 import { byId, setText } from "../dom.js";
 
 const WORDS = { connecting: "Connecting", live: "Live", waiting: "Connection lost", stopped: "Not connected" };
 
-export class ConnectionLine {
+export class ConnectionState {
   #root = byId("connection");
   #timer = 0;
   #tick = -1;
@@ -17,7 +17,7 @@ export class ConnectionLine {
     clearInterval(this.#timer);
     this.#root.dataset.phase = phase;
     document.body.classList.toggle("cut-off", phase === "waiting" || phase === "stopped");
-    setText(this.#root.querySelector(".line-word"), WORDS[phase]);
+    setText(this.#root.querySelector(".connection-word"), WORDS[phase]);
     if (phase === "waiting") {
       const until = performance.now() + waitMs;
       const count = () => this.#detail(`again in ${Math.max(1, Math.ceil((until - performance.now()) / 1000))} s`);
@@ -34,6 +34,6 @@ export class ConnectionLine {
   }
 
   #detail(text) {
-    setText(this.#root.querySelector(".line-detail"), text);
+    setText(this.#root.querySelector(".connection-detail"), text);
   }
 }

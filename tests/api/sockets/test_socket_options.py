@@ -7,7 +7,7 @@ from contextlib import suppress
 
 import pytest
 
-from api.sockets.peers import UNSENT_MOST_BYTES, await_first_bytes, bound_unsent, find_dead_peers
+from api.sockets.socket_options import UNSENT_MOST_BYTES, await_first_bytes, bound_unsent, find_dead_peers
 
 
 @pytest.mark.skipif(not hasattr(socket, "TCP_USER_TIMEOUT"), reason="Linux")
