@@ -101,8 +101,8 @@ def load(
     """Let simulated agents and spectators loose on a server, and measure how it holds.
 
     Scenarios: wander (walk, talk, change chunks now and then), crowd (all to the middle), cross (out of the chunk, over
-    and over), harvest, reconnect (connections break every 10 s), slow-reader (every second spectator and every fourth agent
-    hardly reads).
+    and over), harvest, reconnect (connections break every 10 s), slow-reader (every second spectator and every
+    fourth agent hardly reads).
 
     Ends after Ctrl-C too, with a report of what there is. With CHUNKCRAWL_API_KEY all agents belong to that key's
     account, else each generator signs up. CHUNKCRAWL_METRICS_TOKEN opens the server's own counts for a comparison.

@@ -78,7 +78,7 @@ class Lease(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class RefusalNotice:
-    """What an agent is told when its command is refused.  ``paid``: a token was taken for the message that is refused."""
+    """What an agent is told when its message is refused.  ``paid``: a token was taken for that message."""
 
     client_cmd_id: str
     trace_id: str
