@@ -268,7 +268,7 @@ class Agent:
         Raises:
             CommandRefused, CommandFailed: With the server's reason; ``busy``, ``rate_limited`` and
                 ``expired_challenge`` only after ``retries`` further tries.
-            OutcomeUnknown: The line or the server's history was lost and nothing more was heard of the command.
+            OutcomeUnknown: The connection or the server's history was lost and nothing more was heard of the command.
             StillRunning: Accepted, but not over in time; it goes on.
             CommandDropped: Not decided in time; nothing has happened, and nothing will.
             TakenOver: A newer connection plays this agent.

@@ -229,7 +229,7 @@ class CommandDropped(ChunkcrawlError):
 
 
 class OutcomeUnknown(ChunkcrawlError):
-    """The answer was sent, and the server never said what became of the command: the line broke, or history was lost.
+    """The answer was sent, and the server never said what became of the command: the connection or history was lost.
 
     It may or may not have been carried out, so the SDK does not repeat it: look at the view first.
     """

@@ -188,7 +188,7 @@ class Conversation:
             CommandRefused, CommandFailed: By the server's reason.
             CommandDropped: Not decided within ``timeout_s``, and withdrawn.
             StillRunning: Accepted, and not over within ``timeout_s``.
-            OutcomeUnknown: The line or the server's history was lost and nothing more was heard of it.
+            OutcomeUnknown: The connection or the server's history was lost and nothing more was heard of it.
             ServerUnreachable: No connection within ``timeout_s``, or it was lost again and again.
             AgentClosed, ApiError: There is no connection any more.
         """
