@@ -115,6 +115,7 @@ class AgentCommandHandler:
     def begin(self) -> None:
         """Take the agent over: what another connection left open is dropped, for nobody could answer it."""
         challenge = self._handshake.challenge
+        self._handshake.channel_id = self._channel_id
         if challenge is not None and challenge.channel_id != self._channel_id:
             self._ingress.note(self._handshake)
 
@@ -149,6 +150,8 @@ class AgentCommandHandler:
         challenge = self._handshake.challenge
         if challenge is not None and challenge.channel_id == self._channel_id:
             self._ingress.note(self._handshake)
+        if self._handshake.channel_id == self._channel_id:
+            self._handshake.channel_id = ""
         self._ingress.leave(self._handshake)
 
     # -- requests --
@@ -166,16 +169,15 @@ class AgentCommandHandler:
                 return CommandReply("invalid_session", close=True)
             if wait_ms:
                 return await self._limit_request(frame, "command_agent", wait_ms, paid=False)
-        cooldown_ms = self._handshake.cooldown_until_ms - self._ingress.clock()
+        cooldown_ms = self._handshake.cooldown_ms(self._ingress.clock())
         if cooldown_ms > 0:
             return await self._limit_request(frame, "cooldown", cooldown_ms, paid=True)
         account = self._handshake.account
         wait_ms = 0 if account.take_held() else await account.take()
         if wait_ms:
             return await self._limit_request(frame, "command_account", wait_ms, paid=True)
-        if not await self._is_free(frame):
-            return None
-        self._issue(frame, command)
+        if await self._is_free(frame) and self._handshake.channel_id in ("", self._channel_id):
+            self._issue(frame, command)
         return None
 
     async def _lease(self) -> int | None:
@@ -201,7 +203,7 @@ class AgentCommandHandler:
             handshake.forgotten = handshake.difficulty.read(lease.counts)
             handshake.may_be_busy |= lease.may_be_busy
             if lease.cooldown_ms:
-                handshake.cooldown_until_ms = self._ingress.clock() + lease.cooldown_ms
+                handshake.cool_down(self._ingress.clock(), lease.cooldown_ms)
             handshake.tokens += lease.tokens
             handshake.no_token_for(lease.wait_ms)
             return 0 if handshake.take_token() else max(1, lease.wait_ms)
@@ -266,7 +268,7 @@ class AgentCommandHandler:
     async def _answer(self, frame: CommandAnswer) -> CommandReply | None:
         now_ms = self._ingress.clock()
         challenge = self._ingress.handshakes.find(frame.server_cmd_id, now_ms)
-        cooldown_ms = self._handshake.cooldown_until_ms - now_ms
+        cooldown_ms = self._handshake.cooldown_ms(now_ms)
         if cooldown_ms > 0:
             return await self._tell_refusal(frame, challenge, "rate_limited", retry_ms=cooldown_ms)
         verdict = self._verify(challenge, frame, now_ms)
@@ -317,12 +319,13 @@ class AgentCommandHandler:
         try:
             outcome = await self._ask_to_speak(challenge, command, frame, now_ms)
         except REDIS_FAILURES:
-            self._ingress.handshakes.reopen(self._handshake, challenge)
+            self._ingress.reopen(self._handshake, challenge)
             return CommandReply("unavailable", UNAVAILABLE_RETRY_MS)
         if outcome == "said":
             self._submit(consumed, frame, now_ms)
             return None
-        self._handshake.unsaid = False
+        if self._handshake.has(challenge.server_cmd_id):
+            self._handshake.unsaid = False
         self._answered(challenge, frame, now_ms)
         self._ingress.decided(self._handshake, challenge, accepted=False)
         self._count_silence(challenge, outcome)
@@ -395,9 +398,9 @@ class AgentCommandHandler:
         if first and refused.outcome != "refused":
             handshake.unsaid = True
         if refused.cooldowns:
-            handshake.cooldown_until_ms = now_ms + self._ingress.rules.cooldown.cooldown_ms
+            handshake.cool_down(now_ms, self._ingress.rules.cooldown.cooldown_ms)
         elif refused.cooldown_ms:
-            handshake.cooldown_until_ms = now_ms + refused.cooldown_ms
+            handshake.cool_down(now_ms, refused.cooldown_ms)
         limited = reason == "rate_limited" or refused.cooldown_ms > 0
         if limited:
             limit_metrics.RATE_LIMITED.labels("cooldown").inc()

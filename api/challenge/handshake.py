@@ -38,6 +38,8 @@ class Handshake:
         self.account = account
         self.difficulty = AgentDifficulty(rules.difficulty)
         self.connections = 0
+        #: The connection that has the agent; empty: none that has said so.
+        self.channel_id = ""
         #: The newest challenge; ``unsaid`` while the agent's stream has not got it.
         self.challenge: Challenge | None = None
         self.command: Command | None = None
@@ -46,10 +48,11 @@ class Handshake:
         self.submitted: Challenge | None = None
         #: The agent may be doing something else that can't be interrupted; Redis knows.
         self.may_be_busy = False
-        self.cooldown_until_ms = 0
+        self._cooldown = (0, 0)
         #: Held during a lease: one at a time.
         self.leasing = asyncio.Lock()
         self.tokens = 0
+        self._rules = rules
         self.tokens_most = max(1, int(rules.agent_commands.burst * LEASED_PART))
         #: Names of counts in Redis that are too old to count.
         self.forgotten: list[str] = []
@@ -76,12 +79,27 @@ class Handshake:
         """Until Redis may have a token again, as far as is known."""
         return max(0, int((self._no_token_until - time.monotonic()) * 1000))
 
+    # -- cooldown --
+
+    def cool_down(self, now_ms: int, for_ms: int) -> None:
+        """Note a cooldown, as Redis says so."""
+        self._cooldown = (now_ms, for_ms)
+
+    def cooldown_ms(self, now_ms: int) -> int:
+        """Return how much of the cooldown is left, 0 if there is none."""
+        began_ms, for_ms = self._cooldown
+        if began_ms - now_ms > for_ms:
+            return 0  # the clock was put back, and nobody is to wait for it to come round again
+        return min(for_ms, max(0, began_ms + for_ms - now_ms))
+
     # -- the challenge --
 
     def is_open(self, now_ms: int) -> bool:
         """Return whether a challenge waits for its answer."""
         challenge = self.challenge
-        return challenge is not None and challenge.state == "ISSUED" and not is_expired(challenge, now_ms)
+        if challenge is None or challenge.state != "ISSUED" or is_expired(challenge, now_ms):
+            return False
+        return is_known(challenge, now_ms, self._rules)
 
     def was_used(self, server_cmd_id: str) -> bool:
         """Return whether this was a challenge of the agent that is used up."""
@@ -99,10 +117,17 @@ class Handshake:
         self._used.append(challenge.server_cmd_id)
         return consumed
 
+    def has(self, server_cmd_id: str) -> bool:
+        """Return whether this is the newest challenge."""
+        return self.challenge is not None and self.challenge.server_cmd_id == server_cmd_id
+
     def reopen(self, challenge: Challenge) -> None:
-        """Undo ``consume`` of a challenge that could not be used after all: it may be answered again."""
-        self.challenge, self.submitted = challenge, None
-        self._used.remove(challenge.server_cmd_id)
+        """Undo ``consume`` of a challenge that could not be used after all; one that is still here can be answered."""
+        self.decided(challenge.server_cmd_id, accepted=False)
+        if challenge.server_cmd_id in self._used:
+            self._used.remove(challenge.server_cmd_id)
+        if self.has(challenge.server_cmd_id):
+            self.challenge = challenge
 
     # -- the command under way --
 
@@ -126,6 +151,11 @@ class Handshake:
         """Note, as Redis says so, that ``submitted`` (empty: none) is decided and a new command may be accepted."""
         self.decided(submitted, accepted=False)
         self._running, self.may_be_busy = None, False
+
+
+def is_known(challenge: Challenge, now_ms: int, rules: ChallengeRules) -> bool:
+    """Return whether a challenge is not forgotten yet; one of a future that far (a clock was put back) is."""
+    return abs(now_ms - challenge.issued_ms) <= rules.record_ttl_ms
 
 
 class Handshakes:
@@ -166,9 +196,7 @@ class Handshakes:
     def find(self, server_cmd_id: str, now_ms: int) -> Challenge | None:
         """Return a challenge of any agent of this gateway, for as long as it is known."""
         challenge = self._challenges.get(server_cmd_id)
-        if challenge is not None and now_ms - challenge.issued_ms > self._rules.record_ttl_ms:
-            return None
-        return challenge
+        return challenge if challenge is not None and is_known(challenge, now_ms, self._rules) else None
 
     def issue(self, handshake: Handshake, challenge: Challenge, command: Command) -> None:
         """Put a new challenge in the place of the agent's last one."""
@@ -183,8 +211,8 @@ class Handshakes:
 
     def reopen(self, handshake: Handshake, challenge: Challenge) -> None:
         """See ``Handshake.reopen``."""
-        if handshake.challenge is not None and handshake.challenge.server_cmd_id == challenge.server_cmd_id:
-            handshake.reopen(challenge)
+        handshake.reopen(challenge)
+        if handshake.has(challenge.server_cmd_id):  # else its connection has ended, or was taken over, meanwhile
             self._challenges[challenge.server_cmd_id] = challenge
 
     def drop(self, handshake: Handshake) -> None:

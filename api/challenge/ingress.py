@@ -85,8 +85,10 @@ class Ingress:
 
     async def drain(self, timeout_s: float) -> None:
         """Let what was submitted be decided or given up, and put back what is leased."""
-        if self._tasks:
-            await asyncio.wait(self._tasks, timeout=timeout_s)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(timeout_s):
+                while self._tasks:  # one may start another: a message that may be said is then submitted
+                    await asyncio.wait(self._tasks)
         with suppress(TimeoutError):
             async with asyncio.timeout(WRITE_BACK_S):
                 await asyncio.gather(*(self._written(account.give_back) for account in self.handshakes.accounts))
@@ -155,6 +157,11 @@ class Ingress:
     def decided(self, handshake: Handshake, challenge: Challenge, *, accepted: bool) -> None:
         """Note that the command is decided, or that its agent was told that it is refused."""
         handshake.decided(challenge.server_cmd_id, accepted=accepted)
+        self._forget(handshake)
+
+    def reopen(self, handshake: Handshake, challenge: Challenge) -> None:
+        """Note that an answered challenge could not be used; it may be answered again if its connection is there."""
+        self.handshakes.reopen(handshake, challenge)
         self._forget(handshake)
 
     # -- writing back --

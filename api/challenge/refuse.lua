@@ -6,7 +6,7 @@
 -- args: busy_ms, submitted, issued_ms, challenge_trace, challenge
 -- args: failures_max, window_ms, cooldown_ms, memory_ms
 -- include: streaming/redis_clock.lua, api/limits/token_bucket.lua, api/challenge/count_failure.lua
--- include: api/challenge/tell.lua, api/challenge/decided_before.lua
+-- include: api/challenge/tell.lua, api/challenge/decided_before.lua, api/challenge/refused_before.lua
 burst, interval_us = tonumber(burst), tonumber(interval_us)
 if busy_ms ~= '' then
   retry_ms = busy_ms
@@ -21,7 +21,11 @@ if busy_ms ~= '' then
 end
 local cooldowns, cooling_ms = 0, 0
 if server_cmd_id ~= '' then
-  if decided_before(id, server_cmd_id) then return {'decided', 0, 0} end
+  -- Its ack was given, or is on its way from the shard: another gateway of this agent's has submitted it.
+  if decided_before(id, server_cmd_id) or refused_before(server_cmd_id)
+    or redis.call('GET', INFLIGHT .. id) == server_cmd_id then
+    return {'decided', 0, 0}
+  end
   cooling_ms = math.max(0, redis.call('PTTL', COOLDOWN .. id))
   if cooling_ms > 0 then
     reason, code, retry_ms = 'rate_limited', '', string.format('%d', cooling_ms)

@@ -3,7 +3,7 @@
 -- the same.
 -- args: id, server_cmd_id, client_cmd_id, now_ms, trace, keep_ms, chat, chat_ms, strikes_max, strike_memory_ms, mute_ms
 -- args: issued_ms, challenge_trace, challenge
--- include: api/challenge/tell.lua, api/limits/count_strike.lua
+-- include: api/challenge/tell.lua, api/challenge/free_slot.lua, api/limits/count_strike.lua
 local key = CHALLENGE .. server_cmd_id
 local before = redis.call('HGET', key, 'outcome')
 if before then return before end
@@ -15,6 +15,7 @@ end
 local function refuse(outcome, reason, code, retry_ms, more)
   tell_challenge(id, issued_ms, challenge_trace, challenge)
   tell_refusal(id, now_ms, trace, server_cmd_id, client_cmd_id, reason, code, retry_ms, more)
+  free_slot(id, server_cmd_id)
   return settle(outcome)
 end
 local muted_ms = redis.call('PTTL', MUTE .. id)

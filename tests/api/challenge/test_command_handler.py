@@ -918,6 +918,79 @@ async def test_what_a_connection_leaves_undecided_keeps_the_agent_busy_elsewhere
     await challenged(redis, Handler(other_gateway, session, "ws-3"))
 
 
+async def test_an_answer_sent_again_elsewhere_while_undecided_is_no_refusal(
+    redis: Redis, handler: Handler, session: Session, ingress: Ingress, other_gateway: Ingress, world: FakeWorld
+) -> None:
+    """A refusal would be followed by the shard's own ack: accepted after it was refused."""
+    decide = asyncio.Event()
+
+    async def later(command: SubmittedCommand) -> ShardAnswer:
+        await decide.wait()
+        return ShardAnswer(True)
+
+    world.answer = later
+    payload = answer_to(session, await challenged(redis, handler))
+    await answer(handler, payload)
+    handler.close()
+    while not await redis.exists(keys.inflight("a-1")):
+        await asyncio.sleep(0.002)
+    again = Handler(other_gateway, session, "ws-2")
+    reply = await answer(again, payload)
+    assert reply == CommandReply("already_consumed", server_cmd_id=payload["server_cmd_id"])
+    assert await acks(redis) == []
+    decide.set()
+    await ingress.drain(2.0)
+
+
+async def test_an_answer_sent_again_elsewhere_after_it_was_given_up_gets_no_second_ack(
+    redis: Redis,
+    handler: Handler,
+    session: Session,
+    ingress: Ingress,
+    other_gateway: Ingress,
+    world: FakeWorld,
+    clock: FakeClock,
+) -> None:
+    world.answer = world.unavailable_until(clock, ms_per_call=3_000)
+    payload = answer_to(session, await challenged(redis, handler))
+    await answer(handler, payload)
+    await ingress.drain(5.0)
+    handler.close()
+    await ingress.drain(1.0)
+    assert [ack["reason"] for ack in await acks(redis)] == ["busy"]
+    again = Handler(other_gateway, session, "ws-2")
+    reply = await answer(again, payload)
+    assert reply == CommandReply("already_consumed", server_cmd_id=payload["server_cmd_id"])
+    assert len(await acks(redis)) == 1
+
+
+async def test_a_message_refused_elsewhere_gets_no_second_ack(
+    redis: Redis, handler: Handler, session: Session, ingress: Ingress, other_gateway: Ingress
+) -> None:
+    await redis.set(api_keys.mute("a-1"), "operator", px=60_000)
+    payload = answer_to(session, await challenged(redis, handler, SAY), SAY)
+    assert await answer(handler, payload) is None
+    handler.close()
+    await ingress.drain(1.0)
+    reply = await answer(Handler(other_gateway, session, "ws-2"), payload)
+    assert reply == CommandReply("already_consumed", server_cmd_id=payload["server_cmd_id"])
+    assert len(await acks(redis)) == 1
+
+
+async def test_a_request_of_a_replaced_connection_keeps_the_new_one_free(
+    redis: Redis, handler: Handler, session: Session, ingress: Ingress
+) -> None:
+    """It was waiting for its lease when the agent was taken over; nobody could answer its challenge."""
+    handler.begin()
+    asking = asyncio.create_task(request(handler))
+    await asyncio.sleep(0)
+    again = Handler(ingress, session, "ws-2")
+    again.begin()
+    await asking
+    assert handler.told == []
+    await challenged(redis, again)
+
+
 async def test_nothing_is_kept_of_an_agent_that_was_there(
     redis: Redis, batch: RedisBatch, world: FakeWorld, clock: FakeClock
 ) -> None:
@@ -987,6 +1060,79 @@ async def test_a_message_that_nobody_could_judge_may_be_answered_for_again(
     await ingress.drain(2.0)
     assert len(world.submitted) == 1
     assert await acks(redis) == []
+
+
+@pytest.mark.parametrize("end", ["closed", "taken over"])
+async def test_a_message_that_nobody_could_judge_keeps_nobody_busy_when_its_connection_is_gone(
+    redis: Redis,
+    batch: RedisBatch,
+    session: Session,
+    world: FakeWorld,
+    clock: FakeClock,
+    monkeypatch: pytest.MonkeyPatch,
+    end: str,
+) -> None:
+    monkeypatch.setattr(command_handler, "PAUSE_S", 0.02)
+    flaky = Flaky(batch)
+    ingress = Ingress(flaky, world, ChallengeRules(), clock)
+    handler = Handler(ingress, session, "ws-1")
+    payload = answer_to(session, await challenged(redis, handler, SAY), SAY)
+    flaky.lose["speak"] = command_handler.SPEAK_TRIES
+    answering = asyncio.create_task(answer(handler, payload))
+    await asyncio.sleep(0)
+    if end == "taken over":
+        again = Handler(ingress, session, "ws-2")
+        again.begin()
+    handler.close()
+    assert await answering == CommandReply("unavailable", 1_000)
+    await ingress.drain(1.0)
+    assert world.submitted == []
+    if end == "closed":
+        assert len(ingress.handshakes) == 0
+        again = Handler(ingress, session, "ws-2")
+    await redis.delete(keys.inflight("a-1"))  # it runs out by itself
+    await challenged(redis, again)
+
+
+@pytest.mark.parametrize("first", ["speak", "leave"])
+async def test_a_message_that_is_refused_while_its_connection_ends_keeps_nobody_busy(
+    redis: Redis,
+    batch: RedisBatch,
+    session: Session,
+    world: FakeWorld,
+    clock: FakeClock,
+    other_gateway: Ingress,
+    first: str,
+) -> None:
+    await redis.set(api_keys.mute("a-1"), "operator", px=60_000)
+    order: list[str] = []
+    gates = {"speak": asyncio.Event(), "leave": asyncio.Event()}
+    gates[first].set()
+
+    class InOrder(Flaky):
+        async def run(self, call: Call) -> Any:
+            if (gate := gates.get(call.script.name)) is None:
+                return await super().run(call)
+            await gate.wait()
+            order.append(call.script.name)
+            outcome = await super().run(call)
+            for each in gates.values():
+                each.set()
+            await asyncio.sleep(0.01)  # the other runs before anybody knows of this one
+            return outcome
+
+    ingress = Ingress(InOrder(batch), world, ChallengeRules(), clock)
+    handler = Handler(ingress, session, "ws-1")
+    payload = answer_to(session, await challenged(redis, handler, SAY), SAY)
+    answering = asyncio.create_task(answer(handler, payload))
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    handler.close()
+    await answering
+    await ingress.drain(1.0)
+    assert order[0] == first
+    assert [ack["reason"] for ack in await acks(redis)] == ["rate_limited"]
+    await challenged(redis, Handler(other_gateway, session, "ws-2"))
 
 
 async def test_a_message_is_said_though_the_connection_ends_meanwhile(

@@ -150,3 +150,20 @@ def test_tokens_are_held_and_waited_for(handshakes: Handshakes) -> None:
     assert handshake.token_wait_ms == 0
     handshake.no_token_for(60_000)
     assert 59_000 < handshake.token_wait_ms <= 60_000
+
+
+def test_a_cooldown_ends_and_a_clock_put_back_does_not_prolong_it(handshakes: Handshakes) -> None:
+    handshake = handshakes.enter("ada", "acc_1")
+    assert handshake.cooldown_ms(NOW_MS) == 0
+    handshake.cool_down(NOW_MS, 30_000)
+    assert handshake.cooldown_ms(NOW_MS + 1_000) == 29_000
+    assert handshake.cooldown_ms(NOW_MS - 10) == 30_000  # a reading of the clock that was a little late
+    assert handshake.cooldown_ms(NOW_MS + 30_000) == 0
+    assert handshake.cooldown_ms(NOW_MS - 3_600_000) == 0
+
+
+def test_a_clock_put_back_keeps_no_challenge_open(handshakes: Handshakes) -> None:
+    handshake, _ = issued(handshakes)
+    assert handshake.is_open(NOW_MS - 10)
+    assert not handshake.is_open(NOW_MS - 3_600_000)
+    assert handshakes.find("cmd_1", NOW_MS - 3_600_000) is None

@@ -84,6 +84,26 @@ async def test_giving_up_waits_for_redis(
     assert [kind for kind, _ in await agent_messages(redis, "a-1")] == ["command_challenge", "command_ack"]
 
 
+async def test_a_gateway_that_stops_waits_for_what_its_work_has_begun(
+    ingress: Ingress, world: FakeWorld, clock: FakeClock
+) -> None:
+    """A message that may be said is submitted by the work that asked for it."""
+
+    async def ask() -> None:
+        await asyncio.sleep(0.01)
+        submit(ingress, challenge_to(now_ms=clock()), clock() + 6_000)
+
+    async def decide(_: SubmittedCommand) -> ShardAnswer:
+        await asyncio.sleep(0.01)
+        return ShardAnswer(True)
+
+    world.answer = decide
+    ingress.start(ask())
+    await ingress.drain(1.0)
+    assert len(ingress.handshakes) == 0
+    assert ingress.waiting == 0
+
+
 async def test_a_failing_task_is_logged_and_leaves_the_others_alone(
     ingress: Ingress, world: FakeWorld, clock: FakeClock, capsys: pytest.CaptureFixture[str]
 ) -> None:
