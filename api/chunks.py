@@ -87,7 +87,7 @@ async def snapshot(
     request: Request,
     _: Annotated[Session, Depends(require())],
 ) -> Response:
-    """Return the chunk's static and its newest delta, both of one moment.  ``demo`` is ``chunk-0``."""
+    """Return the chunk's static and its newest delta, both of one moment.  The id ``demo`` stands for ``chunk-0``."""
     services: Services = request.app.state.services
     wanted = FIRST_CHUNK_ID if chunk_id == DEMO_CHUNK else chunk_id
     found = await read_snapshot(services.redis, wanted) if is_chunk_id(wanted) else None

@@ -52,7 +52,7 @@ def command_bucket(agent_id: str) -> str:
 
 
 def refusal_bucket(agent_id: str) -> str:
-    """Return the key of the bucket of the refusals that an agent is told of beyond its commands."""
+    """Return the key of the bucket that bounds how many refusals an agent is told of."""
     return f"limit:refusal:{agent_id}"
 
 

@@ -68,7 +68,7 @@ class GatewayPolicy:
 
     @staticmethod
     def _over(loads: Sequence[GatewayLoad], gateways: int, share: float) -> bool:
-        """Return whether ``gateways`` gateways that shared this load would each be over ``share`` of a mark."""
+        """Return whether this load, spread over ``gateways`` gateways, is above ``share`` of what one should carry."""
         connections = sum(load.connections for load in loads)
         cpu = sum(load.cpu for load in loads)
         return connections > CONNECTIONS_MARK * share * gateways or cpu > CPU_MARK * share * gateways

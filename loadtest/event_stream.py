@@ -70,7 +70,7 @@ def _fields(block: bytes) -> tuple[bytes, bytes, bytes]:
 
 
 class SseConnection(asyncio.Protocol):
-    """A connection that carries one stream.  ``opened`` is done with the answer's head, ``ended`` when it is over."""
+    """A connection that carries one stream.  ``opened`` is done with the answer's head, ``ended`` at the end of it."""
 
     def __init__(self, crew: Crew, request: bytes, reader: EventReader) -> None:
         loop = asyncio.get_running_loop()

@@ -42,7 +42,7 @@ class Comparison:
 
 
 async def read_counts(base: str, token: str | None) -> ServerCounts | None:
-    """Return the server's present counts; None where there is no such page, or not for us."""
+    """Return the server's present counts; None where it has no such page or does not show it to us."""
     headers = bearer(token) if token else {}
     try:
         async with http_client(None, timeout=TIMEOUT_S) as http:

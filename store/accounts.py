@@ -57,7 +57,7 @@ async def exists(engine: AsyncEngine, email: str) -> bool:
 
 
 async def login(engine: AsyncEngine, email: str) -> Login | None:
-    """Return what a login needs of the account of an e-mail in the normal form; None when there is none."""
+    """Return what a login needs of the account with this e-mail, which is in its normal form; None without one."""
     async with engine.connect() as connection:
         row = (
             await connection.execute(select(Account.account_id, Account.password_hash).where(Account.email == email))

@@ -41,7 +41,7 @@ class _CancellableSend:
 
 
 def make_cancellable(pool: ConnectionPool) -> None:
-    """Let ``pool`` make such connections from now on.  Call before its first use."""
+    """Let ``pool`` make connections whose commands can be cancelled.  Call before its first use."""
     cls = pool.connection_class
     if not issubclass(cls, _CancellableSend):
         pool.connection_class = type(f"Cancellable{cls.__name__}", (_CancellableSend, cls), {})

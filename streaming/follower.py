@@ -42,7 +42,7 @@ Followed = tuple[Event, EventId | None]
 
 @dataclass(frozen=True, slots=True)
 class Whereabouts:
-    """The agent has come to ``chunk_id`` (None: out of the world) at ``tick``."""
+    """Where an agent has gone: to ``chunk_id`` (None: out of the world), at ``tick``."""
 
     chunk_id: str | None
     tick: int
@@ -210,8 +210,8 @@ class Follower:
     def present(self, static: SharedEvent, latest: SharedEvent | None, seq: int) -> None:
         """Show the present state of the chunk, from which everything goes on.
 
-        A delta without the agent is from before it came: then the one that has it is waited for, and everything else
-        after it.  ``seq``: number of the agent's last event when it was found in the chunk.
+        If the agent is not in ``latest``, that delta is from before it came: the first delta that has it is waited for,
+        and all other events wait behind that one.  ``seq``: number of the agent's last event when it was found here.
         """
         self._out.append((static, None))
         self.lost = False
@@ -299,7 +299,7 @@ class Follower:
         self._out.append((event, position_event_id(self.chunk_id, self.at, self.seq)))
 
     def _is_hidden(self, event: PrivateEvent) -> bool:
-        """Return whether it is a challenge, and this reader has no part in those of the stream."""
+        """Return whether ``event`` is a challenge, and this reader is not shown those of the stream."""
         return not self._challenges and event.kind == "command_challenge"
 
     def _go(self, event: PrivateEvent, move: Whereabouts) -> None:

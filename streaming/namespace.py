@@ -149,7 +149,7 @@ class _InNamespace:
 
 
 def put_into(pool: ConnectionPool, name: str = "") -> None:
-    """Let the connections of ``pool`` be in the world ``name`` of its database number.  Call before its first use."""
+    """Let the connections of ``pool`` use the world called ``name`` in their database.  Call before its first use."""
     namespace = Namespace(int(pool.connection_kwargs.get("db") or 0), name)
     cls = pool.connection_class
     pool.connection_class = type(f"Namespaced{cls.__name__}", (_InNamespace, cls), {"namespace": namespace})

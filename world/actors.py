@@ -48,7 +48,7 @@ class Actor:
         return Occupant(self.id, X_OF[self.cell], Y_OF[self.cell])
 
     def to_record(self, tick: Tick, chunk_id: ChunkId | None = None, cell: int | None = None) -> AgentRecord:
-        """Return its record at ``tick``; ``chunk_id`` and ``cell`` for a place that it is about to take."""
+        """Return its record at ``tick``, as if it were at ``chunk_id`` and ``cell`` where they are given."""
         place = self.cell if cell is None else cell
         return AgentRecord(
             agent_id=self.id,

@@ -54,7 +54,7 @@ SIDE_OF: Final[tuple[Direction | None, ...]] = tuple(_side(X_OF[index], Y_OF[ind
 
 
 def mirrored(cell: int) -> int:
-    """Return the cell of the neighbour where one arrives who steps onto this boundary cell."""
+    """Return the cell of the neighbouring chunk at which an agent arrives that steps onto this boundary cell."""
     x, y = X_OF[cell], Y_OF[cell]
     side = SIDE_OF[cell]
     if side in ("E", "W"):

@@ -224,7 +224,7 @@ class Reserve:
 
 @dataclass(frozen=True, slots=True)
 class Release:
-    """To the target shard: nobody will come; unknown handoffs are ignored.  Answer: ``Done``."""
+    """Tells the target shard that a reserved cell is not needed.  Unknown handoffs are ignored.  Answer: ``Done``."""
 
     handoff_id: HandoffId
     chunk_id: ChunkId

@@ -38,7 +38,7 @@ class KeyRing:
         self._cached: OrderedDict[str, tuple[float, KeyProof]] = OrderedDict()
 
     async def prove(self, plain: str) -> KeyProof:
-        """Return the key that ``plain`` is.
+        """Return what is known of the API key ``plain``.
 
         Raises:
             KeyRefused: ``invalid_api_key``: unknown, wrong, expired or revoked.

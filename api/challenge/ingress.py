@@ -84,7 +84,7 @@ class Ingress:
         return len(self._tasks)
 
     async def drain(self, timeout_s: float) -> None:
-        """Let what was submitted be decided or given up, and put back what is leased."""
+        """Wait until what was submitted is decided or given up, ``timeout_s`` at most; then give leased tokens back."""
         with suppress(TimeoutError):
             async with asyncio.timeout(timeout_s):
                 while self._tasks:  # one may start another: a message that may be said is then submitted

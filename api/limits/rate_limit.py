@@ -38,7 +38,7 @@ RETURN: Final = load("api/limits/return_tokens.lua")
 
 @dataclass(frozen=True, slots=True)
 class Bucket:
-    """One bucket.  ``kind`` is its class, of a handful that we choose; ``who`` whose it is."""
+    """One bucket.  ``kind``: which limit it is of, a fixed name; ``who``: whose it is."""
 
     kind: str
     who: str

@@ -1,4 +1,4 @@
-"""The taking of connections from a listening socket: no faster than others can bear, and none that is over already.
+"""Accepts connections from a listening socket: at a bounded pace, and none that its client has closed already.
 
 An event loop takes all that it finds, as long as it finds some.  Here at most ``AT_ONCE`` are taken, then none for
 ``PAUSE_S``: some 2,000 a second.  Those beyond it stay in the kernel's backlog, in their order, and cost nothing

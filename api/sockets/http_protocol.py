@@ -52,7 +52,7 @@ class _Refused(Exception):
 
 
 class ChunkWriter:
-    """Writes chunks of an answer's body past the ASGI calls; both write whole ones at once, so they may be mixed."""
+    """Writes chunks of an answer's body without ASGI calls.  Both write whole chunks only, so they may be mixed."""
 
     __slots__ = ("_transport", "cycle")
 

@@ -28,7 +28,7 @@ class _BrokenBounds:
 
 
 class SlowAddresses:
-    """Times are seconds of one clock that only rises."""
+    """The addresses that have broken bounds of late.  Times are seconds of one clock that only rises."""
 
     def __init__(self) -> None:
         self._known: OrderedDict[str, _BrokenBounds] = OrderedDict()

@@ -55,7 +55,7 @@ class Reservations:
         del self._kept[handoff_id, chunk_id]
 
     def drop_chunk(self, chunk_id: str) -> None:
-        """Forget those of a chunk that has left this shard, reservations and all."""
+        """Forget all reservations in a chunk that has left this shard."""
         for reservation in self:
             if reservation.chunk_id == chunk_id:
                 self.drop(reservation.handoff_id, chunk_id)

@@ -85,7 +85,7 @@ class Toolbox:
     # -- tools --
 
     async def observe(self, budget_tokens: int = 600) -> str:
-        """Return where you are and what is around you, in at most ``budget_tokens`` tokens; first, if it is old."""
+        """Return where you are and what is around you, in at most ``budget_tokens``; an old view says so first."""
         await self._arrived()
         return observe(self.agent.view, list(self._heard), budget_tokens=budget_tokens, notice=self._stale())
 

@@ -60,7 +60,7 @@ def proxy_for(base: str) -> Proxy | None:
 
 
 def http_client(proxy: Proxy | None, *, limits: httpx.Limits | None = None, timeout: float) -> httpx.AsyncClient:
-    """Return an HTTP client over ``proxy``, or over none whatever the environment says."""
+    """Return an HTTP client that goes over ``proxy``; for None it goes directly, whatever the environment says."""
     # A transport that is handed in keeps the library from looking for proxies by itself.
     transport = httpx.AsyncHTTPTransport(limits=limits or httpx.Limits(), proxy=proxy.url if proxy else None)
     return httpx.AsyncClient(transport=transport, timeout=timeout)

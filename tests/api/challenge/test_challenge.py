@@ -28,7 +28,7 @@ from api.challenge.challenge import (
 )
 from api.ids import TraceId
 from api.sockets.frames import CommandAnswer, CommandReq, parse_frame
-from tests.api.support import MOVE, canonical, solve, unsolved
+from tests.api.support import MOVE, canonical, challenge_to, solve, unsolved
 from world.commands import parse_command
 from world.inputs import Refusal
 
@@ -44,22 +44,7 @@ CALLER = Caller("a-1", "jti_1", "ws-1")
 
 
 def challenge(**other: Any) -> Challenge:
-    made = Challenge(
-        server_cmd_id="cmd_1",
-        client_cmd_id="c-1",
-        agent_id="a-1",
-        session_jti="jti_1",
-        channel_id="ws-1",
-        cmd_json=canonical(MOVE),
-        cmd_hash=hash_of(canonical(MOVE)),
-        nonce="nonce",
-        issued_ms=NOW_MS,
-        expires_at=NOW_MS // 1000 + 5,
-        difficulty=2,
-        trace_id="t-1",
-        state="ISSUED",
-    )
-    return replace(made, **other)
+    return replace(challenge_to(now_ms=NOW_MS), **{"nonce": "nonce", "difficulty": 2, **other})
 
 
 def answer(to: Challenge, **other: Any) -> CommandAnswer:
