@@ -229,7 +229,7 @@ class AgentCommandHandler:
         now_ms = self._ingress.clock()
         cmd_json = canonical_json(frame.cmd)
         challenge = Challenge(
-            server_cmd_id="cmd_" + secrets.token_hex(12),
+            server_cmd_id=self._ingress.handshakes.new_id(),
             client_cmd_id=frame.client_cmd_id,
             agent_id=self._agent_id,
             session_jti=self._session.jti,
@@ -266,8 +266,11 @@ class AgentCommandHandler:
     # -- answers --
 
     async def _answer(self, frame: CommandAnswer) -> CommandReply | None:
-        now_ms = self._ingress.clock()
-        challenge = self._ingress.handshakes.find(frame.server_cmd_id, now_ms)
+        now_ms, handshakes = self._ingress.clock(), self._ingress.handshakes
+        challenge = handshakes.find(frame.server_cmd_id, now_ms)
+        if self._handshake.was_used(frame.server_cmd_id) or handshakes.is_foreign(frame.server_cmd_id):
+            # Another gateway's may be decided yet: like any other it has its ack once.
+            return await self._refuse_answer(frame, challenge, Verdict.CONSUMED, now_ms)
         cooldown_ms = self._handshake.cooldown_ms(now_ms)
         if cooldown_ms > 0:
             return await self._tell_refusal(frame, challenge, "rate_limited", retry_ms=cooldown_ms)
@@ -277,8 +280,6 @@ class AgentCommandHandler:
         return await self._refuse_answer(frame, challenge, verdict, now_ms)
 
     def _verify(self, challenge: Challenge | None, frame: CommandAnswer, now_ms: int) -> Verdict:
-        if challenge is None and self._handshake.was_used(frame.server_cmd_id):
-            return Verdict.CONSUMED
         began = time.perf_counter()
         verdict = check_claim(challenge, frame, self._caller, self._session.cmd_secret, now_ms)
         if verdict is Verdict.VALID and challenge is not None:

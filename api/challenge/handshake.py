@@ -9,6 +9,8 @@ See docs/decisions/0013-handshake-in-memory.md.
 from __future__ import annotations
 
 import asyncio
+import re
+import secrets
 import time
 from collections import Counter, deque
 from collections.abc import Callable
@@ -27,6 +29,8 @@ USED_KEPT: Final = 8
 
 #: The part of an agent's burst that is leased at once; the rest is there for a connection that takes over.
 LEASED_PART: Final = 0.5
+
+_CHALLENGE_ID: Final = re.compile(r"cmd_[0-9a-f]{24}")
 
 
 class Handshake:
@@ -172,6 +176,8 @@ class Handshakes:
         self._challenges: dict[str, Challenge] = {}
         self._accounts: dict[str, LeasedTokens] = {}
         self._agents_of: Counter[str] = Counter()
+        #: What the ids of this gateway's challenges begin with.
+        self._own = f"cmd_{secrets.token_hex(4)}"
 
     def __len__(self) -> int:
         return len(self._by_agent)
@@ -192,6 +198,14 @@ class Handshakes:
             self._agents_of[account_id] += 1
         handshake.connections += 1
         return handshake
+
+    def new_id(self) -> str:
+        """Make the id of a challenge."""
+        return self._own + secrets.token_hex(8)
+
+    def is_foreign(self, server_cmd_id: str) -> bool:
+        """Return whether this is the id of another gateway's challenge: what became of it is not known here."""
+        return _CHALLENGE_ID.fullmatch(server_cmd_id) is not None and not server_cmd_id.startswith(self._own)
 
     def find(self, server_cmd_id: str, now_ms: int) -> Challenge | None:
         """Return a challenge of any agent of this gateway, for as long as it is known."""

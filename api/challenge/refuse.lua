@@ -1,7 +1,7 @@
 -- Refuses a request or an answer (server_cmd_id), with the challenge that it is about before it.  paid: a token was
 -- taken for it.  busy_ms: only if the agent is busy, with the undecided command submitted or with what else it does.
--- Returns {'refused', 'decided': its ack was given, 'flood': too many to be told or 'free': not busy, cooldowns of
--- late if it began one, ms of the cooldown for which it was refused}.
+-- Returns {'refused', 'decided': its ack was given by the shard or with its refusal, 'flood': too many to be told or
+-- 'free': not busy, cooldowns of late if it began one, ms of the cooldown for which it was refused}.
 -- args: id, server_cmd_id, client_cmd_id, now_ms, trace, reason, code, retry_ms, paid, burst, interval_us
 -- args: busy_ms, submitted, issued_ms, challenge_trace, challenge
 -- args: failures_max, window_ms, cooldown_ms, memory_ms

@@ -195,6 +195,11 @@ async def test_a_gateway_that_dies_leaves_a_whole_command_or_none(scene: Scene, 
         server_cmd_id = await go_to(scene, first, handler, point, cmd)
         await first.die()
     again = scene.connect(second, "ws-2")
+    if server_cmd_id is not None:
+        # Whoever sends the answer again on the new connection learns that this is no place for it, and no more.
+        reply = await answer(again, {"server_cmd_id": server_cmd_id, "sig": "A" * 43})
+        assert reply is not None
+        assert reply.reason == "already_consumed"
     played = await scene.plays(again, "c-second")
     if server_cmd_id is not None:
         heard = await scene.heard(server_cmd_id)

@@ -202,30 +202,65 @@ async def test_fifty_equal_answers_at_once_have_one_winner(
     assert {reply.reason for reply in replies if reply is not None} == {"already_consumed"}
 
 
-@pytest.mark.parametrize("elsewhere", [False, True])
 async def test_an_answer_sent_again_after_its_challenge_was_forgotten_gives_no_second_ack(
-    redis: Redis,
-    handler: Handler,
-    session: Session,
-    ingress: Ingress,
-    other_gateway: Ingress,
-    world: FakeWorld,
-    clock: FakeClock,
-    elsewhere: bool,
+    redis: Redis, handler: Handler, session: Session, ingress: Ingress, world: FakeWorld, clock: FakeClock
 ) -> None:
-    """The gateway remembers what it has used up; for another one the agent's record knows the id."""
+    """The agent's record still knows the id, so the refusal goes to the socket and not into the stream."""
     payload = answer_to(session, await challenged(redis, handler))
     await answer(handler, payload)
     await ingress.drain(2.0)
+    handler.close()
     clock.advance(ingress.rules.record_ttl_ms + 1)
-    again = handler
-    if elsewhere:
-        await redis.hset(keys.agent("a-1"), "rec", json.dumps({"recent": [payload["server_cmd_id"]]}))
-        again = Handler(other_gateway, session, "ws-2")
-    reply = await answer(again, payload)
+    await redis.hset(keys.agent("a-1"), "rec", json.dumps({"recent": [payload["server_cmd_id"]]}))
+    reply = await answer(Handler(ingress, session, "ws-2"), payload)
     assert reply == CommandReply("already_consumed", server_cmd_id=payload["server_cmd_id"])
     assert await acks(redis) == []
     assert len(world.submitted) == 1
+
+
+async def test_an_answer_sent_again_after_its_command_was_given_up_gives_no_second_ack(
+    redis: Redis, handler: Handler, session: Session, ingress: Ingress, world: FakeWorld, clock: FakeClock
+) -> None:
+    world.answer = world.unavailable_until(clock, ms_per_call=8_000)
+    payload = answer_to(session, await challenged(redis, handler))
+    await answer(handler, payload)
+    handler.close()
+    await ingress.drain(5.0)
+    reply = await answer(Handler(ingress, session, "ws-2"), payload)
+    assert reply == CommandReply("already_consumed", server_cmd_id=payload["server_cmd_id"])
+    assert len(await acks(redis)) == 1
+
+
+@pytest.mark.parametrize("point", ["challenged", "consumed", "in a cooldown"])
+async def test_an_answer_sent_again_to_another_gateway_gives_no_ack(
+    redis: Redis, handler: Handler, session: Session, ingress: Ingress, other_gateway: Ingress, point: str
+) -> None:
+    """What became of the challenge there is not known here, and a shard may be about to accept its command."""
+    payload = answer_to(session, await challenged(redis, handler))
+    if point == "consumed":
+        await answer(handler, payload)
+    if point == "in a cooldown":
+        await redis.set(api_keys.cooldown("a-1"), 1, px=20_000)
+    again = Handler(other_gateway, session, "ws-2")
+    await request(again, {"type": "fly"}, "c-2")
+    reply = await answer(again, payload)
+    assert reply == CommandReply("already_consumed", server_cmd_id=payload["server_cmd_id"])
+    assert [ack["client_cmd_id"] for ack in await acks(redis)] == ["c-2"]
+
+
+async def test_in_a_cooldown_an_answer_sent_again_gives_no_ack_either(
+    redis: Redis, handler: Handler, session: Session, ingress: Ingress, world: FakeWorld
+) -> None:
+    payload = answer_to(session, await challenged(redis, handler))
+    for _ in range(5):
+        await fail(handler)
+    await answer(handler, payload)
+    for _ in range(1 + ingress.rules.cooldown.failures_max):
+        await answer(handler, payload | {"sig": "A" * 43, "server_cmd_id": "cmd_none"})
+    told = len(await acks(redis))
+    assert await answer(handler, payload) == CommandReply("already_consumed", server_cmd_id=payload["server_cmd_id"])
+    assert len(await acks(redis)) == told
+    await ingress.drain(1.0)
 
 
 async def test_a_wrong_answer_leaves_the_challenge_open_for_a_right_one(

@@ -167,3 +167,12 @@ def test_a_clock_put_back_keeps_no_challenge_open(handshakes: Handshakes) -> Non
     assert handshake.is_open(NOW_MS - 10)
     assert not handshake.is_open(NOW_MS - 3_600_000)
     assert handshakes.find("cmd_1", NOW_MS - 3_600_000) is None
+
+
+def test_an_id_tells_whose_challenge_it_is(handshakes: Handshakes) -> None:
+    elsewhere = Handshakes(ChallengeRules(), lambda _: cast(LeasedTokens, object()))
+    ids = {handshakes.new_id() for _ in range(100)}
+    assert len(ids) == 100
+    assert not any(handshakes.is_foreign(one) for one in ids)
+    assert all(elsewhere.is_foreign(one) for one in ids)
+    assert not any(handshakes.is_foreign(other) for other in ("cmd_none", "never", "", "dev-1", "cmd_" + "g" * 24))
