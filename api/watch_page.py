@@ -5,7 +5,6 @@ The page itself asks for one and reads the same streams as any other client.  ``
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
@@ -13,16 +12,11 @@ from fastapi import Response
 from starlette.responses import RedirectResponse
 
 import web
-from api.static_page import HEADERS, StaticFile, files_of, page_router
+from api.static_page import HEADERS, page_router
 
 STATIC_DIR: Final = Path(web.__file__).parent / "watch"
 
 router = page_router("watch", STATIC_DIR)
-
-
-def page_files() -> Mapping[str, StaticFile]:
-    """Return every file of the page by its path below ``web/watch``, with slashes."""
-    return files_of(STATIC_DIR)
 
 
 @router.api_route("/", methods=["GET", "HEAD"])

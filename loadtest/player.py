@@ -149,7 +149,7 @@ class SimulatedAgent:
     # -- now and then --
 
     def sweep(self, now: float) -> None:
-        """Give up what nobody answers, notice silence, and do what the scenario does to lines."""
+        """Give up what nobody answers, notice silence, and do what the scenario does to connections."""
         self.commands.sweep(now)
         connection = self._connection
         if connection is None:

@@ -7,8 +7,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from api.static_page import MEDIA_TYPES
-from api.watch_page import STATIC_DIR, page_files
+from api.static_page import MEDIA_TYPES, files_of
+from api.watch_page import STATIC_DIR
 from tests.api.people import refused
 from tests.api.support import exposition
 
@@ -45,7 +45,7 @@ async def test_the_page_needs_no_session_and_trusts_nobody(http: httpx.AsyncClie
     assert "set-cookie" not in answer.headers
 
 
-@pytest.mark.parametrize("name", page_files())
+@pytest.mark.parametrize("name", files_of(STATIC_DIR))
 async def test_every_file_is_served_under_its_type_and_the_same_policy(http: httpx.AsyncClient, name: str) -> None:
     answer = await http.get(f"/watch/{name}")
     assert answer.status_code == 200
@@ -160,7 +160,7 @@ def markup() -> Markup:
 def test_the_document_has_nothing_inline_and_links_only_what_there_is(markup: Markup) -> None:
     assert markup.faults == []
     assert markup.links
-    assert {link.removeprefix("watch/") for link in markup.links} <= set(page_files())
+    assert {link.removeprefix("watch/") for link in markup.links} <= set(files_of(STATIC_DIR))
     assert len(markup.ids) == len(set(markup.ids))
 
 
@@ -180,7 +180,7 @@ def test_scripts_import_only_what_there_is_and_make_no_markup_of_text(script: Pa
     )
 
 
-@pytest.mark.parametrize("name", page_files())
+@pytest.mark.parametrize("name", files_of(STATIC_DIR))
 def test_nothing_comes_from_elsewhere(name: str) -> None:
     addresses = set(re.findall(r"""(?:https?:)?//[\w.-]+\.\w+[^\s"'`)<>]*""", (STATIC_DIR / name).read_text()))
     assert addresses <= NAMESPACES

@@ -9,14 +9,15 @@ from typing import Any
 
 from playwright.async_api import Page, Playwright, Request, Route
 
-from api.watch_page import page_files
+from api.static_page import files_of
+from api.watch_page import STATIC_DIR
 from tests.browser.chromium import browsing
 
 ORIGIN = "http://modules.test"
 
 
 async def _serve(route: Route, request: Request) -> None:
-    found = page_files().get(request.url.removeprefix(f"{ORIGIN}/watch/"))
+    found = files_of(STATIC_DIR).get(request.url.removeprefix(f"{ORIGIN}/watch/"))
     if found is None:
         await route.fulfill(status=200, body="<!doctype html><title>nothing</title>", content_type="text/html")
     else:

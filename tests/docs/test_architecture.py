@@ -63,9 +63,3 @@ def test_keys_that_scripts_use() -> None:
 def test_nothing_documented_is_gone() -> None:
     source = "".join(path.read_text() for room in ROOMS for path in (ROOT / room).rglob("*.py"))
     assert not [name for name in DOCUMENTED if f'"{name}' not in source and f"'{name}" not in source]
-
-
-def test_files_that_are_named_are_there() -> None:
-    named = set(re.findall(r"`((?:world|streaming|store|api|cluster|client)/[a-z_/]+\.py)`", TEXT))
-    assert named
-    assert not [name for name in named if not (ROOT / name).exists()]

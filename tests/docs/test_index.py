@@ -16,6 +16,8 @@ DECISIONS = sorted((DOCS / "decisions").glob("[0-9]*.md"))
 PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", ROOT / "CONTRIBUTING.md", *sorted(DOCS.rglob("*.md"))]
 
 _LINK = re.compile(r"\]\(([^)\s#]+)(?:#[^)\s]*)?\)")
+#: A file in backticks, by its path from the top (or from ``sdk/``), and its room.
+_FILE = re.compile(r"`((\.?\w+)/[\w./-]+\.(?:css|html|js|lua|md|py|toml|yaml|yml))`")
 _DECISION = re.compile(r"decisions/(\d{4})-([a-z-]+)\.md")
 
 
@@ -38,6 +40,12 @@ def named_decisions() -> Iterator[tuple[str, str, str]]:
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_links_lead_somewhere(page: Path) -> None:
     assert not [target for target in linked(page) if not target.exists()]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_files_that_are_named_are_there(page: Path) -> None:
+    named = {Path("sdk" if room == "chunkcrawl" else ".") / file for file, room in _FILE.findall(page.read_text())}
+    assert not [str(file) for file in named if not (ROOT / file).exists()]
 
 
 def test_every_page_is_in_the_index() -> None:
