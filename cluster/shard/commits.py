@@ -1,6 +1,7 @@
 """A shard's commits: what has been applied to the core is taken, encoded and written, one commit at a time.
 
-Inputs that arrive while a commit is under way share the next.  Where nothing of a commit may be written, the shard goes
+Inputs that arrive while a commit is under way share the next, and under load a decision waits for others for some
+milliseconds (``cluster.shard.gathering``).  Where nothing of a commit may be written, the shard goes
 back to the last one (``ShardRuntime.reload``), and whoever waits for it is told so.
 """
 
@@ -14,6 +15,7 @@ from typing import Final, TypeVar
 import structlog
 
 from cluster.peers import WorldReloaded
+from cluster.shard.gathering import Gathering
 from cluster.shard.memory import ShardMemory
 from cluster.shard.next_commit import NextCommit
 from cluster.shard.output_log import log_output
@@ -64,6 +66,7 @@ class Commits:
         self.next = NextCommit()
         #: Held while a commit is under way, and by whoever changes what is committed.
         self.lock = asyncio.Lock()
+        self._gathering = Gathering()
         self._asked = 0
         self._committed = 0
 
@@ -78,6 +81,16 @@ class Commits:
         """
         self._asked += 1
         await self._tasks.to_the_end(self._flush(self._asked, self._memory.generation))
+
+    async def gather(self, decisions: int) -> None:
+        """Return as ``flush`` does, but under load wait a little first, so that others share the commit.
+
+        Args:
+            decisions: how many wait for it here.
+        """
+        self._asked += 1
+        self._gathering.note(decisions, time.monotonic())
+        await self._tasks.to_the_end(self._gather(self._asked, self._memory.generation))
 
     async def between(self, work: Callable[[], Awaitable[T]]) -> T:
         """Run ``work`` while everything is committed and no tick or commit can begin.
@@ -97,6 +110,12 @@ class Commits:
                 if not wrote:
                     return await work()
             raise WorldReloaded
+
+    async def _gather(self, mine: int, generation: int) -> None:
+        wait_s = self._gathering.wait_s(time.monotonic())
+        if wait_s > 0:
+            await asyncio.sleep(wait_s)
+        await self._flush(mine, generation)
 
     async def _flush(self, mine: int, generation: int) -> None:
         async with self.lock:
@@ -119,6 +138,7 @@ class Commits:
             )
             if batch:
                 began = time.monotonic()
+                self._gathering.began(began)
                 await self._journal.commit(batch)
                 stats.commit(time.monotonic() - began)
         except CommitRefused as refused:

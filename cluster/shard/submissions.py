@@ -44,7 +44,7 @@ class Submissions:
                 raise WorldReloaded  # what was decided above has been forgotten
             again = zip(commands, decisions, strict=True)
             decisions = [self._decide(command) if decision.moved else decision for command, decision in again]
-        await self._commits.flush()
+        await self._commits.gather(len(commands))
         return [ShardDecision(d.accepted, d.reason, d.retry_after_ms, d.started_tick, d.moved) for d in decisions]
 
     def _decide(self, command: ShardCommand) -> Decision:

@@ -11,6 +11,7 @@ import pytest
 from redis.exceptions import ConnectionError as RedisConnectionError
 
 from cluster.peers import ShardUnavailable, WorldReloaded
+from cluster.shard import gathering
 from streaming import keys
 from streaming.journal import CommitRefused, Fenced, Journal
 from tests.cluster.shard.parts import Ground, stand
@@ -67,6 +68,36 @@ async def test_what_is_applied_while_a_commit_is_under_way_shares_the_next(groun
     await asyncio.gather(first, *later)
     assert len(ground.journal.batches) == 2
     assert ground.journal.batches[1].ops.count("Z") == 2
+
+
+async def test_under_load_decisions_wait_for_each_other_and_a_tick_for_nobody(
+    ground: Ground, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gathering, "APART_S", 0.5)
+    ground.commits.next.additions.seated("chunk-0", (0, 1), "ho-0")
+    await ground.commits.gather(1_000)  # the first waits for nobody, and begins a busy time
+    later = []
+    for n in range(1, 6):
+        ground.commits.next.additions.seated("chunk-0", (0, n), f"ho-{n}")
+        later.append(asyncio.create_task(ground.commits.gather(1)))
+        await asyncio.sleep(0)
+    assert len(ground.journal.batches) == 1
+    await ground.commits.flush()
+    assert [batch.ops.count("Z") for batch in ground.journal.batches] == [1, 5]
+    await asyncio.gather(*later)
+    assert len(ground.journal.batches) == 2
+
+
+async def test_a_decision_that_waits_for_others_is_told_of_a_world_that_went_back(ground: Ground) -> None:
+    await ground.commits.gather(1_000)
+    ground.commits.next.additions.seated("chunk-0", (0, 1), "ho-1")
+    await ground.commits.flush()
+    ground.commits.next.additions.seated("chunk-0", (0, 2), "ho-2")
+    waiting = asyncio.create_task(ground.commits.gather(1))
+    await asyncio.sleep(0)
+    ground.memory.begin_anew(2)
+    with pytest.raises(WorldReloaded):
+        await waiting
 
 
 async def test_work_between_commits_finds_everything_committed(ground: Ground) -> None:
