@@ -1,4 +1,4 @@
-"""Commands on their way to shards: one batch at a time per shard, growing by itself with the load.
+"""Commands and joins on their way to shards: one batch at a time per shard, growing by itself with the load.
 
 A Ray call costs about a millisecond whatever it carries, and calls of one caller may overtake each other.  So each
 shard has one call under way; what arrives meanwhile goes in the next one, in order.
@@ -7,30 +7,38 @@ shard has one call under way; what arrives meanwhile goes in the next one, in or
 from __future__ import annotations
 
 import asyncio
-from typing import Final
+from abc import ABC, abstractmethod
+from typing import Final, Generic, TypeVar
 
 import structlog
 
-from cluster.messages import ShardCommand, ShardDecision
+from cluster.messages import JoinAnswer, JoinRequest, ShardCommand, ShardDecision
 from cluster.peers import ShardClient, ShardUnavailable, WorldReloaded
+
+M = TypeVar("M")
+A = TypeVar("A")
 
 log = structlog.get_logger(__name__)
 
 BATCH_MOST: Final = 256
 WAITING_MOST: Final = 5_000
-CALL_TIMEOUT_S: Final = 2.0
+COMMANDS_TIMEOUT_S: Final = 2.0
+JOINS_TIMEOUT_S: Final = 3.0
 
 
-class CommandBatcher:
-    """A queue and a sender per shard.  At ``WAITING_MOST`` waiting commands of a shard, more are refused."""
+class Batcher(ABC, Generic[M, A]):
+    """A queue and a sender per shard.  At ``WAITING_MOST`` waiting messages for a shard, more are refused."""
 
-    def __init__(self, peers: ShardClient) -> None:
-        self._peers = peers
-        self._waiting: dict[int, list[tuple[ShardCommand, asyncio.Future[ShardDecision]]]] = {}
+    def __init__(self) -> None:
+        self._waiting: dict[int, list[tuple[M, asyncio.Future[A]]]] = {}
         self._senders: dict[int, asyncio.Task[None]] = {}
 
-    async def send(self, shard: int, command: ShardCommand) -> ShardDecision:
-        """Have ``command`` decided by ``shard``.
+    @abstractmethod
+    async def call(self, shard: int, messages: list[M]) -> list[A]:
+        """Send a batch and return the answers, one for each message."""
+
+    async def send(self, shard: int, message: M) -> A:
+        """Have ``message`` answered by ``shard``.
 
         Raises:
             ShardUnavailable: no answer, or the queue is full; it may be sent again.
@@ -38,9 +46,9 @@ class CommandBatcher:
         """
         queue = self._waiting.setdefault(shard, [])
         if len(queue) >= WAITING_MOST:
-            raise ShardUnavailable(f"more than {WAITING_MOST} commands wait for shard {shard}")
-        future: asyncio.Future[ShardDecision] = asyncio.get_running_loop().create_future()
-        queue.append((command, future))
+            raise ShardUnavailable(f"more than {WAITING_MOST} messages wait for shard {shard}")
+        future: asyncio.Future[A] = asyncio.get_running_loop().create_future()
+        queue.append((message, future))
         sender = self._senders.get(shard)
         if sender is None or sender.done():
             self._senders[shard] = asyncio.create_task(self._drain(shard), name=f"batcher-{shard}")
@@ -68,18 +76,41 @@ class CommandBatcher:
                 _fail(batch, ShardUnavailable(f"shard {shard}: the call was broken off"))
                 raise
             except Exception as error:  # whatever it was, those behind it must not wait for ever
-                log.error("submit_failed", shard=shard, error=repr(error), exc_info=True)
+                log.error("batch_failed", shard=shard, error=repr(error), exc_info=True)
                 _fail(batch, ShardUnavailable(f"shard {shard}: {error!r}"))
 
-    async def _send(self, shard: int, batch: list[tuple[ShardCommand, asyncio.Future[ShardDecision]]]) -> None:
-        commands = [command for command, _ in batch]
-        decisions = await self._peers.shard(shard, timeout_s=CALL_TIMEOUT_S).submit(commands)
-        for (_, future), decision in zip(batch, decisions, strict=True):
+    async def _send(self, shard: int, batch: list[tuple[M, asyncio.Future[A]]]) -> None:
+        answers = await self.call(shard, [message for message, _ in batch])
+        for (_, future), answer in zip(batch, answers, strict=True):
             if not future.done():
-                future.set_result(decision)
+                future.set_result(answer)
 
 
-def _fail(batch: list[tuple[ShardCommand, asyncio.Future[ShardDecision]]], error: Exception) -> None:
+class CommandBatcher(Batcher[ShardCommand, ShardDecision]):
+    """Commands, which are decided in their order."""
+
+    def __init__(self, peers: ShardClient) -> None:
+        super().__init__()
+        self._peers = peers
+
+    async def call(self, shard: int, messages: list[ShardCommand]) -> list[ShardDecision]:
+        """Submit them."""
+        return await self._peers.shard(shard, timeout_s=COMMANDS_TIMEOUT_S).submit(messages)
+
+
+class JoinBatcher(Batcher[JoinRequest, JoinAnswer]):
+    """Joins."""
+
+    def __init__(self, peers: ShardClient) -> None:
+        super().__init__()
+        self._peers = peers
+
+    async def call(self, shard: int, messages: list[JoinRequest]) -> list[JoinAnswer]:
+        """Let them in."""
+        return await self._peers.shard(shard, timeout_s=JOINS_TIMEOUT_S).join(messages)
+
+
+def _fail(batch: list[tuple[M, asyncio.Future[A]]], error: Exception) -> None:
     for _, future in batch:
         if not future.done():
             future.set_exception(error)

@@ -8,11 +8,12 @@ from typing import Final
 import orjson
 from redis.asyncio import Redis
 
+from cluster.messages import JoinRequest
 from cluster.peers import ShardClient, ShardUnavailable, WorldReloaded
 from streaming import keys
 from streaming.connect import text
 from world.genesis import demo_population
-from world.ids import HALL
+from world.ids import HALL, AgentId, ChunkId
 from world.rules import Rules
 
 JOIN_TIMEOUT_S: Final = 5.0
@@ -42,7 +43,9 @@ async def _join(redis: Redis, shards: ShardClient, agent_id: str) -> None:
             await redis.hset(keys.agent(agent_id), "chunk", HALL)
             continue
         try:
-            await shards.shard(int(owner), timeout_s=JOIN_TIMEOUT_S).join(agent_id, place)
+            await shards.shard(int(owner), timeout_s=JOIN_TIMEOUT_S).join(
+                [JoinRequest(AgentId(agent_id), ChunkId(place))]
+            )
             return
         except (ShardUnavailable, WorldReloaded):
             if tried == TRIES:

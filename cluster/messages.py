@@ -18,7 +18,7 @@ from world.inputs import Occupant
 T = TypeVar("T")
 
 #: The version of all messages of this module together.
-VERSION: Final = 1
+VERSION: Final = 2
 
 NO_CMD: Final = msgspec.Raw(msgspec.msgpack.encode(None))
 
@@ -82,6 +82,13 @@ def pack_cmd(cmd: object) -> msgspec.Raw:
 
 
 # -- joining --
+
+
+class JoinRequest(_Message, frozen=True, array_like=True, gc=False):
+    """Asks a shard to seat an agent whose record names ``chunk_id``."""
+
+    agent_id: AgentId
+    chunk_id: ChunkId
 
 
 class JoinAnswer(_Message, frozen=True, array_like=True, gc=False):
@@ -159,7 +166,8 @@ class Packer(Generic[T]):
 
 COMMANDS: Final = Packer(list[ShardCommand])
 DECISIONS: Final = Packer(list[ShardDecision])
-JOIN_ANSWER: Final = Packer(JoinAnswer)
+JOIN_REQUESTS: Final = Packer(list[JoinRequest])
+JOIN_ANSWERS: Final = Packer(list[JoinAnswer])
 CELL_REQUESTS: Final = Packer(list[CellRequest])
 CELL_ANSWERS: Final = Packer(list[CellAnswer])
 CELL_RELEASES: Final = Packer(list[CellRelease])

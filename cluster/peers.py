@@ -10,6 +10,7 @@ from cluster.messages import (
     CellRelease,
     CellRequest,
     JoinAnswer,
+    JoinRequest,
     ShardCommand,
     ShardDecision,
     ShardHealth,
@@ -41,8 +42,11 @@ class Shard(Protocol):
         """Decide commands in the order given; answers when the decisions are in the journal."""
         ...
 
-    async def join(self, agent_id: str, chunk_id: str) -> JoinAnswer:
-        """Seat an agent whose record already names ``chunk_id``; an agent that is here stays as it is."""
+    async def join(self, joins: Sequence[JoinRequest]) -> list[JoinAnswer]:
+        """Seat agents whose records already name their chunks; an agent that is here stays as it is.
+
+        Each is answered on its own; answers when the seats are in the journal.
+        """
         ...
 
     async def reserve(self, requests: Sequence[CellRequest]) -> list[CellAnswer]:

@@ -17,21 +17,20 @@ from redis.exceptions import RedisError
 
 from api.ports import JoinOutcome, ShardAnswer, SubmittedCommand, WorldFull, WorldUnavailable
 from cluster import graph
-from cluster.batcher import CommandBatcher
+from cluster.batcher import CommandBatcher, JoinBatcher
 from cluster.graph import CLAIM, CLAIM_PRESENCE_MS, LOCATE, Located
-from cluster.messages import ShardCommand, pack_cmd
+from cluster.messages import JoinRequest, ShardCommand, pack_cmd
 from cluster.peers import ClusterClient, ShardClient, ShardUnavailable, WorldReloaded
 from cluster.spawning import SpawnPlan
 from streaming import keys
 from streaming.batch import RedisBatch
 from streaming.retry_pause import RetryPause
-from world.ids import AgentId, ServerCmdId
+from world.ids import AgentId, ChunkId, ServerCmdId
 
 log = structlog.get_logger(__name__)
 
 JOIN_TIMEOUT_S: Final = 10.0
 SUBMIT_TIMEOUT_S: Final = 3.0
-CALL_TIMEOUT_S: Final = 3.0
 PAUSE_FIRST_S: Final = 0.02
 PAUSE_MOST_S: Final = 0.25
 ROUTES_MOST: Final = 50_000
@@ -56,12 +55,14 @@ class Router:
         self._peers = peers
         self._cluster = cluster
         self._batcher = CommandBatcher(peers)
+        self._joins = JoinBatcher(peers)
         self._spawn = SpawnPlan(redis, spawn_capacity)
         self._routes: OrderedDict[str, int] = OrderedDict()
 
     async def close(self) -> None:
         """End what is under way."""
         await self._batcher.close()
+        await self._joins.close()
 
     # -- joining --
 
@@ -97,7 +98,7 @@ class Router:
         return await self._seat(agent_id, chunk_id, int(answer[1]), full)
 
     async def _seat(self, agent_id: str, chunk_id: str, shard: int, full: set[str]) -> JoinOutcome | None:
-        answer = await self._peers.shard(shard, timeout_s=CALL_TIMEOUT_S).join(agent_id, chunk_id)
+        answer = await self._joins.send(shard, JoinRequest(AgentId(agent_id), ChunkId(chunk_id)))
         if answer.outcome in ("here", "seated"):
             self._remember(agent_id, shard)
             return JoinOutcome(chunk_id=chunk_id, resumed=answer.outcome == "here")

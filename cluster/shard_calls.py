@@ -16,12 +16,14 @@ from cluster.messages import (
     COMMANDS,
     DECISIONS,
     HEALTH,
-    JOIN_ANSWER,
+    JOIN_ANSWERS,
+    JOIN_REQUESTS,
     CellAnswer,
     CellRelease,
     CellRequest,
     ForeignVersion,
     JoinAnswer,
+    JoinRequest,
     Packer,
     ShardCommand,
     ShardDecision,
@@ -44,9 +46,9 @@ class ShardEndpoint(ABC):
         """See ``Shard.submit``."""
         return DECISIONS.pack(await (await self._up()).submit(COMMANDS.unpack(commands)))
 
-    async def join(self, agent_id: str, chunk_id: str) -> bytes:
+    async def join(self, joins: bytes) -> bytes:
         """See ``Shard.join``."""
-        return JOIN_ANSWER.pack(await (await self._up()).join(agent_id, chunk_id))
+        return JOIN_ANSWERS.pack(await (await self._up()).join(JOIN_REQUESTS.unpack(joins)))
 
     async def reserve(self, requests: bytes) -> bytes:
         """See ``Shard.reserve``."""
@@ -104,9 +106,9 @@ class ShardProxy:
         """See ``Shard.submit``."""
         return await self._ask(DECISIONS, ShardEndpoint.submit, COMMANDS.pack(list(commands)))
 
-    async def join(self, agent_id: str, chunk_id: str) -> JoinAnswer:
+    async def join(self, joins: Sequence[JoinRequest]) -> list[JoinAnswer]:
         """See ``Shard.join``."""
-        return await self._ask(JOIN_ANSWER, ShardEndpoint.join, agent_id, chunk_id)
+        return await self._ask(JOIN_ANSWERS, ShardEndpoint.join, JOIN_REQUESTS.pack(list(joins)))
 
     async def reserve(self, requests: Sequence[CellRequest]) -> list[CellAnswer]:
         """See ``Shard.reserve``."""

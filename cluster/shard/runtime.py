@@ -22,6 +22,7 @@ from cluster.messages import (
     CellRelease,
     CellRequest,
     JoinAnswer,
+    JoinRequest,
     ShardCommand,
     ShardDecision,
     ShardHealth,
@@ -196,9 +197,9 @@ class ShardRuntime:
         """See ``Submissions.submit``."""
         return await self.submissions.submit(commands)
 
-    async def join(self, agent_id: str, chunk_id: str) -> JoinAnswer:
+    async def join(self, joins: Sequence[JoinRequest]) -> list[JoinAnswer]:
         """See ``Seating.join``."""
-        return await self.seating.join(agent_id, chunk_id)
+        return await self.seating.join(joins)
 
     async def reserve(self, requests: Sequence[CellRequest]) -> list[CellAnswer]:
         """See ``Arrivals.reserve``."""

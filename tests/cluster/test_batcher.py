@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from cluster.batcher import CommandBatcher
-from cluster.messages import ShardCommand, ShardDecision, pack_cmd
+from cluster.batcher import CommandBatcher, JoinBatcher
+from cluster.messages import JoinAnswer, JoinRequest, ShardCommand, ShardDecision, pack_cmd
 from cluster.peers import ShardUnavailable
-from world.ids import AgentId, ServerCmdId
+from world.ids import AgentId, ChunkId, ServerCmdId
 
 
 class Shards:
@@ -30,6 +30,15 @@ class Shards:
         if self.errors:
             raise self.errors.pop(0)
         return [ShardDecision(True, command.server_cmd_id, None, 1) for command in commands]
+
+    async def join(self, joins: Sequence[JoinRequest]) -> list[JoinAnswer]:
+        self.calls.append([join.agent_id for join in joins])
+        await asyncio.sleep(0.01)
+        return [JoinAnswer("seated", ChunkId(join.agent_id)) for join in joins]
+
+
+def join(name: str) -> JoinRequest:
+    return JoinRequest(AgentId(name), ChunkId("chunk-0"))
 
 
 def command(name: str) -> ShardCommand:
@@ -71,3 +80,16 @@ async def test_closing_fails_what_waits() -> None:
     await batcher.close()
     with pytest.raises(ShardUnavailable):
         await asyncio.wait_for(waiting, 2)
+
+
+async def test_joins_that_come_while_a_call_is_under_way_go_together() -> None:
+    shards = Shards()
+    batcher = JoinBatcher(shards)
+    names = ["1", "2", "3"]
+    first = asyncio.create_task(batcher.send(0, join(names[0])))
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    rest = [asyncio.create_task(batcher.send(0, join(name))) for name in names[1:]]
+    assert [answer.chunk_id for answer in await asyncio.gather(first, *rest)] == names
+    assert shards.calls == [["1"], ["2", "3"]]
+    await batcher.close()

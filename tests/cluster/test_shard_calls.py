@@ -13,6 +13,7 @@ from cluster.messages import (
     CellRelease,
     CellRequest,
     JoinAnswer,
+    JoinRequest,
     ShardCommand,
     ShardDecision,
     ShardHealth,
@@ -28,6 +29,7 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 COMMAND = ShardCommand(AgentId("a"), ServerCmdId("cmd-1"), "c", pack_cmd({"type": "say", "text": "hi"}), "t", 5)
+JOIN = JoinRequest(AgentId("a"), ChunkId("chunk-0"))
 REQUEST = CellRequest(HandoffId("ho-1"), AgentId("a"), ChunkId("chunk-1"), 0, 24)
 RELEASE = CellRelease(HandoffId("ho-1"), ChunkId("chunk-1"))
 
@@ -76,7 +78,7 @@ async def test_every_call_and_its_answer_arrive_as_they_were_made() -> None:
     noting = Noting()
     noting.answers = [
         [ShardDecision(True, started_tick=3)],
-        JoinAnswer("here", ChunkId("chunk-0")),
+        [JoinAnswer("here", ChunkId("chunk-0"))],
         [CellAnswer("blocked", Occupant("b", 0, 24))],
         None,
         None,
@@ -88,7 +90,7 @@ async def test_every_call_and_its_answer_arrive_as_they_were_made() -> None:
     shard = ShardProxy(carried, 7, 2.5)
     answers = [
         await shard.submit((COMMAND,)),
-        await shard.join("a", "chunk-0"),
+        await shard.join([JOIN]),
         await shard.reserve((REQUEST,)),
         await shard.release((RELEASE,)),  # type: ignore[func-returns-value]
         await shard.refresh(("chunk-0",)),  # type: ignore[func-returns-value]
@@ -99,7 +101,7 @@ async def test_every_call_and_its_answer_arrive_as_they_were_made() -> None:
     assert answers == expected
     assert noting.asked == [
         ("submit", [COMMAND]),
-        ("join", "a", "chunk-0"),
+        ("join", [JOIN]),
         ("reserve", [REQUEST]),
         ("release", [RELEASE]),
         ("refresh", ["chunk-0"]),
@@ -113,8 +115,8 @@ async def test_every_call_and_its_answer_arrive_as_they_were_made() -> None:
 class Older(Carried):
     """A shard of another release: what it is sent it can't read, and what it sends nobody else can."""
 
-    async def join(self, agent_id: str, chunk_id: str) -> bytes:
-        packed = await super().join(agent_id, chunk_id)
+    async def join(self, joins: bytes) -> bytes:
+        packed = await super().join(joins)
         return bytes((packed[0] + 1,)) + packed[1:]
 
     async def submit(self, commands: bytes) -> bytes:
@@ -126,9 +128,9 @@ class Older(Carried):
 
 async def test_a_shard_of_another_release_is_unavailable_and_says_why() -> None:
     noting = Noting()
-    noting.answers = [JoinAnswer("gone")]
+    noting.answers = [[JoinAnswer("gone")]]
     shard = ShardProxy(Older(noting), 7, 2.5)
-    for call in (shard.join("a", "chunk-0"), shard.submit([COMMAND]), shard.release([RELEASE])):
+    for call in (shard.join([JOIN]), shard.submit([COMMAND]), shard.release([RELEASE])):
         with pytest.raises(ShardUnavailable, match=r"shard 7: .* one release"):
             await call
     assert [name for name, *_ in noting.asked] == ["join"]

@@ -12,7 +12,7 @@ from redis.asyncio import Redis
 from api.ports import SubmittedCommand
 from cluster import graph
 from cluster.local import LocalShards
-from cluster.messages import JoinAnswer, ShardCommand, ShardDecision
+from cluster.messages import JoinAnswer, JoinRequest, ShardCommand, ShardDecision
 from cluster.peers import ShardUnavailable
 from cluster.router import shard_command
 from cluster.shard.config import ShardConfig
@@ -83,6 +83,12 @@ class Wires(LocalShards):
         return await super().call(shard, timeout_s, method, *args, **kwargs)
 
 
+async def seat(runtime: ShardRuntime, agent_id: str, chunk_id: str) -> JoinAnswer:
+    """Let one agent join."""
+    [answer] = await runtime.seating.join([JoinRequest(AgentId(agent_id), ChunkId(chunk_id))])
+    return answer
+
+
 class Stage:
     """``chunk-0`` on shard 0 and ``chunk-1``, its neighbour to the east, on shard 1."""
 
@@ -138,7 +144,7 @@ class Stage:
         kept = AgentRecord(AgentId(agent_id), ChunkId(HALL), x, y)
         fields = {"chunk": HALL, "rec": orjson.dumps(kept.to_json())}
         await self.redis.hset(keys.agent(agent_id), mapping=fields)
-        assert await self.source.seating.join(agent_id, HALL) == JoinAnswer("seated", ChunkId(HALL))
+        assert await seat(self.source, agent_id, HALL) == JoinAnswer("seated", ChunkId(HALL))
         assert self.place(agent_id) == (HALL, x, y)
 
     async def submit(

@@ -18,7 +18,7 @@ from cluster.shard.handover import GIVE
 from streaming import keys
 from streaming.connect import text
 from streaming.lua import run
-from tests.cluster.shard.stage import ARRIVAL, EAST, HALL, SOURCE, START, TARGET, Stage
+from tests.cluster.shard.stage import ARRIVAL, EAST, HALL, SOURCE, START, TARGET, Stage, seat
 from tests.cluster.worlds import Player, newest_delta, player, settled
 from world.ids import ChunkId
 from world.rules import Rules
@@ -154,7 +154,7 @@ async def test_a_call_about_the_chunk_while_it_is_given_does_not_bring_it_back(s
     calls: list[asyncio.Task[object]] = []
 
     async def join() -> None:
-        calls.append(asyncio.create_task(stage.source.seating.join("b", HALL)))
+        calls.append(asyncio.create_task(seat(stage.source, "b", HALL)))
         calls.append(asyncio.create_task(stage.source.loader.ensure(HALL)))
         await asyncio.sleep(0.05)
 
