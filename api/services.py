@@ -12,6 +12,7 @@ from api import metrics
 from api.accounts.auth import Authenticator
 from api.accounts.key_ring import KeyRing
 from api.accounts.local_only import LocalOnly
+from api.accounts.ownership import AGENTS_PER_ACCOUNT_MAX
 from api.accounts.passwords import Passwords
 from api.accounts.sessions import SessionStore
 from api.background_tasks import GatewayTasks
@@ -26,6 +27,7 @@ from api.ports import World
 from api.readiness import Readiness
 from config.limit import Limit
 from config.settings import Settings
+from store.agent_claims import AgentClaims
 from store.engine import make_engine
 from store.session_log import SessionLog
 from streaming.batch import RedisBatch
@@ -47,6 +49,7 @@ class Services:
     sessions: SessionStore
     session_log: SessionLog
     key_ring: KeyRing
+    agent_claims: AgentClaims
     passwords: Passwords
     limits: HttpLimits
     local_only: LocalOnly
@@ -77,6 +80,7 @@ class Services:
             sessions=sessions,
             session_log=SessionLog(engine, metrics.SESSION_ROWS_DROPPED.inc),
             key_ring=KeyRing(engine),
+            agent_claims=AgentClaims(engine, AGENTS_PER_ACCOUNT_MAX),
             passwords=Passwords(
                 settings.secret_pepper, processes=settings.password_processes, queue_max=settings.password_queue_max
             ),
@@ -100,6 +104,7 @@ class Services:
         await self.ingress.drain(self.settings.drain_s)
         await self.background.close()
         await self.words.close()
+        await self.agent_claims.close()
         await self.session_log.close()
         self.passwords.close()
         await self.batch.close()

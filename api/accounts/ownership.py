@@ -8,11 +8,9 @@ from __future__ import annotations
 
 from typing import Final
 
-from sqlalchemy.ext.asyncio import AsyncEngine
-
 from api.accounts.auth import DEV_ACCOUNT_ID, RedisCalls
 from api.errors import ApiError
-from store import agents
+from store.agent_claims import AgentClaims
 from store.agents import AgentLimitReached
 from streaming import keys
 
@@ -28,7 +26,7 @@ def is_reserved(agent_id: str) -> bool:
     return agent_id in RESERVED_IDS or agent_id.startswith(RESERVED_PREFIXES)
 
 
-async def claim_agent(engine: AsyncEngine, redis: RedisCalls, agent_id: str, account_id: str) -> None:
+async def claim_agent(claims: AgentClaims, redis: RedisCalls, agent_id: str, account_id: str) -> None:
     """Take the agent for the account, or find that it has it.
 
     Raises:
@@ -41,7 +39,7 @@ async def claim_agent(engine: AsyncEngine, redis: RedisCalls, agent_id: str, acc
         owner = known.decode() if known else ""
     if not owner:
         try:
-            owner = await agents.claim(engine, agent_id, account_id, limit=AGENTS_PER_ACCOUNT_MAX)
+            owner = await claims.claim(agent_id, account_id)
         except AgentLimitReached as error:
             raise ApiError(error.reason) from None
         await redis.command("HSET", keys.agent(agent_id), "account", owner)

@@ -73,7 +73,7 @@ async def open_session(body: SessionRequest, request: Request) -> SessionRespons
     key = await services.limits.prove_key(services.key_ring, request, body.api_key)
     await services.limits.session(key.account_id)
     if agent_id is not None:
-        await claim_agent(services.engine, services.batch, agent_id, key.account_id)
+        await claim_agent(services.agent_claims, services.batch, agent_id, key.account_id)
     opened = await services.sessions.open(
         role=body.role,
         account_id=key.account_id,

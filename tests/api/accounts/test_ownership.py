@@ -6,10 +6,10 @@ import pytest
 from redis.asyncio import Redis
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from api.accounts import ownership
 from api.accounts.auth import DEV_ACCOUNT_ID
 from api.accounts.ownership import claim_agent, is_reserved
 from api.errors import ApiError
+from store.agent_claims import AgentClaims
 from store.engine import make_engine
 from streaming import keys
 from streaming.batch import RedisBatch
@@ -25,7 +25,7 @@ async def engine(postgres_url: str) -> AsyncIterator[AsyncEngine]:
 
 async def test_a_claim_is_remembered_in_redis(engine: AsyncEngine, batch: RedisBatch, redis: Redis) -> None:
     account_id, agent_id = await new_account(engine), unique("a")
-    await claim_agent(engine, batch, agent_id, account_id)
+    await claim_agent(AgentClaims(engine, 9), batch, agent_id, account_id)
     assert await redis.hget(keys.agent(agent_id), "account") == account_id.encode()
     await claim_agent(None, batch, agent_id, account_id)  # type: ignore[arg-type] # no database is asked
 
@@ -34,29 +34,26 @@ async def test_the_losers_gateway_remembers_the_winner_too(
     engine: AsyncEngine, batch: RedisBatch, redis: Redis
 ) -> None:
     owner, other, agent_id = await new_account(engine), await new_account(engine), unique("a")
-    await claim_agent(engine, batch, agent_id, owner)
+    await claim_agent(AgentClaims(engine, 9), batch, agent_id, owner)
     await redis.flushall()
     with pytest.raises(ApiError, match="agent_not_owned"):
-        await claim_agent(engine, batch, agent_id, other)
+        await claim_agent(AgentClaims(engine, 9), batch, agent_id, other)
     assert await redis.hget(keys.agent(agent_id), "account") == owner.encode()
 
 
 async def test_a_claim_leaves_what_the_world_keeps_there(engine: AsyncEngine, batch: RedisBatch, redis: Redis) -> None:
     agent_id = unique("a")
     await redis.hset(keys.agent(agent_id), mapping={"seq": 7, "chunk": "chunk-3"})
-    await claim_agent(engine, batch, agent_id, await new_account(engine))
+    await claim_agent(AgentClaims(engine, 9), batch, agent_id, await new_account(engine))
     stored = await redis.hgetall(keys.agent(agent_id))
     assert (stored[b"seq"], stored[b"chunk"]) == (b"7", b"chunk-3")
 
 
-async def test_the_limit_is_told(
-    engine: AsyncEngine, batch: RedisBatch, redis: Redis, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(ownership, "AGENTS_PER_ACCOUNT_MAX", 1)
-    account_id = await new_account(engine)
-    await claim_agent(engine, batch, unique("a"), account_id)
+async def test_the_limit_is_told(engine: AsyncEngine, batch: RedisBatch, redis: Redis) -> None:
+    account_id, claims = await new_account(engine), AgentClaims(engine, 1)
+    await claim_agent(claims, batch, unique("a"), account_id)
     with pytest.raises(ApiError, match="agent_limit_reached"):
-        await claim_agent(engine, batch, unique("a"), account_id)
+        await claim_agent(claims, batch, unique("a"), account_id)
 
 
 @pytest.mark.parametrize("agent_id", ["demo-player", "demo-user-1", "demo-npc-2"])
