@@ -89,8 +89,10 @@ class Commits:
             decisions: how many wait for it here.
         """
         self._asked += 1
-        self._gathering.note(decisions, time.monotonic())
-        await self._tasks.to_the_end(self._gather(self._asked, self._memory.generation))
+        now = time.monotonic()
+        self._gathering.note(decisions, now)
+        wait_s = self._gathering.wait_s(now)
+        await self._tasks.to_the_end(self._flush(self._asked, self._memory.generation, wait_s))
 
     async def between(self, work: Callable[[], Awaitable[T]]) -> T:
         """Run ``work`` while everything is committed and no tick or commit can begin.
@@ -111,13 +113,9 @@ class Commits:
                     return await work()
             raise WorldReloaded
 
-    async def _gather(self, mine: int, generation: int) -> None:
-        wait_s = self._gathering.wait_s(time.monotonic())
+    async def _flush(self, mine: int, generation: int, wait_s: float = 0.0) -> None:
         if wait_s > 0:
             await asyncio.sleep(wait_s)
-        await self._flush(mine, generation)
-
-    async def _flush(self, mine: int, generation: int) -> None:
         async with self.lock:
             if self._memory.generation != generation:
                 raise WorldReloaded
