@@ -20,7 +20,7 @@ from chunkcrawl.commands.common import EXIT_FAILED
 from cluster.world_rules import in_words, rules_fault, rules_in
 from operations.operator_redis import EXIT_UNREACHABLE, NoWorld, find_redis, one_line_errors
 from streaming import keys
-from streaming.connect import connect, text
+from streaming.connect import as_text, connect
 from streaming.shared_clock import SKEW_MOST_S
 from world.rules import WorldRules
 
@@ -145,7 +145,7 @@ async def _read_world(url: str) -> dict[str, Any]:
     """Return the status of a world that is stopped, from what its Redis holds."""
     redis = connect(url)
     try:
-        world = {text(name): text(value) for name, value in (await redis.hgetall(keys.WORLD)).items()}
+        world = {as_text(name): as_text(value) for name, value in (await redis.hgetall(keys.WORLD)).items()}
         if "shard_count" not in world:
             raise NoWorld("no world runs here, and the data holds none: start one with `chunkcrawl up`")
         if fault := rules_fault(world):

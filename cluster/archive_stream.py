@@ -16,7 +16,7 @@ from redis.exceptions import ResponseError
 
 from config.errors import ServerError
 from streaming import keys
-from streaming.connect import text
+from streaming.connect import as_text
 from streaming.lua import load, run
 
 GROUP: Final = "archiver"
@@ -101,7 +101,7 @@ class ArchiveStream:
     async def newest(self) -> str:
         """Return the id of the newest fact that there ever was; ``0-0``: none."""
         info = await self._redis.xinfo_stream(keys.ARCHIVE_STREAM)
-        return text(info["last-generated-id"])
+        return as_text(info["last-generated-id"])
 
     async def _read(self, start: str, count: int, *options: str | int) -> list[ArchiveEntry]:
         words = ("XREADGROUP", "GROUP", GROUP, self.consumer, "COUNT", count, *options)
@@ -122,5 +122,5 @@ class ArchiveStream:
 
 def _entries(found: Any) -> list[ArchiveEntry]:
     # An entry that was cut off comes without fields, or as None.
-    fields = [(text(item[0]), item[1] or {}) for item in found if item and item[0] is not None]
-    return [ArchiveEntry(id_, said.get(b"m"), text(said.get(b"p", b""))) for id_, said in fields]
+    fields = [(as_text(item[0]), item[1] or {}) for item in found if item and item[0] is not None]
+    return [ArchiveEntry(id_, said.get(b"m"), as_text(said.get(b"p", b""))) for id_, said in fields]

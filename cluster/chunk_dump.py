@@ -9,7 +9,7 @@ from typing import Any, Final
 from redis.asyncio import Redis
 
 from streaming import keys
-from streaming.connect import text
+from streaming.connect import as_text
 from streaming.namespace import namespace_of
 
 SCAN_COUNT: Final = 1_000
@@ -34,19 +34,19 @@ class ChunkDump:
 
 def pairs(flat: Iterable[bytes]) -> dict[str, str]:
     """Return a hash as Lua gives it, sorted by field."""
-    words = [text(word) for word in flat]
+    words = [as_text(word) for word in flat]
     return dict(sorted(zip(words[::2], words[1::2], strict=True)))
 
 
 def chunk_dump(raw: Any) -> ChunkDump:
     """Read what ``chunk_of`` gives."""
     fields, members, inbox, reserved, last_id, last = raw
-    standing = sorted(text(member) for member in members)
-    return ChunkDump(pairs(fields), standing, pairs(inbox), pairs(reserved), text(last_id), text(last))
+    standing = sorted(as_text(member) for member in members)
+    return ChunkDump(pairs(fields), standing, pairs(inbox), pairs(reserved), as_text(last_id), as_text(last))
 
 
 async def agent_ids_of(redis: Redis) -> AsyncIterator[str]:
     """Yield the id of everyone who has a record."""
     before = len(namespace_of(redis).key(keys.agent("")))
     async for full_name in redis.scan_iter(keys.agent("*"), count=SCAN_COUNT):
-        yield text(full_name)[before:]
+        yield as_text(full_name)[before:]

@@ -70,7 +70,7 @@ class Coordinator:
         self._loop = run_or_exit(COORDINATOR, self._run())
 
     async def _run(self) -> None:
-        await self._meet_the_living()
+        await self._match_running_actors()
         await self._reconcile()
         await self._wait_for_all()
         rules = rules_of(self._settings)
@@ -85,7 +85,7 @@ class Coordinator:
         """Compare once what should be with what is; a lost dependency puts it off to the next pass."""
         try:
             async with self._changing:
-                await self._meet_the_living()
+                await self._match_running_actors()
                 await self._reconcile()
             await self._scale_as_wished()
             await self._rebalancer.run()
@@ -142,7 +142,7 @@ class Coordinator:
         if name not in self._handles:
             self._handles[name] = await asyncio.to_thread(_create, cls, options, (number, self._settings))
 
-    async def _meet_the_living(self) -> None:
+    async def _match_running_actors(self) -> None:
         """Take up actors that a former coordinator has made; drop those that Ray knows no more, to be made anew."""
         named = await asyncio.to_thread(ray.util.list_named_actors, True)
         ours = {actor["name"] for actor in named if actor["namespace"] == self._settings.ray_namespace}
@@ -180,7 +180,7 @@ class Coordinator:
     async def scale(self, shards: int) -> None:
         """Change the number of shards: the new ones are up before the count changes, then chunks move one by one."""
         async with self._changing:
-            await self._meet_the_living()
+            await self._match_running_actors()
             for shard in range(shards):
                 await self._ensure(shard_name(shard), ChunkShard, shard_options(self._settings, shard), shard)
             async with asyncio.timeout(START_TIMEOUT_S):

@@ -11,7 +11,7 @@ from redis.asyncio import Redis
 from cluster.messages import JoinRequest
 from cluster.peers import ShardClient, ShardUnavailable, WorldReloaded
 from streaming import keys
-from streaming.connect import text
+from streaming.connect import as_text
 from world.genesis import demo_population
 from world.ids import HALL, AgentId, ChunkId
 from world.rules import Rules
@@ -37,7 +37,7 @@ async def seat_demo_actors(redis: Redis, shards: ShardClient, rules: Rules, *, a
 
 async def _join(redis: Redis, shards: ShardClient, agent_id: str) -> None:
     for tried in range(1, TRIES + 1):
-        place = text(await redis.hget(keys.agent(agent_id), "chunk") or HALL)
+        place = as_text(await redis.hget(keys.agent(agent_id), "chunk") or HALL)
         owner = await redis.hget(keys.chunk(place), "shard")
         if owner is None:  # its chunk has been collected since
             await redis.hset(keys.agent(agent_id), "chunk", HALL)

@@ -18,7 +18,7 @@ from cluster.chunk_dump import pairs
 from cluster.world_rules import rules_in, stored
 from config.errors import ServerError
 from streaming import keys
-from streaming.connect import text
+from streaming.connect import as_text
 from streaming.lua import load, run
 from world.ids import DIRECTIONS, OPPOSITE, ChunkId, Direction, chunk_name, shard_of
 from world.rules import WorldRules
@@ -96,7 +96,7 @@ async def init_world(
 
 async def read_world(redis: Redis) -> WorldInfo | None:
     """Return the world's fixed facts, None when no world has been made."""
-    found = {text(name): text(value) for name, value in (await redis.hgetall(keys.WORLD)).items()}
+    found = {as_text(name): as_text(value) for name, value in (await redis.hgetall(keys.WORLD)).items()}
     return _info(found) if "seed" in found else None
 
 
@@ -120,7 +120,7 @@ async def ensure_neighbor(redis: Redis, chunk_id: str, direction: Direction) -> 
     while True:
         there = await redis.hget(keys.chunk(chunk_id), direction)
         if there is not None:
-            return ChunkId(text(there))
+            return ChunkId(as_text(there))
         if not await redis.set(lock, token, nx=True, px=LOCK_TTL_MS):
             await asyncio.sleep(LOCK_POLL_S)
             continue
@@ -167,13 +167,13 @@ def located(answer: list[bytes]) -> Located:
 
 def entry_side(found: bytes | str | None) -> Direction | None:
     """Return the side that a chunk's hash names as its entry; None for the hall, which has none."""
-    side = text(found) if found is not None else ""
+    side = as_text(found) if found is not None else ""
     return next((direction for direction in DIRECTIONS if direction == side), None)
 
 
 async def chunk_names(redis: Redis) -> list[ChunkId]:
     """Return the live chunks, in a stable order."""
-    return sorted(ChunkId(text(name)) for name in await redis.smembers(keys.CHUNKS))
+    return sorted(ChunkId(as_text(name)) for name in await redis.smembers(keys.CHUNKS))
 
 
 async def chunk_owners(redis: Redis) -> dict[ChunkId, int]:

@@ -25,7 +25,7 @@ from config.settings import default
 from store import snapshots
 from store.snapshots import COLLECTED, AgentState, ChunkState
 from streaming import keys
-from streaming.connect import text
+from streaming.connect import as_text
 from streaming.lua import load, run_all
 
 log = structlog.get_logger(__name__)
@@ -115,7 +115,7 @@ class Snapshotter:
             if answer is None:
                 continue
             dump = chunk_dump(answer[0])
-            hashes = {text(id_): pairs(flat) for id_, flat in answer[1]}
+            hashes = {as_text(id_): pairs(flat) for id_, flat in answer[1]}
             agents |= {id_: agent_state(id_, hash_) for id_, hash_ in hashes.items() if hash_}
             state = {"fields": dump.fields, "members": dump.members, "inbox": dump.inbox, "agents": hashes}
             chunks.append(ChunkState(name, dump.tick, state | {"last_id": dump.last_id, "last": dump.last}))
@@ -140,7 +140,7 @@ class Snapshotter:
             for name in some:
                 pipe.hgetall(keys.agent(name))
             found = zip(some, await pipe.execute(), strict=True)
-            states = [agent_state(n, {text(k): text(v) for k, v in hash_.items()}) for n, hash_ in found if hash_]
+            states = [agent_state(n, {as_text(k): as_text(v) for k, v in hash_.items()}) for n, hash_ in found if hash_]
             await snapshots.put(self._engine, "", [], states)
 
     async def _thin(self) -> None:

@@ -11,7 +11,7 @@ from redis.asyncio import Redis
 from cluster import graph
 from cluster.graph import ChunkCollected
 from streaming import keys
-from streaming.connect import text
+from streaming.connect import as_text
 from world.ids import ChunkId, Direction
 from world.rules import Rules
 from world.spawn import spawn_order
@@ -54,7 +54,7 @@ class SpawnPlan:
         self._links = await graph.read_links(self._redis)
         self._order = spawn_order(self._links)
         found = await self._redis.hgetall(keys.POPULATION)
-        self._population = {text(name): int(count) for name, count in found.items()}
+        self._population = {as_text(name): int(count) for name, count in found.items()}
         self._read_at = time.monotonic()
 
     async def _grow(self) -> ChunkId | None:

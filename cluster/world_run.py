@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from store import runs
 from streaming import keys
-from streaming.connect import text
+from streaming.connect import as_text
 from streaming.lua import load, run
 from world.rules import WORLD_RULES
 
@@ -39,7 +39,7 @@ async def ensure_run(redis: Redis, engine: AsyncEngine) -> str:
     flat = await run(redis, ENSURE_RUN(world=keys.WORLD, run=new_run_id()))
     if not flat:
         raise RedisError("this Redis holds no world")
-    world = {text(name): text(value) for name, value in zip(flat[::2], flat[1::2], strict=True)}
+    world = {as_text(name): as_text(value) for name, value in zip(flat[::2], flat[1::2], strict=True)}
     await begin_run(engine, world[RUN], world)
     return world[RUN]
 

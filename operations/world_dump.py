@@ -18,7 +18,7 @@ from redis.asyncio import Redis
 from cluster.chunk_dump import SCAN_COUNT, ChunkDump, agent_ids_of, chunk_dump, pairs
 from operations.fsck import Dump
 from streaming import keys
-from streaming.connect import text
+from streaming.connect import as_text
 from streaming.lua import load, run
 
 SHARDS_MOST: Final = 256
@@ -69,10 +69,10 @@ async def read_world(redis: Redis, *, facts: bool = True) -> WorldDump | None:
         return None
     dump = WorldDump(
         world=pairs(world),
-        shards={text(number): pairs(flat) for number, flat in shards},
-        chunks={text(id_): chunk_dump(raw) for id_, raw in sorted(chunks)},
-        agents={text(id_): pairs(flat) for id_, flat in sorted(agents)},
-        archived=text(archived),
+        shards={as_text(number): pairs(flat) for number, flat in shards},
+        chunks={as_text(id_): chunk_dump(raw) for id_, raw in sorted(chunks)},
+        agents={as_text(id_): pairs(flat) for id_, flat in sorted(agents)},
+        archived=as_text(archived),
     )
     if facts and dump.archived != "0-0":
         dump.facts = await _facts(redis, dump.archived)
@@ -86,8 +86,8 @@ async def _facts(redis: Redis, upto: str) -> dict[str, str]:
         page: Any = await redis.xrange(keys.ARCHIVE_STREAM, start, upto, count=SCAN_COUNT)
         if not page:
             return found
-        found |= {text(id_): text(fields[b"m"]) for id_, fields in page}
-        start = f"({text(page[-1][0])}"
+        found |= {as_text(id_): as_text(fields[b"m"]) for id_, fields in page}
+        start = f"({as_text(page[-1][0])}"
 
 
 def checkable(dump: WorldDump) -> Dump:

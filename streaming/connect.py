@@ -18,7 +18,7 @@ POOL_SIZE: Final = 16
 POOL_WAIT_S: Final = 5.0
 
 
-def text(value: bytes | str) -> str:
+def as_text(value: bytes | str) -> str:
     """Return what Redis gave as text; our clients get bytes, whatever the types say."""
     return value.decode() if isinstance(value, bytes) else value
 

@@ -25,7 +25,7 @@ from cluster.shard.next_commit import NextCommit
 from cluster.shard.reservations import Reservations
 from cluster.tick_clock import TickClock
 from streaming import keys
-from streaming.connect import text
+from streaming.connect import as_text
 from world.genesis import new_chunk
 from world.ids import DIRECTIONS, ChunkId, Tick
 from world.inputs import Load
@@ -88,7 +88,7 @@ class ChunkLoader:
         while names := await redis.spop(key, ADOPT_AT_ONCE):
             try:
                 for name in names:
-                    await self.ensure(text(name))
+                    await self.ensure(as_text(name))
             except Exception:
                 await redis.sadd(key, *names)
                 raise

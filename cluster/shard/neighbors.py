@@ -18,7 +18,7 @@ from cluster.shard.loading import ChunkLoader
 from cluster.shard.memory import ShardMemory
 from cluster.shard.shard_tasks import ShardTasks
 from streaming import keys
-from streaming.connect import text
+from streaming.connect import as_text
 from streaming.journal import Journal
 from world.ids import ChunkId, Direction
 from world.inputs import Close, Keep, Linked, Refusal, Unlinked
@@ -72,7 +72,7 @@ class NeighborLinks:
                 continue  # it has left this shard meanwhile
             directions: tuple[Direction, ...] = ("N", "E", "S", "W")
             for direction, side in zip(directions, sides, strict=True):
-                self._set(ChunkId(chunk_id), direction, ChunkId(text(side)) if side is not None else None)
+                self._set(ChunkId(chunk_id), direction, ChunkId(as_text(side)) if side is not None else None)
 
     def _set(self, chunk_id: ChunkId, direction: Direction, neighbor: ChunkId | None) -> None:
         present = self._memory.world.neighbors(chunk_id)[direction]

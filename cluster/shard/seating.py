@@ -15,7 +15,7 @@ from cluster.shard.loading import ChunkLoader
 from cluster.shard.memory import ShardMemory
 from cluster.shard.shard_epoch import ShardEpoch
 from streaming import keys
-from streaming.connect import text
+from streaming.connect import as_text
 from world.ids import AgentId, ChunkId
 from world.inputs import Join, Joined
 from world.records import AgentRecord
@@ -74,7 +74,7 @@ class Seating:
         present = self._memory.world.agent(agent_id)
         if present is not None:
             return JoinAnswer("here", present.chunk_id)
-        if bound is None or text(bound) != chunk_id:
+        if bound is None or as_text(bound) != chunk_id:
             return JoinAnswer("gone")  # it has crossed, or another gateway has claimed a seat for it
         known = AgentRecord.from_json(orjson.loads(found)) if found else None
         record, near = joining_record(agent_id, chunk_id, known)

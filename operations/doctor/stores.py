@@ -17,8 +17,7 @@ from migrations.run import current, head
 from operations.doctor.finding import Finding, Patient, Skipped
 from store.engine import make_engine
 from streaming import keys
-from streaming.connect import connect
-from streaming.connect import text as text_of
+from streaming.connect import as_text, connect
 from streaming.shared_clock import SKEW_MOST_S
 
 TIMEOUT_S: Final = 5.0
@@ -97,7 +96,7 @@ async def _fsync_of(client: Redis) -> str | None:
         found = await client.config_get("appendfsync")
     except ResponseError:  # hosted servers forbid it
         return None
-    return next((text_of(value) for value in found.values() if value is not None), None)
+    return next((as_text(value) for value in found.values() if value is not None), None)
 
 
 def _redis_version(info: dict[str, Any]) -> Iterator[Finding]:

@@ -22,7 +22,7 @@ import structlog
 from cluster.local import LocalWorld
 from embedded.valkey import EmbeddedValkey
 from streaming import keys
-from streaming.connect import connect, text
+from streaming.connect import as_text, connect
 from tests.cluster.worlds import Player, newest_delta
 from world.ids import shard_of
 from world.rules import Rules
@@ -76,7 +76,7 @@ async def measure(url: str, shards: int, crossings: int) -> str:
         )
         wall_s = time.monotonic() - began
         cpu_s = time.process_time() - began_cpu - idle_share * wall_s
-        neighbor = text(await redis.hget(keys.chunk("chunk-0"), "E") or b"")
+        neighbor = as_text(await redis.hget(keys.chunk("chunk-0"), "E") or b"")
         kind = "between shards" if shard_of("chunk-0", shards) != shard_of(neighbor, shards) else "within a shard"
     await redis.aclose()
     results, shown = zip(*(one for mine in found for one in mine), strict=True)

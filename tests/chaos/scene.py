@@ -37,7 +37,7 @@ from embedded.children import free_port
 from embedded.services import EmbeddedServices
 from migrations.run import upgrade
 from streaming import keys
-from streaming.connect import connect, text
+from streaming.connect import as_text, connect
 from tests.cluster.worlds import until, whole
 from world.terrain import make_terrain
 
@@ -146,7 +146,7 @@ class Scene:
             await asyncio.sleep(0.2)
 
     async def _read_once(self) -> None:
-        found = {text(key).removeprefix(keys.AGENT_STREAM_PREFIX) for key in await self.redis.keys("stream:agent:*")}
+        found = {as_text(key).removeprefix(keys.AGENT_STREAM_PREFIX) for key in await self.redis.keys("stream:agent:*")}
         pipe = self.redis.pipeline(transaction=False)
         names = sorted(found)
         for name in names:
@@ -229,7 +229,7 @@ class Scene:
         """What the checker finds in the settled world."""
         names: set[str] = set()
         for chunk in await self._chunks():
-            names.update(text(name) for name in await self.redis.smembers(keys.members(chunk)))
+            names.update(as_text(name) for name in await self.redis.smembers(keys.members(chunk)))
         return [str(finding) for finding in await whole(self.redis, sorted(names))]
 
     async def gold(self) -> tuple[int, int]:
@@ -245,7 +245,7 @@ class Scene:
             nodes = state.get("nodes") or [{"remaining": node.max_remaining} for node in terrain.nodes]
             there += sum(node["remaining"] for node in nodes)
         async for key in self.redis.scan_iter("agent:*"):
-            record = await self.redis.hget(text(key), "rec")
+            record = await self.redis.hget(as_text(key), "rec")
             there += orjson.loads(record)["gold"] if record else 0
         return made, there
 

@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from chunkcrawl.errors import ServerUnreachable
 from cli.load import app
-from loadtest import run as running
+from loadtest import run as run_module
 from loadtest.figures import FIGURES
 from loadtest.fleet import FleetError
 from tests.loadtest.test_report import report
@@ -34,7 +34,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
         calls.append((plan, options))
         return report(tuple(map(str, options["limits"])))
 
-    monkeypatch.setattr(running, "run_load", run_load)
+    monkeypatch.setattr(run_module, "run_load", run_load)
     return calls
 
 
@@ -138,7 +138,7 @@ def test_an_interrupted_run_reports_and_says_so(monkeypatch: pytest.MonkeyPatch)
     async def run_load(*_: Any, **__: Any) -> dict[str, Any]:
         return report(interrupted=True)
 
-    monkeypatch.setattr(running, "run_load", run_load)
+    monkeypatch.setattr(run_module, "run_load", run_load)
     code, output, _ = invoke()
     assert code == 130
     assert "Interrupted" in output
@@ -157,7 +157,7 @@ def test_what_goes_wrong(error: BaseException, code: int, reason: str | None, mo
     async def run_load(*_: Any, **__: Any) -> dict[str, Any]:
         raise error
 
-    monkeypatch.setattr(running, "run_load", run_load)
+    monkeypatch.setattr(run_module, "run_load", run_load)
     found, output, errors = invoke("--json")
     assert (found, output) == (code, "")
     if reason is not None:

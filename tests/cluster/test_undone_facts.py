@@ -26,8 +26,7 @@ from store.event_log import Span
 from store.snapshots import AgentState
 from streaming import keys
 from streaming.commit import Batch
-from streaming.connect import connect
-from streaming.connect import text as name
+from streaming.connect import as_text, connect
 from streaming.journal import Journal
 
 pytestmark = pytest.mark.services
@@ -86,7 +85,7 @@ async def logged(engine: AsyncEngine) -> Counter[str]:
 
 
 async def decided(redis: Redis) -> Counter[str]:
-    return Counter({name(member): 1 for member in await redis.smembers(DECIDED)})
+    return Counter({as_text(member): 1 for member in await redis.smembers(DECIDED)})
 
 
 @pytest.mark.parametrize("then", ["nothing", "archive first", "play first", "play on in the same epoch"])

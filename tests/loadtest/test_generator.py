@@ -14,7 +14,7 @@ from chunkcrawl.bots.rules import Action
 from chunkcrawl.errors import InvalidSession
 from chunkcrawl.transport.http import Api
 from cluster.local import LocalWorld
-from loadtest import generator as generating
+from loadtest import generator as generator_module
 from loadtest import player
 from loadtest.behaviour import BEHAVIOURS
 from loadtest.figures import Figures, figures_of
@@ -33,7 +33,7 @@ SECOND_S = 0.25
 @pytest.fixture(autouse=True)
 def short_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
     """Generators report four times a second, so that the tests are short."""
-    monkeypatch.setattr(generating, "SAMPLE_S", SECOND_S)
+    monkeypatch.setattr(generator_module, "SAMPLE_S", SECOND_S)
 
 
 class Conductor:
@@ -214,14 +214,14 @@ async def test_a_given_key_is_used_and_kept(gate: Gate) -> None:
 
 
 async def test_an_account_of_its_own_leaves_no_key_behind(gate: Gate, monkeypatch: pytest.MonkeyPatch) -> None:
-    made: list[generating.LoadAccount] = []
-    original = generating._account
+    made: list[generator_module.LoadAccount] = []
+    original = generator_module._account
 
-    async def account(*arguments: Any) -> generating.LoadAccount:
+    async def account(*arguments: Any) -> generator_module.LoadAccount:
         made.append(await original(*arguments))
         return made[-1]
 
-    monkeypatch.setattr(generating, "_account", account)
+    monkeypatch.setattr(generator_module, "_account", account)
     async with generators(plan(base=gate.base, agents=1, spectators=1, ramp_s=0.0)) as conductor:
         await conductor.measure(1)
         await conductor.leave()

@@ -11,7 +11,7 @@ import pytest
 from rich.console import Console
 
 from chunkcrawl.errors import NotReady, ServerUnreachable
-from loadtest import run as running
+from loadtest import run as run_module
 from loadtest.fleet import Fleet, FleetError
 from loadtest.measures import Phase, Sample
 from loadtest.report import Facts
@@ -71,13 +71,13 @@ class PlayedFleet:
 
 @pytest.fixture(autouse=True)
 def no_waits(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(running, "POLL_S", 0.0)
-    monkeypatch.setattr(running, "METRICS_AGE_S", 0.0)
+    monkeypatch.setattr(run_module, "POLL_S", 0.0)
+    monkeypatch.setattr(run_module, "METRICS_AGE_S", 0.0)
 
     async def counts(base: str, token: str | None) -> dict[str, float]:
         return dict(PAGE)
 
-    monkeypatch.setattr(running, "read_counts", counts)
+    monkeypatch.setattr(run_module, "read_counts", counts)
 
 
 def driver_of(fleet: PlayedFleet) -> Driver:
@@ -128,7 +128,7 @@ async def test_a_second_interrupt_waits_for_nobody() -> None:
 
 
 async def test_after_an_interrupt_nobody_is_waited_for_long(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(running, "HURRY_S", 0.05)
+    monkeypatch.setattr(run_module, "HURRY_S", 0.05)
     fleet = PlayedFleet(drains_s=10**6)
     driver = driver_of(fleet)
     fleet.at_second[5] = driver._interrupted
@@ -148,7 +148,7 @@ async def test_without_a_metrics_page_nothing_is_compared(monkeypatch: pytest.Mo
     async def nothing(base: str, token: str | None) -> None:
         return None
 
-    monkeypatch.setattr(running, "read_counts", nothing)
+    monkeypatch.setattr(run_module, "read_counts", nothing)
     assert (await driven(PlayedFleet())).facts.server is None
 
 

@@ -9,11 +9,11 @@ import pytest
 from redis.exceptions import ConnectionError as RedisConnectionError
 
 from streaming import connect as connect_module
-from streaming.connect import CONNECT_TIMEOUT_S, SOCKET_TIMEOUT_S, connect, text
+from streaming.connect import CONNECT_TIMEOUT_S, SOCKET_TIMEOUT_S, as_text, connect
 
 
 def test_what_redis_gives_as_text() -> None:
-    assert (text(b"chunk-0"), text("chunk-0")) == ("chunk-0", "chunk-0")
+    assert (as_text(b"chunk-0"), as_text("chunk-0")) == ("chunk-0", "chunk-0")
 
 
 async def test_a_client_has_its_times_and_repeats_nothing() -> None:

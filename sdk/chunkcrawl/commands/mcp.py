@@ -56,7 +56,7 @@ def mcp(
     if address and not _only_here(address[0]) and not allow_remote:
         raise typer.BadParameter("whoever reaches that address would play the agent: take 127.0.0.1, or --allow-remote")
     try:
-        from chunkcrawl.mcp import server as serving
+        from chunkcrawl.mcp import server
     except ModuleNotFoundError:
         fail("mcp_not_installed", 'the package mcp is missing: pip install "chunkcrawl[mcp]"', as_json=as_json)
     from chunkcrawl.agent import Agent
@@ -65,9 +65,9 @@ def mcp(
 
     async def work() -> None:
         if address:
-            serving.check_address(*address)
+            server.check_address(*address)
         # A model can wait for its server longer than a program should; each of its calls is bounded all the same.
         async with Agent.connect(base, agent_id=agent, api_key=key, away_timeout_s=None) as me:
-            await (serving.serve_http(me, *address) if address else serving.serve_stdio(me))
+            await (server.serve_http(me, *address) if address else server.serve_stdio(me))
 
     perform(work(), as_json=as_json)

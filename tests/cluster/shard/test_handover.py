@@ -16,7 +16,7 @@ from cluster.peers import ShardUnavailable, WorldReloaded
 from cluster.shard.config import ShardConfig
 from cluster.shard.handover import GIVE
 from streaming import keys
-from streaming.connect import text
+from streaming.connect import as_text
 from streaming.lua import run
 from tests.cluster.shard.stage import ARRIVAL, EAST, HALL, SOURCE, START, TARGET, Stage, seat
 from tests.cluster.worlds import Player, newest_delta, player, settled
@@ -219,7 +219,7 @@ async def test_chunks_change_hands_while_agents_walk_and_cross(
         turn = 0
         while not playing.done():
             turn += 1
-            for name in sorted(text(chunk) for chunk in await world.redis.smembers(keys.CHUNKS)):
+            for name in sorted(as_text(chunk) for chunk in await world.redis.smembers(keys.CHUNKS)):
                 shard = int(await world.redis.hget(keys.chunk(name), "shard") or -1)
                 try:
                     pause = await world.shards.shard(shard, timeout_s=10.0).give(name, (shard + turn) % 3)

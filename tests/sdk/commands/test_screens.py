@@ -15,7 +15,7 @@ from rich.console import Console
 from chunkcrawl import Agent, Watcher
 from chunkcrawl.bots.driver import drive
 from chunkcrawl.bots.rules import Action, Move, Say
-from chunkcrawl.commands import screens as playing
+from chunkcrawl.commands import screens
 from chunkcrawl.commands.screens import Player, Screen, as_json_line, play
 from chunkcrawl.errors import ChunkGone, NotReady, TakenOver
 from chunkcrawl.view.world_view import WorldView
@@ -199,12 +199,12 @@ async def test_watching_says_that_the_server_is_gone_and_when_it_is_tried_again(
 ) -> None:
     script = Script(Body(READY, STATIC, tick(1), cut=True), Body(READY, STATIC, tick(2)), 503, 404)
     watcher = Watcher.chunk("http://test", "chunk-0", api=script.api(), rng=Fixed())
-    told = [playing.away_words(watcher)]
+    told = [screens.away_words(watcher)]
     sleep = asyncio.sleep
 
     async def hurried(seconds: float) -> None:
         if watcher.next_try_at is not None:
-            told.append(playing.away_words(watcher))
+            told.append(screens.away_words(watcher))
             seconds = 0.0
         await sleep(seconds)
 
@@ -213,7 +213,7 @@ async def test_watching_says_that_the_server_is_gone_and_when_it_is_tried_again(
     async def looked() -> None:
         async for _ in watcher.events():
             assert watcher.connected
-            assert playing.away_words(watcher) == ""
+            assert screens.away_words(watcher) == ""
 
     with pytest.raises(ChunkGone):
         await looked()
@@ -228,11 +228,11 @@ async def test_watching_says_that_the_server_is_gone_and_when_it_is_tried_again(
 async def test_without_a_view_it_is_said_on_stderr_once_a_try(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(playing, "FRAMES_PER_S", 1000)
+    monkeypatch.setattr(screens, "FRAMES_PER_S", 1000)
     watcher = Watcher.chunk("http://test", "chunk-0", api=Script().api())
     watcher.connections, watcher.problem = 1, NotReady(503, "draining \x1b[31m")
     watcher.next_try_at = asyncio.get_running_loop().time() + 60
-    telling = asyncio.create_task(playing._tell_away(watcher))
+    telling = asyncio.create_task(screens._tell_away(watcher))
     said = ""
     while "gone" not in said:
         await asyncio.sleep(0.001)
