@@ -13,7 +13,7 @@ NOT_LONG := not slow and not chaos and not bench
 PYTHON ?= $(shell for name in python3.11 python3.12 python3.13 python3 python; do \
 	"$$name" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null && echo "$$name" && break; done)
 
-.PHONY: help run check format test-unit test house bench bench-cost chaos rehearsal image image-check lock docs-settings clean
+.PHONY: help run check format test-unit test figures bench bench-cost chaos rehearsal image image-check lock docs-settings clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | while IFS=$$'\t' read -r name what; do printf '  make %-14s %s\n' "$$name" "$$what"; done
@@ -45,9 +45,9 @@ bench: $(STAMP) ## measure; prints figures (tests/bench)
 bench-cost: $(STAMP) ## cores by role, cost of a command and of a message, beside the floor; ten minutes (ARGS="--agents 200")
 	@PYTHONPATH=. $(BIN)/python -m tests.bench.cost $(ARGS)
 
-house: $(STAMP) ## count rooms, imports and a command's way, for docs/architecture.md
-	$(BIN)/python -m tests.house.figures
-	$(BIN)/pytest -q -s tests/house/test_command_way.py
+figures: $(STAMP) ## count rooms, imports and a command's way, for docs/architecture.md
+	$(BIN)/python -m tests.figures.codebase
+	$(BIN)/pytest -q -s tests/figures/test_command_way.py
 
 chaos: $(STAMP) ## kill, freeze and cut off processes while agents play; minutes
 	$(BIN)/pytest -m "slow or chaos" $(ARGS)

@@ -2,7 +2,7 @@
 
 Gateway and shards run in this one process, so that one profiler sees all functions of ours that run between the
 ``command_req`` at the gateway's socket and the ``command_result`` there.  A hop is a pair of files of which one calls
-the other on the way: what a reader has to open next.  ``make house`` prints them.
+the other on the way: what a reader has to open next.  ``make figures`` prints them.
 """
 
 from __future__ import annotations

@@ -1,11 +1,11 @@
-"""The counting of the house, on a small one; and what must hold of ours."""
+"""The figures of a small codebase; and what must hold of ours."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 from tests.docs.blocks import ROOT
-from tests.house.figures import House
+from tests.figures.codebase import Codebase
 from tests.test_circles import circles
 
 FILES = {
@@ -21,24 +21,24 @@ FILES = {
 }
 
 
-def small(path: Path) -> House:
+def small(path: Path) -> Codebase:
     for name, text in FILES.items():
         file = path / name
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(text)
-    return House(path)
+    return Codebase(path)
 
 
 def test_rooms_are_packages_the_sdks_among_them(tmp_path: Path) -> None:
-    house = small(tmp_path)
-    assert {room: len(names) for room, names in house.rooms.items()} == {"attic": 2, "cellar": 3, "guest": 2}
-    assert house.lines("cellar.wine") == 3
+    code = small(tmp_path)
+    assert {room: len(names) for room, names in code.rooms.items()} == {"attic": 2, "cellar": 3, "guest": 2}
+    assert code.lines("cellar.wine") == 3
 
 
 def test_imports_count_wherever_they_stand(tmp_path: Path) -> None:
-    house = small(tmp_path)
-    assert house.imports["attic.box"] == {"cellar.wine", "cellar.rack"}
-    assert house.pairs() == {("attic", "cellar"): 2}
+    code = small(tmp_path)
+    assert code.imports["attic.box"] == {"cellar.wine", "cellar.rack"}
+    assert code.pairs() == {("attic", "cellar"): 2}
 
 
 def test_a_circle_behind_type_checking_is_one(tmp_path: Path) -> None:
@@ -46,7 +46,7 @@ def test_a_circle_behind_type_checking_is_one(tmp_path: Path) -> None:
 
 
 def test_our_rooms_have_one_direction() -> None:
-    house = House(ROOT)
-    pairs = house.pairs()
-    assert len(house.rooms) > 10
+    code = Codebase(ROOT)
+    pairs = code.pairs()
+    assert len(code.rooms) > 10
     assert not [pair for pair in pairs if pair[::-1] in pairs]

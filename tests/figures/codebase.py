@@ -1,6 +1,6 @@
-"""The house in figures: rooms, who imports whom, circles.  ``make house`` prints them for docs/architecture.md.
+"""The code in figures: rooms, who imports whom, circles.  ``make figures`` prints them for docs/architecture.md.
 
-    python -m tests.house.figures [DIRECTORY]
+    python -m tests.figures.codebase [DIRECTORY]
 
 Files are read, not imported, so an older checkout can be given as ``DIRECTORY``.  An import counts wherever it stands,
 in a function and behind ``TYPE_CHECKING`` too.
@@ -22,7 +22,7 @@ from tests.test_circles import circles
 NO_ROOMS: Final = frozenset({"tests", "docs", "examples", "deploy", "build", "dist", "web"})
 
 
-class House:
+class Codebase:
     """The Python files of a checkout by their rooms, and the imports between them."""
 
     def __init__(self, root: Path) -> None:
@@ -68,18 +68,18 @@ class House:
 
 def main(root: Path) -> None:
     """Print the figures as Markdown."""
-    house = House(root)
+    code = Codebase(root)
     print("| room | files | lines | median file |\n| --- | --- | --- | --- |")
-    sizes = {room: [house.lines(name) for name in names] for room, names in house.rooms.items()}
+    sizes = {room: [code.lines(name) for name in names] for room, names in code.rooms.items()}
     for room, lines in sorted(sizes.items(), key=lambda item: -sum(item[1])):
         print(f"| `{room}` | {len(lines)} | {sum(lines):,} | {statistics.median(lines):.0f} |")
-    pairs = house.pairs()
+    pairs = code.pairs()
     print(f"\n{len(pairs)} pairs of rooms, {pairs.total()} pairs of modules: ")
     for room in sizes:
         others = ", ".join(f"{to} {count}" for (by, to), count in pairs.most_common() if by == room)
         if others:
             print(f"- {room}: {others}")
-    found = circles(house.imports)
+    found = circles(code.imports)
     both = {tuple(sorted(pair)) for pair in pairs if pair[::-1] in pairs}
     print(f"\n{len(both)} pairs of rooms that import each other {sorted(both) or ''}")
     print(f"{len(found)} circles of modules {found or ''}")
