@@ -13,7 +13,7 @@ from fastapi.middleware.cors import CORSMiddleware
 from api import chunks, dev, docs_page, health, openapi_document, watch_page
 from api.accounts import routes as accounts
 from api.accounts import session_routes
-from api.accounts.turning_away import turn_away
+from api.accounts.early_refusal import refuse_early
 from api.handlers import add_handlers
 from api.middleware import TRACE_HEADER, RequestGuard
 from api.services import Services
@@ -60,7 +60,7 @@ def create_app(services: Services) -> FastAPI:
         # Existing pages know these under /api, too.
         app.include_router(router, prefix="/api", include_in_schema=False)
     mount(app, services)
-    app.add_middleware(RequestGuard, turn_away=lambda scope: turn_away(services.passwords, scope))
+    app.add_middleware(RequestGuard, refuse_early=lambda scope: refuse_early(services.passwords, scope))
     app.add_middleware(
         CORSMiddleware,
         allow_origins=services.settings.allowed_origins,

@@ -45,13 +45,13 @@ QUIET_PATHS: Final = frozenset({"/healthz", "/readyz", "/metrics"})
 class RequestGuard:
     """The outermost of our own layers; see the module.
 
-    ``turn_away``: given the scope of an HTTP request, the reason for which it is refused by its head, or None.  There
-    is a line in the log for other requests, and none for these.
+    ``refuse_early``: given the scope of an HTTP request, the reason for which it is refused by its head, or None.  A
+    request that is refused in this way has no line in the log.
     """
 
-    def __init__(self, app: ASGIApp, turn_away: Callable[[Scope], str | None] = lambda _: None) -> None:
+    def __init__(self, app: ASGIApp, refuse_early: Callable[[Scope], str | None] = lambda _: None) -> None:
         self._app = app
-        self._turn_away = turn_away
+        self._refuse_early = refuse_early
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request or WebSocket on, or refuse it."""
@@ -64,8 +64,8 @@ class RequestGuard:
         passage = _Passage(scope, receive, send, trace_id)
         try:
             passage.check(headers)
-            if scope["type"] == "http" and (reason := self._turn_away(scope)) is not None:
-                await passage.turn_away(ApiError(reason))
+            if scope["type"] == "http" and (reason := self._refuse_early(scope)) is not None:
+                await passage.refuse_early(ApiError(reason))
             else:
                 await self._app(scope, passage.receive, passage.send)
         except ApiError as error:
@@ -139,7 +139,7 @@ class _Passage:
         # For a handshake starlette's responses send the denial messages, where the server knows them.
         await response(self._scope, self._receive, self.send)
 
-    async def turn_away(self, error: ApiError) -> None:
+    async def refuse_early(self, error: ApiError) -> None:
         """Answer with ``error``, by the head alone."""
         self._quiet = True
         note = self._scope.get("extensions", {}).get(TURNED_AWAY_EXTENSION)

@@ -10,8 +10,8 @@ TABLE: Final = Table(
     {
         "up": Lazy("cli.up_command:app", "Start the world on this machine and keep it running until Ctrl-C."),
         "load": Lazy("cli.load:app", "Load a server with simulated agents, and report."),
-        "status": Lazy("cli.ops:app", "Show nodes, shards, gateways and tick times."),
-        "scale": Lazy("cli.ops:app", "Change the number of shards while the world runs."),
+        "status": Lazy("cli.status:app", "Show nodes, shards, gateways and tick times."),
+        "scale": Lazy("cli.status:app", "Change the number of shards while the world runs."),
         "mute": Lazy("cli.moderation:app", "Keep an agent from talking for a while."),
         "unmute": Lazy("cli.moderation:app", "Let an agent talk again, and forget its strikes."),
         "strikes": Lazy("cli.moderation:app", "Show an agent's violations and mute."),

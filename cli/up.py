@@ -23,7 +23,7 @@ import psutil
 from rich.console import Console
 
 from chunkcrawl.commands.interrupts import heeded_signals, print_no_more_where_nobody_reads
-from cli.front_door import check_port, local_url, wait_until_ready, where_to_look, without_proxies
+from cli.world_address import check_port, local_url, wait_until_ready, where_to_look, without_proxies
 from cluster import own_path, ray_directory
 from cluster.first_checks import check_directories, check_stores
 from config.settings import Settings

@@ -9,7 +9,7 @@ import structlog
 
 from api import metrics
 from cluster.actor_loop import run_or_exit
-from cluster.collector import spare_the_collector
+from cluster.garbage import freeze_what_stays
 from cluster.gateway import GatewayServer, wait_started
 from cluster.metrics_report import INCARNATION, Report, process_families
 from cluster.ray_clients import NamedActors, RayClusterClient, RayShardClient, gateway_name, here
@@ -31,7 +31,7 @@ class Gateway:
         self._loop = run_or_exit(gateway_name(number), self._run())
 
     async def _run(self) -> None:
-        spare_the_collector()
+        freeze_what_stays()
         await self._server.serve()
         if not self._stopping:
             raise RuntimeError("the server has stopped by itself")

@@ -8,8 +8,8 @@ from typing import Any
 import structlog
 
 from cluster.actor_loop import run_or_exit
-from cluster.collector import spare_the_collector
 from cluster.configs import rules_of, shard_config
+from cluster.garbage import freeze_what_stays
 from cluster.graph import read_world
 from cluster.metrics_report import Report
 from cluster.ray_clients import NamedActors, RayShardClient, here, shard_name
@@ -41,7 +41,7 @@ class ChunkShard(ShardEndpoint):
         self._loop = run_or_exit(shard_name(shard), self._run())
 
     async def _run(self) -> None:
-        spare_the_collector()  # before the world is loaded, which comes and goes
+        freeze_what_stays()  # before the world is loaded, which comes and goes
         settings = self._settings
         peers = RayShardClient(NamedActors(settings.ray_namespace))
         redis = connect(settings.redis_url)

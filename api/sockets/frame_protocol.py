@@ -1,7 +1,7 @@
-"""uvicorn's sans-I/O WebSocket protocol with a second door, and with bounds on what a peer may send how fast.
+"""uvicorn's sans-I/O WebSocket protocol with a way to write past ASGI, and bounds on what a peer may send how fast.
 
-Through the second door text frames are written straight to the transport: an ASGI ``send`` costs some 25 us (a dict, an
-await, a parser's state machine) for what is one write of bytes that are at hand.  ``scope["extensions"][EXTENSION]``
+That way writes text frames straight to the transport: an ASGI ``send`` costs some 25 us (a dict, an await, a parser's
+state machine) for what is one write of bytes that are at hand.  ``scope["extensions"][EXTENSION]``
 holds a ``FrameWriter``; an app that finds none there uses ``send``.  Both write whole frames at once, in the order of
 the calls, so they may be mixed.
 

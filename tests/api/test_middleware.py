@@ -66,7 +66,7 @@ async def test_what_is_turned_away_is_refused_unread_and_the_server_is_told(caps
     async def send(message: Message) -> None:
         sent.append(message)
 
-    guard = RequestGuard(never, turn_away=lambda scope: "overloaded" if scope["path"] == "/full" else None)
+    guard = RequestGuard(never, refuse_early=lambda scope: "overloaded" if scope["path"] == "/full" else None)
     scope = {"type": "http", "method": "POST", "path": "/full", "headers": [], "query_string": b""}
     for extensions in ({TURNED_AWAY_EXTENSION: lambda: told.append(True)}, {}):
         await guard({**scope, "extensions": extensions}, never, send)

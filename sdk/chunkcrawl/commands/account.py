@@ -1,4 +1,4 @@
-"""``signup``, ``login``, ``key`` and ``session``: accounts and what opens doors."""
+"""``signup``, ``login``, ``key`` and ``session``: accounts and their credentials."""
 
 from __future__ import annotations
 

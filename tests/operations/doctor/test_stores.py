@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from redis.asyncio import Redis
 
-from cli.ops import wrong_clocks
+from cli.status import wrong_clocks
 from config.settings import load_settings
 from migrations.run import head, upgrade
 from operations.doctor import stores

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from cli import front_door
+from cli import world_address
 from config.settings import load_settings
 from embedded.children import ServiceError
 
@@ -48,14 +48,14 @@ def slow_starter() -> Iterator[str]:
 
 
 async def test_waits_until_the_world_is_ready(slow_starter: str) -> None:
-    await front_door.wait_until_ready(slow_starter)
+    await world_address.wait_until_ready(slow_starter)
     assert NotReady.asked == 3
 
 
 async def test_world_that_gets_not_ready_says_why(slow_starter: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(front_door, "READY_WAIT_S", 0.0)
+    monkeypatch.setattr(world_address, "READY_WAIT_S", 0.0)
     with pytest.raises(ServiceError, match="not ready after 0 s: .*shard 1: no tick"):
-        await front_door.wait_until_ready(slow_starter)
+        await world_address.wait_until_ready(slow_starter)
 
 
 def test_taken_port_is_named_with_the_variable() -> None:
@@ -65,8 +65,8 @@ def test_taken_port_is_named_with_the_variable() -> None:
         taken.listen()
         port = taken.getsockname()[1]
         with pytest.raises(ServiceError, match=rf"Port {port} .*in use.*CHUNKCRAWL_PORT"):
-            front_door.check_port("127.0.0.1", port)
-    front_door.check_port("127.0.0.1", port)
+            world_address.check_port("127.0.0.1", port)
+    world_address.check_port("127.0.0.1", port)
 
 
 @pytest.mark.parametrize(
@@ -79,7 +79,7 @@ def test_taken_port_is_named_with_the_variable() -> None:
 )
 def test_an_address_that_is_not_ours_is_one_line(host: str, says: str) -> None:
     with pytest.raises(ServiceError, match=says) as caught:
-        front_door.check_port(host, 8000)
+        world_address.check_port(host, 8000)
     assert "\n" not in str(caught.value)
 
 
@@ -89,15 +89,15 @@ def test_a_port_of_the_systems_is_named_as_such(monkeypatch: pytest.MonkeyPatch)
 
     monkeypatch.setattr(socket.socket, "bind", refuse)
     with pytest.raises(ServiceError, match=r"Port 80 .*permission denied.*below 1024.*CHUNKCRAWL_PORT"):
-        front_door.check_port("127.0.0.1", 80)
+        world_address.check_port("127.0.0.1", 80)
 
 
 async def test_this_machine_is_asked_without_a_proxy(slow_starter: str, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("http_proxy", "HTTP_PROXY", "all_proxy"):
         monkeypatch.setenv(name, "http://127.0.0.1:1")
-    monkeypatch.setattr(front_door, "READY_WAIT_S", 5.0)
-    await front_door.wait_until_ready(slow_starter)
-    child = front_door.without_proxies({"HTTP_PROXY": "x", "all_proxy": "x", "no_proxy": "y", "HOME": "z"})
+    monkeypatch.setattr(world_address, "READY_WAIT_S", 5.0)
+    await world_address.wait_until_ready(slow_starter)
+    child = world_address.without_proxies({"HTTP_PROXY": "x", "all_proxy": "x", "no_proxy": "y", "HOME": "z"})
     assert child == {"no_proxy": "y", "HOME": "z"}
 
 
@@ -111,12 +111,12 @@ async def test_this_machine_is_asked_without_a_proxy(slow_starter: str, monkeypa
     ],
 )
 def test_local_url(host: str, url: str) -> None:
-    assert front_door.local_url(load_settings(host=host, port=8000)) == url
+    assert world_address.local_url(load_settings(host=host, port=8000)) == url
 
 
 @pytest.mark.parametrize("base", ["http://127.0.0.1:8000", "http://127.0.0.1:9001"])
 def test_the_commands_to_play_work_as_they_are_printed(base: str) -> None:
-    text = front_door.where_to_look(load_settings(), base)
+    text = world_address.where_to_look(load_settings(), base)
     found = [line.split("chunkcrawl ", 1)[1] for line in text.splitlines() if re.search(r"chunkcrawl(?= [a-z])", line)]
     there = "" if base.endswith(":8000") else f" --base {base}"
     assert found == [
@@ -134,13 +134,13 @@ def test_the_command_is_called_as_it_was(monkeypatch: pytest.MonkeyPatch, tmp_pa
     command.chmod(0o755)
     monkeypatch.setattr(sys, "argv", [".venv/bin/chunkcrawl", "up"])
     monkeypatch.setenv("PATH", "/nowhere")
-    assert front_door.own_command() == ".venv/bin/chunkcrawl"
+    assert world_address.own_command() == ".venv/bin/chunkcrawl"
     monkeypatch.setenv("PATH", str(command.parent))
-    assert front_door.own_command() == "chunkcrawl"
+    assert world_address.own_command() == "chunkcrawl"
 
 
 def test_prod_is_told_no_development_token() -> None:
     prod = load_settings(environment="prod", secret_pepper="s" * 32)
-    text = front_door.where_to_look(prod, "http://127.0.0.1:8000")
-    assert front_door.DEV_TOKEN not in text
+    text = world_address.where_to_look(prod, "http://127.0.0.1:8000")
+    assert world_address.DEV_TOKEN not in text
     assert "http://127.0.0.1:8000/watch" in text

@@ -1,4 +1,4 @@
-"""The refusal of requests by their head: of those with a password, while no more passwords can wait to be hashed."""
+"""Requests with a password, refused by their head while the queue of passwords to be hashed is full."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from starlette.types import Scope
 
 from api.accounts.passwords import Passwords
 
-__all__ = ["turn_away"]
+__all__ = ["refuse_early"]
 
 SIGNUP: Final = "/v1/signup"
 #: Below these HTTP Basic is one of the ways to authenticate; elsewhere such a header means nothing to us.
 WITH_BASIC: Final = ("/v1/keys", "/v1/agents")
 
 
-def turn_away(passwords: Passwords, scope: Scope) -> str | None:
+def refuse_early(passwords: Passwords, scope: Scope) -> str | None:
     """Return ``overloaded`` for a request that would be refused as that later, at a multiple of the cost; else None."""
     if passwords.full and (_signs_up(scope) or _has_password(scope)):
         return "overloaded"

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
+from api.accounts.early_refusal import refuse_early
 from api.accounts.passwords import Passwords
-from api.accounts.turning_away import turn_away
 
 BASIC = (b"authorization", b"BASIC YUBiLm9yZzpw")
 BEARER = (b"authorization", b"Bearer dca_x")
@@ -41,11 +41,11 @@ def test_only_what_would_need_a_hash_is_turned_away(
     full: Passwords, method: str, path: str, headers: list[Any], refused: bool
 ) -> None:
     scope = {"type": "http", "method": method, "path": path, "headers": headers}
-    assert turn_away(full, scope) == ("overloaded" if refused else None)
+    assert refuse_early(full, scope) == ("overloaded" if refused else None)
 
 
 def test_nothing_is_while_there_is_room() -> None:
     passwords = Passwords("pepper")
     scope = {"type": "http", "method": "POST", "path": "/v1/signup", "headers": []}
-    assert turn_away(passwords, scope) is None
+    assert refuse_early(passwords, scope) is None
     passwords.close()

@@ -7,12 +7,12 @@ import sys
 
 CODE = """
 import gc, weakref
-from cluster.collector import spare_the_collector
+from cluster.garbage import freeze_what_stays
 
 class Node: pass
 
 kept = [Node() for _ in range(1_000)]
-spare_the_collector()
+freeze_what_stays()
 assert gc.get_freeze_count() > 1_000
 assert not any(one is kept for one in gc.get_objects())
 gone = weakref.ref(kept.pop())

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from cli.ops import _table
+from cli.status import _table
 from world.rules import WorldRules
 
 SHARD = {
