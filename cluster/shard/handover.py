@@ -2,6 +2,8 @@
 
 Order, and what a crash at each point leaves:
 
+0. the other shard comes to this one's tick, where its phase lets it be behind by one (``cluster.tick_clock``): a chunk
+   that is ahead would make it leave out a tick of all its chunks;
 1. everything of the chunk is committed (a flush) - nothing has changed yet;
 2. the chunk is dropped from memory - a new epoch of this shard loads it again, its hash still names us;
 3. a script gives the chunk's hash to the other shard, if the lease is still ours - the commit point.  It also notes
@@ -15,6 +17,7 @@ See docs/decisions/0022-routing-and-handover.md.
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from typing import Final
@@ -30,6 +33,7 @@ from cluster.shard.loading import ChunkLoader
 from cluster.shard.memory import ShardMemory
 from cluster.shard.reservations import Reservations
 from cluster.shard.shard_tasks import ShardTasks
+from cluster.tick_clock import TickClock, phase_of
 from streaming import keys
 from streaming.journal import Journal
 from streaming.lua import load, run
@@ -39,6 +43,8 @@ from world.inputs import Drop, Dropped
 log = structlog.get_logger(__name__)
 
 LOAD_TIMEOUT_S: Final = 5.0
+#: The other shard needs a moment to run the tick that has begun there.
+TICK_RUNS_S: Final = 0.01
 
 GIVE: Final = load("cluster/shard/give_chunk.lua")
 
@@ -55,6 +61,7 @@ class Handover:
         redis: Redis,
         memory: ShardMemory,
         journal: Journal,
+        clock: TickClock,
         reservations: Reservations,
         loader: ChunkLoader,
         commits: Commits,
@@ -66,6 +73,7 @@ class Handover:
         self._redis = redis
         self._memory = memory
         self._journal = journal
+        self._clock = clock
         self._reservations = reservations
         self._loader = loader
         self._commits = commits
@@ -87,11 +95,18 @@ class Handover:
     async def _give(self, chunk_id: str, to_shard: int) -> float | None:
         if not await self._loader.ensure(chunk_id):
             return None
+        await self._meet(to_shard)
         began = time.monotonic()
         if not await self._commits.between(lambda: self._drop_and_give(chunk_id, to_shard)):
             return None
         await self._peers.shard(to_shard, timeout_s=LOAD_TIMEOUT_S).load([chunk_id])
         return time.monotonic() - began
+
+    async def _meet(self, to_shard: int) -> None:
+        """Wait for the other shard to come to our tick, which is less than a tick away."""
+        behind_s = self._clock.until_there(self._memory.tick, phase_of(to_shard), time.monotonic())
+        if 0 < behind_s < 1 / self._clock.hz:
+            await asyncio.sleep(behind_s + TICK_RUNS_S)
 
     async def _drop_and_give(self, chunk_id: str, to_shard: int) -> bool:
         """Give the chunk away while the commit lock is held and all is committed; return False when it was not ours."""

@@ -43,7 +43,7 @@ from cluster.shard.shard_epoch import ShardEpoch
 from cluster.shard.shard_tasks import ShardTasks
 from cluster.shard.stats import ShardStats
 from cluster.shard.submissions import Submissions
-from cluster.tick_clock import TickClock
+from cluster.tick_clock import TickClock, phase_of
 from streaming.journal import Journal
 from streaming.shared_clock import SHARED, now_ms
 from world.outputs import NeighborWanted, Output, ReleaseWanted, ReserveWanted
@@ -127,7 +127,16 @@ class ShardRuntime:
             pause_s=config.presence_pause_after_stall_s,
         )
         self.handover = Handover(
-            redis, memory, journal, self.reservations, self.loader, commits, tasks, peers, reload=self.reload
+            redis,
+            memory,
+            journal,
+            clock,
+            self.reservations,
+            self.loader,
+            commits,
+            tasks,
+            peers,
+            reload=self.reload,
         )
 
     @property
@@ -157,7 +166,7 @@ class ShardRuntime:
         journal, last_tick = await Journal.acquire(redis, shard)
         await SHARED.read(redis)
         memory = ShardMemory(shard, rules, info.seed, tick=last_tick, record_dir=config.record_dir)
-        runtime = cls(redis, memory, journal, start_clock(info, config, last_tick), config, peers)
+        runtime = cls(redis, memory, journal, start_clock(info, config, shard, last_tick), config, peers)
         await runtime._load_world()
         log.info("shard_started", shard=shard, epoch=journal.epoch, tick=last_tick)
         return runtime
@@ -324,8 +333,8 @@ class ShardRuntime:
         return time.monotonic() - self.stats.last_tick_at if self.stats.last_tick_at else None
 
 
-def start_clock(info: WorldInfo, config: ShardConfig, last_tick: int) -> TickClock:
-    """Return the world's clock for a shard whose last committed tick was ``last_tick``."""
+def start_clock(info: WorldInfo, config: ShardConfig, shard: int, last_tick: int) -> TickClock:
+    """Return the world's clock for a shard, with its phase, whose last committed tick was ``last_tick``."""
     return TickClock.start(
         hz=config.tick_hz,
         epoch_ms=info.epoch_ms,
@@ -333,4 +342,5 @@ def start_clock(info: WorldInfo, config: ShardConfig, last_tick: int) -> TickClo
         monotonic=time.monotonic(),
         last_tick=last_tick,
         back_to_back_most=config.back_to_back_most,
+        phase=phase_of(shard),
     )

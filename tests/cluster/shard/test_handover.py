@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 import statistics
 from collections import Counter
 
@@ -242,3 +243,15 @@ async def test_chunks_change_hands_while_agents_walk_and_cross(
             f"\n{len(pauses)} chunks given: pause p50 {statistics.median(pauses) * 1000:.1f} ms,"
             f" longest {max(pauses) * 1000:.1f} ms"
         )
+
+
+async def test_a_chunk_is_given_when_the_other_shard_has_come_to_the_same_tick(stage: Stage) -> None:
+    """Else it would leave a tick out in all its chunks."""
+    await stage.stand("a", *START)
+    ours, theirs = stage.source._clock, stage.target._clock
+    while ours.due(time.monotonic()) == theirs.due(time.monotonic()):
+        await asyncio.sleep(0.005)
+    stage.source.memory.tick = tick = ours.due(time.monotonic())
+    assert await stage.source.handover.give(HALL, TARGET) is not None
+    assert holders(stage, HALL) == [TARGET]
+    assert theirs.due(time.monotonic()) >= tick
