@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import time
 import statistics
+import time
 from collections import Counter
 
 import pytest
