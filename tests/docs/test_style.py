@@ -7,6 +7,7 @@ import io
 import re
 import subprocess
 import tokenize
+from collections import Counter
 from collections.abc import Iterator
 from functools import cache
 from itertools import pairwise
@@ -17,6 +18,22 @@ CONSTANT = re.compile(r"_?[A-Z][A-Z0-9_]+$")
 SENTENCE_END = re.compile(r"(?<![.\s])[.!?][`\"')]* (?=[`\"'(]*[A-Z]|``)")
 ABBREVIATION = re.compile(r"\b(e\.g|i\.e|vs|etc|cf)\.$")
 BANNER = re.compile(r"# -- [^-].* --$")
+# Classes of one name that are one thing at two ends: the server and the SDK, the world and its stream, a row and a value.
+NAMED_ALIKE = {
+    *(
+        "Account",
+        "Agent",
+        "ApiError",
+        "ApiKey",
+        "Challenge",
+        "ChunkDelta",
+        "ChunkSnapshot",
+        "Event",
+        "Harvest",
+        "KeyInfo",
+    ),
+    *("NodeSpec", "PrivateEvent", "Say", "Session"),
+}
 # What somebody else shows to people: help pages of commands, descriptions of MCP tools.
 SHOWN = ("cli/", "sdk/chunkcrawl/commands/", "sdk/chunkcrawl/mcp/server.py")
 
@@ -113,3 +130,14 @@ def test_constants_are_final() -> None:
             if CONSTANT.fullmatch(target) and not (kind or "").startswith(("Final", "TypeAlias")):
                 found.append(f"{name}:{node.lineno}: {target}")
     assert found == []
+
+
+def test_no_two_classes_of_different_meaning_share_a_name() -> None:
+    names = Counter(
+        node.name
+        for name, tree in trees().items()
+        if not name.startswith("tests/")
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ClassDef)
+    )
+    assert {name for name, count in names.items() if count > 1} == NAMED_ALIKE
