@@ -18,7 +18,7 @@ CONSTANT = re.compile(r"_?[A-Z][A-Z0-9_]+$")
 SENTENCE_END = re.compile(r"(?<![.\s])[.!?][`\"')]* (?=[`\"'(]*[A-Z]|``)")
 ABBREVIATION = re.compile(r"\b(e\.g|i\.e|vs|etc|cf)\.$")
 BANNER = re.compile(r"# -- [^-].* --$")
-# Classes of one name that are one thing at two ends: the server and the SDK, the world and its stream, a row and a value.
+# Classes of one name that are one thing at two ends: server and SDK, world and stream, row and value.
 NAMED_ALIKE = {
     *(
         "Account",
@@ -32,7 +32,7 @@ NAMED_ALIKE = {
         "Harvest",
         "KeyInfo",
     ),
-    *("NodeSpec", "PrivateEvent", "Say", "Session"),
+    *("KeyInfo", "NodeSpec", "PrivateEvent", "Say", "Session"),
 }
 # What somebody else shows to people: help pages of commands, descriptions of MCP tools.
 SHOWN = ("cli/", "sdk/chunkcrawl/commands/", "sdk/chunkcrawl/mcp/server.py")
