@@ -29,7 +29,8 @@ JOINS_TIMEOUT_S: Final = 3.0
 class Batcher(ABC, Generic[M, A]):
     """A queue and a sender per shard.  At ``WAITING_MOST`` waiting messages for a shard, more are refused."""
 
-    def __init__(self) -> None:
+    def __init__(self, peers: ShardClient) -> None:
+        self._peers = peers
         self._waiting: dict[int, list[tuple[M, asyncio.Future[A]]]] = {}
         self._senders: dict[int, asyncio.Task[None]] = {}
 
@@ -89,10 +90,6 @@ class Batcher(ABC, Generic[M, A]):
 class CommandBatcher(Batcher[ShardCommand, ShardDecision]):
     """Commands, which are decided in their order."""
 
-    def __init__(self, peers: ShardClient) -> None:
-        super().__init__()
-        self._peers = peers
-
     async def call(self, shard: int, messages: list[ShardCommand]) -> list[ShardDecision]:
         """Submit them."""
         return await self._peers.shard(shard, timeout_s=COMMANDS_TIMEOUT_S).submit(messages)
@@ -100,10 +97,6 @@ class CommandBatcher(Batcher[ShardCommand, ShardDecision]):
 
 class JoinBatcher(Batcher[JoinRequest, JoinAnswer]):
     """Joins."""
-
-    def __init__(self, peers: ShardClient) -> None:
-        super().__init__()
-        self._peers = peers
 
     async def call(self, shard: int, messages: list[JoinRequest]) -> list[JoinAnswer]:
         """Let them in."""
