@@ -1,14 +1,17 @@
-"""Readers that read in fits and starts: what is written directly and what is queued make one stream, without a tear."""
+"""Readers who keep up now and then: what is written directly and what is queued make one stream, without a tear."""
 
 from __future__ import annotations
 
 import asyncio
 import random
+from collections import Counter
 from typing import Any
 
 import pytest
 from redis.asyncio import Redis
 
+from api.sockets.frame_protocol import FrameWriter
+from api.sockets.http_protocol import ChunkWriter as BodyWriter
 from tests.api.gates import DEADLINE_S, Gate, receive
 from tests.streaming.writer import ChunkWriter
 
@@ -32,9 +35,18 @@ def torn(events: list[tuple[str, dict[str, Any]]]) -> list[str]:
 @pytest.mark.parametrize("kind", ["sse", "ws"])
 @pytest.mark.parametrize("seed", [1, 2])
 async def test_each_delta_comes_once_and_in_order_or_a_resync_is_told(
-    gate: Gate, redis: Redis, kind: str, seed: int
+    gate: Gate, redis: Redis, monkeypatch: pytest.MonkeyPatch, kind: str, seed: int
 ) -> None:
     chunk, dice = ChunkWriter(redis), random.Random(seed)
+    writer = BodyWriter if kind == "sse" else FrameWriter
+    takes, taken = writer.takes, Counter[bool]()
+
+    def now_and_then(self: Any, most: int) -> bool:
+        """Whether there is room, as seen by a reader whose buffers are full for a moment."""
+        taken[room := takes(self, most) and dice.random() < 0.6] += 1
+        return room
+
+    monkeypatch.setattr(writer, "takes", now_and_then)
     await chunk.create()
     first = (await chunk.tick())[0]
     token = await gate.token("spectator")
@@ -68,4 +80,5 @@ async def test_each_delta_comes_once_and_in_order_or_a_resync_is_told(
                     await asyncio.sleep(dice.choice([0.01, 0.1]))
         await writing
     assert torn(events) == []
+    assert min(taken[True], taken[False]) > TICKS / 10
     await gate.idle()
