@@ -9,6 +9,7 @@ import importlib.util
 import io
 import itertools
 import shutil
+import signal
 import sys
 import tempfile
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -27,6 +28,13 @@ pytest_plugins = ["chunkcrawl.testing"]
 
 SERVER_FIXTURES = frozenset({"postgres_server", "valkey_url"})
 PASSWORD = "for-tests"
+
+
+def pytest_configure() -> None:
+    """Let no process that a test starts inherit that a signal is ignored, as it is under ``nohup`` and behind ``&``."""
+    for number, handler in {signal.SIGINT: signal.default_int_handler, signal.SIGHUP: lambda *_: None}.items():
+        if signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, handler)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
