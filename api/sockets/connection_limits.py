@@ -6,8 +6,9 @@ closed for somebody else's sake.  Those who wait have a deadline for what they d
 one address, and when they are, the one that has idled or received for longest makes room.
 
 A new connection of an address that keeps breaking bounds (``api.sockets.slow_addresses``) is *held* first: nothing of
-it is read for ``HELD_S``.  Half of the places of those who wait may be held, whatever their addresses; when one more
-comes, the one that has been held for longest goes on, and from then on counts for its address.
+it is read for ``HELD_S``; then they go on one after the other, ``GO_ON_EVERY_S`` apart.  Half of the places of those
+who wait may be held, whatever their addresses; when one more comes, the one that has been held for longest goes on, and
+from then on counts for its address.
 """
 
 from __future__ import annotations
@@ -34,6 +35,8 @@ SWEEP_S: Final = 0.5
 MAKES_ROOM_AFTER_S: Final = 0.25
 #: How long a connection of a slow address is held.
 HELD_S: Final = 2.0
+#: Of those held for long enough one goes on each time: many came at once, and would be answered in one burst.
+GO_ON_EVERY_S: Final = 0.005
 #: Of the places of those who wait.
 HELD_SHARE: Final = 1 / 2
 #: Reasons that say nothing against the address whose connection is closed.
@@ -226,10 +229,14 @@ class Admission:
         """Count a connection that ``address`` has closed in the middle of a request."""
         self._slow.note_broken(address, self._clock())
 
+    def let_one_go_on(self) -> None:
+        """Read the connection that has been held for longest, if it has been for long enough."""
+        if self.held and (slot := next(iter(self.held))).deadline <= self._clock():
+            self._let_go_on(slot)
+
     def sweep(self) -> None:
-        """Close whoever is past the deadline; let those go on who have been held for long enough."""
+        """Close whoever is past the deadline."""
         now = self._clock()
-        self._let_due_go_on()
         for phase in (self.receiving, self.answering):
             late = []
             for slot in phase:
@@ -313,19 +320,14 @@ class Admission:
             self.refused("full", slot.address)
             slot.peer.make_room()
 
-    def _let_due_go_on(self) -> None:
-        now = self._clock()
-        while self.held and (slot := next(iter(self.held))).deadline <= now:
-            self._let_go_on(slot)
-
     def _plan_going_on(self) -> None:
         if self._letting_go_on is None and self.held:
-            after_s = max(0.0, next(iter(self.held)).deadline - self._clock())
+            after_s = max(GO_ON_EVERY_S, next(iter(self.held)).deadline - self._clock())
             self._letting_go_on = asyncio.get_running_loop().call_later(after_s, self._go_on_on_time)
 
     def _go_on_on_time(self) -> None:
         self._letting_go_on = None
-        self._let_due_go_on()
+        self.let_one_go_on()
         self._plan_going_on()
 
     def _make_room(self, reason: str, *among: dict[Slot, None]) -> Slot | None:

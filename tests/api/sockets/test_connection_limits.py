@@ -195,10 +195,10 @@ async def test_a_new_connection_of_a_slow_address_is_held_for_two_seconds(door: 
     beside = door.come("10.0.0.2")[1]
     assert [one is not None and one.held for one in (old, slot, beside)] == [False, True, False]
     door.clock.advance(1_900)
-    door.admission.sweep()
+    door.admission.let_one_go_on()
     assert peer.told == []
     door.clock.advance(100)
-    door.admission.sweep()
+    door.admission.let_one_go_on()
     assert (before.told, peer.told) == ([], ["go_on"])
     assert slot is not None
     assert not slot.held
@@ -222,7 +222,10 @@ async def test_a_held_one_counts_for_its_address_from_when_it_goes_on(door: Door
     held = [door.come("10.0.0.1")[0] for _ in range(5)]
     assert not any(peer.told for peer in (*before, *held))
     door.clock.advance(2_000)
-    door.admission.sweep()
+    door.admission.let_one_go_on()
+    assert [peer.told for peer in held] == [["go_on"], [], [], [], []], "not all at once"
+    for _ in held[1:]:
+        door.admission.let_one_go_on()
     assert [peer.told for peer in before] == [["make_room"]] * 4
     assert [peer.told for peer in held] == [["go_on"]] * 4 + [["make_room"]], "the others have just begun to be read"
     assert door.admission.waiting == 4
