@@ -7,7 +7,6 @@ from chunkcrawl import Agent, CommandFailed, CommandRefused, default_base
 
 
 async def main() -> None:
-    """Walk to three cells, one after the other."""
     key = os.environ["CHUNKCRAWL_API_KEY"]
     async with Agent.connect(default_base(), agent_id="scout-1", api_key=key) as me:
         for x, y in [(25, 30), (30, 25), (25, 49)]:  # the last one leaves chunk-0 in the north
