@@ -41,7 +41,7 @@ MET = {
     "endless_body": ["413"],
     "endless_handshake": ["431"],
     "half_requests": ["408", "503", "closed"],
-    "silent_connections": ["503", "closed"],
+    "silent_connections": ["503", "closed", "open"],  # of a slow address, they may all be held till the end
     "connection_flood": ["taken"],
     "pipelined_requests": ["200", "closed"],
     "signups": ["201", "503"],
