@@ -76,6 +76,21 @@ async def challenged(redis: Redis, handler: Handler, cmd: object = MOVE) -> dict
     return handler.challenge
 
 
+ACCEPTED = ShardAnswer(True)
+
+
+def decided_later(world: FakeWorld, decision: ShardAnswer = ACCEPTED) -> asyncio.Event:
+    """Let every command be decided so, but not before the event that is returned is set."""
+    decide = asyncio.Event()
+
+    async def later(command: SubmittedCommand) -> ShardAnswer:
+        await decide.wait()
+        return decision
+
+    world.answer = later
+    return decide
+
+
 async def played(redis: Redis, ingress: Ingress, handler: Handler, session: Session, cmd: object = MOVE) -> None:
     """A whole command, up to the world's decision."""
     challenge = await challenged(redis, handler, cmd)
@@ -494,13 +509,7 @@ async def test_a_submitted_command_keeps_the_agent_busy_until_it_is_decided(
     redis: Redis, handler: Handler, session: Session, ingress: Ingress, world: FakeWorld, told_by: str
 ) -> None:
     """An agent that has its ack may ask at once, though the shard's answer is still on its way to the gateway."""
-    decide = asyncio.Event()
-
-    async def later(command: SubmittedCommand) -> ShardAnswer:
-        await decide.wait()
-        return ShardAnswer(False, "unreachable")
-
-    world.answer = later
+    decide = decided_later(world, ShardAnswer(False, "unreachable"))
     await answer(handler, answer_to(session, await challenged(redis, handler)))
     await request(handler, client_cmd_id="c-2")
     assert (await acks(redis))[-1]["reason"] == "busy"
@@ -930,13 +939,7 @@ async def test_counts_of_answers_outlive_the_connection(
 async def test_what_a_connection_leaves_undecided_keeps_the_agent_busy_elsewhere(
     redis: Redis, handler: Handler, session: Session, ingress: Ingress, other_gateway: Ingress, world: FakeWorld
 ) -> None:
-    decide = asyncio.Event()
-
-    async def later(command: SubmittedCommand) -> ShardAnswer:
-        await decide.wait()
-        return ShardAnswer(True)
-
-    world.answer = later
+    decide = decided_later(world)
     await answer(handler, answer_to(session, await challenged(redis, handler)))
     handler.close()
     while not await redis.exists(keys.inflight("a-1")):
@@ -957,13 +960,7 @@ async def test_an_answer_sent_again_elsewhere_while_undecided_is_no_refusal(
     redis: Redis, handler: Handler, session: Session, ingress: Ingress, other_gateway: Ingress, world: FakeWorld
 ) -> None:
     """A refusal would be followed by the shard's own ack: accepted after it was refused."""
-    decide = asyncio.Event()
-
-    async def later(command: SubmittedCommand) -> ShardAnswer:
-        await decide.wait()
-        return ShardAnswer(True)
-
-    world.answer = later
+    decide = decided_later(world)
     payload = answer_to(session, await challenged(redis, handler))
     await answer(handler, payload)
     handler.close()
