@@ -29,6 +29,8 @@ from cluster.configs import rules_of
 from cluster.demo_world import seat_demo_actors
 from cluster.gateway_actor import Gateway
 from cluster.gateway_policy import GatewayLoad, GatewayPolicy
+from cluster.load_reports import take_loads
+from cluster.messages import ShardLoad
 from cluster.metrics_collector import MetricsCollector
 from cluster.peers import ShardUnavailable
 from cluster.ray_clients import COORDINATOR, NamedActors, RayShardClient, WorldActor, gateway_name, here, shard_name
@@ -60,6 +62,8 @@ class Coordinator:
         self._handles: dict[str, ActorHandle[Any]] = {}
         self._policy = GatewayPolicy(settings.gateways, settings.gateways_max)
         self._loads: dict[str, GatewayLoad] = {}
+        #: What the shards that answered last said of themselves, by number.
+        self._shard_loads: dict[int, ShardLoad] = {}
         self._leaving: dict[int, asyncio.Task[None]] = {}
         self._rebalancer = Rebalancer(self._redis, self._shards)
         sources = actor_sources(self._actors, lambda: self._handles)
@@ -200,6 +204,7 @@ class Coordinator:
         rules = asdict(info.rules) if info and info.rules else {}
         misplaced = len(await self._rebalancer.misplaced())
         actors = dict(zip(names, found, strict=True))
+        self._shard_loads = take_loads(actors)
         return {
             **here(),
             "actors": actors,

@@ -139,6 +139,41 @@ class ShardHealth(_Message, frozen=True, array_like=True, gc=False):
     last_tick_age_s: float | None
 
 
+class ChunkLoad(_Message, frozen=True, array_like=True, gc=False):
+    """What a chunk costs its shard and what goes on in it, smoothed over some seconds."""
+
+    chunk_id: ChunkId
+    agents: int
+    #: Microseconds a second: its part of stepping, deciding, encoding and committing.
+    cost_us: int
+    #: Of its deltas.
+    bytes_per_s: int
+    commands_per_s: float
+    #: Crossings a second out of it, by the chunk that they lead to.
+    crossings: dict[ChunkId, float]
+
+
+class ShardLoad(_Message, frozen=True, array_like=True, gc=False):
+    """What a shard carries, smoothed over some seconds; its size is bounded (``cluster.shard.costs``)."""
+
+    shard: int
+    #: Seconds since this epoch of it began: what a young one says is of little time.
+    age_s: float
+    #: Share of one core that its process uses.
+    cpu: float
+    #: p99 of its ticks of the last seconds, and of how late they began.
+    tick_p99_ms: float
+    lag_p99_ms: float
+    #: Tick numbers that it has left out, being too late, in this epoch.
+    ticks_skipped: int
+    chunks: int
+    agents: int
+    #: The costliest first.
+    costliest: list[ChunkLoad]
+    #: Microseconds a second of all chunks that are not among them.
+    rest_us: int
+
+
 # -- packing --
 
 
@@ -172,3 +207,4 @@ CELL_REQUESTS: Final = Packer(list[CellRequest])
 CELL_ANSWERS: Final = Packer(list[CellAnswer])
 CELL_RELEASES: Final = Packer(list[CellRelease])
 HEALTH: Final = Packer(ShardHealth)
+SHARD_LOAD: Final = Packer(ShardLoad)

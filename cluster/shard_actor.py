@@ -11,6 +11,8 @@ from cluster.actor_loop import run_or_exit
 from cluster.configs import rules_of, shard_config
 from cluster.garbage import freeze_what_stays
 from cluster.graph import read_world
+from cluster.load_reports import LOAD
+from cluster.messages import SHARD_LOAD
 from cluster.metrics_report import Report
 from cluster.ray_clients import NamedActors, RayShardClient, here, shard_name
 from cluster.shard.runtime import ShardRuntime
@@ -61,8 +63,9 @@ class ChunkShard(ShardEndpoint):
         return self._shard
 
     async def describe(self) -> dict[str, Any]:
-        """See ``ShardRuntime.describe``, and where it runs."""
-        return {**(await self._up()).describe(), **here()}
+        """See ``ShardRuntime.describe``; what it carries (``cluster.load_reports``), and where it runs."""
+        runtime = await self._up()
+        return {**runtime.describe(), LOAD: SHARD_LOAD.pack(runtime.load_report()), **here()}
 
     async def metrics(self) -> Report:
         """See ``cluster.shard_metrics.shard_report``."""

@@ -13,7 +13,7 @@ from typing import Final
 from api.exposition import Family, Kind, family, single
 from cluster.metrics_report import INCARNATION, DurationWindow, Report, process_families
 from cluster.shard.runtime import ShardRuntime
-from cluster.shard.stats import GOLD, ShardStats, quantiles_ms
+from cluster.shard.stats import GOLD, ShardStats, newest_p99_ms, quantiles_ms
 
 #: Newest durations that a shard hands over: the ticks of about a minute.
 RECENT: Final = 256
@@ -48,6 +48,9 @@ def _now(runtime: ShardRuntime) -> list[Family]:
         _of_shard(
             runtime, "shard_tick_p99_ms", "p99 of a shard's newest ticks.", quantiles_ms(stats.tick_times)["p99"]
         ),
+        _of_shard(
+            runtime, "shard_lag_p99_ms", "p99 of how late a shard's newest ticks began.", newest_p99_ms(stats.tick_lags)
+        ),
     ]
 
 
@@ -55,6 +58,7 @@ def _counted(stats: ShardStats) -> list[Family]:
     results = [(what.partition(":"), count) for what, count in stats.results.items()]
     failed = {reason or "none": count for (status, _, reason), count in results if status == "failed"}
     completed = sum(count for (status, _, _), count in results if status == "completed")
+    busy = {part: round(spent / 1e9, 3) for part, spent in stats.costs.spent_ns.items()}
     harvests, units = {GOLD: 0} | stats.harvests, {GOLD: 0} | stats.harvested_units
     return [
         single("ticks_total", "counter", "Ticks run.", stats.ticks),
@@ -66,6 +70,7 @@ def _counted(stats: ShardStats) -> list[Family]:
         _by("harvest_success_total", "counter", "Harvests completed.", "type", harvests),
         _by("harvest_fail_total", "counter", "Harvests refused or failed.", "reason", stats.harvest_failures),
         _by("harvest_units_total", "counter", "Units harvested.", "type", units),
+        _by("shard_busy_seconds_total", "counter", "Time of shards by what it went into.", "part", busy),
         family(
             "crossing_total",
             "counter",

@@ -27,6 +27,8 @@ class Batch:
     tick: int = 0
     conditions: list[str] = field(default_factory=list)
     ops: list[str | bytes | int] = field(default_factory=list)
+    #: The bytes of each entry of a chunk's stream, by chunk.
+    chunk_bytes: list[tuple[str, int]] = field(default_factory=list)
 
     def __bool__(self) -> bool:
         return bool(self.ops)
@@ -37,6 +39,7 @@ class Batch:
         """Append to a chunk's stream and publish.  ``entry_id`` must be above every earlier one of the stream."""
         message = f"{prev} {kind} {ts_ms} {trace_id}\n".encode() + payload
         self.ops += ("D", chunk_id, entry_id, minid, message)
+        self.chunk_bytes.append((chunk_id, len(message)))
 
     def agent_event(self, agent_id: str, kind: str, trace_id: str, payload: bytes) -> None:
         """Append a private event to an agent's stream and publish it."""

@@ -191,6 +191,11 @@ class ShardWorld:
         chunk = self._state.chunks.get(chunk_id)
         return [actor.to_record(self.tick) for actor in chunk.ordered] if chunk else []
 
+    def chunk_of(self, agent_id: AgentId) -> ChunkId | None:
+        """Return the chunk in which an agent stands; None when it is not here."""
+        actor = self._state.agents.get(agent_id)
+        return actor.chunk_id if actor else None
+
     def agent(self, agent_id: AgentId) -> AgentRecord | None:
         """Return an agent's present record; None when it is not here."""
         actor = self._state.agents.get(agent_id)

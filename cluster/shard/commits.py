@@ -130,15 +130,19 @@ class Commits:
         self._epoch.check_alive()
         memory, stats = self._memory, self._stats
         try:
+            encoding = time.perf_counter_ns()
             output = memory.world.take()
             batch = self.next.take(
                 output, memory.world, tick=memory.tick, ts_ms=now_ms(), window_ticks=self._window_ticks
             )
             if batch:
+                encode_ns = time.perf_counter_ns() - encoding
                 began = time.monotonic()
                 self._gathering.began(began)
                 await self._journal.commit(batch)
-                stats.commit(time.monotonic() - began)
+                took_s = time.monotonic() - began
+                stats.commit(took_s)
+                stats.costs.committed(output, batch.chunk_bytes, encode_ns=encode_ns, commit_ns=int(took_s * 1e9))
         except CommitRefused as refused:
             log.warning("commit_refused", shard=memory.shard, why=refused.why, lost=refused.lost)
             await self._reload()

@@ -26,6 +26,7 @@ from cluster.messages import (
     ShardCommand,
     ShardDecision,
     ShardHealth,
+    ShardLoad,
 )
 from cluster.peers import ShardClient, ShardUnavailable, WorldReloaded
 from cluster.shard.arrivals import Arrivals
@@ -41,7 +42,7 @@ from cluster.shard.reservations import Reservations
 from cluster.shard.seating import Seating
 from cluster.shard.shard_epoch import ShardEpoch
 from cluster.shard.shard_tasks import ShardTasks
-from cluster.shard.stats import ShardStats
+from cluster.shard.stats import ShardStats, newest_p99_ms
 from cluster.shard.submissions import Submissions
 from cluster.tick_clock import TickClock, phase_of
 from streaming.journal import Journal
@@ -244,6 +245,7 @@ class ShardRuntime:
                 await asyncio.sleep(max(0.0, self._clock.begins(self.tick + 1) - now))
                 continue
             number, skipped = due
+            self.stats.tick_lags.append(now - self._clock.begins(number))
             if skipped:
                 self.stats.ticks_skipped += skipped
             await self._run_tick(number)
@@ -253,7 +255,9 @@ class ShardRuntime:
     async def _run_tick(self, number: int) -> None:
         began = time.monotonic()
         await self.arrivals.seat()
+        stepping = time.perf_counter_ns()
         self.world.step(number)
+        self.stats.costs.stepped(time.perf_counter_ns() - stepping)
         self.memory.tick = number
         try:
             await self.commits.flush()
@@ -263,6 +267,7 @@ class ShardRuntime:
             return  # this epoch has ended: ``run`` says why
         self.departures.ask_again()
         self.stats.tick(time.monotonic() - began, now=time.monotonic())
+        self.stats.costs.roll(time.perf_counter_ns(), time.process_time_ns, self.world.holds)
 
     # -- for the commits --
 
@@ -328,6 +333,23 @@ class ShardRuntime:
             "reserved_cells": len(self.reservations),
             **self.stats.describe(),
         }
+
+    def load_report(self) -> ShardLoad:
+        """Return what the shard carries, for whoever balances."""
+        stats, world = self.stats, self.world
+        costliest, rest_us = stats.costs.costliest(world.population_of)
+        return ShardLoad(
+            shard=self.shard,
+            age_s=round(stats.costs.age_s(time.perf_counter_ns()), 1),
+            cpu=round(stats.costs.cpu, 4),
+            tick_p99_ms=newest_p99_ms(stats.tick_times),
+            lag_p99_ms=newest_p99_ms(stats.tick_lags),
+            ticks_skipped=stats.ticks_skipped,
+            chunks=len(world.chunk_ids),
+            agents=world.population,
+            costliest=costliest,
+            rest_us=rest_us,
+        )
 
     def _last_tick_age_s(self) -> float | None:
         return time.monotonic() - self.stats.last_tick_at if self.stats.last_tick_at else None

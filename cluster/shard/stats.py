@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter, deque
 from collections.abc import Callable
+from itertools import islice
 from typing import Any, Final
 
+from cluster.shard.costs import ChunkCosts
 from world.ids import ChunkId
 from world.outputs import Output, PrivateEvent
 
 WINDOW: Final = 512
+#: How many of the newest ticks say how a shard is now: twenty seconds of them.
+NEWEST_TICKS: Final = 100
 
 #: The one type of resource there is; results do not name it.
 GOLD: Final = "gold"
@@ -28,6 +33,8 @@ class ShardStats:
         self.last_tick_at = 0.0
         self.tick_times: deque[float] = deque(maxlen=WINDOW)
         self.tick_seconds = 0.0
+        #: How late each tick began.
+        self.tick_lags: deque[float] = deque(maxlen=WINDOW)
         self.commit_times: deque[float] = deque(maxlen=WINDOW)
         self.commit_seconds = 0.0
         self.results: Counter[str] = Counter()
@@ -37,6 +44,7 @@ class ShardStats:
         self.harvests: Counter[str] = Counter()
         self.harvest_failures: Counter[str] = Counter()
         self.harvested_units: Counter[str] = Counter()
+        self.costs = ChunkCosts(time.perf_counter_ns(), time.process_time_ns())
 
     def tick(self, seconds: float, *, now: float) -> None:
         """Count a tick that has been run and committed."""
@@ -95,6 +103,8 @@ class ShardStats:
             "commits": self.commits,
             "tick_ms": quantiles_ms(self.tick_times),
             "commit_ms": quantiles_ms(self.commit_times),
+            "lag_ms": quantiles_ms(self.tick_lags),
+            "cpu": round(self.costs.cpu, 3),
             "results": dict(self.results),
             "crossings": {f"{kind}:{outcome}": count for (kind, outcome), count in self.crossings.items()},
         }
@@ -107,3 +117,9 @@ def quantiles_ms(samples: deque[float]) -> dict[str, float]:
     ordered = sorted(samples)
     last = len(ordered) - 1
     return {f"p{q}": round(ordered[min(last, len(ordered) * q // 100)] * 1000, 3) for q in (50, 95, 99)}
+
+
+def newest_p99_ms(samples: deque[float]) -> float:
+    """Return the p99 of the newest ticks' samples in milliseconds; 0 when there are none."""
+    ordered = sorted(islice(reversed(samples), NEWEST_TICKS))
+    return round(ordered[min(len(ordered) - 1, len(ordered) * 99 // 100)] * 1000, 3) if ordered else 0.0

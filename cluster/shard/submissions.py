@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 
 from cluster.messages import ShardCommand, ShardDecision
@@ -36,7 +37,11 @@ class Submissions:
         """
         self._epoch.check_open()
         generation = self._memory.generation
+        began = time.perf_counter_ns()
         decisions = [self._decide(command) for command in commands]
+        chunk_of = self._memory.world.chunk_of
+        chunks = (chunk_of(command.agent_id) for command in commands)
+        self._stats.costs.decided(chunks, time.perf_counter_ns() - began)
         if any(decision.moved for decision in decisions):
             # One that is told to have moved may stand in our inbox, not seated yet.
             await self._arrivals.seat()

@@ -15,9 +15,11 @@ from cluster.messages import (
     HEALTH,
     JOIN_ANSWERS,
     JOIN_REQUESTS,
+    SHARD_LOAD,
     CellAnswer,
     CellRelease,
     CellRequest,
+    ChunkLoad,
     ForeignVersion,
     JoinAnswer,
     JoinRequest,
@@ -25,6 +27,7 @@ from cluster.messages import (
     ShardCommand,
     ShardDecision,
     ShardHealth,
+    ShardLoad,
     pack_cmd,
 )
 from world.ids import AgentId, ChunkId, HandoffId, ServerCmdId
@@ -33,6 +36,9 @@ from world.inputs import Occupant
 MOVE = {"type": "move_to", "x": 30, "y": 24}
 #: Of the strings of ``command`` and of MOVE, without anything around them.
 STRINGS_BYTES = 4 * 32 + len("typemove_toxy")
+
+
+LOAD = ChunkLoad(ChunkId("chunk-7"), 64, 1_500, 22_000, 12.5, {ChunkId("chunk-8"): 0.5})
 
 
 def command(cmd: object) -> ShardCommand:
@@ -55,6 +61,7 @@ def command(cmd: object) -> ShardCommand:
         (CELL_RELEASES, [CellRelease(HandoffId("ho-1"), ChunkId("chunk-1"))]),
         (HEALTH, ShardHealth(stalled=True, last_tick_age_s=None)),
         (HEALTH, ShardHealth(stalled=False, last_tick_age_s=0.25)),
+        (SHARD_LOAD, ShardLoad(1, 60.5, 0.25, 12.5, 1.5, 0, 2, 70, [LOAD], 3)),
     ],
 )
 def test_a_message_comes_out_as_it_went_in(packer: Packer[Any], value: object) -> None:
