@@ -37,7 +37,7 @@ PARTS: Final = ("step", "decide", "encode", "commit")
 
 
 @dataclass(slots=True)
-class _Counted:
+class _Happened:
     """What has happened in a chunk since the last roll."""
 
     shown: int = 0
@@ -47,7 +47,7 @@ class _Counted:
 
 
 @dataclass(slots=True)
-class _Rates:
+class _ChunkRates:
     """What a chunk costs and does a second, smoothed; ``since_ns``: when something first happened in it here."""
 
     since_ns: int
@@ -68,8 +68,8 @@ class ChunkCosts:
         self._began_ns = self._rolled_ns = now_ns
         self._cpu_ns = cpu_ns
         self._rolled_spent = dict(self.spent_ns)
-        self._counted: dict[ChunkId, _Counted] = {}
-        self._rates: dict[ChunkId, _Rates] = {}
+        self._counted: dict[ChunkId, _Happened] = {}
+        self._rates: dict[ChunkId, _ChunkRates] = {}
 
     def age_s(self, now_ns: int) -> float:
         """Return the seconds since the beginning."""
@@ -102,10 +102,10 @@ class ChunkCosts:
                 to_chunk = event.payload["to_chunk_id"]
                 crossings[to_chunk] = crossings.get(to_chunk, 0) + 1
 
-    def _of(self, chunk_id: ChunkId) -> _Counted:
+    def _of(self, chunk_id: ChunkId) -> _Happened:
         counted = self._counted.get(chunk_id)
         if counted is None:
-            counted = self._counted[chunk_id] = _Counted()
+            counted = self._counted[chunk_id] = _Happened()
         return counted
 
     # -- once a second --
@@ -123,8 +123,8 @@ class ChunkCosts:
         counted, self._counted = self._counted, {}
         costs = _split(counted, spent_us)
         for chunk_id in counted.keys() - self._rates.keys():
-            self._rates[chunk_id] = _Rates(self._rolled_ns)
-        nothing = _Counted()
+            self._rates[chunk_id] = _ChunkRates(self._rolled_ns)
+        nothing = _Happened()
         for chunk_id, rates in list(self._rates.items()):
             if not holds(chunk_id):
                 del self._rates[chunk_id]
@@ -149,7 +149,7 @@ def _weight(elapsed_s: float, age_s: float) -> float:
     return max(1 - math.exp(-elapsed_s / SMOOTH_S), min(1.0, elapsed_s / age_s) if age_s > 0 else 1.0)
 
 
-def _split(counted: dict[ChunkId, _Counted], spent_us: dict[str, float]) -> dict[ChunkId, float]:
+def _split(counted: dict[ChunkId, _Happened], spent_us: dict[str, float]) -> dict[ChunkId, float]:
     """Return the microseconds of each chunk.  What nothing was shown, written or decided for is nobody's."""
     shown = sum(one.shown for one in counted.values()) or 1
     commands = sum(one.commands for one in counted.values()) or 1
@@ -162,11 +162,11 @@ def _split(counted: dict[ChunkId, _Counted], spent_us: dict[str, float]) -> dict
     }
 
 
-def _bytes(counted: _Counted) -> int:
+def _bytes(counted: _Happened) -> int:
     return counted.written + counted.commands * COMMAND_BYTES
 
 
-def _smooth(rates: _Rates, counted: _Counted, cost_us: float, elapsed_s: float, weight: float) -> None:
+def _smooth(rates: _ChunkRates, counted: _Happened, cost_us: float, elapsed_s: float, weight: float) -> None:
     rates.cost_us += (cost_us / elapsed_s - rates.cost_us) * weight
     rates.written += (counted.written / elapsed_s - rates.written) * weight
     rates.commands += (counted.commands / elapsed_s - rates.commands) * weight
@@ -179,7 +179,7 @@ def _smooth(rates: _Rates, counted: _Counted, cost_us: float, elapsed_s: float, 
             rates.crossings[to_chunk] = now
 
 
-def _load(chunk_id: ChunkId, rates: _Rates, agents: int) -> ChunkLoad:
+def _load(chunk_id: ChunkId, rates: _ChunkRates, agents: int) -> ChunkLoad:
     ordered = sorted(rates.crossings.items(), key=lambda item: -item[1])[:CROSSINGS_MOST]
     return ChunkLoad(
         chunk_id=chunk_id,
