@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
+from datetime import UTC, datetime
 from typing import Annotated, Any, Final
 
 from pydantic import AfterValidator, Field
@@ -15,6 +16,10 @@ from store.email_address import MAX_CHARS as EMAIL_MAX_CHARS
 from store.email_address import BadEmail, normal_form
 
 LABEL_MAX_CHARS: Final = 64
+#: The end of the year 9999, and of PostgreSQL's bigint.
+ENTRY_MS_MAX: Final = 253_402_300_799_999
+ENTRY_NUMBER_MAX: Final = 2**63 - 1
+ENTRY_ID_PATTERN: Final = r"^[0-9]{1,15}-[0-9]{1,19}$"
 
 
 def _agent_id(text: str) -> str:
@@ -28,6 +33,22 @@ def _email(text: str) -> str:
         return normal_form(text)
     except BadEmail:
         raise PydanticCustomError("email", "not an e-mail address that can be used") from None
+
+
+def _entry_id(text: str) -> str:
+    parts = text.split("-")
+    if len(parts) != 2 or not all(part.isascii() and part.isdigit() for part in parts):
+        raise PydanticCustomError("entry_id", "not an entry id")
+    if int(parts[0]) > ENTRY_MS_MAX or int(parts[1]) > ENTRY_NUMBER_MAX:
+        raise PydanticCustomError("entry_id", "not an entry id")
+    return text
+
+
+def _utc(moment: datetime) -> datetime:
+    try:
+        return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    except OverflowError:
+        raise PydanticCustomError("moment", "not a moment between the years 1 and 9999") from None
 
 
 def _one_line(text: str) -> str:
@@ -47,3 +68,7 @@ AgentIdField = Annotated[
 EmailField = Annotated[str, Field(min_length=3, max_length=EMAIL_MAX_CHARS), AfterValidator(_email)]
 PasswordField = Annotated[str, Field(min_length=PASSWORD_MIN_CHARS, max_length=PASSWORD_MAX_CHARS, repr=False)]
 LabelField = Annotated[str, Field(max_length=LABEL_MAX_CHARS), AfterValidator(_one_line)]
+EntryIdField = Annotated[
+    str, Field(min_length=3, max_length=35, json_schema_extra=_shown(ENTRY_ID_PATTERN)), AfterValidator(_entry_id)
+]
+MomentField = Annotated[datetime, AfterValidator(_utc)]

@@ -44,7 +44,7 @@ SECRET_MIN_CHARS: Final = 32
 LIMITS: Final = (
     *("limit_agent_commands", "limit_account_commands", "limit_signups", "limit_address_logins"),
     *("limit_account_logins", "limit_address_session_failures", "limit_account_session_failures"),
-    "limit_account_sessions",
+    *("limit_account_sessions", "limit_account_history"),
 )
 
 
@@ -182,6 +182,7 @@ class Settings(BaseSettings):
         "100+3600/h", description="Bad API keys of an account: revoked, expired, mistyped."
     )
     limit_account_sessions: str = Field("5000+100/s", description="Sessions an account may open.")
+    limit_account_history: str = Field("60+20/s", description="Pages of its agents' history an account may read.")
 
     # connections
     connections_max: int = Field(

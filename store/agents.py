@@ -59,6 +59,13 @@ async def claim(engine: AsyncEngine, agent_id: str, account_id: str, *, limit: i
     return account_id
 
 
+async def owner_of(engine: AsyncEngine, agent_id: str) -> str | None:
+    """Return whose agent it is; None: nobody's yet."""
+    async with engine.connect() as connection:
+        owner: str | None = await connection.scalar(select(Agent.account_id).where(Agent.agent_id == agent_id))
+        return owner
+
+
 async def list_of(engine: AsyncEngine, account_id: str, *, after: str = "", limit: int = 1000) -> list[OwnedAgent]:
     """Return the account's agents by id, from the one behind ``after`` on, at most ``limit``."""
     statement = (

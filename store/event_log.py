@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
-from sqlalchemy import BigInteger, ColumnElement, and_, cast, func, select, text
+from sqlalchemy import BigInteger, ColumnElement, and_, cast, func, or_, select, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
@@ -143,6 +143,60 @@ async def read(
             rows = await connection.execute(statement.order_by(EventLog.at.desc(), NUMBER.desc()).limit(limit))
             found |= {row.entry_id: LoggedEvent(*row) for row in rows}
     return sorted(found.values(), key=lambda event: (event.at, number_of(event.entry_id)))[-limit:]
+
+
+@dataclass(frozen=True, slots=True)
+class HistoryPage:
+    """A part of what an agent did, newest first.  ``more``: whether there is something before it."""
+
+    events: list[LoggedEvent]
+    more: bool
+
+
+async def history(
+    engine: AsyncEngine,
+    agent_id: str,
+    *,
+    before: str | None = None,
+    since: datetime | None = None,
+    until: datetime | None = None,
+    kinds: Sequence[str] = (),
+    limit: int = 100,
+) -> HistoryPage:
+    """Return what an agent did, and what it was given, newest first.
+
+    Args:
+        before: Only entries older than this one (an ``entry_id``).
+        since, until: Only entries of that time, the first included, the last not.
+        kinds: Only these kinds; empty: all.
+        limit: At most so many.
+    """
+    given = and_(EventLog.kind == "give", EventLog.payload["to"].astext == agent_id)
+    found: dict[str, LoggedEvent] = {}
+    async with engine.connect() as connection:
+        # Two queries, each along an index of its own.
+        for whose in (EventLog.agent_id == agent_id, given):
+            wheres = [whose, *_time_wheres(before, since, until)]
+            if kinds:
+                wheres.append(EventLog.kind.in_(kinds))
+            statement = select(*(getattr(EventLog, name) for name in COLUMNS)).where(*wheres)
+            rows = await connection.execute(statement.order_by(EventLog.at.desc(), NUMBER.desc()).limit(limit + 1))
+            found |= {row.entry_id: LoggedEvent(*row) for row in rows}
+    events = sorted(found.values(), key=lambda event: (event.at, number_of(event.entry_id)), reverse=True)
+    return HistoryPage(events[:limit], len(events) > limit)
+
+
+def _time_wheres(before: str | None, since: datetime | None, until: datetime | None) -> list[ColumnElement[bool]]:
+    wheres: list[ColumnElement[bool]] = []
+    if before is not None:
+        at = time_of(before)
+        # The first half is there for the index; the second tells entries of one millisecond apart.
+        wheres += [EventLog.at <= at, or_(EventLog.at < at, number_of(before) > NUMBER)]
+    if since is not None:
+        wheres.append(EventLog.at >= since)
+    if until is not None:
+        wheres.append(EventLog.at < until)
+    return wheres
 
 
 async def last_entry(engine: AsyncEngine, run_id: str | None = None) -> str | None:

@@ -130,6 +130,8 @@ class EventLog(Base):
             "at",
             postgresql_where=text("kind = 'crossing'"),
         ),
+        # What an agent was given: a gift is logged under the one who gave it.
+        Index("ix_event_logs_gifts", text("(payload ->> 'to')"), "at", postgresql_where=text("kind = 'give'")),
         {"postgresql_partition_by": "RANGE (at)"},
     )
 

@@ -103,12 +103,17 @@ class CommandRule(ABC, Generic[C, R]):
 
     def set_aside(self, actor: Actor, record: RunningCommand) -> None:
         """Have the agent run what only ends: a result needs the ticket and its fields, nothing else."""
-        actor.running = Ending(Ticket.of(record), record.kind, self.recorded_result_fields(record))
+        fields, asked = self.recorded_result_fields(record), self.recorded_asked(record)
+        actor.running = Ending(Ticket.of(record), record.kind, fields, asked)
 
     def recorded_result_fields(self, record: RunningCommand) -> dict[str, Any]:
         """Return what ``Running.result_fields`` would have said."""
         del record
         return {}
+
+    @abstractmethod
+    def recorded_asked(self, record: RunningCommand) -> dict[str, Any]:
+        """Return what ``Running.asked`` would have said."""
 
 
 def whole_number(value: object) -> int | None:

@@ -90,6 +90,10 @@ class Running(ABC):
     def details(self, cell: int) -> dict[str, Any]:
         """Return what is kept of it besides the ticket, as plain JSON; ``cell`` is where its agent stands."""
 
+    @abstractmethod
+    def asked(self) -> dict[str, Any]:
+        """Return the command's own fields as it was sent, without its ``type``."""
+
     def result_fields(self) -> dict[str, Any]:
         """Return what its result says besides how and when it ended."""
         return {}
@@ -105,6 +109,7 @@ class Ending(Running):
 
     recorded_kind: str
     fields: dict[str, Any] = field(default_factory=dict)
+    recorded_asked: dict[str, Any] = field(default_factory=dict)
 
     @property
     def kind(self) -> str:
@@ -115,6 +120,10 @@ class Ending(Running):
         """Return nothing: it ends before anything of it is kept."""
         del cell
         return {}
+
+    def asked(self) -> dict[str, Any]:
+        """Return what the command's kind reads out of its record."""
+        return self.recorded_asked
 
     def result_fields(self) -> dict[str, Any]:
         """Return what the command's kind says of its record."""

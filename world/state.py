@@ -186,7 +186,9 @@ class ShardState:
             actor.chunk_id,
             actor.id,
             server_cmd_id=ticket.server_cmd_id,
+            client_cmd_id=ticket.client_cmd_id,
             command=running.kind,
+            asked=running.asked(),
             status=status,
             reason=reason,
         )

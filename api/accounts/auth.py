@@ -53,9 +53,13 @@ class Session:
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """An account, known by its token, its e-mail and password, or one of its API keys."""
+    """An account, known by its token, its e-mail and password, or one of its API keys.
+
+    ``agent_id``: the one agent that it may speak for, where a session of that agent stands for it; else None.
+    """
 
     account_id: str
+    agent_id: str | None = None
 
 
 class RedisCalls(Protocol):

@@ -12,7 +12,7 @@ from fastapi.openapi.models import HTTPBearer as HTTPBearerModel
 from fastapi.security.base import SecurityBase
 from starlette.requests import HTTPConnection, Request
 
-from api.accounts.auth import Principal, authorization
+from api.accounts.auth import Principal, authorization, session_token
 from api.accounts.passwords import MAX_CHARS as PASSWORD_MAX_CHARS
 from api.accounts.tokens import API_KEY_PREFIX_LENGTH, is_token, sha256_hex
 from api.errors import ApiError
@@ -78,6 +78,27 @@ async def account_or_key(
         key = await services.limits.prove_key(services.key_ring, request, parsed[1])
         return Principal(key.account_id)
     return await account(request, header, basic)
+
+
+async def agents_owner(
+    request: Request,
+    header: Annotated[str | None, Security(account_token)],
+    basic: Annotated[str | None, Security(password)],
+    key: Annotated[str | None, Security(api_key)],
+    token: Annotated[str | None, Security(session_token)],
+) -> Principal:
+    """Return the account as ``account_or_key`` does, or by a session of role ``agent`` or ``owner_spectator``.
+
+    A spectator's session is refused as ``invalid_scope``.
+    """
+    services: Services = request.app.state.services
+    try:
+        session = await services.auth.authenticate(token)
+    except ApiError:
+        return await account_or_key(request, header, basic, key)
+    if session.agent_id is None:
+        raise ApiError("invalid_scope")
+    return Principal(session.account_id, session.agent_id)
 
 
 def basic_credentials(credentials: str) -> tuple[str, str] | None:

@@ -34,6 +34,7 @@ class HttpRules:
     address_session_failures: Limit
     account_session_failures: Limit
     account_sessions: Limit
+    account_history: Limit
 
     @classmethod
     def of(cls, settings: Settings) -> HttpRules:
@@ -45,6 +46,7 @@ class HttpRules:
             address_session_failures=Limit.parse(settings.limit_address_session_failures),
             account_session_failures=Limit.parse(settings.limit_account_session_failures),
             account_sessions=Limit.parse(settings.limit_account_sessions),
+            account_history=Limit.parse(settings.limit_account_history),
         )
 
 
@@ -113,3 +115,7 @@ class HttpLimits:
     async def session(self, account_id: str) -> None:
         """Count a session before it is opened with a good key."""
         await self._limiter.take([Bucket("session", account_id, self._rules.account_sessions)])
+
+    async def history(self, account_id: str) -> None:
+        """Count a question to the event log before it is asked."""
+        await self._limiter.take([Bucket("history", account_id, self._rules.account_history)])

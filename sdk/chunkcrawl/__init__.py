@@ -25,6 +25,7 @@ if TYPE_CHECKING:
         TakenOver,
     )
     from chunkcrawl.transport.address import default_base
+    from chunkcrawl.transport.history import HistoryEntry
     from chunkcrawl.transport.http import Api
     from chunkcrawl.view.world_view import WorldView
     from chunkcrawl.watcher import Watcher
@@ -37,6 +38,7 @@ __all__ = [
     "ChunkcrawlError",
     "CommandFailed",
     "CommandRefused",
+    "HistoryEntry",
     "OutcomeUnknown",
     "TakenOver",
     "Watcher",
@@ -47,6 +49,7 @@ __all__ = [
 _HOMES: Final = {
     "Agent": "chunkcrawl.agent",
     "Api": "chunkcrawl.transport.http",
+    "HistoryEntry": "chunkcrawl.transport.history",
     "WorldView": "chunkcrawl.view.world_view",
     "Watcher": "chunkcrawl.watcher",
     "default_base": "chunkcrawl.transport.address",

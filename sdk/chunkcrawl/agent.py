@@ -12,9 +12,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import datetime as dt
 import random
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Final
 from weakref import WeakSet
@@ -22,6 +23,7 @@ from weakref import WeakSet
 from chunkcrawl.errors import AgentClosed, ChunkcrawlError, ProtocolViolation, ServerUnreachable
 from chunkcrawl.transport.connection import AWAY_TIMEOUT_S, AgentConnection
 from chunkcrawl.transport.conversation import COMMAND_TIMEOUT_S, Conversation
+from chunkcrawl.transport.history import HistoryEntry, read_history
 from chunkcrawl.transport.http import Api, Session
 from chunkcrawl.transport.sessions import SessionKeeper
 from chunkcrawl.transport.stream_queue import EventQueue
@@ -309,6 +311,30 @@ class Agent:
                     self._changed.clear()
                     await self._changed.wait()
         return condition(self.view)
+
+    async def history(
+        self,
+        *,
+        since: dt.datetime | None = None,
+        until: dt.datetime | None = None,
+        kinds: Sequence[str] = (),
+        limit: int | None = None,
+    ) -> AsyncGenerator[HistoryEntry, None]:
+        """Yield what this agent did and was given, newest first; a second or so behind the game, kept for days.
+
+        Args:
+            since, until: From when on, and before when; without a zone they are UTC.
+            kinds: Only these of ``join``, ``leave``, ``result``, ``crossing``, ``harvest``, ``give``, ``chat``.
+            limit: At most so many; None: all that is kept.
+
+        Raises:
+            ApiError, ServerUnreachable: As every call of ``Api``.
+        """
+        token = (await self._sessions.current()).session_token
+        pages = read_history(self._api, self.agent_id, token, since=since, until=until, kinds=kinds, limit=limit)
+        async with contextlib.aclosing(pages):
+            async for entry in pages:
+                yield entry
 
     @property
     def me(self) -> AgentView | None:

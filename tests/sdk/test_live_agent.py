@@ -27,6 +27,7 @@ from chunkcrawl.errors import (
     TooFar,
     Unreachable,
 )
+from chunkcrawl.transport.history import read_history
 from chunkcrawl.view.paths import is_boundary
 from chunkcrawl.view.world_view import WorldView
 from chunkcrawl.wire.messages import ChunkDelta, ChunkTransition, CommandAck, CommandResult, Direction, PrivateDelta
@@ -112,6 +113,29 @@ async def test_one_talks_and_another_hears(world: EmbeddedWorld) -> None:
                     break
     assert said[0]["from"] == speaker.agent_id
     assert said[0]["text"].startswith("h\u00e9llo \U0001f600")
+
+
+async def test_what_it_did_is_kept(world: EmbeddedWorld) -> None:
+    """The history names each command with its fields and its end; nobody else may read it."""
+    async with world.agent() as me, world.agent() as other:
+        start = me.position
+        await me.move_to(*await free_neighbour(me))
+        target = me.position
+        await me.say("noted")
+        async with asyncio.timeout(20):  # the archiver is a second or so behind
+            while not (found := [entry async for entry in me.history(kinds=("result", "join", "chat"))]) or (
+                found[0].details.get("command") != "say"
+            ):
+                await asyncio.sleep(0.3)
+        said, talk, moved, joined = found
+        assert (moved.details["command"], moved.details["status"]) == ("move_to", "completed")
+        assert (moved.details["asked"]["x"], moved.details["asked"]["y"]) == target
+        assert (said.details["asked"], talk.details) == ({"text": "noted"}, {"text": "noted"})
+        assert (joined.details["x"], joined.details["y"]) == start
+        assert [entry async for entry in me.history(limit=1, kinds=("join",))] == [joined]
+        with pytest.raises(Forbidden):
+            async for _ in read_history(me._api, other.agent_id, (await me._sessions.current()).session_token):
+                pass
 
 
 async def test_somebody_in_the_way_is_named(world: EmbeddedWorld) -> None:

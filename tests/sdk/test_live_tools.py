@@ -75,6 +75,11 @@ def test_from_signup_to_talking(world: EmbeddedWorld, tmp_path: Path) -> None:
     assert said.returncode == 0, said.stderr
     assert json.loads(said.stdout)["chunk_id"]
     assert run(world, tmp_path, "say", name, " ", key=False).returncode == 1
+    for _ in range(20):  # the log is a second or so behind
+        history = run(world, tmp_path, "history", name, "--kind", "chat", key=False)
+        if history.stdout:
+            break
+    assert history.stdout.rstrip().endswith(f"{name:<16} chat        text=hello")
     assert run(world, tmp_path, "session", "--role", "agent", "--agent", name, key=False).stdout.startswith("sess_")
     listed = [json.loads(line) for line in run(world, tmp_path, "key", "list", "--json", key=False).stdout.splitlines()]
     assert [key["label"] for key in listed] == ["test"]

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from sqlalchemy import text
+from sqlalchemy.event import listen
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from store import event_log, event_log_days
@@ -142,3 +143,36 @@ async def test_four_at_once_make_each_day_once(engine: AsyncEngine) -> None:
     day = NOON.date()
     made = await asyncio.gather(*(event_log_days.make(engine, day, day + timedelta(days=3)) for _ in range(4)))
     assert sorted(day for some in made for day in some) == [day + timedelta(days=number) for number in range(4)]
+
+
+async def test_a_history_is_read_along_indexes(engine: AsyncEngine) -> None:
+    """With 20,000 facts of others no query looks at all of them, on no day."""
+    await event_log_days.make(engine, NOON.date(), NOON.date() + timedelta(days=2))
+    async with engine.begin() as connection:
+        await connection.execute(
+            text(
+                "INSERT INTO event_logs (at, entry_id, run_id, tick, chunk_id, agent_id, kind, payload)"
+                " SELECT CAST(:at AS timestamptz) + n * interval '10 s',"
+                " 1774785600000 + n * 10000 || '-0', 'run_1', n, 'chunk-0', 'a-' || n % 500,"
+                " CASE WHEN n % 10 = 0 THEN 'give' ELSE 'chat' END,"
+                " jsonb_build_object('to', 'a-' || (n / 10) % 500) FROM generate_series(0, 20000) AS n"
+            ),
+            {"at": NOON},
+        )
+    async with engine.connect() as connection:
+        await connection.execution_options(isolation_level="AUTOCOMMIT")
+        await connection.execute(text("ANALYZE event_logs"))
+    plans: list[str] = []
+
+    def explain(connection: Any, _cursor: Any, statement: str, parameters: Any, *_: Any) -> None:
+        if statement.startswith("SELECT"):
+            plans.extend(row[0] for row in connection.exec_driver_sql("EXPLAIN " + statement, parameters))
+
+    listen(engine.sync_engine, "after_cursor_execute", explain)
+    page = await event_log.history(engine, "a-7", before=f"{int((NOON + timedelta(days=1)).timestamp() * 1000)}-0")
+    assert len(page.events) == 20
+    assert page.events[0].at < NOON + timedelta(days=1)
+    assert any("ix_event_logs_gifts" in line or "_expr_at_idx" in line for line in plans), plans
+    big = [line for line in plans if "Seq Scan" in line and "event_logs_default" not in line]
+    assert plans
+    assert not big, plans

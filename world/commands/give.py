@@ -59,6 +59,10 @@ class Giving(Running):
         del cell
         return {"agent_id": self.agent_id, "amount": self.amount}
 
+    def asked(self) -> dict[str, Any]:
+        """Return to whom, and how much."""
+        return {"agent_id": self.agent_id, "amount": self.amount}
+
     def result_fields(self) -> dict[str, Any]:
         """Return who was given what."""
         return {"to": self.agent_id, "amount": self.amount}
@@ -122,6 +126,10 @@ class GiveRule(CommandRule[Give, Giving]):
         del reason
         self.set_aside(actor, record)
         state.finish(actor, "completed")
+
+    def recorded_asked(self, record: RunningCommand) -> dict[str, Any]:
+        """Return to whom, and how much."""
+        return {"agent_id": record.details.get("agent_id"), "amount": record.details.get("amount")}
 
     def recorded_result_fields(self, record: RunningCommand) -> dict[str, Any]:
         """Return who was given what."""

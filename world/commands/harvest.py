@@ -59,6 +59,10 @@ class Harvesting(Running):
         del cell
         return {"node_id": self.node.id, "due_tick": self.due, "harvested": self.harvested}
 
+    def asked(self) -> dict[str, Any]:
+        """Return the node."""
+        return {"node_id": self.node.id}
+
     def result_fields(self) -> dict[str, Any]:
         """Return where it was and what it took."""
         return _took(self.node.id, self.harvested)
@@ -155,6 +159,10 @@ class HarvestRule(CommandRule[Harvest, Harvesting]):
     def not_revived(self, state: ShardState, actor: Actor, record: RunningCommand) -> None:
         """End it as ``depleted``."""
         self.end_recorded(state, actor, record, "depleted")
+
+    def recorded_asked(self, record: RunningCommand) -> dict[str, Any]:
+        """Return the node."""
+        return {"node_id": record.details.get("node_id")}
 
     def recorded_result_fields(self, record: RunningCommand) -> dict[str, Any]:
         """Return where it was and what it took."""

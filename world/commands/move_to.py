@@ -69,6 +69,10 @@ class Moving(Running):
             "path": "".join(letters),
         }
 
+    def asked(self) -> dict[str, Any]:
+        """Return the cell it goes to."""
+        return {"x": X_OF[self.target], "y": Y_OF[self.target]}
+
 
 class MoveToRule(CommandRule[MoveTo, Moving]):
     """The rule of ``move_to``."""
@@ -151,6 +155,11 @@ class MoveToRule(CommandRule[MoveTo, Moving]):
         target = _cell(record, "target")
         self.set_aside(actor, record)
         state.blocked(actor, actor.cell if target is None else target, None, detail="no_way")
+
+    def recorded_asked(self, record: RunningCommand) -> dict[str, Any]:
+        """Return the cell it went to."""
+        x, y = record.details.get("target") or (None, None)
+        return {"x": x, "y": y}
 
 
 def _cell(record: RunningCommand, name: str) -> int | None:

@@ -45,6 +45,10 @@ class Saying(Running):
         del cell
         return {"text": self.text}
 
+    def asked(self) -> dict[str, Any]:
+        """Return the text."""
+        return {"text": self.text}
+
 
 class SayRule(CommandRule[Say, Saying]):
     """The rule of ``say``."""
@@ -75,3 +79,7 @@ class SayRule(CommandRule[Say, Saying]):
         """Return the line that is still to be said."""
         del state, actor
         return Saying(Ticket.of(record), record.details.get("text") or "")
+
+    def recorded_asked(self, record: RunningCommand) -> dict[str, Any]:
+        """Return the text."""
+        return {"text": record.details.get("text") or ""}

@@ -10,6 +10,7 @@ from typing import Final
 import typer
 
 from chunkcrawl.commands.account import key_app, login, session, signup
+from chunkcrawl.commands.history import history
 from chunkcrawl.commands.mcp import mcp
 from chunkcrawl.commands.playing import play, say, watch
 from chunkcrawl.commands.scenario import scenario
@@ -26,7 +27,7 @@ app = typer.Typer(
     help="Play in a chunk world and watch it.",
     epilog=EXIT_CODES,
 )
-for command in (signup, login, session, play, say, watch, scenario, mcp):
+for command in (signup, login, session, play, say, watch, history, scenario, mcp):
     app.command(epilog=EXIT_CODES)(command)
 app.add_typer(key_app, name="key", epilog=EXIT_CODES)
 

@@ -56,6 +56,7 @@ TABLE: Final = Table(
         "session": Lazy(_APP, "Open a session and print it."),
         "play": Lazy(_APP, "Play in the terminal, by hand or with a bot."),
         "watch": Lazy(_APP, "Watch a chunk, or follow an agent of yours."),
+        "history": Lazy(_APP, "Show what an agent of yours did."),
         "say": Lazy(_APP, "Let an agent say something."),
         "scenario": Lazy(_APP, "Run a scripted scenario and check what it expects."),
         "mcp": Lazy(_APP, "Let a language model play an agent over MCP."),

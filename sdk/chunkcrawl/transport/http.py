@@ -7,10 +7,10 @@ import datetime as dt
 import email.utils
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import Any, Final, Literal, TypeAlias, TypeVar
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 import httpx
 import msgspec
@@ -186,6 +186,18 @@ class Api:
             return decode_snapshot(answer.content)
         except ValueError as error:
             raise ProtocolViolation(f"snapshot of {chunk_id}: {error}") from error
+
+    async def get(
+        self,
+        path: str,
+        answer_type: type[_Answer],
+        *,
+        auth: tuple[str, str] | str,
+        query: Sequence[tuple[str, str]] = (),
+    ) -> _Answer:
+        """Return what stands under a path.  ``query``: names and values, in order; a name may come again."""
+        words = f"?{urlencode(query)}" if query else ""
+        return _decoded(await self._send("GET", path + words, auth=auth), answer_type, path)
 
     # -- private --
 

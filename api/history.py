@@ -1,0 +1,111 @@
+"""What an agent has done, for its owner: ``GET /v1/agents/{agent_id}/history``, from the event log."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Annotated, Any, Final, Literal
+
+from fastapi import APIRouter, Depends, Path, Query, Request
+from pydantic import BaseModel, Field
+
+from api.accounts.auth import Principal
+from api.accounts.principals import agents_owner
+from api.errors import ApiError
+from api.fields import AgentIdField, EntryIdField, MomentField
+from api.responses import refusals
+from api.services import Services
+from store import agents, event_log
+from store.event_log import LoggedEvent
+
+router = APIRouter()
+
+Kind = Literal["join", "leave", "result", "crossing", "harvest", "give", "chat"]
+
+PAGE: Final = 100
+PAGE_MAX: Final = 1000
+KINDS_MAX: Final = 16
+
+
+class HistoryEntry(BaseModel):
+    """One thing that an agent did, or that it was given."""
+
+    entry_id: str = Field(description="Unique, and higher the later it happened.")
+    at: datetime
+    tick: int
+    chunk_id: str | None = Field(description="Where; for a crossing the chunk that was left.")
+    agent_id: str | None = Field(description="Who did it: the giver, where this agent was given something.")
+    kind: str = Field(description="`join`, `leave`, `result` (a command's end), `crossing`, `harvest`, `give`, `chat`.")
+    details: dict[str, Any] = Field(
+        description="By kind. `result`: `command` (its type), `asked` (its fields), `server_cmd_id`, `client_cmd_id`,"
+        " `status`, `reason`. `crossing`: `to_chunk_id`, `x`, `y`. `harvest`: `node_id`, `amount`, `gold`."
+        " `give`: `to`, `amount`, `gold` (the giver's, after it). `chat`: `text`. `join`, `leave`: `x`, `y`."
+    )
+
+
+class History(BaseModel):
+    """A page of what an agent did, newest first."""
+
+    agent_id: str
+    entries: list[HistoryEntry]
+    next: str | None = Field(description="Pass it as `before` for what happened earlier; null: there is nothing.")
+
+
+@router.get(
+    "/v1/agents/{agent_id}/history",
+    responses=refusals(
+        *("invalid_session", "invalid_credentials", "invalid_api_key", "invalid_scope", "agent_mismatch"),
+        *("agent_not_owned", "agent_not_found", "rate_limited", "overloaded"),
+    ),
+    tags=["accounts"],
+)
+async def history(
+    agent_id: Annotated[AgentIdField, Path()],
+    request: Request,
+    caller: Annotated[Principal, Depends(agents_owner)],
+    before: Annotated[EntryIdField | None, Query(description="Only what is older than this entry.")] = None,
+    since: Annotated[MomentField | None, Query(description="Only from then on; without a zone it is UTC.")] = None,
+    until: Annotated[MomentField | None, Query(description="Only before then.")] = None,
+    kind: Annotated[list[Kind] | None, Query(max_length=KINDS_MAX, description="Only these; repeat it.")] = None,
+    limit: Annotated[int, Query(ge=1, le=PAGE_MAX)] = PAGE,
+) -> History:
+    """Return what an agent of the caller's did and was given, newest first; a second or so behind the game.
+
+    Its owner may ask, by account, API key, or a session for this agent.
+    """
+    services: Services = request.app.state.services
+    await services.limits.history(caller.account_id)
+    await _check_owner(services, agent_id, caller)
+    page = await event_log.history(
+        services.engine, agent_id, before=before, since=since, until=until, kinds=kind or (), limit=limit
+    )
+    return History(
+        agent_id=agent_id, entries=_entries(page.events), next=page.events[-1].entry_id if page.more else None
+    )
+
+
+async def _check_owner(services: Services, agent_id: str, caller: Principal) -> None:
+    if caller.agent_id is not None:  # a session: whose the agent is was looked at when it was opened
+        if caller.agent_id != agent_id:
+            raise ApiError("agent_mismatch")
+        return
+    owner = await agents.owner_of(services.engine, agent_id)
+    if owner is None:
+        raise ApiError("agent_not_found")
+    if owner != caller.account_id:
+        raise ApiError("agent_not_owned")
+
+
+def _entries(events: Sequence[LoggedEvent]) -> list[HistoryEntry]:
+    return [
+        HistoryEntry(
+            entry_id=event.entry_id,
+            at=event.at,
+            tick=event.tick,
+            chunk_id=event.chunk_id,
+            agent_id=event.agent_id,
+            kind=event.kind,
+            details=dict(event.payload),
+        )
+        for event in events
+    ]
