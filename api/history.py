@@ -27,7 +27,7 @@ PAGE_MAX: Final = 1000
 KINDS_MAX: Final = 16
 
 
-class HistoryEntry(BaseModel):
+class EntryInfo(BaseModel):
     """One thing that an agent did, or that it was given."""
 
     entry_id: str = Field(description="Unique, and higher the later it happened.")
@@ -47,7 +47,7 @@ class History(BaseModel):
     """A page of what an agent did, newest first."""
 
     agent_id: str
-    entries: list[HistoryEntry]
+    entries: list[EntryInfo]
     next: str | None = Field(description="Pass it as `before` for what happened earlier; null: there is nothing.")
 
 
@@ -96,9 +96,9 @@ async def _check_owner(services: Services, agent_id: str, caller: Principal) -> 
         raise ApiError("agent_not_owned")
 
 
-def _entries(events: Sequence[LoggedEvent]) -> list[HistoryEntry]:
+def _entries(events: Sequence[LoggedEvent]) -> list[EntryInfo]:
     return [
-        HistoryEntry(
+        EntryInfo(
             entry_id=event.entry_id,
             at=event.at,
             tick=event.tick,

@@ -146,7 +146,7 @@ async def read(
 
 
 @dataclass(frozen=True, slots=True)
-class HistoryPage:
+class LoggedPage:
     """A part of what an agent did, newest first.  ``more``: whether there is something before it."""
 
     events: list[LoggedEvent]
@@ -162,7 +162,7 @@ async def history(
     until: datetime | None = None,
     kinds: Sequence[str] = (),
     limit: int = 100,
-) -> HistoryPage:
+) -> LoggedPage:
     """Return what an agent did, and what it was given, newest first.
 
     Args:
@@ -183,7 +183,7 @@ async def history(
             rows = await connection.execute(statement.order_by(EventLog.at.desc(), NUMBER.desc()).limit(limit + 1))
             found |= {row.entry_id: LoggedEvent(*row) for row in rows}
     events = sorted(found.values(), key=lambda event: (event.at, number_of(event.entry_id)), reverse=True)
-    return HistoryPage(events[:limit], len(events) > limit)
+    return LoggedPage(events[:limit], len(events) > limit)
 
 
 def _time_wheres(before: str | None, since: datetime | None, until: datetime | None) -> list[ColumnElement[bool]]:
