@@ -16,7 +16,7 @@ from rich.markup import escape
 from chunkcrawl.commands.common import EXIT_USAGE
 from config.settings import ENV_PREFIX, Settings, SettingsError, load_settings
 from operations.doctor.examine import examine
-from operations.doctor.finding import Patient, Result
+from operations.doctor.finding import Installation, Result
 
 app = typer.Typer(
     no_args_is_help=False, add_completion=False, rich_markup_mode="markdown", pretty_exceptions_enable=False
@@ -52,8 +52,8 @@ def doctor(
     except SettingsError as error:
         typer.echo(str(error), err=True)
         raise typer.Exit(EXIT_USAGE) from None
-    patient = Patient(settings, base or _local_url(settings), backup_hours)
-    results = asyncio.run(examine(patient))
+    installation = Installation(settings, base or _local_url(settings), backup_hours)
+    results = asyncio.run(examine(installation))
     found = sum(len(result.findings) for result in results)
     if json:
         checks = [result.to_json() for result in results]

@@ -24,6 +24,7 @@ from chunkcrawl.commands.common import (
     JsonOption,
     fail,
 )
+from loadtest.conditions import Condition
 from loadtest.figures import FIGURES
 from loadtest.limits import BadLimit, FigureLimit
 from loadtest.plan import Plan, Scenario
@@ -32,6 +33,7 @@ __all__ = ["app"]
 
 AGENTS_MOST: Final = 100_000
 TASKS_MOST: Final = 1_024
+SEARCH_MOST: Final = 20_000
 
 app = typer.Typer(add_completion=False, rich_markup_mode="markdown", pretty_exceptions_enable=False)
 
@@ -48,7 +50,23 @@ def _limits(texts: list[str]) -> list[FigureLimit]:
     try:
         return [FigureLimit.parse(text, FIGURES) for text in texts]
     except BadLimit as error:
-        raise typer.BadParameter(f"{error}; `chunkcrawl load --figures` lists all", param_hint="--fail-if") from None
+        raise typer.BadParameter(f"{error}; `chunkcrawl load --figures` explains them", param_hint="--fail-if") from None
+
+
+def _condition(text: str | None) -> Condition | None:
+    try:
+        return None if text is None else Condition.parse(text, FIGURES)
+    except BadLimit as error:
+        raise typer.BadParameter(str(error), param_hint="--find-limit") from None
+
+
+def _earlier(directory: Path | None) -> dict[str, Any] | None:
+    from loadtest.earlier import BadReport, read_report
+
+    try:
+        return None if directory is None else read_report(directory)
+    except BadReport as error:
+        raise typer.BadParameter(str(error), param_hint="--compare") from None
 
 
 def _ramp_s(connections: int, ramp: float | None, side_by_side: int | None) -> float:
@@ -89,6 +107,20 @@ def load(
     fail_if: Annotated[
         list[str] | None, typer.Option(metavar="LIMIT", help="For instance `rtt_p99_ms>100`; may be given repeatedly.")
     ] = None,
+    find_limit: Annotated[
+        str | None,
+        typer.Option(
+            metavar="CONDITION",
+            help="Find the largest number of agents for which it holds, for instance "
+            "`rtt_p99_ms<100 and tick_gap_p99_ms<300`; begins with --agents.",
+        ),
+    ] = None,
+    most_agents: Annotated[
+        int, typer.Option(min=1, max=AGENTS_MOST, metavar="N", help="The largest number that --find-limit tries.")
+    ] = SEARCH_MOST,
+    compare: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Show an earlier report, of `--out DIR`, beside this one.")
+    ] = None,
     address: Annotated[
         str | None,
         typer.Option(metavar="HOST:PORT", help="Ray cluster to run in.", show_default="one for this run alone"),
@@ -104,6 +136,9 @@ def load(
     and over), harvest, reconnect (connections break every 10 s), slow-reader (every second spectator and every
     fourth agent hardly reads).
 
+    With --find-limit it runs again and again, with twice as many agents until the condition fails, then halving the
+    distance, and reports on the largest number that held twice.
+
     Ends after Ctrl-C too, with a report of what there is. With CHUNKCRAWL_API_KEY all agents belong to that key's
     account, else each generator signs up. CHUNKCRAWL_METRICS_TOKEN opens the server's own counts for a comparison.
 
@@ -116,11 +151,19 @@ def load(
 
         chunkcrawl load --agents 200 --scenario crowd --fail-if "rtt_p99_ms>100" --fail-if "results_missing>0"
 
+        chunkcrawl load --agents 50 --duration 20 --find-limit "rtt_p99_ms<100 and tick_gap_p99_ms<300" --out limit
+
+        chunkcrawl load --agents 500 --out after --compare before
+
         chunkcrawl load --base https://world.example.com --agents 5000 --address ray-head:6379 --json
     """
     if agents + spectators == 0:
         raise typer.BadParameter("at least one agent or spectator is needed", param_hint="--agents")
-    limits = _limits(fail_if or [])
+    limits, condition, earlier = _limits(fail_if or []), _condition(find_limit), _earlier(compare)
+    if condition is not None and not agents:
+        raise typer.BadParameter("it needs agents to begin with", param_hint="--find-limit")
+    if condition is not None and limits:
+        raise typer.BadParameter("give --find-limit or --fail-if, not both", param_hint="--find-limit")
     plan = Plan(
         base=base,
         agents=agents,
@@ -135,7 +178,12 @@ def load(
         api_key=os.environ.get("CHUNKCRAWL_API_KEY") or None,
     )
     _check_directory(out, as_json=as_json)
-    report = _run(plan, limits, tasks=_tasks(tasks), address=address, as_json=as_json)
+    search = None if condition is None else (condition, most_agents)
+    report = _run(plan, limits, search, tasks=_tasks(tasks), address=address, as_json=as_json)
+    if earlier is not None:
+        from loadtest.earlier import compared
+
+        report["compared"] = compared(report, earlier)
     _hand_over(report, out, as_json=as_json)
     if report["interrupted"]:
         raise typer.Exit(EXIT_INTERRUPTED)
@@ -144,22 +192,32 @@ def load(
 
 
 def _run(
-    plan: Plan, limits: list[FigureLimit], *, tasks: int | None, address: str | None, as_json: bool
+    plan: Plan,
+    limits: list[FigureLimit],
+    search: tuple[Condition, int] | None,
+    *,
+    tasks: int | None,
+    address: str | None,
+    as_json: bool,
 ) -> dict[str, Any]:
     from chunkcrawl.errors import ChunkcrawlError, NotReady, ServerUnreachable
     from embedded.children import ServiceError
-    from loadtest.fleet import FleetError
-    from loadtest.run import run_load
+    from loadtest.ray_generators import GeneratorsError
+    from loadtest.run import run_load, run_search
     from loadtest.screen import LoadScreen
 
     screen = LoadScreen(Console(stderr=True), plan)
     token = os.environ.get("CHUNKCRAWL_METRICS_TOKEN") or None
-    work = run_load(plan, screen, tasks=tasks, address=address, limits=limits, metrics_token=token)
+    where: dict[str, Any] = {"tasks": tasks, "address": address, "metrics_token": token}
+    if search is None:
+        work = run_load(plan, screen, limits=limits, **where)
+    else:
+        work = run_search(plan, screen, search[0], most=search[1], **where)
     try:
         return asyncio.run(work)
     except (ServerUnreachable, NotReady) as error:
         fail(error.reason, f"{error}; {CHECK_ADDRESS}", as_json=as_json, code=EXIT_UNREACHABLE)
-    except (FleetError, ServiceError, ChunkcrawlError) as error:
+    except (GeneratorsError, ServiceError, ChunkcrawlError) as error:
         fail("load_failed", str(error), as_json=as_json)
     except ConnectionError as error:
         fail("no_ray_cluster", str(error), as_json=as_json, code=EXIT_UNREACHABLE)

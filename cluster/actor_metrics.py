@@ -5,17 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterable
 from functools import partial
-from typing import Final
 
 import ray
 
-from api.exposition import Family, of_metrics, single
-from cluster.archive_metrics import archive_families
+from api.exposition import Family, single
 from cluster.metrics_collector import ASK_TIMEOUT_S, Sources
 from cluster.metrics_report import INCARNATION, Report, process_families
-from cluster.ray_clients import COORDINATOR, NamedActors, ReportingActor, WorldActor
-
-ARCHIVER_PREFIX: Final = "archiver"
+from cluster.ray_clients import COORDINATOR, NamedActors, ReportingActor
 
 
 def actor_sources(actors: NamedActors, names: Callable[[], Iterable[str]]) -> Callable[[], Sources]:
@@ -36,9 +32,6 @@ async def cluster_families() -> list[Family]:
 
 
 async def _report_of(actors: NamedActors, name: str) -> Report:
-    if name.startswith(ARCHIVER_PREFIX):
-        described = await actors.call(name, ASK_TIMEOUT_S, WorldActor.describe)
-        return Report(name, f"{described['node']}:{described['pid']}", of_metrics(archive_families(described)))
     return await actors.call(name, ASK_TIMEOUT_S, ReportingActor.metrics)
 
 

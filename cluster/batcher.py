@@ -34,6 +34,11 @@ class Batcher(ABC, Generic[M, A]):
         self._waiting: dict[int, list[tuple[M, asyncio.Future[A]]]] = {}
         self._senders: dict[int, asyncio.Task[None]] = {}
 
+    @property
+    def waiting(self) -> int:
+        """How many messages wait for a call, of all shards together."""
+        return sum(map(len, self._waiting.values()))
+
     @abstractmethod
     async def call(self, shard: int, messages: list[M]) -> list[A]:
         """Send a batch and return the answers, one for each message."""

@@ -13,6 +13,7 @@ import structlog
 import uvicorn
 
 from api.app import create_app
+from api.exposition import Family, single
 from api.services import Services
 from api.sockets.connection_limits import Admission, AdmissionRules
 from api.sockets.frame_protocol import FrameProtocol
@@ -107,6 +108,23 @@ class GatewayServer:
             listener.close()  # at once, or the kernel would go on giving this gateway its share of new connections
         await self._streams.drain(max(0.0, self._settings.drain_s - DRAIN_MARGIN_S))
         self._server.should_exit = True
+
+    def queues(self) -> list[Family]:
+        """Return how much waits now, and for what."""
+        return [
+            single("shard_calls_waiting", "gauge", "Commands and joins that wait for a call.", self._router.waiting),
+            single("redis_calls_waiting", "gauge", "Commands that wait to be sent to Redis.", self._redis_waiting),
+            single(
+                "reader_events_waiting",
+                "gauge",
+                "Events in the queues of readers.",
+                self._streams.connections.waiting,
+            ),
+        ]
+
+    @property
+    def _redis_waiting(self) -> int:
+        return len(self._batch) + len(self.services.batch)
 
     def describe(self) -> dict[str, Any]:
         """Return figures for status."""

@@ -48,7 +48,7 @@ class Gateway:
     async def metrics(self) -> Report:
         """Return what this gateway counts."""
         name = gateway_name(self._number)
-        return Report(name, INCARNATION, [*metrics.families(), *process_families(name)])
+        return Report(name, INCARNATION, [*metrics.families(), *self._server.queues(), *process_families(name)])
 
     async def stop(self) -> None:
         """Drain and end the server; the actor is to be killed after it."""

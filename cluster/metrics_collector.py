@@ -15,7 +15,7 @@ import structlog
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from api.exposition import Family, family, render
+from api.exposition import Family, family, render, single
 from cluster.metrics_ledger import Ledger, kind_of
 from cluster.metrics_report import Report
 from cluster.peers import ShardUnavailable
@@ -101,6 +101,9 @@ class MetricsCollector:
             # Shown all the same: an outage of Redis is when the figures are wanted.
             log.warning("metrics_ledger_not_written", error=type(error).__name__)
         found = ledger.families(reports) + self._about_actors(ledger, sources, reports)
+        found.append(
+            single("metrics_gathered_at_seconds", "gauge", "When this page was made, in Unix time.", time.time())
+        )
         return found + (await self._extra() if self._extra is not None else [])
 
     def _about_actors(self, ledger: Ledger, sources: Sources, reports: list[Report]) -> list[Family]:
@@ -132,6 +135,7 @@ async def _ask(name: str, source: Callable[[], Awaitable[Report]]) -> Report | N
     try:
         async with asyncio.timeout(ASK_TIMEOUT_S):
             return await source()
-    except (ShardUnavailable, TimeoutError) as error:
+    except (ShardUnavailable, TimeoutError, AttributeError) as error:
+        # The last: an actor of a release in which it could not be asked yet.
         log.info("metrics_missing", actor=name, error=str(error))
         return None

@@ -6,6 +6,7 @@ import asyncio
 import os
 import resource
 import secrets
+import threading
 import time
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -59,6 +60,11 @@ def process_families(actor: str) -> list[Family]:
             [({"actor": actor}, round(_STARTED_AT, 3))],
         ),
     ]
+    with suppress(OSError, ValueError, IndexError):  # Linux alone
+        # This is called in the event loop's own thread.
+        schedule = Path(f"/proc/self/task/{threading.get_native_id()}/schedstat").read_text().split()
+        name, help_ = "event_loop_wait_seconds_total", "Time that an actor's event loop had to wait for a processor."
+        figures.append(family(name, "counter", help_, [({"actor": actor}, round(int(schedule[1]) / 1e9, 3))]))
     with suppress(RuntimeError):  # outside its event loop
         name, help_ = "process_asyncio_tasks", "Tasks of an actor's event loop."
         figures.append(family(name, "gauge", help_, [({"actor": actor}, len(asyncio.all_tasks()))]))

@@ -58,7 +58,7 @@ class WorldActor(Protocol):
 
 
 class ReportingActor(WorldActor, Protocol):
-    """A shard or a gateway."""
+    """A shard, a gateway or an archiver."""
 
     async def metrics(self) -> Report:
         """Return what this process counts and measures."""

@@ -64,6 +64,11 @@ class Router:
         await self._batcher.close()
         await self._joins.close()
 
+    @property
+    def waiting(self) -> int:
+        """How many commands and joins wait for a call to their shard."""
+        return self._batcher.waiting + self._joins.waiting
+
     # -- joining --
 
     async def join(self, agent_id: str, account_id: str, trace_id: str) -> JoinOutcome:

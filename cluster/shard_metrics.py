@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from itertools import accumulate
 from typing import Final
 
-from api.exposition import Family, Kind, family, single
+from api.exposition import Family, Kind, family, sample_key, single
 from cluster.metrics_report import INCARNATION, DurationWindow, Report, process_families
 from cluster.shard.runtime import ShardRuntime
-from cluster.shard.stats import GOLD, ShardStats, newest_p99_ms, quantiles_ms
+from cluster.shard.stats import BOUNDS_S, GOLD, ShardStats, newest_p99_ms, quantiles_ms
 
 #: Newest durations that a shard hands over: the ticks of about a minute.
 RECENT: Final = 256
@@ -37,6 +38,7 @@ def _now(runtime: ShardRuntime) -> list[Family]:
     return [
         single("active_chunks", "gauge", "Chunks that shards hold.", len(world.chunk_ids)),
         single("active_agents", "gauge", "Agents that stand in the world.", world.population),
+        single("commits_waiting", "gauge", "Ticks and decisions that wait for their commit.", runtime.commits.waiting),
         single("busy_agents", "gauge", "Agents with a running command.", world.busy_agents),
         single("reserved_cells", "gauge", "Cells reserved for arrivals of other shards.", len(runtime.reservations)),
         _by("resource_nodes_active_total", "gauge", "Resource nodes that can be harvested.", "type", nodes),
@@ -64,6 +66,9 @@ def _counted(stats: ShardStats) -> list[Family]:
         single("ticks_total", "counter", "Ticks run.", stats.ticks),
         single("tick_skipped_total", "counter", "Tick numbers skipped, being too late.", stats.ticks_skipped),
         single("commits_total", "counter", "Commits to Redis.", stats.commits),
+        _histogram("tick_seconds", "A tick with its commit.", stats.tick_counts, stats.tick_seconds),
+        _histogram("commit_seconds", "A commit to Redis.", stats.commit_counts, stats.commit_seconds),
+        single("archive_facts_total", "counter", "Facts for the event log that were committed.", stats.facts),
         single("shard_reloads_total", "counter", "Times a shard went back to its last commit.", stats.reloads),
         single("command_completed_total", "counter", "Accepted commands that completed.", completed),
         _by("command_failed_total", "counter", "Accepted commands that failed.", "reason", failed),
@@ -86,6 +91,15 @@ def _by(name: str, kind: Kind, help_: str, label: str, values: Mapping[str, floa
 
 def _of_shard(runtime: ShardRuntime, name: str, help_: str, value: float) -> Family:
     return family(name, "gauge", help_, [({"shard": str(runtime.shard)}, float(value))])
+
+
+def _histogram(name: str, help_: str, counts: Sequence[int], total_s: float) -> Family:
+    below = list(accumulate(counts))
+    bounds = [*(f"{bound:g}" for bound in BOUNDS_S), "+Inf"]
+    samples: dict[str, float] = {
+        sample_key(f"{name}_bucket", {"le": bound}): count for bound, count in zip(bounds, below, strict=True)
+    }
+    return Family(name, "histogram", help_, samples | {f"{name}_sum": round(total_s, 6), f"{name}_count": below[-1]})
 
 
 def _window(name: str, help_: str, count: int, total_s: float, times: deque[float]) -> DurationWindow:

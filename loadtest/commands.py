@@ -42,7 +42,7 @@ from chunkcrawl.wire.protocol import (
 )
 from loadtest.behaviour import Behaviour, stroll
 from loadtest.connection import PicowsConnection
-from loadtest.crew import Crew
+from loadtest.group import AgentGroup
 from loadtest.ticks import TickWatch
 
 __all__ = ["Commands"]
@@ -76,12 +76,12 @@ class Commands:
     """The commands of one simulated agent."""
 
     def __init__(
-        self, crew: Crew, agent_id: str, behaviour: Behaviour, rng: random.Random, *, timed: bool = True
+        self, group: AgentGroup, agent_id: str, behaviour: Behaviour, rng: random.Random, *, timed: bool = True
     ) -> None:
         """Begin without a connection; ``timed`` is False for a slow agent, whose times say nothing about the server."""
-        self._crew, self._behaviour, self._rng, self._timed = crew, behaviour, rng, timed
+        self._group, self._behaviour, self._rng, self._timed = group, behaviour, rng, timed
         #: The conversation.
-        self.protocol = AgentProtocol(agent_id, id_prefix=f"{crew.plan.run_id}-{rng.getrandbits(32):08x}")
+        self.protocol = AgentProtocol(agent_id, id_prefix=f"{group.plan.run_id}-{rng.getrandbits(32):08x}")
         #: Commands that are not over, by their id.
         self.pending: dict[str, AskedCommand] = {}
         #: Whether the present connection has shown the state of the chunk.
@@ -111,7 +111,7 @@ class Commands:
 
     def heard(self, raw: bytes, now: float) -> None:
         """Take one message; ``now`` is of ``time.perf_counter``, since uvloop's own clock counts milliseconds."""
-        counts = self._crew.measures.counts
+        counts = self._group.measures.counts
         counts["bytes"] += len(raw)
         if b'"chunk_delta"' in raw[:HEAD_BYTES]:
             self._delta(raw, now)
@@ -129,7 +129,7 @@ class Commands:
                     self._result_lost.add(client_cmd_id)
                     self._give_up(client_cmd_id)
             elif now - pending.sent_at > ANSWER_TIMEOUT_S and self._connection is not None:
-                self._crew.measures.counts["timeouts"] += self._timed
+                self._group.measures.counts["timeouts"] += self._timed
                 self._given_up.add(client_cmd_id)
                 self._give_up(client_cmd_id)
 
@@ -150,11 +150,11 @@ class Commands:
     # -- seeing --
 
     def _delta(self, raw: bytes, now: float) -> None:
-        counts = self._crew.measures.counts
+        counts = self._group.measures.counts
         counts["deliveries"] += 1
         counts["agent_deliveries"] += 1
         if self._timed:
-            self._watch.note(raw, now, self._crew.measures)
+            self._watch.note(raw, now, self._group.measures)
         self._unparsed += 1
         if not self._wants_state and self._unparsed < PARSE_EVERY:
             return
@@ -167,13 +167,13 @@ class Commands:
     def _see(self, event: Event) -> None:
         """Take in a message that shows the world."""
         if isinstance(event, UnknownEvent) and event.problem:
-            self._crew.measures.counts["unusable"] += 1
-        self._view.feed(self._crew.shared(event))
+            self._group.measures.counts["unusable"] += 1
+        self._view.feed(self._group.shared(event))
         if self._view.chunk_id is not None:
-            self._crew.place_of[self.protocol.agent_id] = self._view.chunk_id
+            self._group.place_of[self.protocol.agent_id] = self._view.chunk_id
         if not self.shown and self._view.ready:
             self.shown = True
-            self._later(self._rng.random() * self._crew.plan.think_s)
+            self._later(self._rng.random() * self._group.plan.think_s)
 
     # -- deciding --
 
@@ -187,12 +187,12 @@ class Commands:
     def _act(self) -> None:
         self._due = None
         connection = self._connection
-        if connection is None or not self.shown or not self._crew.going or not self._may_ask():
+        if connection is None or not self.shown or not self._group.going or not self._may_ask():
             return
         try:
             action = self._decided()
         except Exception as error:
-            self._crew.fail(error)
+            self._group.fail(error)
             return
         if isinstance(action, Rest):
             self._later(action.seconds)
@@ -200,7 +200,7 @@ class Commands:
         now = time.perf_counter()
         client_cmd_id = self.protocol.request(_as_command(action))
         self.pending[client_cmd_id] = AskedCommand(isinstance(action, Harvest), connection, now)
-        self._crew.measures.counts["requests"] += 1
+        self._group.measures.counts["requests"] += 1
         self._carry_out(now)
 
     def _decided(self) -> Action:
@@ -214,7 +214,7 @@ class Commands:
         return all(pending.harvest and pending.accepted for pending in self.pending.values())
 
     def _thinking_s(self) -> float:
-        return self._crew.plan.think_s * (0.5 + self._rng.random())
+        return self._group.plan.think_s * (0.5 + self._rng.random())
 
     # -- carrying out what the protocol says --
 
@@ -238,7 +238,7 @@ class Commands:
         began = time.perf_counter()
         proof = signing.solve(need.nonce, need.cmd_hash, need.difficulty) or ""
         now = time.perf_counter()
-        self._crew.proof_s += now - began
+        self._group.proof_s += now - began
         for pending in self.pending.values():
             if not pending.accepted:
                 pending.answered_at = now
@@ -253,27 +253,27 @@ class Commands:
             # A repeat of a resumed stream is not shown; this is a second result of its own, or one that was given up.
             if event.client_cmd_id in self._result_lost:
                 self._result_lost.discard(event.client_cmd_id)
-                self._crew.measures.counts["results"] += 1
+                self._group.measures.counts["results"] += 1
             elif event.client_cmd_id not in settled | self._given_up:
-                self._crew.measures.counts["results_twice"] += 1
+                self._group.measures.counts["results_twice"] += 1
         elif isinstance(event, ErrorEvent):
-            self._crew.measures.count_as("error", event.reason)
+            self._group.measures.count_as("error", event.reason)
         elif event is not None:
             if isinstance(event, SessionReady | ChunkStatic | ResyncRequired):
                 self._watch.restart()
                 self._wants_state = True
             if isinstance(event, ResyncRequired):
-                self._crew.measures.counts["agent_resyncs"] += 1
+                self._group.measures.counts["agent_resyncs"] += 1
             self._see(event)
 
     def _challenged(self, challenge: Challenge, now: float) -> None:
         pending = self.pending.get(challenge.client_cmd_id)
         if pending is not None and pending.connection is self._connection and self._timed:
-            self._crew.measures.times["challenge"].record(now - pending.sent_at)
-            self._crew.measures.count_as("difficulty", challenge.difficulty)
+            self._group.measures.times["challenge"].record(now - pending.sent_at)
+            self._group.measures.count_as("difficulty", challenge.difficulty)
 
     def _accepted(self, client_cmd_id: str, now: float) -> None:
-        measures, pending = self._crew.measures, self.pending.get(client_cmd_id)
+        measures, pending = self._group.measures, self.pending.get(client_cmd_id)
         measures.counts["acks"] += 1
         if pending is None:
             return
@@ -286,7 +286,7 @@ class Commands:
             self._later(self._rng.uniform(*INTERRUPT_AFTER_S))
 
     def _settled(self, settled: Settled) -> None:
-        measures, outcome = self._crew.measures, settled.outcome
+        measures, outcome = self._group.measures, settled.outcome
         self.pending.pop(settled.client_cmd_id, None)
         delay_s = self._thinking_s()
         if outcome == "retry":

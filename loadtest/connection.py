@@ -16,7 +16,7 @@ import picows
 from chunkcrawl.errors import ChunkcrawlError, ServerUnreachable
 from chunkcrawl.transport.connection import FRAME_MAX_BYTES, OPEN_TIMEOUT_S
 from chunkcrawl.transport.http import Session, bearer, error_of, websocket_url
-from loadtest.crew import Crew
+from loadtest.group import AgentGroup
 
 __all__ = ["SLOW_BUFFER_BYTES", "Hearer", "PicowsConnection", "open_connection", "small_socket"]
 
@@ -39,7 +39,7 @@ class Hearer(Protocol):
 class PicowsConnection(picows.WSListener):
     """A connection.  ``ended`` is done when it is over."""
 
-    def __init__(self, hearer: Hearer, crew: Crew) -> None:
+    def __init__(self, hearer: Hearer, group: AgentGroup) -> None:
         self.ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         #: What the server closed it with; None when it just broke, or we ended it.
         self.close_code: int | None = None
@@ -47,7 +47,7 @@ class PicowsConnection(picows.WSListener):
         self.ours = False
         #: When the last message came, of ``time.perf_counter``.
         self.heard_at = time.perf_counter()
-        self._hearer, self._crew = hearer, crew
+        self._hearer, self._group = hearer, group
         self._transport: picows.WSTransport | None = None
 
     # -- for the agent --
@@ -95,7 +95,7 @@ class PicowsConnection(picows.WSListener):
                 self._hearer.heard(self, frame.get_payload_as_bytes(), now)
             except Exception as error:
                 # picows would log it and close the connection, which would be counted as the server's doing.
-                self._crew.fail(error)
+                self._group.fail(error)
         elif frame.msg_type == picows.WSMsgType.CLOSE:
             self.close_code = int(frame.get_close_code())  # type: ignore[call-overload]  # an int for codes of one's own
             if not transport.is_close_frame_sent:
@@ -109,7 +109,7 @@ class PicowsConnection(picows.WSListener):
 
 
 async def open_connection(
-    crew: Crew, session: Session, query: dict[str, str], hearer: Hearer, *, slow: bool
+    group: AgentGroup, session: Session, query: dict[str, str], hearer: Hearer, *, slow: bool
 ) -> PicowsConnection:
     """Connect an agent; ``slow`` for one that will not read what comes.
 
@@ -117,12 +117,12 @@ async def open_connection(
         ServerUnreachable: There is no connection.
         ApiError: The server refuses the handshake.
     """
-    url = websocket_url(crew.plan.base, "/v1/agent/ws", query)
+    url = websocket_url(group.plan.base, "/v1/agent/ws", query)
     try:
         _, connection = await picows.ws_connect(
-            lambda: PicowsConnection(hearer, crew),
+            lambda: PicowsConnection(hearer, group),
             url,
-            ssl_context=crew.tls,
+            ssl_context=group.tls,
             extra_headers=bearer(session.session_token),
             websocket_handshake_timeout=OPEN_TIMEOUT_S,
             max_frame_size=FRAME_MAX_BYTES,
@@ -132,11 +132,11 @@ async def open_connection(
     except picows.WSError as error:
         raise _refused(error) from None
     except (OSError, TimeoutError) as error:
-        raise ServerUnreachable(f"{crew.plan.base}: {type(error).__name__} {error}".rstrip()) from None
+        raise ServerUnreachable(f"{group.plan.base}: {type(error).__name__} {error}".rstrip()) from None
     if not isinstance(
         connection, PicowsConnection
     ):  # picows gives none when the connection broke before the handshake was over
-        raise ServerUnreachable(f"{crew.plan.base}: closed during the handshake")
+        raise ServerUnreachable(f"{group.plan.base}: closed during the handshake")
     return connection
 
 

@@ -16,7 +16,7 @@ from chunkcrawl.errors import ApiError, ProtocolViolation, ServerUnreachable
 from chunkcrawl.transport.http import bearer, error_of
 from chunkcrawl.wire.sse import EVENT_MAX_BYTES, HEADERS
 from loadtest.connection import small_socket
-from loadtest.crew import Crew
+from loadtest.group import AgentGroup
 
 __all__ = ["EventReader", "EventSplitter", "SseConnection", "open_stream"]
 
@@ -72,7 +72,7 @@ def _fields(block: bytes) -> tuple[bytes, bytes, bytes]:
 class SseConnection(asyncio.Protocol):
     """A connection that carries one stream.  ``opened`` is done with the answer's head, ``ended`` at the end of it."""
 
-    def __init__(self, crew: Crew, request: bytes, reader: EventReader) -> None:
+    def __init__(self, group: AgentGroup, request: bytes, reader: EventReader) -> None:
         loop = asyncio.get_running_loop()
         self.opened: asyncio.Future[None] = loop.create_future()
         self.ended: asyncio.Future[None] = loop.create_future()
@@ -82,7 +82,7 @@ class SseConnection(asyncio.Protocol):
         self.finished = False
         #: Bytes of events so far.
         self.received = 0
-        self._crew, self._request, self._reader = crew, request, reader
+        self._group, self._request, self._reader = group, request, reader
         self._transport: asyncio.Transport | None = None
         self._parser = httptools.HttpResponseParser(self)
         self._splitter = EventSplitter()
@@ -118,9 +118,9 @@ class SseConnection(asyncio.Protocol):
             # The parser wraps what our own callbacks raise.
             cause = error.__context__ if isinstance(error, httptools.HttpParserCallbackError) else error
             if isinstance(cause, Exception) and not isinstance(cause, ProtocolViolation | httptools.HttpParserError):
-                self._crew.fail(cause)
+                self._group.fail(cause)
                 return
-            self._crew.measures.counts["unusable"] += 1
+            self._group.measures.counts["unusable"] += 1
             self._fail(ProtocolViolation(f"{type(cause).__name__}: {cause}"))
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -169,32 +169,32 @@ class SseConnection(asyncio.Protocol):
 
 
 async def open_stream(
-    crew: Crew, path: str, token: str, last_event_id: str | None, reader: EventReader, *, slow: bool
+    group: AgentGroup, path: str, token: str, last_event_id: str | None, reader: EventReader, *, slow: bool
 ) -> SseConnection:
     """Open a stream; ``path`` with its query.
 
     Raises:
         ServerUnreachable, ApiError, ProtocolViolation: There is none.
     """
-    base = urlsplit(crew.plan.base)
-    host, port = base.hostname or "", base.port or (443 if crew.tls else 80)
+    base = urlsplit(group.plan.base)
+    host, port = base.hostname or "", base.port or (443 if group.tls else 80)
     lines = {"Host": base.netloc} | HEADERS | bearer(token)
     if last_event_id:
         lines["Last-Event-ID"] = last_event_id
     head = "".join(f"{name}: {value}\r\n" for name, value in lines.items())
     request = f"GET {base.path}{path} HTTP/1.1\r\n{head}\r\n".encode()
     loop = asyncio.get_running_loop()
-    stream = SseConnection(crew, request, reader)
+    stream = SseConnection(group, request, reader)
     try:
         async with asyncio.timeout(OPEN_TIMEOUT_S):
             if slow:
-                name = host if crew.tls else None
+                name = host if group.tls else None
                 sock = await small_socket(host, port)
-                await loop.create_connection(lambda: stream, sock=sock, ssl=crew.tls, server_hostname=name)
+                await loop.create_connection(lambda: stream, sock=sock, ssl=group.tls, server_hostname=name)
             else:
-                await loop.create_connection(lambda: stream, host, port, ssl=crew.tls)
+                await loop.create_connection(lambda: stream, host, port, ssl=group.tls)
             await stream.opened
     except (OSError, TimeoutError) as error:
         stream.close()
-        raise ServerUnreachable(f"{crew.plan.base}: {type(error).__name__} {error}".rstrip()) from None
+        raise ServerUnreachable(f"{group.plan.base}: {type(error).__name__} {error}".rstrip()) from None
     return stream

@@ -6,7 +6,7 @@ from typing import Final
 
 from chunkcrawl.errors import REFUSALS
 from loadtest.histogram import Histogram
-from loadtest.tally import Tally
+from loadtest.totals import Totals
 
 __all__ = ["FAILURES", "FIGURES", "REFUSALS", "Figures", "figures_of"]
 
@@ -64,13 +64,13 @@ FIGURES: Final[dict[str, str]] = {
 }
 
 
-def figures_of(tally: Tally, *, generators_failed: int) -> Figures:
+def figures_of(totals: Totals, *, generators_failed: int) -> Figures:
     """Return the figures by name; None where nothing was measured."""
     found: Figures = {}
     for name in _TIMED:
-        source = tally.whole if name in _WHOLE else tally.measured
+        source = totals.whole if name in _WHOLE else totals.measured
         found |= _of_times(name, source.times[name])
-    return found | _connections(tally) | _rates(tally) | _counts(tally) | _generators(tally, generators_failed)
+    return found | _connections(totals) | _rates(totals) | _counts(totals) | _generators(totals, generators_failed)
 
 
 def _of_times(name: str, histogram: Histogram) -> Figures:
@@ -78,8 +78,8 @@ def _of_times(name: str, histogram: Histogram) -> Figures:
     return found | {f"{name}_max_ms": _ms(histogram.max_s if histogram.count else None)}
 
 
-def _connections(tally: Tally) -> Figures:
-    points = [point for _, point in tally.series.in_order() if point.measured]
+def _connections(totals: Totals) -> Figures:
+    points = [point for _, point in totals.series.in_order() if point.measured]
     agents = [sum(point.agents.values()) for point in points]
     spectators = [sum(point.spectators.values()) for point in points]
     return {
@@ -90,19 +90,19 @@ def _connections(tally: Tally) -> Figures:
     }
 
 
-def _rates(tally: Tally) -> Figures:
-    counts, seconds = tally.measured.counts, tally.measured_s
+def _rates(totals: Totals) -> Figures:
+    counts, seconds = totals.measured.counts, totals.measured_s
     found: Figures = {"measured_s": round(seconds, 2)}
-    joined = tally.whole.counts["joins"]
-    found["joins_per_s"] = round(joined / tally.joined_s, 2) if tally.joined_s else None
+    joined = totals.whole.counts["joins"]
+    found["joins_per_s"] = round(joined / totals.joined_s, 2) if totals.joined_s else None
     for name in ("requests", "acks", "results", "deliveries"):
         found[f"{name}_per_s"] = round(counts[name] / seconds, 2) if seconds else None
     found["mbytes_per_s"] = round(counts["bytes"] / seconds / 1e6, 3) if seconds else None
     return found
 
 
-def _counts(tally: Tally) -> Figures:
-    measured, whole = tally.measured, tally.whole
+def _counts(totals: Totals) -> Figures:
+    measured, whole = totals.measured, totals.whole
     counts, refused, failed = measured.counts, measured.of_group("refused"), measured.of_group("failed")
     plain = ("timeouts", "unanswered", "disconnects", "cuts", "resumes", "silences", "ticks_skipped", "unusable")
     return {
@@ -119,13 +119,13 @@ def _counts(tally: Tally) -> Figures:
     }
 
 
-def _generators(tally: Tally, failed: int) -> Figures:
-    lags = [generator.lag.quantile(0.99) for generator in tally.generators.values()]
+def _generators(totals: Totals, failed: int) -> Figures:
+    lags = [generator.lag.quantile(0.99) for generator in totals.generators.values()]
     known = [lag for lag in lags if lag is not None]
-    verdicts = [generator.verdict for generator in tally.generators.values()]
+    verdicts = [generator.verdict for generator in totals.generators.values()]
     return {
         "loop_lag_p99_ms": _ms(max(known, default=None)),
-        "cpu_share_max": round(max(generator.cpu_share for generator in tally.generators.values()), 3),
+        "cpu_share_max": round(max(generator.cpu_share for generator in totals.generators.values()), 3),
         "generators_bottleneck": sum(verdict in ("saturated", "starved") for verdict in verdicts),
         "generators_failed": failed,
     }

@@ -1,6 +1,6 @@
 """One generator: hundreds of agents and spectators in one event loop, and a report every second.
 
-``generate`` runs it to its end.  It knows nothing of Ray: where its samples go is a ``SwitchboardApi``.
+``generate`` runs it to its end.  It knows nothing of Ray: where its samples go is a ``MailboxApi``.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ from typing import Final
 from chunkcrawl.errors import ChunkcrawlError
 from chunkcrawl.transport.http import Api
 from config.errors import OperatorError
-from loadtest.crew import Crew
+from loadtest.group import AgentGroup
+from loadtest.mailbox import MailboxApi, Orders
 from loadtest.measures import Measures, Phase, Sample
 from loadtest.plan import Plan, Share
 from loadtest.player import SimulatedAgent
 from loadtest.self_watch import SelfWatch
 from loadtest.spectator import SimulatedSpectator
-from loadtest.switchboard import Orders, SwitchboardApi
 
 __all__ = ["GeneratorDefect", "generate"]
 
@@ -52,7 +52,7 @@ class LoadAccount:
     key_id: str = ""
 
 
-async def generate(plan: Plan, share: Share, switchboard: SwitchboardApi) -> None:
+async def generate(plan: Plan, share: Share, mailbox: MailboxApi) -> None:
     """Play this share of the plan until the orders say to leave.
 
     Raises:
@@ -62,8 +62,8 @@ async def generate(plan: Plan, share: Share, switchboard: SwitchboardApi) -> Non
     async with Api(plan.base, direct=True) as api:
         account = await _account(api, plan, share)
         try:
-            await switchboard.begin(share.task)
-            await Generator(Crew(plan, api, account.api_key), share, switchboard).run()
+            await mailbox.begin(share.task)
+            await Generator(AgentGroup(plan, api, account.api_key), share, mailbox).run()
         finally:
             if account.key_id:
                 # Ends all its sessions at once; they would end by themselves.
@@ -83,13 +83,13 @@ async def _account(api: Api, plan: Plan, share: Share) -> LoadAccount:
 class Generator:
     """The agents and spectators of one share, and the report of each second."""
 
-    def __init__(self, crew: Crew, share: Share, switchboard: SwitchboardApi) -> None:
-        self._crew, self._share, self._switchboard = crew, share, switchboard
-        self._rng = random.Random(crew.plan.seed * MIXED_SEED + share.task)
+    def __init__(self, group: AgentGroup, share: Share, mailbox: MailboxApi) -> None:
+        self._group, self._share, self._mailbox = group, share, mailbox
+        self._rng = random.Random(group.plan.seed * MIXED_SEED + share.task)
         self._players: list[SimulatedAgent] = []
         self._spectators: list[SimulatedSpectator] = []
         self._tasks: set[asyncio.Task[None]] = set()
-        self._watch = SelfWatch(crew.measures.times["lag"])
+        self._watch = SelfWatch(group.measures.times["lag"])
         self._phase: Phase = "ramp"
         self._began_at = self._sampled_at = self._drain_until = 0.0
 
@@ -103,9 +103,9 @@ class Generator:
             while True:
                 await asyncio.sleep(max(0.0, self._began_at + (second + 1) * SAMPLE_S - time.perf_counter()))
                 self._sweep()
-                orders = await self._switchboard.report(self._sample(second))
-                if self._crew.defect is not None:
-                    raise GeneratorDefect(repr(self._crew.defect)) from self._crew.defect
+                orders = await self._mailbox.report(self._sample(second))
+                if self._group.defect is not None:
+                    raise GeneratorDefect(repr(self._group.defect)) from self._group.defect
                 # The second that has begun meanwhile.
                 second = max(second + 1, int((time.perf_counter() - self._began_at) / SAMPLE_S))
                 self._obey(orders, second)
@@ -134,33 +134,33 @@ class Generator:
 
     async def _turn(self, number: int) -> None:
         """Wait until the ``number``-th may begin: evenly over the ramp, or as soon as one of those before it is in."""
-        plan, crew = self._crew.plan, self._crew
+        plan, group = self._group.plan, self._group
         if not plan.side_by_side:
             gap_s = plan.ramp_s / max(1, self._share.connections)
             await asyncio.sleep(max(0.0, self._began_at + number * gap_s - time.perf_counter()))
             return
-        while number - crew.joined - crew.given_up >= max(1, plan.side_by_side // self._share.tasks):
-            crew.settled.clear()
-            await crew.settled.wait()
+        while number - group.joined - group.given_up >= max(1, plan.side_by_side // self._share.tasks):
+            group.settled.clear()
+            await group.settled.wait()
 
     def _player(self, number: int) -> SimulatedAgent:
         # By its number, so that an agent decides alike in however many tasks the run is.
-        rng = random.Random(self._crew.plan.seed * MIXED_SEED + number)
-        self._players.append(SimulatedAgent(self._crew, number, rng))
+        rng = random.Random(self._group.plan.seed * MIXED_SEED + number)
+        self._players.append(SimulatedAgent(self._group, number, rng))
         return self._players[-1]
 
     def _spectator(self, number: int) -> SimulatedSpectator:
-        self._spectators.append(SimulatedSpectator(self._crew, number, random.Random(self._rng.random())))
+        self._spectators.append(SimulatedSpectator(self._group, number, random.Random(self._rng.random())))
         return self._spectators[-1]
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
         error = None if task.cancelled() else task.exception()
         if isinstance(error, Exception):
-            self._crew.fail(error)
+            self._group.fail(error)
 
     async def _leave(self) -> None:
-        self._crew.open = self._crew.going = False
+        self._group.open = self._group.going = False
         for one in self._everybody:
             one.close()
         if self._tasks:
@@ -185,14 +185,14 @@ class Generator:
         return sum(len(player.commands.pending) for player in self._players)
 
     def _sample(self, second: int) -> Sample:
-        crew, now = self._crew, time.perf_counter()
-        sample = Sample(self._share.task, second, now - self._sampled_at, self._phase, crew.measures)
-        sample.agents, sample.spectators, sample.running = crew.agents, crew.spectators, self._running
-        sample.proof_s = crew.proof_s
-        sample.joined_s = max(0.0, crew.joined_at - self._began_at)
+        group, now = self._group, time.perf_counter()
+        sample = Sample(self._share.task, second, now - self._sampled_at, self._phase, group.measures)
+        sample.agents, sample.spectators, sample.running = group.agents, group.spectators, self._running
+        sample.proof_s = group.proof_s
+        sample.joined_s = max(0.0, group.joined_at - self._began_at)
         self._watch.fill(sample)
-        crew.measures, crew.proof_s, self._sampled_at = Measures(), 0.0, now
-        self._watch.into = crew.measures.times["lag"]
+        group.measures, group.proof_s, self._sampled_at = Measures(), 0.0, now
+        self._watch.into = group.measures.times["lag"]
         return sample
 
     def _obey(self, orders: Orders, second: int) -> None:
@@ -204,13 +204,13 @@ class Generator:
             gc.freeze()
         if orders.stop_at is not None and second >= orders.stop_at and self._phase in ("ramp", "ready"):
             self._ramping.cancel()
-            self._crew.going = False
-            self._phase, self._drain_until = "drain", now + self._crew.plan.drain_s
+            self._group.going = False
+            self._phase, self._drain_until = "drain", now + self._group.plan.drain_s
         if self._phase == "drain" and (self._running == 0 or now > self._drain_until):
             self._phase = "drained"
 
     def _all_in(self, now: float) -> bool:
         """Return whether everybody has joined or given up, or waiting any longer is of no use."""
-        if self._crew.joined + self._crew.given_up >= self._share.connections:
+        if self._group.joined + self._group.given_up >= self._share.connections:
             return True
-        return now > max(self._began_at + self._crew.plan.ramp_s, self._crew.joined_at) + JOIN_WAIT_S
+        return now > max(self._began_at + self._group.plan.ramp_s, self._group.joined_at) + JOIN_WAIT_S

@@ -11,7 +11,7 @@ from typing import Final
 
 from config.errors import OperatorError
 
-__all__ = ["BadLimit", "Checked", "FigureLimit", "check"]
+__all__ = ["BadLimit", "Checked", "FigureLimit", "check", "holds"]
 
 _FORM: Final = re.compile(r"\s*([a-z][a-z0-9_]*)\s*(<=|>=|==|!=|<|>)\s*(-?\d{1,12}(?:\.\d{1,6})?)\s*")
 _COMPARE: Final[dict[str, Callable[[float, float], bool]]] = {
@@ -51,7 +51,8 @@ class FigureLimit:
         name, comparison, bound = found.groups()
         if name not in known:
             near = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
-            raise BadLimit(f"there is no figure {name!r}" + (f"; did you mean {' or '.join(near)}?" if near else ""))
+            meant = f"did you mean {' or '.join(near)}? " if near else ""
+            raise BadLimit(f"there is no figure {name!r}; {meant}There are {', '.join(sorted(known))}")
         return cls(name, comparison, float(bound))
 
     def __str__(self) -> str:
@@ -67,11 +68,15 @@ class Checked:
     broken: bool
 
 
+def holds(limit: FigureLimit, value: float) -> bool:
+    """Return whether a value compares with the bound as the limit says."""
+    return _COMPARE[limit.comparison](value, limit.bound)
+
+
 def check(limits: Collection[FigureLimit], figures: Mapping[str, float | None]) -> list[Checked]:
     """Hold the figures against the limits, in their order."""
     found = []
     for limit in limits:
         value = figures.get(limit.figure)
-        broken = value is None or _COMPARE[limit.comparison](value, limit.bound)
-        found.append(Checked(limit, value, broken))
+        found.append(Checked(limit, value, value is None or holds(limit, value)))
     return found

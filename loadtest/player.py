@@ -23,7 +23,7 @@ from chunkcrawl.wire.codec import encode
 from loadtest.behaviour import BEHAVIOURS
 from loadtest.commands import Commands
 from loadtest.connection import PicowsConnection, open_connection
-from loadtest.crew import Crew
+from loadtest.group import AgentGroup
 from loadtest.slow import Slowness
 
 __all__ = ["SimulatedAgent"]
@@ -36,18 +36,18 @@ SLOW_EVERY: Final = 4
 
 
 class SimulatedAgent:
-    """One agent.  ``run`` plays until the crew closes; ``sweep`` is to be called about once a second."""
+    """One agent.  ``run`` plays until the group closes; ``sweep`` is to be called about once a second."""
 
-    def __init__(self, crew: Crew, number: int, rng: random.Random) -> None:
-        plan = crew.plan
-        self._crew, self._rng = crew, rng
+    def __init__(self, group: AgentGroup, number: int, rng: random.Random) -> None:
+        plan = group.plan
+        self._group, self._rng = group, rng
         self._agent_id = f"load-{plan.run_id}-{number}"
-        self._sessions = SessionKeeper.of_role(crew.api, "agent", self._agent_id, api_key=crew.api_key, rng=rng)
+        self._sessions = SessionKeeper.of_role(group.api, "agent", self._agent_id, api_key=group.api_key, rng=rng)
         self._cuts = plan.scenario == "reconnect"
         self._slow = Slowness(rng) if plan.scenario == "slow-reader" and number % SLOW_EVERY == 0 else None
         behaviour = BEHAVIOURS[plan.scenario]
         #: Its side of the conversation.
-        self.commands = Commands(crew, self._agent_id, behaviour, rng, timed=self._slow is None)
+        self.commands = Commands(group, self._agent_id, behaviour, rng, timed=self._slow is None)
         self._session: Session | None = None
         self._connection: PicowsConnection | None = None
         self._began_at = 0.0
@@ -58,15 +58,15 @@ class SimulatedAgent:
     # -- connections --
 
     async def run(self) -> None:
-        """Stay connected; returns when the crew closes, or when the server refuses for good."""
+        """Stay connected; returns when the group closes, or when the server refuses for good."""
         backoff = Backoff(self._rng)
         self._began_at = time.perf_counter()
-        while self._crew.open:
+        while self._group.open:
             try:
                 self._session = await self._sessions.current()
                 connection = await self._opened(self._session)
             except ChunkcrawlError as error:
-                if not await self._crew.pause(error, backoff, joined=self._joined):
+                if not await self._group.pause(error, backoff, joined=self._joined):
                     return
                 continue
             spread_s = await self._play_on(connection, self._session)
@@ -74,7 +74,7 @@ class SimulatedAgent:
                 return
             if connection.ours or time.perf_counter() - self._began_at > STOOD_AFTER_S:
                 backoff.reset()
-            if self._crew.open:
+            if self._group.open:
                 await asyncio.sleep(backoff.next_delay(spread_s=spread_s))
 
     async def _opened(self, session: Session) -> PicowsConnection:
@@ -84,7 +84,7 @@ class SimulatedAgent:
         if self._joined:
             self._began_at = time.perf_counter()
         try:
-            return await open_connection(self._crew, session, query, self, slow=self._slow is not None)
+            return await open_connection(self._group, session, query, self, slow=self._slow is not None)
         except InvalidSession as error:
             # The session's fault first: another one is tried before it counts.
             self._sessions.dead(session)
@@ -92,7 +92,7 @@ class SimulatedAgent:
 
     async def _play_on(self, connection: PicowsConnection, session: Session) -> float | None:
         """Wait until the connection ends; return over what time all clients should come back, None: at once."""
-        if not self._crew.open:
+        if not self._group.open:
             connection.close()
         keeping = asyncio.get_running_loop().create_task(self._sessions.keep(session))
         try:
@@ -110,8 +110,8 @@ class SimulatedAgent:
         self._count(False)
         self.commands.lost()
         if not connection.ours:
-            self._crew.measures.counts["disconnects"] += 1
-            self._crew.measures.count_as("closed", connection.close_code or "broken")
+            self._group.measures.counts["disconnects"] += 1
+            self._group.measures.count_as("closed", connection.close_code or "broken")
 
     def close(self) -> None:
         """Leave in order."""
@@ -134,17 +134,17 @@ class SimulatedAgent:
             return
         self.commands.heard(raw, now)
         if self.commands.shown and not self._counted:
-            self._crew.measures.times["resume" if self._joined else "join"].record(now - self._began_at)
-            self._crew.measures.counts["resumes" if self._joined else "joins"] += 1
+            self._group.measures.times["resume" if self._joined else "join"].record(now - self._began_at)
+            self._group.measures.counts["resumes" if self._joined else "joins"] += 1
             if not self._joined:
-                self._crew.let_in(now)
+                self._group.let_in(now)
             self._count(True)
             self._joined = True
 
     def _count(self, here: bool) -> None:
         if here is not self._counted:
             self._counted = here
-            self._crew.agents += 1 if here else -1
+            self._group.agents += 1 if here else -1
 
     # -- now and then --
 
@@ -156,15 +156,15 @@ class SimulatedAgent:
             return
         heard_at = connection.heard_at
         if self._slow is not None:
-            self._slow.apply(connection, now, going=self._crew.going)
+            self._slow.apply(connection, now, going=self._group.going)
             # A server that has given up a connection that was not read may have ended it without a word.
             heard_at = now if self._slow.paused else max(heard_at, self._slow.reading_since)
         if now - heard_at > SILENCE_MAX_S:
-            self._crew.measures.counts["silences"] += 1
+            self._group.measures.counts["silences"] += 1
             connection.cut()
         elif now - heard_at > PING_AFTER_S and self._pinged_at < heard_at:
             self._pinged_at = now
             connection.send(encode("ping", {}))
-        if self._cuts and self._counted and self._crew.going and now >= self._cut_at:
-            self._crew.measures.counts["cuts"] += 1
+        if self._cuts and self._counted and self._group.going and now >= self._cut_at:
+            self._group.measures.counts["cuts"] += 1
             connection.cut()

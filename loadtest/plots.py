@@ -32,12 +32,15 @@ _EXTRAS: Final = re.compile(r"<defs>.*?</defs>|<!--.*?-->|<title>Pygal</title>",
 
 def plot(
     title: str,
-    seconds: Sequence[int],
+    seconds: Sequence[float],
     series: Mapping[str, Sequence[float | None]],
     *,
     unit: str = "",
     stacked: bool = False,
     size: tuple[int, int] = WIDE,
+    earlier: Mapping[str, Sequence[float | None]] | None = None,
+    until: float | None = None,
+    over_time: bool = True,
 ) -> str:
     """Return one plot over time, without a legend: that is the page's.
 
@@ -48,6 +51,9 @@ def plot(
         unit: Behind the numbers of the y axis.
         stacked: Areas, each series on top of those that follow.
         size: Width and height in pixels at full size.
+        earlier: Values of an earlier run for some of the series, drawn as broken lines in their colours.
+        until: Where the time axis ends, None for at the last point.
+        over_time: Whether ``seconds`` are seconds; else they are shown as plain numbers.
     """
     chart = pygal.XY(
         css=[],
@@ -67,13 +73,21 @@ def plot(
         min_scale=3,
         disable_xml_declaration=True,
         value_formatter=lambda value: _number(value) + unit,
-        x_value_formatter=_clock,
+        x_value_formatter=_clock if over_time else _number,
         no_data_text="",
     )
-    chart.x_labels = _times(seconds, size[0] // LABEL_WIDTH)
+    end = until if until is not None else max(seconds, default=0.0)
+    if over_time and end > 0:
+        chart.xrange = (0, end)
+    chart.x_labels = _times(end, size[0] // LABEL_WIDTH) if over_time else sorted(set(seconds))
     for name, values in (_on_top(series) if stacked else series).items():
         chart.add(name, list(zip(seconds, values, strict=True)))
+    then = {name: values for name, values in (earlier or {}).items() if name in series}
+    for name, values in then.items():
+        chart.add(f"{name} then", list(zip(seconds, values, strict=True)))
     svg = _EXTRAS.sub("", chart.render(is_unicode=True))
+    for place, name in enumerate(then, len(series)):
+        svg = svg.replace(f"color-{place}", f"color-{list(series).index(name)} then")
     return svg.replace("<svg ", f'<svg role="img" aria-label="{escape(title)}" ', 1)
 
 
@@ -88,12 +102,9 @@ def _on_top(series: Mapping[str, Sequence[float | None]]) -> dict[str, list[floa
     return dict(reversed(list(summed.items())))
 
 
-def _times(seconds: Sequence[int], most: int) -> list[int]:
-    if not seconds:
-        return []
-    last = seconds[-1] + (seconds[-1] - seconds[-2] if len(seconds) > 1 else 1)
-    step = next((one for one in STEPS_S if last / one <= most), STEPS_S[-1])
-    return list(range(0, last + 1, step))
+def _times(end: float, most: int) -> list[int]:
+    step = next((one for one in STEPS_S if end / one <= most), STEPS_S[-1])
+    return list(range(0, int(end) + 1, step))
 
 
 def _clock(second: float) -> str:

@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
 from typing import Any, Final
 
+from loadtest.bottleneck import Bottleneck, MeasuredLoad, name_bottleneck
 from loadtest.figures import figures_of
 from loadtest.limits import Checked, FigureLimit, check
+from loadtest.losses import EventLogCounts, event_log_part, event_log_text, losses_text
 from loadtest.plan import Plan
 from loadtest.self_watch import BUSY_CPU, LATE_S
 from loadtest.series import Point, Series
 from loadtest.server_counts import Comparison
-from loadtest.tally import GeneratorTally, Tally
+from loadtest.server_reading import Reading
+from loadtest.server_side import measured_load, server_side
+from loadtest.totals import GeneratorTotals, Totals
 
-__all__ = ["SCHEMA", "Facts", "build", "differences_text", "losses_text", "verdict_text"]
+__all__ = ["SCHEMA", "Facts", "build", "differences_text", "verdict_text"]
 
 SCHEMA: Final = 1
 MB: Final = 1e6
@@ -35,44 +39,74 @@ class Facts:
     failures: list[str] = field(default_factory=list)
     #: The server's own counts beside ours, None where they can't be read.
     server: list[Comparison] | None = None
+    #: What became of what happened in the world; None where the server does not say.
+    event_log: EventLogCounts | None = None
+    #: The server's load over time.
+    readings: list[Reading] = field(default_factory=list)
+    #: Why there are none of late.
+    server_trouble: str = ""
 
 
-def build(plan: Plan, tally: Tally, facts: Facts, limits: Sequence[FigureLimit]) -> dict[str, Any]:
+def build(plan: Plan, totals: Totals, facts: Facts, limits: Sequence[FigureLimit]) -> dict[str, Any]:
     """Return the report; docs/load-testing.md describes its parts."""
-    figures = figures_of(tally, generators_failed=len(facts.failures))
+    figures = figures_of(totals, generators_failed=len(facts.failures))
     checked = check(limits, figures)
+    load = measured_load(facts.readings, *_measured_seconds(totals.series))
     return {
         "schema": SCHEMA,
         "run_id": plan.run_id,
         "started_at": facts.started_at,
         "base": plan.base,
-        "asked": _asked(plan, tally, facts),
+        "asked": _asked(plan, totals, facts),
         "interrupted": facts.interrupted,
         "ok": not facts.interrupted and not facts.failures and not any(one.broken for one in checked),
         "limits": [_limit(one) for one in checked],
         "figures": figures,
-        "refused": tally.measured.of_group("refused"),
-        "completed": tally.measured.of_group("completed"),
-        "failed": tally.measured.of_group("failed"),
-        "closed": tally.measured.of_group("closed"),
-        "errors": tally.measured.of_group("error"),
-        "difficulty": tally.measured.of_group("difficulty"),
-        "join_failed": tally.whole.of_group("join_failed"),
-        "reconnect_failed": tally.whole.of_group("reconnect_failed"),
+        "refused": totals.measured.of_group("refused"),
+        "completed": totals.measured.of_group("completed"),
+        "failed": totals.measured.of_group("failed"),
+        "closed": totals.measured.of_group("closed"),
+        "errors": totals.measured.of_group("error"),
+        "difficulty": totals.measured.of_group("difficulty"),
+        "join_failed": totals.whole.of_group("join_failed"),
+        "reconnect_failed": totals.whole.of_group("reconnect_failed"),
         "server": None if facts.server is None else [_compared(one) for one in facts.server],
-        "generators": [_generator(task, one) for task, one in tally.generators.items()],
+        "generators": [_generator(task, one) for task, one in totals.generators.items()],
         "generator_failures": facts.failures,
-        "verdict": verdict_text(tally),
-        "losses": losses_text(tally, interrupted=facts.interrupted),
+        "verdict": verdict_text(totals),
+        "bottleneck": asdict(_bottleneck(totals, facts, load)),
+        "server_side": server_side(facts.readings, load, _why_not(facts)),
+        "event_log": event_log_part(facts.event_log),
+        "event_log_text": event_log_text(facts.event_log),
+        "losses": losses_text(totals, interrupted=facts.interrupted),
         "differences": differences_text(facts.server or []),
-        "series": _series(tally.series),
+        "series": _series(totals.series),
         "versions": {name: version(name) for name in ("chunkcrawl", "ray")} | {"python": platform.python_version()},
     }
 
 
-def verdict_text(tally: Tally) -> str:
+def _measured_seconds(series: Series) -> tuple[float, float]:
+    """Return the first second that was measured, and the first after all of them."""
+    measured = [second for second, point in series.in_order() if point.measured]
+    return (measured[0], measured[-1] + series.step_s) if measured else (0.0, 0.0)
+
+
+def _why_not(facts: Facts) -> str:
+    """Return why the server's figures are missing or end early; empty if they do not."""
+    if facts.server_trouble:
+        return facts.server_trouble
+    return "" if facts.readings else "the run was too short for two looks at its /metrics"
+
+
+def _bottleneck(totals: Totals, facts: Facts, load: MeasuredLoad | None) -> Bottleneck:
+    saturated = sum(generator.verdict == "saturated" for generator in totals.generators.values())
+    why_not = _why_not(facts)
+    return name_bottleneck(load, why_not=why_not, saturated=saturated, generators=len(totals.generators))
+
+
+def verdict_text(totals: Totals) -> str:
     """Say in words whether the generators were the bottleneck."""
-    generators = tally.generators.values()
+    generators = totals.generators.values()
     lags = [lag for lag in (generator.lag.quantile(0.99) for generator in generators) if lag is not None]
     if not lags:
         return "Nothing was measured, so nothing can be said about the generators."
@@ -93,24 +127,6 @@ def verdict_text(tally: Tally) -> str:
             f"perhaps the server itself. {measured.capitalize()}."
         )
     return f"The generators had time to spare ({measured}): the figures are the server's."
-
-
-def losses_text(tally: Tally, *, interrupted: bool) -> str:
-    """Say in words whether each accepted command had its one result, the ramp included."""
-    acks, twice = tally.whole.counts["acks"], tally.whole.counts["results_twice"]
-    missing = acks - tally.whole.counts["results"]
-    if not acks:
-        return "No command was accepted, so none could be lost."
-    if not missing and not twice:
-        return f"Nothing lost: each of {acks:,} accepted commands had exactly one result."
-    if interrupted and missing > 0 and not twice:
-        return (
-            f"Nothing known to be lost: {missing:,} of {acks:,} accepted commands still ran when this was interrupted."
-        )
-    parts = [f"{missing:,} of {acks:,} accepted commands had no result"] if missing > 0 else []
-    parts += [f"{-missing:,} results came for commands whose ack never did"] if missing < 0 else []
-    parts += [f"{twice:,} had two"] if twice else []
-    return f"LOST: {', '.join(parts)}."
 
 
 def differences_text(server: Sequence[Comparison]) -> str:
@@ -135,7 +151,7 @@ def _listed(names: Sequence[str]) -> str:
     return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
 
 
-def _asked(plan: Plan, tally: Tally, facts: Facts) -> dict[str, Any]:
+def _asked(plan: Plan, totals: Totals, facts: Facts) -> dict[str, Any]:
     return {
         "agents": plan.agents,
         "spectators": plan.spectators,
@@ -144,7 +160,7 @@ def _asked(plan: Plan, tally: Tally, facts: Facts) -> dict[str, Any]:
         "think_s": plan.think_s,
         "scenario": plan.scenario,
         "seed": plan.seed,
-        "tasks": len(tally.generators),
+        "tasks": len(totals.generators),
         "address": facts.address,
     }
 
@@ -157,7 +173,7 @@ def _compared(one: Comparison) -> dict[str, Any]:
     return {"name": one.name, "ours": one.ours, "servers": one.servers}
 
 
-def _generator(task: int, one: GeneratorTally) -> dict[str, Any]:
+def _generator(task: int, one: GeneratorTotals) -> dict[str, Any]:
     lag = one.lag.quantile(0.99)
     return {
         "task": task,

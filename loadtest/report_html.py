@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from html import escape
 from importlib.resources import files
 from typing import Any, Final
 
-from loadtest.plots import COLOURS, HALF, WIDE, plot
+from loadtest.html_parts import figure, largest, note, number, table
+from loadtest.losses import is_lost
+from loadtest.plots import HALF
+from loadtest.report_html_more import compared_section, search_section, server_section
 
 __all__ = ["render"]
 
@@ -66,8 +69,20 @@ def render(report: Mapping[str, Any]) -> str:
     """Return the page.  Everything that came from outside is escaped."""
     style = files("loadtest").joinpath("report.css").read_text(encoding="utf-8")
     asked = report["asked"]
-    title = f"{asked['scenario'].capitalize()}: {_n(asked['agents'])} agents, {_n(asked['spectators'])} spectators"
-    body = "".join((_head(report, title), _cards(report["figures"]), _plots(report), _tables(report), _foot(report)))
+    title = (
+        f"{asked['scenario'].capitalize()}: {number(asked['agents'])} agents, {number(asked['spectators'])} spectators"
+    )
+    parts = (
+        _head(report, title),
+        _cards(report["figures"]),
+        search_section(report.get("search")),
+        compared_section(report),
+        _plots(report),
+        server_section(report),
+        _tables(report),
+        _foot(report),
+    )
+    body = "".join(parts)
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
@@ -86,8 +101,11 @@ def _head(report: Mapping[str, Any], title: str) -> str:
     else:
         badge = '<span class="badge good">passed</span>' if report["ok"] else '<span class="badge bad">failed</span>'
     trusted = not report["figures"]["generators_bottleneck"]
-    notes = [_note("good" if trusted else "warn", report["verdict"])]
-    notes += [_note("bad", f"A generator failed: {failure}") for failure in report["generator_failures"]]
+    notes = [_loss_note(report["losses"])]
+    notes += [_loss_note(report["event_log_text"])] if report["event_log_text"] else []
+    notes += [_bottleneck_note(report["bottleneck"])]
+    notes += [note("good" if trusted else "warn", report["verdict"])]
+    notes += [note("bad", f"A generator failed: {failure}") for failure in report["generator_failures"]]
     limits = [
         (f"fail if {one['fail_if']}", "nothing was measured" if one["value"] is None else f"{one['value']:g}", one)
         for one in report["limits"]
@@ -102,8 +120,13 @@ def _head(report: Mapping[str, Any], title: str) -> str:
     return f'<header><h1>{escape(title)}{badge}</h1><p class="sub">{where}</p></header>{"".join(notes)}{table}'
 
 
-def _note(kind: str, text: str) -> str:
-    return f'<p class="note {kind}">{escape(text)}</p>'
+def _loss_note(text: str) -> str:
+    return note("bad" if is_lost(text) else "good", text)
+
+
+def _bottleneck_note(bottleneck: Mapping[str, Any]) -> str:
+    kind = {"nothing": "good", "unknown": "plain"}.get(bottleneck["where"], "warn")
+    return note(kind, f"Bottleneck: {bottleneck['text']}", bottleneck["reasons"])
 
 
 def _kept(broken: bool) -> str:
@@ -112,11 +135,11 @@ def _kept(broken: bool) -> str:
 
 def _cards(figures: Mapping[str, Any]) -> str:
     cards = (
-        (_n(figures["rtt_p50_ms"]), "ms", "round trip, median"),
-        (_n(figures["rtt_p99_ms"]), "ms", "round trip, p99"),
-        (_n(figures["acks_per_s"]), "/ s", "commands accepted"),
-        (_n(figures["deliveries_per_s"]), "/ s", "deltas delivered"),
-        (_n(figures["tick_gap_p99_ms"]), "ms", "tick gap, p99"),
+        (number(figures["rtt_p50_ms"]), "ms", "round trip, median"),
+        (number(figures["rtt_p99_ms"]), "ms", "round trip, p99"),
+        (number(figures["acks_per_s"]), "/ s", "commands accepted"),
+        (number(figures["deliveries_per_s"]), "/ s", "deltas delivered"),
+        (number(figures["tick_gap_p99_ms"]), "ms", "tick gap, p99"),
     )
     return (
         '<div class="cards">'
@@ -134,29 +157,47 @@ def _cards(figures: Mapping[str, Any]) -> str:
 def _plots(report: Mapping[str, Any]) -> str:
     series = report["series"]
     seconds = series["second"]
+    then = (report.get("compared") or {}).get("series") or {}
     cpu = {f"generator {task}": values for task, values in series["cpu_share"].items()}
     delivered = {name: series[f"{name}_deliveries_per_s"] for name in ("spectator", "agent")}
     large = (
-        _figure("Round trips", seconds, {"p50": series["rtt_p50_ms"], "p99": series["rtt_p99_ms"]}, unit=" ms"),
-        _figure("Deliveries per second", seconds, {f"to {name}s": of for name, of in delivered.items()}, stacked=True),
-        _figure("Tick gaps", seconds, {"p50": series["tick_gap_p50_ms"], "p99": series["tick_gap_p99_ms"]}, unit=" ms"),
-        _figure("Refusals per second", seconds, _largest(series["refused_per_s"]), stacked=True),
+        figure(
+            "Round trips",
+            seconds,
+            {"p50": series["rtt_p50_ms"], "p99": series["rtt_p99_ms"]},
+            unit=" ms",
+            earlier=_then(then, p50="rtt_p50_ms", p99="rtt_p99_ms"),
+        ),
+        figure("Deliveries per second", seconds, {f"to {name}s": of for name, of in delivered.items()}, stacked=True),
+        figure(
+            "Tick gaps",
+            seconds,
+            {"p50": series["tick_gap_p50_ms"], "p99": series["tick_gap_p99_ms"]},
+            unit=" ms",
+            earlier=_then(then, p99="tick_gap_p99_ms"),
+        ),
+        figure("Refusals per second", seconds, largest(series["refused_per_s"]), stacked=True),
     )
     small = (
-        _figure(
+        figure(
             "Commands per second",
             seconds,
             {"accepted": series["acks_per_s"], "ended": series["results_per_s"]},
             size=HALF,
+            earlier=_then(then, accepted="acks_per_s"),
         ),
-        _figure("Connected", seconds, {"agents": series["agents"], "spectators": series["spectators"]}, size=HALF),
-        _figure("Event loops late, p99", seconds, {"all generators": series["lag_p99_ms"]}, unit=" ms", size=HALF),
-        _figure("Generators' processors", seconds, _largest(cpu), size=HALF),
+        figure("Connected", seconds, {"agents": series["agents"], "spectators": series["spectators"]}, size=HALF),
+        figure("Event loops late, p99", seconds, {"all generators": series["lag_p99_ms"]}, unit=" ms", size=HALF),
+        figure("Generators' processors", seconds, largest(cpu), size=HALF),
     )
     return (
-        f'<h2>Over time</h2><p class="phases">{_phases(series)}</p>{"".join(large)}'
+        f'<h2>Over time, at the clients</h2><p class="phases">{_phases(series)}</p>{"".join(large)}'
         f'<div class="small">{"".join(small)}</div>'
     )
+
+
+def _then(series: Mapping[str, Any], **names: str) -> dict[str, Any]:
+    return {name: series[column] for name, column in names.items() if column in series}
 
 
 def _phases(series: Mapping[str, Any]) -> str:
@@ -167,33 +208,6 @@ def _phases(series: Mapping[str, Any]) -> str:
     end = measured[-1] + series["step_s"]
     when = f"Measured from {measured[0]} s to {end} s"
     return f"{when}: before it they join, after it what still runs comes to its end.{step}"
-
-
-def _figure(
-    title: str,
-    seconds: Sequence[int],
-    series: Mapping[str, Sequence[float | None]],
-    *,
-    unit: str = "",
-    stacked: bool = False,
-    size: tuple[int, int] = WIDE,
-) -> str:
-    keys = "".join(
-        f'<span class="key"><i class="k{number}"></i>{escape(name)}</span>' for number, name in enumerate(series)
-    )
-    if not series:
-        return (
-            f'<figure><figcaption><strong>{escape(title)}</strong><span class="key">none</span></figcaption></figure>'
-        )
-    svg = plot(title, seconds, series, unit=unit, stacked=stacked, size=size)
-    kind = ' class="wide"' if size == WIDE else ""
-    return f"<figure{kind}><figcaption><strong>{escape(title)}</strong>{keys}</figcaption>{svg}</figure>"
-
-
-def _largest(series: Mapping[str, Sequence[float | None]]) -> dict[str, Sequence[float | None]]:
-    """Return the largest series in their order, as many as there are colours; the rest is left out."""
-    by_size = sorted(series, key=lambda name: -sum(value or 0.0 for value in series[name]))
-    return {name: values for name, values in series.items() if name in by_size[:COLOURS]}
 
 
 # -- tables --
@@ -210,38 +224,24 @@ def _tables(report: Mapping[str, Any]) -> str:
         (words, _value(name, figures[name])) for name, words in _COUNTED.items() if figures[name] or name in _ALWAYS
     ]
     groups = [
-        f"<div><h2>{escape(words)}</h2>{_table((), _named(report[group]))}</div>"
+        f"<div><h2>{escape(words)}</h2>{table((), _named(report[group]))}</div>"
         for group, words in _GROUPS.items()
         if report[group]
     ]
     server = ""
     if report["server"]:
         rows = [(one["name"], one["ours"], one["servers"]) for one in report["server"]]
-        server = f"<div><h2>Counted here and by the server</h2>{_table(('', 'here', 'server'), rows)}</div>"
+        server = f"<div><h2>Counted here and by the server</h2>{table(('', 'here', 'server'), rows)}</div>"
     generators = [[_value(name, one[name]) for name in _GENERATOR] for one in report["generators"]]
     return (
-        f"<h2>Times in milliseconds</h2>{_table(('', *_PARTS), times)}"
-        f'<div class="pair"><div><h2>Counted</h2>{_table((), counted)}</div>{server}{"".join(groups)}</div>'
-        f"<h2>Generators</h2>{_table(tuple(_GENERATOR.values()), generators)}"
+        f"<h2>Times in milliseconds</h2>{table(('', *_PARTS), times)}"
+        f'<div class="pair"><div><h2>Counted</h2>{table((), counted)}</div>{server}{"".join(groups)}</div>'
+        f"<h2>Generators</h2>{table(tuple(_GENERATOR.values()), generators)}"
     )
 
 
 def _named(counts: Mapping[str, int]) -> list[tuple[str, int]]:
     return [("without a reason" if name == "none" else name, count) for name, count in counts.items()]
-
-
-def _table(heads: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
-    head = "".join(f'<th scope="col"{_right(number)}>{escape(text)}</th>' for number, text in enumerate(heads))
-    body = "".join(
-        "<tr>" + "".join(f"<td{_right(number)}>{_n(value)}</td>" for number, value in enumerate(row)) + "</tr>"
-        for row in rows
-    )
-    top = f"<thead><tr>{head}</tr></thead>" if heads else ""
-    return f'<div class="table"><table>{top}<tbody>{body}</tbody></table></div>'
-
-
-def _right(number: int) -> str:
-    return ' class="n"' if number else ""
 
 
 def _value(name: str, value: Any) -> Any:
@@ -250,17 +250,8 @@ def _value(name: str, value: Any) -> Any:
     if name in _SHARES:
         return f"{value:.1%}"
     if name.endswith("_ms"):
-        return f"{_n(value)} ms"
-    return f"{_n(value)} MB" if name == "memory_mb" else value
-
-
-def _n(value: Any) -> str:
-    """Return a number for people, or text, escaped."""
-    if value is None:
-        return "–"
-    if isinstance(value, int | float):
-        return f"{value:,.0f}" if float(value).is_integer() or abs(value) >= 1000 else f"{value:,.1f}"
-    return escape(str(value))
+        return f"{number(value)} ms"
+    return f"{number(value)} MB" if name == "memory_mb" else value
 
 
 def _foot(report: Mapping[str, Any]) -> str:

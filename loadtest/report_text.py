@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Final
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
+
+from loadtest.losses import is_lost
 
 __all__ = ["print_report"]
 
@@ -41,6 +44,10 @@ def print_report(console: Console, report: dict[str, Any]) -> None:
     _print_verdict(console, report)
     for limit in report["limits"]:
         console.print(limit_line(limit))
+    if report.get("compared"):
+        _print_compared(console, report["compared"])
+    if report.get("search"):
+        _print_search(console, report["search"])
 
 
 def limit_line(limit: dict[str, Any]) -> Text:
@@ -94,11 +101,56 @@ def in_words(counts: dict[str, int]) -> str:
 
 
 def _print_verdict(console: Console, report: dict[str, Any]) -> None:
-    lost = report["losses"].startswith("LOST")
-    console.print(Text(report["losses"], style="bold red" if lost else "green"))
+    for text in (report["losses"], report["event_log_text"]):
+        if text:
+            console.print(Text(text, style="bold red" if is_lost(text) else "green"))
     if report["differences"]:
         console.print(Text(report["differences"], style="dim"))
     trusted = not report["figures"]["generators_bottleneck"]
     console.print(Text(report["verdict"], style="" if trusted else "yellow"))
+    _print_server_side(console, report)
     for failure in report["generator_failures"]:
         console.print(Text(f"A generator failed: {failure}", style="bold red"))
+
+
+def _print_server_side(console: Console, report: Mapping[str, Any]) -> None:
+    side, bottleneck = report["server_side"], report["bottleneck"]
+    if side["processes"]:
+        busiest = ", ".join(f"{one['name']} {one['cores']:.0%}" for one in side["processes"][:6])
+        console.print(Text(f"Of a processor: {busiest}."))
+    elif side["why_not"]:
+        console.print(Text(f"The server's own figures are missing: {side['why_not']}.", style="dim"))
+    console.print(Text(f"Bottleneck: {bottleneck['text']}", style="bold"))
+    for reason in bottleneck["reasons"]:
+        console.print(Text(f"  {reason}"))
+
+
+def _print_compared(console: Console, compared: Mapping[str, Any]) -> None:
+    table = Table(f"beside run {compared['run_id']}", box=None, header_style="dim")
+    for head in ("then", "now", "change", ""):
+        table.add_column(head, justify="right")
+    styles = {"better": "green", "worse": "red"}
+    for row in compared["figures"]:
+        change = "" if row["change"] is None else f"{row['change']:+.0%}"
+        style = styles.get(row["word"], "")
+        table.add_row(row["name"], _short(row["then"]), _short(row["now"]), change, row["word"], style=style)
+    console.print(table)
+    for name, (then, now) in compared["asked_otherwise"].items():
+        console.print(Text(f"  asked for {name} {then} then, {now} now", style="yellow"))
+
+
+def _print_search(console: Console, search: Mapping[str, Any]) -> None:
+    table = Table("run", box=None, header_style="dim")
+    for head in ("agents", *(search["runs"][0]["figures"] if search["runs"] else ()), "condition"):
+        table.add_column(head, justify="right")
+    for place, run in enumerate(search["runs"], 1):
+        held = "not decided" if run["held"] is None else "held" if run["held"] else "failed"
+        style = "red" if held == "failed" else ""
+        figures = (_short(value) for value in run["figures"].values())
+        table.add_row(str(place), f"{run['agents']:,}", *figures, held, style=style)
+    console.print(table)
+    console.print(Text(search["reason"], style="bold" if search["agents"] else "bold red"))
+
+
+def _short(value: float | None) -> str:
+    return "-" if value is None else f"{value:,.4g}" if abs(value) < 10_000 else f"{value:,.0f}"

@@ -5,15 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-import httpx
-from prometheus_client.parser import text_string_to_metric_families
+from loadtest.server_page import ServerPage
 
-from chunkcrawl.transport.http import bearer
-from chunkcrawl.transport.proxies import http_client
-
-__all__ = ["Comparison", "ServerCounts", "compare", "parse_counts", "read_counts"]
-
-TIMEOUT_S: Final = 10.0
+__all__ = ["Comparison", "ServerCounts", "compare", "counts_of"]
 
 #: Which samples of the metrics page are summed to what.
 _SOURCES: Final[dict[str, tuple[tuple[str, dict[str, str]], ...]]] = {
@@ -41,35 +35,9 @@ class Comparison:
     servers: float
 
 
-async def read_counts(base: str, token: str | None) -> ServerCounts | None:
-    """Return the server's present counts; None where it has no such page or does not show it to us."""
-    headers = bearer(token) if token else {}
-    try:
-        async with http_client(None, timeout=TIMEOUT_S) as http:
-            answer = await http.get(f"{base}/metrics", headers=headers)
-            return parse_counts(answer.text) if answer.status_code == 200 else None
-    except (httpx.HTTPError, ValueError):
-        return None
-
-
-def parse_counts(page: str) -> ServerCounts | None:
-    """Read a metrics page; None when it is another server's, without these counts.
-
-    Raises:
-        ValueError: It is no metrics page.
-    """
-    samples = [sample for family in text_string_to_metric_families(page) for sample in family.samples]
-    found: ServerCounts = {}
-    for name, sources in _SOURCES.items():
-        values = [
-            sample.value
-            for source, labels in sources
-            for sample in samples
-            if sample.name == source and labels.items() <= sample.labels.items()
-        ]
-        # A counter with labels is not there before its first count.
-        found[name] = sum(values)
-    return found if any(sample.name == "agent_connections" for sample in samples) else None
+def counts_of(page: ServerPage) -> ServerCounts:
+    """Return the counts on a page."""
+    return {name: sum(page.total(source, **labels) for source, labels in sources) for name, sources in _SOURCES.items()}
 
 
 def compare(before: ServerCounts, after: ServerCounts, ours: dict[str, float]) -> list[Comparison]:

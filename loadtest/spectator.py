@@ -13,8 +13,8 @@ from chunkcrawl.transport.backoff import Backoff
 from chunkcrawl.transport.connection import SILENCE_MAX_S, STOOD_AFTER_S
 from chunkcrawl.transport.http import Session
 from chunkcrawl.transport.sessions import SessionKeeper
-from loadtest.crew import Crew, some_chunk
 from loadtest.event_stream import SseConnection, open_stream
+from loadtest.group import AgentGroup, some_chunk
 from loadtest.slow import Slowness
 from loadtest.ticks import TickWatch
 
@@ -25,12 +25,12 @@ SLOW_EVERY: Final = 2
 
 
 class SimulatedSpectator:
-    """One spectator.  ``run`` watches until the crew closes; ``sweep`` is to be called about once a second."""
+    """One spectator.  ``run`` watches until the group closes; ``sweep`` is to be called about once a second."""
 
-    def __init__(self, crew: Crew, number: int, rng: random.Random) -> None:
-        self._crew, self._rng = crew, rng
-        self._sessions = SessionKeeper.of_role(crew.api, "spectator", None, api_key=crew.api_key, rng=rng)
-        slow = crew.plan.scenario == "slow-reader" and number % SLOW_EVERY == 0
+    def __init__(self, group: AgentGroup, number: int, rng: random.Random) -> None:
+        self._group, self._rng = group, rng
+        self._sessions = SessionKeeper.of_role(group.api, "spectator", None, api_key=group.api_key, rng=rng)
+        slow = group.plan.scenario == "slow-reader" and number % SLOW_EVERY == 0
         self._slow = Slowness(rng) if slow else None
         self._watch = TickWatch()
         self._stream: SseConnection | None = None
@@ -40,10 +40,10 @@ class SimulatedSpectator:
         self._joined = self._counted = False
 
     async def run(self) -> None:
-        """Stay connected; returns when the crew closes, or when the server refuses for good."""
+        """Stay connected; returns when the group closes, or when the server refuses for good."""
         backoff = Backoff(self._rng)
         self._began_at = time.perf_counter()
-        while self._crew.open:
+        while self._group.open:
             try:
                 session = await self._sessions.current()
                 stream = await self._opened(session)
@@ -52,25 +52,25 @@ class SimulatedSpectator:
                 await asyncio.sleep(backoff.next_delay())
                 continue
             except ChunkcrawlError as error:
-                if not await self._crew.pause(error, backoff, joined=self._joined):
+                if not await self._group.pause(error, backoff, joined=self._joined):
                     return
                 continue
             await self._connection(stream, session)
             if time.perf_counter() - self._began_at > STOOD_AFTER_S:
                 backoff.reset()
-            if self._crew.open:
+            if self._group.open:
                 await asyncio.sleep(backoff.next_delay())
 
     async def _opened(self, session: Session) -> SseConnection:
         if self._chunk_id is None:
-            self._chunk_id = some_chunk(self._crew.place_of, self._rng)
+            self._chunk_id = some_chunk(self._group.place_of, self._rng)
         if self._joined:
             self._began_at = time.perf_counter()
         path = f"/v1/spectate/stream?chunk_id={quote(self._chunk_id, safe='')}"
         self._watch.restart()
         try:
             return await open_stream(
-                self._crew, path, session.session_token, self._last_event_id, self, slow=self._slow is not None
+                self._group, path, session.session_token, self._last_event_id, self, slow=self._slow is not None
             )
         except InvalidSession as error:
             self._sessions.dead(session)
@@ -78,7 +78,7 @@ class SimulatedSpectator:
 
     async def _connection(self, stream: SseConnection, session: Session) -> None:
         self._stream, self._heard_at = stream, time.perf_counter()
-        if not self._crew.open:
+        if not self._group.open:
             stream.close()
         keeping = asyncio.get_running_loop().create_task(self._sessions.keep(session))
         try:
@@ -88,8 +88,8 @@ class SimulatedSpectator:
             self._stream = None
             self._count(False)
             if not stream.ours and self._chunk_id is not None:
-                self._crew.measures.counts["disconnects"] += 1
-                self._crew.measures.count_as("closed", "stream_end" if stream.finished else "stream_broken")
+                self._group.measures.counts["disconnects"] += 1
+                self._group.measures.count_as("closed", "stream_end" if stream.finished else "stream_broken")
             stream.close()
 
     def close(self) -> None:
@@ -102,7 +102,7 @@ class SimulatedSpectator:
     def event(self, stream: SseConnection, name: bytes, event_id: bytes, data: bytes) -> None:
         """See ``EventReader``."""
         now = self._heard_at = time.perf_counter()
-        counts = self._crew.measures.counts
+        counts = self._group.measures.counts
         counts["bytes"] += len(data)
         if event_id:
             self._last_event_id = event_id.decode("latin-1")
@@ -110,7 +110,7 @@ class SimulatedSpectator:
             counts["deliveries"] += 1
             counts["spectator_deliveries"] += 1
             if self._slow is None:
-                self._watch.note(data, now, self._crew.measures)
+                self._watch.note(data, now, self._group.measures)
             self._show(now)
         elif name == b"resync_required":
             counts["spectator_resyncs"] += 1
@@ -124,17 +124,17 @@ class SimulatedSpectator:
     def _show(self, now: float) -> None:
         if self._counted:
             return
-        self._crew.measures.times["resume" if self._joined else "join"].record(now - self._began_at)
-        self._crew.measures.counts["resumes" if self._joined else "joins"] += 1
+        self._group.measures.times["resume" if self._joined else "join"].record(now - self._began_at)
+        self._group.measures.counts["resumes" if self._joined else "joins"] += 1
         if not self._joined:
-            self._crew.let_in(now)
+            self._group.let_in(now)
         self._joined = True
         self._count(True)
 
     def _count(self, here: bool) -> None:
         if here is not self._counted:
             self._counted = here
-            self._crew.spectators += 1 if here else -1
+            self._group.spectators += 1 if here else -1
 
     def _leave_chunk(self) -> None:
         self._chunk_id = self._last_event_id = None
@@ -146,7 +146,7 @@ class SimulatedSpectator:
         if self._stream is None:
             return
         if self._slow is not None:
-            self._slow.apply(self._stream, now, going=self._crew.going)
+            self._slow.apply(self._stream, now, going=self._group.going)
         elif now - self._heard_at > SILENCE_MAX_S:
-            self._crew.measures.counts["silences"] += 1
+            self._group.measures.counts["silences"] += 1
             self._stream.close()

@@ -43,6 +43,10 @@ class RedisBatch:
         self._task: asyncio.Task[None] | None = None
         self._closed = False
 
+    def __len__(self) -> int:
+        """Return how many commands wait to be sent."""
+        return len(self._pending)
+
     async def run(self, call: Call) -> Any:
         """Run a script; it is made known to the server when missing there.
 

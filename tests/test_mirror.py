@@ -52,7 +52,7 @@ ELSEWHERE: Final = {
     "embedded/children.py": "tests/embedded/test_services.py",
     "embedded/postgres.py": "tests/embedded/test_services.py",
     "embedded/valkey.py": "tests/embedded/test_services.py",
-    "loadtest/fleet.py": "tests/loadtest/test_generator.py",
+    "loadtest/ray_generators.py": "tests/loadtest/test_generator.py",
     "loadtest/player.py": "tests/loadtest/test_generator.py",
     "loadtest/plots.py": "tests/loadtest/test_report_html.py",
     "loadtest/report_text.py": "tests/loadtest/test_report.py",

@@ -201,6 +201,11 @@ class Connections:
 
     # -- slots --
 
+    @property
+    def waiting(self) -> int:
+        """How many events wait for their readers."""
+        return sum(len(connection.queue) for connection in self._slot_of)
+
     def open(self, kind: Kind, session: Session, queue: SubscriberQueue) -> Connection:
         """Return a slot for a connection that is about to be served."""
         return Connection(self, kind, session, queue)

@@ -70,6 +70,11 @@ class Commits:
         self._asked = 0
         self._committed = 0
 
+    @property
+    def waiting(self) -> int:
+        """How many calls of ``flush`` and ``gather`` were not committed yet, when the last commit ended."""
+        return self._asked - self._committed
+
     async def flush(self) -> None:
         """Return when everything applied so far is in the journal.
 

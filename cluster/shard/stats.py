@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from bisect import bisect_left
 from collections import Counter, deque
 from collections.abc import Callable
 from itertools import islice
@@ -22,6 +23,10 @@ GOLD: Final = "gold"
 HARVEST_REFUSALS: Final = frozenset({"node_not_found", "too_far", "depleted"})
 
 
+#: Bounds in seconds that ticks and commits are counted by.
+BOUNDS_S: Final = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.035, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.5, 1.0, 2.0)
+
+
 class ShardStats:
     """Counts since the start of this epoch; times over the last ``WINDOW`` samples, in seconds."""
 
@@ -35,8 +40,13 @@ class ShardStats:
         self.tick_seconds = 0.0
         #: How late each tick began.
         self.tick_lags: deque[float] = deque(maxlen=WINDOW)
+        #: How many took at most as long as each of ``BOUNDS_S`` and longer than the one before; then those beyond all.
+        self.tick_counts = [0] * (len(BOUNDS_S) + 1)
         self.commit_times: deque[float] = deque(maxlen=WINDOW)
         self.commit_seconds = 0.0
+        self.commit_counts = [0] * (len(BOUNDS_S) + 1)
+        #: Facts for the event log in what was committed.
+        self.facts = 0
         self.results: Counter[str] = Counter()
         #: Crossings by kind (local, remote; new: towards a neighbour that is still to be made) and outcome.
         self.crossings: Counter[tuple[str, str]] = Counter()
@@ -52,12 +62,14 @@ class ShardStats:
         self.last_tick_at = now
         self.tick_times.append(seconds)
         self.tick_seconds += seconds
+        self.tick_counts[bisect_left(BOUNDS_S, seconds)] += 1
 
     def commit(self, seconds: float) -> None:
         """Count a commit that has been answered."""
         self.commits += 1
         self.commit_times.append(seconds)
         self.commit_seconds += seconds
+        self.commit_counts[bisect_left(BOUNDS_S, seconds)] += 1
 
     def refused(self, cmd: object, reason: str | None) -> None:
         """Count a command that was refused, for the first time."""
@@ -75,6 +87,7 @@ class ShardStats:
         remote = len(output.departures)
         self.crossings["remote", "completed"] += remote
         self.crossings["local", "completed"] += transitions - remote
+        self.facts += len(output.archive)
         for fact in output.archive:
             if fact["fact"] == "harvest":
                 self.harvested_units[GOLD] += fact["amount"]

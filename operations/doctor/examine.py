@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from operations.doctor import machine, running, stores
-from operations.doctor.finding import Check, Finding, Patient, Result, Skipped
+from operations.doctor.finding import Check, Finding, Installation, Result, Skipped
 
 #: Name and check; later ones use what earlier ones have learnt.
 CHECKS: Final[Mapping[str, Check]] = {
@@ -24,13 +24,13 @@ CHECKS: Final[Mapping[str, Check]] = {
 }
 
 
-async def examine(patient: Patient, checks: Mapping[str, Check] = CHECKS) -> list[Result]:
+async def examine(installation: Installation, checks: Mapping[str, Check] = CHECKS) -> list[Result]:
     """Make every check; takes seconds, however much is broken."""
     results = []
     for name, check in checks.items():
         result = Result(name)
         try:
-            result.findings = list(await check(patient))
+            result.findings = list(await check(installation))
         except Skipped as why:
             result.skipped = str(why)
         except Exception as error:  # a check that fails is a finding too, and no reason to stop

@@ -28,7 +28,7 @@ class Skipped(ServerError):
 
 
 @dataclass(slots=True)
-class Patient:
+class Installation:
     """What is looked at.  ``base_url``: where a gateway answers."""
 
     settings: Settings
@@ -41,7 +41,7 @@ class Patient:
 
 
 #: Yields findings; raises ``Skipped``.
-Check = Callable[[Patient], Awaitable[Iterator[Finding]]]
+Check = Callable[[Installation], Awaitable[Iterator[Finding]]]
 
 
 @dataclass(slots=True)

@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 from packaging.requirements import InvalidRequirement, Requirement
 
 from config.settings import DEV_SECRET, SECRETS_DIR_VARIABLE
-from operations.doctor.finding import Finding, Patient, Skipped
+from operations.doctor.finding import Finding, Installation, Skipped
 
 PYTHON_LEAST: Final = (3, 11)
 PYTHON_MOST: Final = (3, 13)
@@ -27,7 +27,7 @@ FREE_LEAST_SHARE: Final = 0.1
 OPEN_FILES_LEAST: Final = 8_192
 
 
-async def versions(_patient: Patient) -> Iterator[Finding]:
+async def versions(_installation: Installation) -> Iterator[Finding]:
     """Check Python and every package against what the distribution asks for."""
     return iter([*_python(sys.version_info[:2]), *_packages()])
 
@@ -68,9 +68,9 @@ def package_fits(text: str) -> Iterator[Finding]:
         yield Finding(f"{requirement.name} {found} is installed, wanted is {requirement.specifier}", remedy)
 
 
-async def disk(patient: Patient) -> Iterator[Finding]:
+async def disk(installation: Installation) -> Iterator[Finding]:
     """Check the room where the data lies and where logs are written."""
-    settings = patient.settings
+    settings = installation.settings
     places = {Path(settings.data_dir), *([Path(settings.log_dir)] if settings.log_dir else [])}
     existing = sorted(place for place in places if place.exists())
     if not existing:
@@ -86,10 +86,10 @@ def _room(place: Path, total: int, free: int) -> Iterator[Finding]:
         )
 
 
-async def open_files(patient: Patient) -> Iterator[Finding]:
+async def open_files(installation: Installation) -> Iterator[Finding]:
     """Check the limit of open files of this machine's gateways; where none is found, our own."""
     limits = {}
-    for name, actor in ((patient.status or {}).get("actors") or {}).items():
+    for name, actor in ((installation.status or {}).get("actors") or {}).items():
         if name.startswith("gateway-") and (limit := _limit_of(actor.get("pid"))) is not None:
             limits[name] = limit
     if not limits:
@@ -121,13 +121,15 @@ def _limit_of(pid: object) -> int | None:
     return None
 
 
-async def secrets(patient: Patient) -> Iterator[Finding]:
+async def secrets(installation: Installation) -> Iterator[Finding]:
     """Check that no development secret is used where strangers can come, and that nobody else can read ours."""
-    return iter([*_open_doors(patient), *_readable_files(), *_shared_directory(Path(patient.settings.data_dir))])
+    return iter(
+        [*_open_doors(installation), *_readable_files(), *_shared_directory(Path(installation.settings.data_dir))]
+    )
 
 
-def _open_doors(patient: Patient) -> Iterator[Finding]:
-    settings = patient.settings
+def _open_doors(installation: Installation) -> Iterator[Finding]:
+    settings = installation.settings
     if not settings.is_prod and not is_local(settings.host):
         yield Finding(
             f"environment {settings.environment} listens on {settings.host}: the dev routes, the fixed spectator token "

@@ -12,7 +12,7 @@ from redis.exceptions import RedisError
 from chunkcrawl.errors import ServerUnreachable
 from chunkcrawl.transport.proxies import http_client, over, proxy_for
 from cluster.backup_age import read_age
-from operations.doctor.finding import Finding, Patient, Skipped
+from operations.doctor.finding import Finding, Installation, Skipped
 from streaming.connect import connect
 
 TIMEOUT_S: Final = 5.0
@@ -21,14 +21,14 @@ TICK_P99_MOST_MS: Final = 150.0
 ARCHIVE_LAG_MOST_S: Final = 60.0
 
 
-async def gateways(patient: Patient) -> Iterator[Finding]:
+async def gateways(installation: Installation) -> Iterator[Finding]:
     """Check that the port answers, that a gateway of ours is behind it, and that it can serve."""
-    where = urlsplit(patient.base_url).netloc
+    where = urlsplit(installation.base_url).netloc
     try:
-        proxy = proxy_for(patient.base_url)
+        proxy = proxy_for(installation.base_url)
         async with http_client(proxy, timeout=TIMEOUT_S) as http:
-            alive = await http.get(f"{patient.base_url}/healthz")
-            ready = await http.get(f"{patient.base_url}/readyz")
+            alive = await http.get(f"{installation.base_url}/healthz")
+            ready = await http.get(f"{installation.base_url}/readyz")
     except ServerUnreachable as error:
         return iter([Finding(f"{where} can't be asked", str(error))])
     except httpx.ConnectError:
@@ -57,14 +57,14 @@ def judge_readiness(where: str, ready: httpx.Response) -> Iterator[Finding]:
     yield Finding(f"the gateway at {where} can't serve: {problems}", 'docs/operating.md ("Recover") has each of them')
 
 
-async def shards(patient: Patient) -> Iterator[Finding]:
+async def shards(installation: Installation) -> Iterator[Finding]:
     """Check that the coordinator writes its status and that every actor in it does its work."""
-    if patient.redis_info is None:
+    if installation.redis_info is None:
         raise Skipped("Redis does not answer")
-    if patient.status is None:
+    if installation.status is None:
         remedy = "start the world; if it runs, coordinator.log says why"
         return iter([Finding("no coordinator has written a status in the last 30 s", remedy)])
-    return iter(judge_status(patient.status))
+    return iter(judge_status(installation.status))
 
 
 def judge_status(status: dict[str, Any]) -> list[Finding]:
@@ -98,9 +98,9 @@ def _judge_shard(name: str, actor: dict[str, Any]) -> Iterator[Finding]:
         yield Finding(reason, "`chunkcrawl scale` to more shards, or more CPU", "warning")
 
 
-async def event_log(patient: Patient) -> Iterator[Finding]:
+async def event_log(installation: Installation) -> Iterator[Finding]:
     """Check that the archiver keeps up."""
-    actors = (patient.status or {}).get("actors", {})
+    actors = (installation.status or {}).get("actors", {})
     archivers = [actor for name, actor in actors.items() if name.startswith("archiver") and "error" not in actor]
     if not archivers:
         raise Skipped("no archiver has said how it is")
@@ -119,18 +119,18 @@ def judge_archiver(actor: dict[str, Any]) -> Iterator[Finding]:
         yield Finding(reason, "PostgreSQL was away for too long; nothing brings them back", "warning")
 
 
-async def backups(patient: Patient) -> Iterator[Finding]:
+async def backups(installation: Installation) -> Iterator[Finding]:
     """Check that there is a backup, and a recent one."""
-    if patient.redis_info is None:
+    if installation.redis_info is None:
         raise Skipped("Redis does not answer")
-    client = connect(patient.settings.redis_url)
+    client = connect(installation.settings.redis_url)
     try:
         age_s = await read_age(client)
     except (RedisError, OSError, TimeoutError) as error:
         raise Skipped(f"Redis stopped answering ({type(error).__name__})") from None
     finally:
         await client.aclose()
-    return iter(judge_backup(age_s, patient.backup_most_h))
+    return iter(judge_backup(age_s, installation.backup_most_h))
 
 
 def judge_backup(age_s: float | None, most_h: float) -> Iterator[Finding]:

@@ -14,7 +14,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 
 from migrations.run import current, head
-from operations.doctor.finding import Finding, Patient, Skipped
+from operations.doctor.finding import Finding, Installation, Skipped
 from store.engine import make_engine
 from streaming import keys
 from streaming.connect import as_text, connect
@@ -31,16 +31,16 @@ CLOCK_REMEDY: Final = "run a time service (chrony, systemd-timesyncd) on every m
 START_REMEDY: Final = "start it, or put its URL right; `chunkcrawl up` starts one where no URL is set"
 
 
-async def database(patient: Patient) -> Iterator[Finding]:
+async def database(installation: Installation) -> Iterator[Finding]:
     """Check that PostgreSQL answers, is new enough, and has the tables of this version."""
-    url = patient.settings.database_url
+    url = installation.settings.database_url
     if not url:
         return iter([Finding("no PostgreSQL is known", "set CHUNKCRAWL_DATABASE_URL, or --data of a running world")])
     try:
         version, revision = await _limited(_ask_database(url))
     except (SQLAlchemyError, OSError, TimeoutError) as error:
         return iter([Finding(f"PostgreSQL does not answer ({type(error).__name__})", START_REMEDY)])
-    patient.database_ok = True
+    installation.database_ok = True
     return iter(judge_database(version, revision, head()))
 
 
@@ -71,9 +71,9 @@ def judge_database(version: int, revision: str | None, wanted: str | None) -> li
     return findings
 
 
-async def redis(patient: Patient) -> Iterator[Finding]:
+async def redis(installation: Installation) -> Iterator[Finding]:
     """Check that Redis or Valkey answers, is new enough, and forgets nothing."""
-    url = patient.settings.redis_url
+    url = installation.settings.redis_url
     if not url:
         return iter([Finding("no Redis is known", "set CHUNKCRAWL_REDIS_URL, or --data of a running world")])
     client = connect(url)
@@ -85,8 +85,8 @@ async def redis(patient: Patient) -> Iterator[Finding]:
         return iter([Finding(f"Redis does not answer ({type(error).__name__})", START_REMEDY)])
     finally:
         await client.aclose()
-    patient.redis_info = info
-    patient.status = orjson.loads(status) if status else None
+    installation.redis_info = info
+    installation.status = orjson.loads(status) if status else None
     return iter([*_redis_version(info), *judge_durability(info), *judge_memory(info)])
 
 
@@ -153,11 +153,14 @@ def judge_memory(info: dict[str, Any]) -> Iterator[Finding]:
         yield Finding("`maxmemory` is more than the machine has", "lower it, or the kernel will end Redis", "warning")
 
 
-async def clocks(patient: Patient) -> Iterator[Finding]:
+async def clocks(installation: Installation) -> Iterator[Finding]:
     """Check that this machine, PostgreSQL, Redis, and those of shards and gateways agree about the time."""
-    if patient.redis_info is None or not patient.database_ok:
+    if installation.redis_info is None or not installation.database_ok:
         raise Skipped("PostgreSQL or Redis does not answer")
-    client, engine = connect(patient.settings.redis_url), make_engine(patient.settings.database_url, pool_size=1)
+    client, engine = (
+        connect(installation.settings.redis_url),
+        make_engine(installation.settings.database_url, pool_size=1),
+    )
     try:
         skews = {"Redis": await _limited(_redis_skew_s(client))}
         async with asyncio.timeout(TIMEOUT_S), engine.connect() as connection:
@@ -170,7 +173,7 @@ async def clocks(patient: Patient) -> Iterator[Finding]:
     finally:
         await client.aclose()
         await engine.dispose()
-    return iter([*judge_clocks(skews), *judge_actors(patient.status or {})])
+    return iter([*judge_clocks(skews), *judge_actors(installation.status or {})])
 
 
 def judge_actors(status: dict[str, Any]) -> list[Finding]:

@@ -13,7 +13,7 @@ from chunkcrawl.errors import ServerUnreachable
 from cli.load import app
 from loadtest import run as run_module
 from loadtest.figures import FIGURES
-from loadtest.fleet import FleetError
+from loadtest.ray_generators import GeneratorsError
 from tests.loadtest.test_report import report
 
 NOBODY = "http://127.0.0.1:1"
@@ -148,7 +148,7 @@ def test_an_interrupted_run_reports_and_says_so(monkeypatch: pytest.MonkeyPatch)
     ("error", "code", "reason"),
     [
         (ServerUnreachable("x"), 3, "server_unreachable"),
-        (FleetError("all dead"), 1, "load_failed"),
+        (GeneratorsError("all dead"), 1, "load_failed"),
         (ConnectionError("no ray"), 3, "no_ray_cluster"),
         (KeyboardInterrupt(), 130, None),
     ],

@@ -14,7 +14,7 @@ from chunkcrawl.bots.rules import Action, Harvest, Move, Rest
 from chunkcrawl.transport.http import Api, Session
 from chunkcrawl.view.world_view import WorldView
 from loadtest.commands import ANSWER_TIMEOUT_S, PARSE_EVERY, RESULT_TIMEOUT_S, Commands
-from loadtest.crew import Crew
+from loadtest.group import AgentGroup
 from tests.loadtest.makers import hall, plan
 
 GRID = hall().grid
@@ -35,8 +35,8 @@ class Talk:
     """An agent and its server, by hand."""
 
     def __init__(self, behaviour: Behaving, *, timed: bool = True) -> None:
-        self.crew = Crew(plan(think_s=0.0), Api("http://127.0.0.1:1"), "dcw_x")
-        self.commands = Commands(self.crew, "me", behaviour, random.Random(1), timed=timed)
+        self.group = AgentGroup(plan(think_s=0.0), Api("http://127.0.0.1:1"), "dcw_x")
+        self.commands = Commands(self.group, "me", behaviour, random.Random(1), timed=timed)
         self.events = 0
         self.tick = 1
         self.wire = Wire()
@@ -89,7 +89,7 @@ class Talk:
         return name
 
     def count(self, name: str) -> int:
-        return self.crew.measures.counts[name]
+        return self.group.measures.counts[name]
 
 
 def walk(view: WorldView, rng: random.Random) -> Action:
@@ -110,13 +110,13 @@ async def test_a_command_from_request_to_result() -> None:
     assert answer["type"] == "command_answer"
     assert len(answer["payload"]["sig"]) == 43
     talk.ack(request["client_cmd_id"])
-    assert talk.crew.measures.times["rtt"].count == 1
-    assert talk.crew.measures.times["decision"].max_s <= talk.crew.measures.times["rtt"].max_s
+    assert talk.group.measures.times["rtt"].count == 1
+    assert talk.group.measures.times["decision"].max_s <= talk.group.measures.times["rtt"].max_s
     assert talk.commands.pending
     talk.result(request["client_cmd_id"])
     assert not talk.commands.pending
     assert [talk.count(name) for name in ("requests", "acks", "results", "completed:none")] == [1, 1, 1, 1]
-    assert talk.crew.proof_s > 0
+    assert talk.group.proof_s > 0
     assert (await talk.asked())["client_cmd_id"] != request["client_cmd_id"]
 
 
@@ -131,7 +131,7 @@ async def test_refusals_and_failures_by_reason() -> None:
     talk.result(name, status="failed", reason="blocked", blocked_at={"x": 1, "y": 2}, blocker={"id": "b"})
     counted = ("refusals", "refused:unreachable", "acks", "results", "failed:blocked")
     assert [talk.count(name) for name in counted] == [1] * 5
-    assert talk.crew.measures.times["rtt"].count == 1, "a refusal is no round trip"
+    assert talk.group.measures.times["rtt"].count == 1, "a refusal is no round trip"
 
 
 async def test_a_line_that_breaks_before_the_answer() -> None:
@@ -156,7 +156,7 @@ async def test_an_ack_over_a_reconnect_counts_and_is_not_timed() -> None:
     talk.ack(name)
     talk.result(name)
     assert [talk.count(name) for name in ("acks", "results", "unanswered")] == [1, 1, 0]
-    assert talk.crew.measures.times["rtt"].count == 0
+    assert talk.group.measures.times["rtt"].count == 0
 
 
 async def test_repeats_of_a_resumed_stream_are_no_second_results() -> None:
@@ -258,7 +258,7 @@ async def test_most_deltas_are_counted_and_not_parsed(monkeypatch: pytest.Monkey
         talk.state("moving")
     assert talk.count("deliveries") - before == 5 * PARSE_EVERY
     assert len(parsed) == 5
-    assert talk.crew.measures.times["tick_gap"].count == 5 * PARSE_EVERY
+    assert talk.group.measures.times["tick_gap"].count == 5 * PARSE_EVERY
 
 
 async def test_a_slow_agents_times_are_its_own() -> None:
@@ -267,7 +267,7 @@ async def test_a_slow_agents_times_are_its_own() -> None:
     talk.result(await talk.carried_out())
     talk.state("moving")
     talk.state("moving")
-    assert not any(histogram.count for histogram in talk.crew.measures.times.values())
+    assert not any(histogram.count for histogram in talk.group.measures.times.values())
     assert (talk.count("acks"), talk.count("results")) == (1, 1)
 
 
@@ -281,7 +281,7 @@ async def test_what_is_no_message_is_counted(raw: bytes) -> None:
     talk.commands._wants_state = True
     talk.commands.heard(raw, time.perf_counter())
     assert talk.count("unusable") == 1
-    assert talk.crew.defect is None
+    assert talk.group.defect is None
 
 
 async def test_errors_are_counted_by_reason_and_the_command_goes_on() -> None:
@@ -299,26 +299,26 @@ async def test_a_fault_of_ours_is_kept_for_the_generator() -> None:
     talk = Talk(broken)
     talk.open()
     async with asyncio.timeout(5):
-        while talk.crew.defect is None:
+        while talk.group.defect is None:
             await asyncio.sleep(0.001)
-    assert isinstance(talk.crew.defect, ZeroDivisionError)
+    assert isinstance(talk.group.defect, ZeroDivisionError)
 
 
 async def test_nothing_is_asked_when_it_is_over() -> None:
     talk = Talk(walk)
     talk.open()
-    talk.crew.going = False
+    talk.group.going = False
     await asyncio.sleep(0.02)
     assert talk.wire.sent == []
 
 
 async def test_terrain_is_shared() -> None:
-    crew = Crew(plan(), Api("http://127.0.0.1:1"), "dcw_x")
+    group = AgentGroup(plan(), Api("http://127.0.0.1:1"), "dcw_x")
     views = []
     for _ in range(2):
         talk = Talk(walk)
-        talk.crew = crew
-        talk.commands._crew = crew
+        talk.group = group
+        talk.commands._group = group
         talk.open()
         views.append(talk.commands._view)
     assert views[0].grid is views[1].grid

@@ -10,7 +10,7 @@ import pytest
 from chunkcrawl.errors import Forbidden, InvalidSession, NotReady, ServerUnreachable
 from chunkcrawl.transport.http import Session
 from loadtest.connection import PicowsConnection, open_connection
-from loadtest.crew import Crew
+from loadtest.group import AgentGroup
 from tests.loadtest.makers import plan
 from tests.sdk.fake_server import FakeServer
 
@@ -28,11 +28,11 @@ class Hearer:
         self.kinds.append(json.loads(raw)["type"])
 
 
-async def connected(server: FakeServer, hearer: Hearer, *, slow: bool = False) -> tuple[Crew, PicowsConnection]:
-    crew = Crew(plan(base=server.base), server.api(), "dcw_good")
+async def connected(server: FakeServer, hearer: Hearer, *, slow: bool = False) -> tuple[AgentGroup, PicowsConnection]:
+    group = AgentGroup(plan(base=server.base), server.api(), "dcw_good")
     server.live_tokens.add("sess_1")
     session = Session("sess_1", "jti_1", "agent", "secret")
-    return crew, await open_connection(crew, session, {"agent_id": "scout"}, hearer, slow=slow)
+    return group, await open_connection(group, session, {"agent_id": "scout"}, hearer, slow=slow)
 
 
 async def until_heard(hearer: Hearer, kind: str) -> None:
@@ -117,11 +117,11 @@ async def test_a_fault_of_ours_is_kept_and_not_taken_for_the_servers() -> None:
             raise ZeroDivisionError
 
     async with FakeServer().running() as server:
-        crew, connection = await connected(server, Broken())
+        group, connection = await connected(server, Broken())
         async with asyncio.timeout(5):
-            while crew.defect is None:
+            while group.defect is None:
                 await asyncio.sleep(0.001)
         assert not connection.ended.done()
         connection.cut()
         await asyncio.wait_for(connection.ended, 5)
-    assert isinstance(crew.defect, ZeroDivisionError)
+    assert isinstance(group.defect, ZeroDivisionError)

@@ -11,8 +11,8 @@ import pytest
 from chunkcrawl.errors import ApiError, ChunkcrawlError, ProtocolViolation, ServerUnreachable, TooManyRequests
 from chunkcrawl.transport.http import Api
 from chunkcrawl.wire.sse import EVENT_MAX_BYTES
-from loadtest.crew import Crew
 from loadtest.event_stream import EventSplitter, SseConnection, open_stream
+from loadtest.group import AgentGroup
 from tests.loadtest.makers import plan
 
 DELTA = b'id: chunk-0:5:0\nevent: chunk_delta\ndata: {"tick":5}\n\n'
@@ -53,7 +53,7 @@ class Reader:
 
 
 @asynccontextmanager
-async def server(answer: bytes, *, stay: bool = False) -> AsyncIterator[tuple[Crew, list[bytes]]]:
+async def server(answer: bytes, *, stay: bool = False) -> AsyncIterator[tuple[AgentGroup, list[bytes]]]:
     """A server that gives every request this answer, and closes unless it is to stay."""
     requests: list[bytes] = []
     leave = asyncio.Event()
@@ -69,7 +69,7 @@ async def server(answer: bytes, *, stay: bool = False) -> AsyncIterator[tuple[Cr
     listening = await asyncio.start_server(serve, "127.0.0.1", 0)
     port = listening.sockets[0].getsockname()[1]
     async with listening:
-        yield Crew(plan(base=f"http://127.0.0.1:{port}/under"), Api("http://x"), "dcw_x"), requests
+        yield AgentGroup(plan(base=f"http://127.0.0.1:{port}/under"), Api("http://x"), "dcw_x"), requests
         leave.set()
 
 
@@ -78,15 +78,15 @@ def chunked(*parts: bytes, kind: bytes = b"text/event-stream; charset=utf-8") ->
     return b"HTTP/1.1 200 OK\r\nContent-Type: " + kind + b"\r\nTransfer-Encoding: chunked\r\n\r\n" + body
 
 
-async def opened(crew: Crew, reader: Reader, *, slow: bool = False, last: str | None = None) -> SseConnection:
-    return await open_stream(crew, "/v1/spectate/stream?chunk_id=demo", "sess_x", last, reader, slow=slow)
+async def opened(group: AgentGroup, reader: Reader, *, slow: bool = False, last: str | None = None) -> SseConnection:
+    return await open_stream(group, "/v1/spectate/stream?chunk_id=demo", "sess_x", last, reader, slow=slow)
 
 
 @pytest.mark.parametrize("slow", [False, True])
 async def test_a_stream_is_read(slow: bool) -> None:
     reader = Reader()
-    async with server(chunked(DELTA[:10], DELTA[10:] + DELTA), stay=True) as (crew, requests):
-        stream = await opened(crew, reader, slow=slow, last="chunk-0:4:0")
+    async with server(chunked(DELTA[:10], DELTA[10:] + DELTA), stay=True) as (group, requests):
+        stream = await opened(group, reader, slow=slow, last="chunk-0:4:0")
         async with asyncio.timeout(5):
             while len(reader.events) < 2:
                 await asyncio.sleep(0.001)
@@ -104,8 +104,8 @@ async def test_a_stream_is_read(slow: bool) -> None:
 async def test_an_end_in_order_is_known_from_a_break() -> None:
     for answer, finished in ((chunked(DELTA, b""), True), (chunked(DELTA), False)):
         reader = Reader()
-        async with server(answer) as (crew, _):
-            stream = await opened(crew, reader)
+        async with server(answer) as (group, _):
+            stream = await opened(group, reader)
             await asyncio.wait_for(stream.ended, 5)
         assert (stream.finished, stream.ours) == (finished, False)
         assert reader.events == [PARSED]
@@ -114,9 +114,9 @@ async def test_an_end_in_order_is_known_from_a_break() -> None:
 async def test_refusals_have_their_reason() -> None:
     body = b'{"detail":"rate_limited"}'
     answer = b"HTTP/1.1 429 X\r\nRetry-After: 7\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body)
-    async with server(answer) as (crew, _):
+    async with server(answer) as (group, _):
         with pytest.raises(TooManyRequests) as refused:
-            await opened(crew, Reader())
+            await opened(group, Reader())
     assert (refused.value.reason, refused.value.retry_after_s) == ("rate_limited", 7.0)
 
 
@@ -131,18 +131,18 @@ async def test_refusals_have_their_reason() -> None:
     ],
 )
 async def test_what_is_no_stream(answer: bytes, error: type[ChunkcrawlError]) -> None:
-    crew: Crew
-    async with server(answer) as (crew, _):
+    group: AgentGroup
+    async with server(answer) as (group, _):
         with pytest.raises(error):
-            await opened(crew, Reader())
-    assert crew.defect is None
+            await opened(group, Reader())
+    assert group.defect is None
 
 
 async def test_nobody_listens() -> None:
-    crew = Crew(plan(base="http://127.0.0.1:1"), Api("http://x"), "dcw_x")
+    group = AgentGroup(plan(base="http://127.0.0.1:1"), Api("http://x"), "dcw_x")
     for slow in (False, True):
         with pytest.raises(ServerUnreachable):
-            await opened(crew, Reader(), slow=slow)
+            await opened(group, Reader(), slow=slow)
 
 
 async def test_a_fault_of_ours_is_kept() -> None:
@@ -150,10 +150,10 @@ async def test_a_fault_of_ours_is_kept() -> None:
         def event(self, stream: SseConnection, name: bytes, event_id: bytes, data: bytes) -> None:
             raise ZeroDivisionError
 
-    async with server(chunked(DELTA), stay=True) as (crew, _):
-        stream = await opened(crew, Broken())
+    async with server(chunked(DELTA), stay=True) as (group, _):
+        stream = await opened(group, Broken())
         async with asyncio.timeout(5):
-            while crew.defect is None:
+            while group.defect is None:
                 await asyncio.sleep(0.001)
         stream.close()
-    assert isinstance(crew.defect, ZeroDivisionError)
+    assert isinstance(group.defect, ZeroDivisionError)

@@ -6,19 +6,19 @@ from pathlib import Path
 from typing import Any
 
 from loadtest.figures import FAILURES, FIGURES, REFUSALS, figures_of
+from loadtest.mailbox import Orders
 from loadtest.measures import Sample
-from loadtest.switchboard import Orders
-from loadtest.tally import Tally
+from loadtest.totals import Totals
 from tests.loadtest.makers import sample
 
 ROOT = Path(__file__).parents[2]
 
 
-def tallied(*samples: Sample, orders: Orders | None = None) -> Tally:
-    tally = Tally(2)
+def tallied(*samples: Sample, orders: Orders | None = None) -> Totals:
+    totals = Totals(2)
     for one in samples:
-        tally.add(one, orders or Orders(0))
-    return tally
+        totals.add(one, orders or Orders(0))
+    return totals
 
 
 def test_every_figure_is_described_and_every_description_has_one() -> None:

@@ -19,10 +19,10 @@ from loadtest import player
 from loadtest.behaviour import BEHAVIOURS
 from loadtest.figures import Figures, figures_of
 from loadtest.generator import GeneratorDefect, generate
+from loadtest.mailbox import Mailbox, Orders
 from loadtest.plan import Plan, shares
 from loadtest.server_counts import ServerCounts, parse_counts
-from loadtest.switchboard import Orders, Switchboard
-from loadtest.tally import Tally
+from loadtest.totals import Totals
 from tests.api.gates import Gate
 from tests.loadtest.makers import plan
 
@@ -39,14 +39,14 @@ def short_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
 class Conductor:
     """The driver's part, by hand."""
 
-    def __init__(self, board: Switchboard, tally: Tally, running: list[asyncio.Task[None]]) -> None:
-        self.board, self.tally, self.running = board, tally, running
+    def __init__(self, board: Mailbox, totals: Totals, running: list[asyncio.Task[None]]) -> None:
+        self.board, self.totals, self.running = board, totals, running
         self.orders = Orders()
 
-    async def until(self, condition: Callable[[Tally], bool]) -> None:
+    async def until(self, condition: Callable[[Totals], bool]) -> None:
         """Add samples up until ``condition`` holds; a generator that failed raises."""
         async with asyncio.timeout(DEADLINE_S):
-            while not condition(self.tally):
+            while not condition(self.totals):
                 await self.take()
                 for task in self.running:
                     if task.done():
@@ -55,7 +55,7 @@ class Conductor:
 
     async def take(self) -> None:
         for one in await self.board.take():
-            self.tally.add(one, self.orders)
+            self.totals.add(one, self.orders)
 
     async def order(self, **changes: Any) -> None:
         self.orders = replace(self.orders, **changes)
@@ -63,26 +63,26 @@ class Conductor:
 
     async def measure(self, seconds: int) -> None:
         """Everybody in, so many seconds measured, everything over."""
-        await self.until(lambda tally: tally.all_in("ready"))
-        first = self.tally.second + 2
+        await self.until(lambda totals: totals.all_in("ready"))
+        first = self.totals.second + 2
         await self.order(measure_from=first, stop_at=first + seconds)
-        await self.until(lambda tally: tally.all_in("drained"))
+        await self.until(lambda totals: totals.all_in("drained"))
 
     async def leave(self) -> Figures:
         await self.order(leave=True)
         async with asyncio.timeout(DEADLINE_S):
             await asyncio.gather(*self.running)
         await self.take()
-        return figures_of(self.tally, generators_failed=0)
+        return figures_of(self.totals, generators_failed=0)
 
 
 @asynccontextmanager
 async def generators(wanted: Plan, tasks: int = 1) -> AsyncIterator[Conductor]:
     """They run, and end in any case."""
-    board = Switchboard(tasks)
+    board = Mailbox(tasks)
     running = [asyncio.create_task(generate(wanted, share, board)) for share in shares(wanted, tasks)]
     try:
-        yield Conductor(board, Tally(tasks), running)
+        yield Conductor(board, Totals(tasks), running)
     finally:
         for task in running:
             task.cancel()
@@ -104,10 +104,10 @@ async def servers_later(world: LocalWorld, wanted: ServerCounts) -> ServerCounts
     return await servers(world)
 
 
-def added(before: ServerCounts, tally: Tally) -> ServerCounts:
-    counts = tally.whole.counts
+def added(before: ServerCounts, totals: Totals) -> ServerCounts:
+    counts = totals.whole.counts
     ours: ServerCounts = {name: counts[name] for name in ("acks", "results", "refusals")}
-    ours |= {"agents": tally.agents, "spectators": tally.spectators}
+    ours |= {"agents": totals.agents, "spectators": totals.spectators}
     return {name: before[name] + value for name, value in ours.items()}
 
 
@@ -116,15 +116,15 @@ async def test_counts_are_the_servers(gate: Gate, local_world: LocalWorld) -> No
     wanted = plan(base=gate.base, agents=12, spectators=4, ramp_s=0.5, think_s=0.2)
     async with generators(wanted, tasks=2) as conductor:
         await conductor.measure(8)
-        ours = added(before, conductor.tally)
+        ours = added(before, conductor.totals)
         assert await servers_later(local_world, ours) == ours
         found = await conductor.leave()
-    assert conductor.tally.whole.counts["acks"] >= 12
+    assert conductor.totals.whole.counts["acks"] >= 12
     assert (found["agents"], found["agents_min"], found["spectators"]) == (12, 12, 4)
     assert found["results_missing"] == found["results_twice"] == found["given_up"] == found["disconnects"] == 0
     assert found["unusable"] == 0
     assert found["rtt_p50_ms"] is not None
-    counts = conductor.tally.measured.counts
+    counts = conductor.totals.measured.counts
     assert counts["spectator_deliveries"] > 0
     assert counts["deliveries"] == counts["agent_deliveries"] + counts["spectator_deliveries"]
     await gate.idle()
@@ -138,12 +138,12 @@ async def test_lines_that_are_cut_lose_nothing(
     wanted = plan(base=gate.base, agents=8, spectators=0, ramp_s=0.0, think_s=0.1, scenario="reconnect")
     async with generators(wanted) as conductor:
         await conductor.measure(12)
-        ours = added(before, conductor.tally)
+        ours = added(before, conductor.totals)
         assert await servers_later(local_world, ours) == ours
         found = await conductor.leave()
     assert (found["cuts"] or 0) > 4
     assert found["resume_p50_ms"] is not None
-    assert conductor.tally.whole.counts["resumes"] == conductor.tally.whole.counts["cuts"]
+    assert conductor.totals.whole.counts["resumes"] == conductor.totals.whole.counts["cuts"]
     assert found["results_missing"] == found["results_twice"] == found["disconnects"] == 0
 
 
@@ -165,11 +165,11 @@ async def test_every_scenario_plays(scenario: str, gate: Gate) -> None:
 
 async def test_stopping_while_they_join(gate: Gate) -> None:
     async with generators(plan(base=gate.base, agents=50, ramp_s=60.0)) as conductor:
-        await conductor.until(lambda tally: tally.agents > 0)
-        await conductor.order(stop_at=conductor.tally.second)
-        await conductor.until(lambda tally: tally.all_in("drained"))
+        await conductor.until(lambda totals: totals.agents > 0)
+        await conductor.order(stop_at=conductor.totals.second)
+        await conductor.until(lambda totals: totals.all_in("drained"))
         found = await conductor.leave()
-    assert conductor.tally.whole.counts["joins"] < 50
+    assert conductor.totals.whole.counts["joins"] < 50
     assert found["measured_s"] == 0
     await gate.idle()
 
@@ -179,8 +179,8 @@ async def test_side_by_side_only_so_many_are_on_their_way(gate: Gate, monkeypatc
     original = player.SimulatedAgent.run
 
     async def run(agent: player.SimulatedAgent) -> None:
-        crew = agent._crew
-        under_way.append(len(under_way) + 1 - crew.joined - crew.given_up)
+        group = agent._group
+        under_way.append(len(under_way) + 1 - group.joined - group.given_up)
         await original(agent)
 
     monkeypatch.setattr(player.SimulatedAgent, "run", run)
@@ -199,7 +199,7 @@ async def test_those_who_are_refused_give_up(gate: Gate) -> None:
         await conductor.measure(1)
         found = await conductor.leave()
     assert found["given_up"] == 5
-    assert conductor.tally.whole.of_group("join_failed") == {"invalid_api_key": 5}
+    assert conductor.totals.whole.of_group("join_failed") == {"invalid_api_key": 5}
 
 
 async def test_a_given_key_is_used_and_kept(gate: Gate) -> None:

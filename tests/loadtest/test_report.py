@@ -11,16 +11,16 @@ from rich.console import Console
 
 from loadtest.figures import FIGURES
 from loadtest.limits import FigureLimit
+from loadtest.mailbox import Orders
 from loadtest.report import Facts, build, differences_text, losses_text, verdict_text
 from loadtest.report_text import print_report
 from loadtest.server_counts import Comparison
-from loadtest.switchboard import Orders
-from loadtest.tally import Tally
+from loadtest.totals import Totals
 from tests.loadtest.makers import plan, sample
 
 
-def tally(*, lag_s: float = 0.001, cpu_s: float = 0.2) -> Tally:
-    made = Tally(2)
+def totals(*, lag_s: float = 0.001, cpu_s: float = 0.2) -> Totals:
+    made = Totals(2)
     for second in range(10):
         for task in range(2):
             counts: dict[str, Any] = {
@@ -38,7 +38,7 @@ def tally(*, lag_s: float = 0.001, cpu_s: float = 0.2) -> Tally:
 
 def report(limits: tuple[str, ...] = (), **facts: Any) -> dict[str, Any]:
     known = Facts("2026-11-25T08:00:00+00:00", None, **facts)
-    return build(plan(), tally(), known, [FigureLimit.parse(text, FIGURES) for text in limits])
+    return build(plan(), totals(), known, [FigureLimit.parse(text, FIGURES) for text in limits])
 
 
 def printed(made: dict[str, Any]) -> str:
@@ -48,7 +48,7 @@ def printed(made: dict[str, Any]) -> str:
 
 
 def test_it_is_json_without_secrets() -> None:
-    made = build(plan(api_key="dcw_secret"), tally(), Facts("now", None), [])
+    made = build(plan(api_key="dcw_secret"), totals(), Facts("now", None), [])
     text = json.dumps(made)
     assert json.loads(text) == made
     assert "dcw_secret" not in text
@@ -79,15 +79,15 @@ def test_when_it_is_ok(limits: tuple[str, ...], facts: dict[str, Any], ok: bool)
 
 
 def test_the_verdict_names_who_was_the_bottleneck() -> None:
-    assert "the figures are the server's" in verdict_text(tally())
-    assert "2 of 2 generators used their whole processor" in verdict_text(tally(cpu_s=0.95))
-    assert "2 of 2 generators had to wait for a processor" in verdict_text(tally(lag_s=0.08))
-    assert "80.0 ms (p99)" in verdict_text(tally(lag_s=0.08))
-    assert "Nothing was measured" in verdict_text(Tally(1))
+    assert "the figures are the server's" in verdict_text(totals())
+    assert "2 of 2 generators used their whole processor" in verdict_text(totals(cpu_s=0.95))
+    assert "2 of 2 generators had to wait for a processor" in verdict_text(totals(lag_s=0.08))
+    assert "80.0 ms (p99)" in verdict_text(totals(lag_s=0.08))
+    assert "Nothing was measured" in verdict_text(Totals(1))
 
 
 def told(*, acks: int = 5, results: int = 5, twice: int = 0, interrupted: bool = False) -> str:
-    made = Tally(1)
+    made = Totals(1)
     made.add(sample(0, 0, acks=acks, results=results, results_twice=twice), Orders(0, 1))
     return losses_text(made, interrupted=interrupted)
 
@@ -129,5 +129,5 @@ def test_an_interrupted_run_says_so() -> None:
 
 
 def test_nothing_measured_prints_too() -> None:
-    made = build(plan(), Tally(1), Facts("now", None, interrupted=True), [])
+    made = build(plan(), Totals(1), Facts("now", None, interrupted=True), [])
     assert "0 s measured" in printed(made)

@@ -9,7 +9,7 @@ from typing import Any
 from loadtest.plots import COLOURS, plot
 from loadtest.report import Facts, build
 from loadtest.report_html import render
-from loadtest.tally import Tally
+from loadtest.totals import Totals
 from tests.loadtest.makers import plan
 from tests.loadtest.test_report import report
 
@@ -75,7 +75,7 @@ def test_what_comes_from_outside_stays_text() -> None:
 
 
 def test_an_empty_run_has_a_page() -> None:
-    page = render(build(plan(), Tally(1), Facts("now", None, interrupted=True), []))
+    page = render(build(plan(), Totals(1), Facts("now", None, interrupted=True), []))
     assert "interrupted" in page
     assert "Nothing of it was measured." in page
     tags(page)

@@ -1,4 +1,4 @@
-"""The driver, with a fleet that is played: what it orders when, and how it ends."""
+"""The driver, with a generators that is played: what it orders when, and how it ends."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from rich.console import Console
 
 from chunkcrawl.errors import NotReady, ServerUnreachable
 from loadtest import run as run_module
-from loadtest.fleet import Fleet, FleetError
+from loadtest.mailbox import Orders
 from loadtest.measures import Phase, Sample
+from loadtest.ray_generators import GeneratorsError, RayGenerators
 from loadtest.report import Facts
 from loadtest.run import Driver, run_load
 from loadtest.screen import LoadScreen
-from loadtest.switchboard import Orders
 from tests.loadtest.makers import plan, sample
 
 PAGE = {"acks": 100.0, "results": 100.0, "refusals": 0.0, "agents": 0.0, "spectators": 0.0}
 
 
-class PlayedFleet:
+class PlayedGenerators:
     """Two generators that do as they are ordered, a second each time the driver looks."""
 
     def __init__(self, *, joins_at: int = 2, drains_s: int = 1, dies_at: int | None = None) -> None:
@@ -47,7 +47,7 @@ class PlayedFleet:
         if self.second in self.at_second:
             self.at_second[self.second]()
         if self.dies_at is not None and self.second >= self.dies_at and self.tasks == len(self.ended_tasks()):
-            raise FleetError("OSError: gone")
+            raise GeneratorsError("OSError: gone")
         alive = [task for task in range(self.tasks) if task not in self.ended_tasks()]
         return [sample(task, self.second, self.phase(), acks=1, results=1, agents=5) for task in alive]
 
@@ -80,24 +80,24 @@ def no_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(run_module, "read_counts", counts)
 
 
-def driver_of(fleet: PlayedFleet) -> Driver:
+def driver_of(generators: PlayedGenerators) -> Driver:
     screen = LoadScreen(Console(file=io.StringIO()), plan())
-    return Driver(plan(), screen, cast(Fleet, fleet), Facts("now", None))
+    return Driver(plan(), screen, cast(RayGenerators, generators), Facts("now", None))
 
 
-async def driven(fleet: PlayedFleet) -> Driver:
-    driver = driver_of(fleet)
+async def driven(generators: PlayedGenerators) -> Driver:
+    driver = driver_of(generators)
     async with asyncio.timeout(10):
         await driver.run(None)
     return driver
 
 
 async def test_joins_measures_drains_compares_and_leaves() -> None:
-    fleet = PlayedFleet()
-    driver = await driven(fleet)
-    assert fleet.given == [Orders(4, 14), Orders(4, 14, leave=True)]
-    assert driver.tally.measured_s == 10
-    assert driver.tally.measured.counts["acks"] == 20
+    generators = PlayedGenerators()
+    driver = await driven(generators)
+    assert generators.given == [Orders(4, 14), Orders(4, 14, leave=True)]
+    assert driver.totals.measured_s == 10
+    assert driver.totals.measured.counts["acks"] == 20
     assert not driver.facts.interrupted
     assert driver.facts.failures == []
     assert driver.facts.server is not None
@@ -106,42 +106,42 @@ async def test_joins_measures_drains_compares_and_leaves() -> None:
 
 @pytest.mark.parametrize("second", [0, 5])
 async def test_an_interrupt_ends_it_with_what_there_is(second: int) -> None:
-    fleet = PlayedFleet()
-    driver = driver_of(fleet)
-    fleet.at_second[second] = driver._interrupted
+    generators = PlayedGenerators()
+    driver = driver_of(generators)
+    generators.at_second[second] = driver._interrupted
     async with asyncio.timeout(10):
         await driver.run(None)
     assert driver.facts.interrupted
     assert driver.facts.server is None
-    assert fleet.orders.leave
-    assert fleet.orders.stop_at == second + 1
-    assert driver.tally.whole.counts["acks"] > 0
+    assert generators.orders.leave
+    assert generators.orders.stop_at == second + 1
+    assert driver.totals.whole.counts["acks"] > 0
 
 
 async def test_a_second_interrupt_waits_for_nobody() -> None:
-    fleet = PlayedFleet(drains_s=10**6)
-    driver = driver_of(fleet)
-    fleet.at_second[5] = fleet.at_second[7] = driver._interrupted
+    generators = PlayedGenerators(drains_s=10**6)
+    driver = driver_of(generators)
+    generators.at_second[5] = generators.at_second[7] = driver._interrupted
     async with asyncio.timeout(10):
         await driver.run(None)
-    assert fleet.orders.leave
+    assert generators.orders.leave
 
 
 async def test_after_an_interrupt_nobody_is_waited_for_long(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(run_module, "HURRY_S", 0.05)
-    fleet = PlayedFleet(drains_s=10**6)
-    driver = driver_of(fleet)
-    fleet.at_second[5] = driver._interrupted
+    generators = PlayedGenerators(drains_s=10**6)
+    driver = driver_of(generators)
+    generators.at_second[5] = driver._interrupted
     async with asyncio.timeout(10):
         await driver.run(None)
-    assert fleet.orders.leave
+    assert generators.orders.leave
 
 
 async def test_a_generator_that_dies_is_reported_and_the_rest_goes_on() -> None:
-    fleet = PlayedFleet(dies_at=6)
-    driver = await driven(fleet)
+    generators = PlayedGenerators(dies_at=6)
+    driver = await driven(generators)
     assert driver.facts.failures == ["OSError: gone"]
-    assert driver.tally.measured_s == 10
+    assert driver.totals.measured_s == 10
 
 
 async def test_without_a_metrics_page_nothing_is_compared(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -149,7 +149,7 @@ async def test_without_a_metrics_page_nothing_is_compared(monkeypatch: pytest.Mo
         return None
 
     monkeypatch.setattr(run_module, "read_counts", nothing)
-    assert (await driven(PlayedFleet())).facts.server is None
+    assert (await driven(PlayedGenerators())).facts.server is None
 
 
 @pytest.mark.parametrize(("status", "error"), [(None, ServerUnreachable), (503, NotReady)])
@@ -164,7 +164,7 @@ async def test_a_server_that_is_not_there_starts_no_ray(
         writer.write(b"HTTP/1.1 503 X\r\nContent-Length: 0\r\n\r\n")
         writer.close()
 
-    monkeypatch.setattr(Fleet, "start", never)
+    monkeypatch.setattr(RayGenerators, "start", never)
     listening = await asyncio.start_server(answer, "127.0.0.1", 0)
     port = listening.sockets[0].getsockname()[1] if status else 1
     screen = LoadScreen(Console(file=io.StringIO()), plan())

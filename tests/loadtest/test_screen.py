@@ -7,21 +7,21 @@ from typing import Any
 
 from rich.console import Console
 
+from loadtest.mailbox import Orders
 from loadtest.screen import LINE_EVERY_S, LoadScreen
-from loadtest.switchboard import Orders
-from loadtest.tally import Tally
+from loadtest.totals import Totals
 from tests.loadtest.makers import plan, sample
 
 
 def shown(orders: Orders, *, terminal: bool, seconds: int = 1) -> str:
     out = io.StringIO()
     console = Console(file=out, width=200, force_terminal=terminal, color_system=None)
-    tally = Tally(1)
+    totals = Totals(1)
     with LoadScreen(console, plan()) as screen:
         for second in range(seconds):
             counts: dict[str, Any] = {"acks": 7, "refused__busy": 2}
-            tally.add(sample(0, second, agents=3, running=4, rtt_s=(0.02,), **counts), orders)
-            screen.show(tally, orders)
+            totals.add(sample(0, second, agents=3, running=4, rtt_s=(0.02,), **counts), orders)
+            screen.show(totals, orders)
     return out.getvalue()
 
 

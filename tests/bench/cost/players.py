@@ -20,28 +20,28 @@ import uvloop
 
 from loadtest.figures import figures_of
 from loadtest.generator import generate
+from loadtest.mailbox import Orders
 from loadtest.measures import Sample
 from loadtest.plan import Plan, Share
-from loadtest.switchboard import Orders
-from loadtest.tally import Tally
+from loadtest.totals import Totals
 
 SIDE_BY_SIDE = 8
 
 
 class Script:
-    """A switchboard for one generator: everybody in, a warm-up, so many seconds measured, and away."""
+    """A mailbox for one generator: everybody in, a warm-up, so many seconds measured, and away."""
 
     def __init__(self, plan: Plan, warmup_s: int) -> None:
         self.plan, self.warmup_s = plan, warmup_s
-        self.tally = Tally(1)
+        self.totals = Totals(1)
         self.orders = Orders()
 
     async def begin(self, task: int) -> None:
-        """See ``SwitchboardApi``: nobody else is waited for."""
+        """See ``MailboxApi``: nobody else is waited for."""
 
     async def report(self, sample: Sample) -> Orders:
-        """See ``SwitchboardApi``."""
-        self.tally.add(sample, self.orders)
+        """See ``MailboxApi``."""
+        self.totals.add(sample, self.orders)
         if sample.phase == "ready" and self.orders.measure_from is None:
             begin = sample.second + 1 + self.warmup_s
             self.orders = replace(self.orders, measure_from=begin, stop_at=begin + self.plan.duration_s)
@@ -51,13 +51,13 @@ class Script:
         return self.orders
 
     def _print(self) -> None:
-        found, tally = figures_of(self.tally, generators_failed=0), self.tally
-        agents = max(1, tally.agents)
+        found, totals = figures_of(self.totals, generators_failed=0), self.totals
+        agents = max(1, totals.agents)
         deltas = found["deliveries_per_s"] or 0.0
         line = {
-            "agents": tally.agents,
+            "agents": totals.agents,
             "failed_to_join": int(found["given_up"] or 0),
-            "ramp_s": round(tally.joined_s, 2),
+            "ramp_s": round(totals.joined_s, 2),
             "acks_per_s": found["acks_per_s"],
             "rtt_ms": {"p50": found["rtt_p50_ms"], "p99": found["rtt_p99_ms"]},
             "deltas_per_agent_s": {"median": round(deltas / agents, 3)},

@@ -10,28 +10,28 @@ from typer.testing import CliRunner
 from cli.doctor import app, settings_of
 from config.settings import load_settings
 from operations.doctor.examine import CHECKS, examine
-from operations.doctor.finding import Finding, Patient, Skipped
+from operations.doctor.finding import Finding, Installation, Skipped
 
 
-async def fine(_: Patient) -> Iterator[Finding]:
+async def fine(_: Installation) -> Iterator[Finding]:
     return iter([])
 
 
-async def bad(_: Patient) -> Iterator[Finding]:
+async def bad(_: Installation) -> Iterator[Finding]:
     return iter([Finding("it is broken", "mend it")])
 
 
-async def skipped(_: Patient) -> Iterator[Finding]:
+async def skipped(_: Installation) -> Iterator[Finding]:
     raise Skipped("it is not here")
 
 
-async def breaks(_: Patient) -> Iterator[Finding]:
+async def breaks(_: Installation) -> Iterator[Finding]:
     raise KeyError("redis://:word@x")
 
 
 async def test_every_check_is_made_whatever_the_others_do() -> None:
-    patient = Patient(load_settings(), "http://127.0.0.1:1")
-    results = await examine(patient, {"breaks": breaks, "skipped": skipped, "bad": bad, "fine": fine})
+    installation = Installation(load_settings(), "http://127.0.0.1:1")
+    results = await examine(installation, {"breaks": breaks, "skipped": skipped, "bad": bad, "fine": fine})
     assert [(one.check, one.to_json()["state"]) for one in results] == [
         ("breaks", "found"),
         ("skipped", "skipped"),

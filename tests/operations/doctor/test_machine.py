@@ -8,18 +8,18 @@ import pytest
 
 from config.settings import Settings, load_settings
 from operations.doctor import machine
-from operations.doctor.finding import Patient, Skipped
+from operations.doctor.finding import Installation, Skipped
 from operations.doctor.machine import enough_files, package_fits
 
 GIB = 1024**3
 
 
-def patient(**settings: object) -> Patient:
-    return Patient(load_settings(**settings), "http://127.0.0.1:1")
+def installation(**settings: object) -> Installation:
+    return Installation(load_settings(**settings), "http://127.0.0.1:1")
 
 
 async def reasons(settings: Mapping[str, object]) -> list[str]:
-    return [finding.reason for finding in await machine.secrets(patient(**settings))]
+    return [finding.reason for finding in await machine.secrets(installation(**settings))]
 
 
 @pytest.mark.parametrize(
@@ -39,7 +39,7 @@ def test_packages_are_compared_with_what_is_asked_for(requirement: str, found: i
 
 
 async def test_this_very_environment_has_what_is_asked_for() -> None:
-    assert list(await machine.versions(patient())) == []
+    assert list(await machine.versions(installation())) == []
 
 
 @pytest.mark.parametrize(("version", "found"), [((3, 10), 1), ((3, 11), 0), ((3, 13), 0), ((3, 14), 1)])
@@ -57,8 +57,8 @@ def test_room_on_the_disk(total: int, free: int, found: int) -> None:
 
 async def test_a_disk_of_another_machine_is_not_judged(tmp_path: Path) -> None:
     with pytest.raises(Skipped):
-        await machine.disk(patient(data_dir=str(tmp_path / "none")))
-    assert list(await machine.disk(patient(data_dir=str(tmp_path)))) == []
+        await machine.disk(installation(data_dir=str(tmp_path / "none")))
+    assert list(await machine.disk(installation(data_dir=str(tmp_path)))) == []
 
 
 @pytest.mark.parametrize(("limit", "found"), [(1024, 1), (8192, 0), (1_048_576, 0), (-1, 0)])
@@ -97,10 +97,10 @@ async def test_secret_files_that_everybody_can_read(tmp_path: Path, monkeypatch:
     path.write_text("p" * 32)
     monkeypatch.setenv("CHUNKCRAWL_SECRETS_DIR", str(tmp_path))
     path.chmod(0o644)
-    [finding] = await machine.secrets(Patient(Settings(), "http://127.0.0.1:1"))
+    [finding] = await machine.secrets(Installation(Settings(), "http://127.0.0.1:1"))
     assert str(path) in finding.reason
     path.chmod(0o600)
-    assert list(await machine.secrets(Patient(Settings(), "http://127.0.0.1:1"))) == []
+    assert list(await machine.secrets(Installation(Settings(), "http://127.0.0.1:1"))) == []
 
 
 async def test_a_data_directory_that_everybody_writes_to(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from redis.asyncio import Redis
 from cluster import backup_age
 from config.settings import load_settings
 from operations.doctor import running
-from operations.doctor.finding import Finding, Patient, Skipped
+from operations.doctor.finding import Finding, Installation, Skipped
 from operations.doctor.running import judge_archiver, judge_backup, judge_readiness, judge_status
 
 GOOD: dict[str, Any] = {
@@ -90,7 +90,7 @@ def test_a_gateway_that_cannot_serve_says_why() -> None:
 
 
 async def findings_at(port: int) -> list[Finding]:
-    return list(await running.gateways(Patient(load_settings(), f"http://127.0.0.1:{port}")))
+    return list(await running.gateways(Installation(load_settings(), f"http://127.0.0.1:{port}")))
 
 
 async def test_who_answers_at_the_port() -> None:
@@ -110,7 +110,7 @@ async def test_who_answers_at_the_port() -> None:
 
 
 async def test_without_a_coordinator_there_is_no_world(redis: Redis, valkey_url: str) -> None:
-    it = Patient(load_settings(redis_url=valkey_url), "http://127.0.0.1:1")
+    it = Installation(load_settings(redis_url=valkey_url), "http://127.0.0.1:1")
     with pytest.raises(Skipped):
         await running.shards(it)
     it.redis_info = {}
@@ -121,7 +121,7 @@ async def test_without_a_coordinator_there_is_no_world(redis: Redis, valkey_url:
 
 
 async def test_a_backup_that_was_noted_is_found(redis: Redis, valkey_url: str) -> None:
-    it = Patient(load_settings(redis_url=valkey_url), "http://127.0.0.1:1", redis_info={})
+    it = Installation(load_settings(redis_url=valkey_url), "http://127.0.0.1:1", redis_info={})
     [finding] = await running.backups(it)
     assert finding.reason == "no backup is known"
     await backup_age.note(redis, "/backups/one")

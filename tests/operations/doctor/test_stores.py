@@ -9,14 +9,14 @@ from cli.status import wrong_clocks
 from config.settings import load_settings
 from migrations.run import head, upgrade
 from operations.doctor import stores
-from operations.doctor.finding import Patient, Skipped
+from operations.doctor.finding import Installation, Skipped
 from operations.doctor.stores import judge_actors, judge_clocks, judge_database, judge_durability, judge_memory
 
 NOWHERE = "127.0.0.1:1"
 
 
-def patient(**urls: str) -> Patient:
-    return Patient(load_settings(**urls), "http://127.0.0.1:1")
+def installation(**urls: str) -> Installation:
+    return Installation(load_settings(**urls), "http://127.0.0.1:1")
 
 
 @pytest.mark.parametrize(
@@ -77,7 +77,7 @@ def test_a_machine_with_a_wrong_clock_is_named_once() -> None:
 async def test_a_database_at_head_is_in_order_and_its_clock_is_ours(
     redis: Redis, valkey_url: str, blank_postgres_url: str
 ) -> None:
-    it = patient(database_url=blank_postgres_url, redis_url=valkey_url)
+    it = installation(database_url=blank_postgres_url, redis_url=valkey_url)
     [finding] = await stores.database(it)
     assert finding.reason == f"the database is at revision none, this version needs {head()}"
     await upgrade(blank_postgres_url)
@@ -93,7 +93,7 @@ async def test_a_database_at_head_is_in_order_and_its_clock_is_ours(
 
 
 async def test_stores_that_are_away_are_found_in_time_and_their_clocks_left_alone() -> None:
-    it = patient(database_url=f"postgresql://u:word@{NOWHERE}/x", redis_url=f"redis://:word@{NOWHERE}/0")
+    it = installation(database_url=f"postgresql://u:word@{NOWHERE}/x", redis_url=f"redis://:word@{NOWHERE}/0")
     for check in (stores.database, stores.redis):
         [finding] = await check(it)
         assert "does not answer" in finding.reason
@@ -104,5 +104,5 @@ async def test_stores_that_are_away_are_found_in_time_and_their_clocks_left_alon
 
 async def test_stores_that_nobody_named_are_found() -> None:
     for check in (stores.database, stores.redis):
-        [finding] = await check(patient())
+        [finding] = await check(installation())
         assert "CHUNKCRAWL_" in finding.remedy

@@ -16,13 +16,13 @@ from chunkcrawl.wire.messages import ChunkStatic, Event
 from loadtest.measures import Measures
 from loadtest.plan import Plan
 
-__all__ = ["Crew", "some_chunk"]
+__all__ = ["AgentGroup", "some_chunk"]
 
 JOIN_TRIES: Final = 6
 STATICS_MAX: Final = 256
 
 
-class Crew:
+class AgentGroup:
     """What the agents and spectators of one generator share."""
 
     def __init__(self, plan: Plan, api: Api, api_key: str) -> None:

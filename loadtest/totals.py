@@ -6,18 +6,18 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from loadtest.histogram import Histogram
+from loadtest.mailbox import Orders
 from loadtest.measures import Measures, Phase, Sample
 from loadtest.self_watch import Verdict, judge
 from loadtest.series import Series
-from loadtest.switchboard import Orders
 
-__all__ = ["GeneratorTally", "Tally"]
+__all__ = ["GeneratorTotals", "Totals"]
 
 RECENT_S: Final = 5
 
 
 @dataclass(slots=True)
-class GeneratorTally:
+class GeneratorTotals:
     """One generator: the last it said, and how it did while it was measured."""
 
     phase: Phase = "ramp"
@@ -49,7 +49,7 @@ class GeneratorTally:
         return judge(self.cpu_share, self.lag.quantile(0.99))
 
 
-class Tally:
+class Totals:
     """What all samples of a run add up to."""
 
     def __init__(self, tasks: int) -> None:
@@ -59,8 +59,8 @@ class Tally:
         self.measured = Measures()
         #: Everything over time.
         self.series = Series()
-        #: Each generator's own tally, by its number.
-        self.generators = {task: GeneratorTally() for task in range(tasks)}
+        #: Each generator's own totals, by its number.
+        self.generators = {task: GeneratorTotals() for task in range(tasks)}
         self._recent: list[Sample] = []
 
     def add(self, sample: Sample, orders: Orders) -> None:

@@ -1,6 +1,7 @@
-"""Where generators and driver meet: samples go one way, orders the other.  A plain class; ``fleet`` makes it an actor.
+"""Where generators and driver meet: samples go one way, orders the other.
 
-Everything but ``take`` is called by generators; each calls ``report`` once a second and does what it gets back.
+A plain class, of which ``ray_generators`` makes an actor.  Everything but ``take`` is called by generators; each calls
+``report`` once a second and does what it gets back.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from typing import Final, Protocol
 
 from loadtest.measures import Sample
 
-__all__ = ["Orders", "Switchboard", "SwitchboardApi"]
+__all__ = ["Mailbox", "MailboxApi", "Orders"]
 
 #: Kept for a driver that does not come; the oldest go first.
 SAMPLES_MAX: Final = 10_000
@@ -35,8 +36,8 @@ class Orders:
         return self.stop_at is None or second < self.stop_at
 
 
-class SwitchboardApi(Protocol):
-    """The generators' side of a switchboard, wherever it is."""
+class MailboxApi(Protocol):
+    """The generators' side of a mailbox, wherever it is."""
 
     async def begin(self, task: int) -> None:
         """Wait until all generators are here."""
@@ -47,7 +48,7 @@ class SwitchboardApi(Protocol):
         ...
 
 
-class Switchboard:
+class Mailbox:
     """For ``tasks`` generators."""
 
     def __init__(self, tasks: int) -> None:
@@ -58,14 +59,14 @@ class Switchboard:
         self._orders = Orders()
 
     async def begin(self, task: int) -> None:
-        """See ``SwitchboardApi``."""
+        """See ``MailboxApi``."""
         self._here.add(task)
         if len(self._here) >= self._tasks:
             self._all_here.set()
         await self._all_here.wait()
 
     async def report(self, sample: Sample) -> Orders:
-        """See ``SwitchboardApi``."""
+        """See ``MailboxApi``."""
         self._samples.append(sample)
         del self._samples[:-SAMPLES_MAX]
         return self._orders

@@ -20,11 +20,11 @@ from cluster.ray_directory import RunDirectory
 from cluster.ray_start import join_ray, leave_ray
 from config.errors import OperatorError
 from loadtest.generator import generate
+from loadtest.mailbox import Mailbox, Orders
 from loadtest.measures import Sample
 from loadtest.plan import Plan, Share, shares, tasks_for
-from loadtest.switchboard import Orders, Switchboard
 
-__all__ = ["Fleet", "FleetError"]
+__all__ = ["GeneratorsError", "RayGenerators"]
 
 NAMESPACE: Final = "chunkcrawl-load"
 BEGIN_TIMEOUT_S: Final = 120.0
@@ -32,88 +32,97 @@ CALL_TIMEOUT_S: Final = 15.0
 CPU_STEP: Final = 0.01
 
 
-class FleetError(OperatorError, RuntimeError):
+class GeneratorsError(OperatorError, RuntimeError):
     """Generators could not be started, or all of them failed."""
 
-    reason = "fleet_failed"
+    reason = "generators_failed"
 
 
-class RemoteSwitchboard:
-    """``SwitchboardApi`` over the switchboard's actor."""
+class RemoteMailbox:
+    """``MailboxApi`` over the mailbox's actor."""
 
     def __init__(self, handle: Any) -> None:
         self._handle = handle
 
     async def begin(self, task: int) -> None:
-        """See ``SwitchboardApi``."""
+        """See ``MailboxApi``."""
         await self._handle.begin.remote(task)
 
     async def report(self, sample: Sample) -> Orders:
-        """See ``SwitchboardApi``."""
+        """See ``MailboxApi``."""
         async with asyncio.timeout(CALL_TIMEOUT_S):
             orders: Orders = await self._handle.report.remote(sample)
         return orders
 
 
-def run_generator(plan: Plan, share: Share, switchboard: Any) -> None:
+def run_generator(plan: Plan, share: Share, mailbox: Any) -> None:
     """Run a generator to its end, as the body of a Ray task.  See ``generate`` for what it raises."""
     _allow_many_sockets()
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-        runner.run(generate(plan, share, RemoteSwitchboard(switchboard)))
+        runner.run(generate(plan, share, RemoteMailbox(mailbox)))
 
 
-class Fleet:
-    """Generators that run.  Make it with ``Fleet.start``, and ``stop`` it in any case."""
+class LoadCluster:
+    """The Ray cluster that generators run in.  Make it with ``LoadCluster.start``, and ``stop`` it in any case."""
 
-    def __init__(
-        self, plan: Plan, tasks: int, switchboard: Any, refs: list[Any], directory: RunDirectory | None
-    ) -> None:
-        #: How many generators there are.
-        self.tasks = tasks
-        #: Whether Ray was started for this run alone.
-        self.own_cluster = directory is not None
-        self._switchboard, self._directory = switchboard, directory
-        self._started_at = time.monotonic()
-        self._ends = [asyncio.ensure_future(_awaited(ref)) for ref in refs]
+    def __init__(self, directory: RunDirectory | None) -> None:
+        self._directory = directory
 
     @classmethod
-    def start(cls, plan: Plan, *, tasks: int | None, address: str | None) -> Fleet:
-        """Start Ray, or join the cluster at ``address``, and the generators in it.
+    def start(cls, *, tasks: int | None, address: str | None) -> LoadCluster:
+        """Start Ray, or join the cluster at ``address``.
 
-        Blocks for some seconds, in the thread that Ray's processes are to belong to; needs a running event loop.
+        Blocks for some seconds, in the thread that Ray's processes are to belong to.
 
         Args:
-            tasks: How many generators; None for as many as the connections want and the processors allow.
+            tasks: How many generators there are going to be; None for as many as there are processors at most.
 
         Raises:
             ConnectionError: The cluster at ``address`` can't be joined.
         """
-        directory = join_ray(address, NAMESPACE, num_cpus=None if address else max(os.cpu_count() or 1, tasks or 0))
-        try:
-            cpus = _processors(ray.cluster_resources)
-            count = tasks or tasks_for(plan.agents + plan.spectators, cpus)
-            actor: Any = ray.remote(Switchboard).options(num_cpus=0)
-            switchboard = actor.remote(count)
-            task: Any = ray.remote(run_generator).options(
-                num_cpus=_cpus_each(count), max_retries=0, scheduling_strategy="SPREAD"
-            )
-            refs = [task.remote(plan, share, switchboard) for share in shares(plan, count)]
-        except BaseException:
-            leave_ray(directory)
-            raise
-        return cls(plan, count, switchboard, refs, directory)
+        cpus = None if address else max(os.cpu_count() or 1, tasks or 0)
+        return cls(join_ray(address, NAMESPACE, num_cpus=cpus))
+
+    def launch(self, plan: Plan, tasks: int | None) -> RayGenerators:
+        """Start the generators of a plan; needs a running event loop.
+
+        Args:
+            tasks: How many; None for as many as the connections want and the processors allow.
+        """
+        count = tasks or tasks_for(plan.agents + plan.spectators, _processors(ray.cluster_resources))
+        actor: Any = ray.remote(Mailbox).options(num_cpus=0)
+        mailbox = actor.remote(count)
+        task: Any = ray.remote(run_generator).options(
+            num_cpus=_cpus_each(count), max_retries=0, scheduling_strategy="SPREAD"
+        )
+        return RayGenerators(count, mailbox, [task.remote(plan, share, mailbox) for share in shares(plan, count)])
+
+    async def stop(self) -> None:
+        """Leave Ray, or end the cluster of our own with whatever still runs in it."""
+        await asyncio.to_thread(leave_ray, self._directory)
+
+
+class RayGenerators:
+    """The generators of one run, as tasks.  ``stop`` them in any case."""
+
+    def __init__(self, tasks: int, mailbox: Any, refs: list[Any]) -> None:
+        #: How many generators there are.
+        self.tasks = tasks
+        self._mailbox, self._refs = mailbox, refs
+        self._started_at = time.monotonic()
+        self._ends = [asyncio.ensure_future(_awaited(ref)) for ref in refs]
 
     async def all_here(self) -> bool:
         """Return whether all generators have begun.
 
         Raises:
-            FleetError: One failed before, or the cluster has no room for them.
+            GeneratorsError: One failed before, or the cluster has no room for them.
         """
         if self.failures():
-            raise FleetError(self._why())
+            raise GeneratorsError(self._why())
         here = await self._call("here")
         if here < self.tasks and time.monotonic() - self._started_at > BEGIN_TIMEOUT_S:
-            raise FleetError(
+            raise GeneratorsError(
                 f"only {here} of {self.tasks} generators were started within {BEGIN_TIMEOUT_S:g} s: "
                 "the cluster has no processors left for more; try fewer --tasks"
             )
@@ -123,15 +132,15 @@ class Fleet:
         """Return the samples since the last call.
 
         Raises:
-            FleetError: All generators have failed.
+            GeneratorsError: All generators have failed.
         """
         samples: list[Sample] = await self._call("take")
         if not samples and len(self.failures()) == self.tasks:
-            raise FleetError(self._why())
+            raise GeneratorsError(self._why())
         return samples
 
     async def order(self, orders: Orders) -> None:
-        """See ``Switchboard.order``."""
+        """See ``Mailbox.order``."""
         await self._call("order", orders)
 
     @property
@@ -153,18 +162,20 @@ class Fleet:
         await asyncio.wait(self._ends, timeout=timeout_s)
 
     async def stop(self) -> None:
-        """End whatever still runs, and leave Ray or end it."""
-        for end in self._ends:
-            end.cancel()
+        """End whatever still runs."""
+        for end, ref in zip(self._ends, self._refs, strict=True):
+            if not end.done():
+                ray.cancel(ref, force=True)
+                end.cancel()
         await asyncio.gather(*self._ends, return_exceptions=True)
-        await asyncio.to_thread(leave_ray, self._directory)
+        ray.kill(self._mailbox)
 
     async def _call(self, method: str, *arguments: Any) -> Any:
         try:
             async with asyncio.timeout(CALL_TIMEOUT_S):
-                return await getattr(self._switchboard, method).remote(*arguments)
+                return await getattr(self._mailbox, method).remote(*arguments)
         except (RayError, TimeoutError) as error:
-            raise FleetError(f"the switchboard gave no answer: {_told(error)}") from error
+            raise GeneratorsError(f"the mailbox gave no answer: {_told(error)}") from error
 
     def _why(self) -> str:
         return "; ".join(sorted(set(self.failures())))
