@@ -50,7 +50,9 @@ def _limits(texts: list[str]) -> list[FigureLimit]:
     try:
         return [FigureLimit.parse(text, FIGURES) for text in texts]
     except BadLimit as error:
-        raise typer.BadParameter(f"{error}; `chunkcrawl load --figures` explains them", param_hint="--fail-if") from None
+        raise typer.BadParameter(
+            f"{error}; `chunkcrawl load --figures` explains them", param_hint="--fail-if"
+        ) from None
 
 
 def _condition(text: str | None) -> Condition | None:

@@ -52,13 +52,15 @@ def read_report(directory: Path) -> dict[str, Any]:
     """
     path = directory / "report.json" if directory.is_dir() else directory
     try:
-        if path.stat().st_size > REPORT_MOST_BYTES:
-            raise BadReport(f"{path} is too large for a report")
-        found = json.loads(path.read_text(encoding="utf-8"))
+        size = path.stat().st_size
+        text = path.read_text(encoding="utf-8") if size <= REPORT_MOST_BYTES else ""
+        found = json.loads(text) if text else None
     except OSError as error:
         raise BadReport(f"{path} can't be read: {(error.strerror or 'error').lower()}") from error
     except (ValueError, RecursionError) as error:
         raise BadReport(f"{path} is no report of `chunkcrawl load`: not JSON") from error
+    if size > REPORT_MOST_BYTES:
+        raise BadReport(f"{path} is too large for a report")
     if not _is_report(found):
         raise BadReport(f"{path} is no report of `chunkcrawl load`")
     return dict(found)

@@ -8,7 +8,12 @@ from typing import Any
 
 from loadtest.plots import COLOURS, WIDE, plot
 
-__all__ = ["figure", "largest", "note", "number", "table"]
+__all__ = ["end_of", "figure", "largest", "note", "number", "table"]
+
+
+def end_of(series: Mapping[str, Any]) -> float | None:
+    """Return where the time axis of all plots ends: after the last second of the clients; None without one."""
+    return series["second"][-1] + series["step_s"] if series["second"] else None
 
 
 def note(kind: str, text: str, reasons: Sequence[str] = ()) -> str:

@@ -53,9 +53,9 @@ class EventLogCounts:
         return self.facts - self.written - self.waiting - self.lost - self.refused
 
     @property
-    def is_whole(self) -> bool:
-        """Whether every fact is in the event log."""
-        return self.facts == self.written and self.waiting <= 0
+    def is_settled(self) -> bool:
+        """Whether no more waits than before, and each fact is accounted for."""
+        return not self.unexplained and self.waiting <= 0
 
 
 def event_log_counters(page: ServerPage) -> dict[str, float] | None:

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
 from typing import Any, Final
 
-from loadtest.bottleneck import Bottleneck, MeasuredLoad, name_bottleneck
+from loadtest.bottleneck import MeasuredLoad, name_bottleneck
 from loadtest.figures import figures_of
 from loadtest.limits import Checked, FigureLimit, check
 from loadtest.losses import EventLogCounts, event_log_part, event_log_text, losses_text
@@ -74,7 +74,7 @@ def build(plan: Plan, totals: Totals, facts: Facts, limits: Sequence[FigureLimit
         "generators": [_generator(task, one) for task, one in totals.generators.items()],
         "generator_failures": facts.failures,
         "verdict": verdict_text(totals),
-        "bottleneck": asdict(_bottleneck(totals, facts, load)),
+        "bottleneck": _bottleneck(totals, facts, load),
         "server_side": server_side(facts.readings, load, _why_not(facts)),
         "event_log": event_log_part(facts.event_log),
         "event_log_text": event_log_text(facts.event_log),
@@ -98,10 +98,11 @@ def _why_not(facts: Facts) -> str:
     return "" if facts.readings else "the run was too short for two looks at its /metrics"
 
 
-def _bottleneck(totals: Totals, facts: Facts, load: MeasuredLoad | None) -> Bottleneck:
+def _bottleneck(totals: Totals, facts: Facts, load: MeasuredLoad | None) -> dict[str, Any]:
     saturated = sum(generator.verdict == "saturated" for generator in totals.generators.values())
     why_not = _why_not(facts)
-    return name_bottleneck(load, why_not=why_not, saturated=saturated, generators=len(totals.generators))
+    found = name_bottleneck(load, why_not=why_not, saturated=saturated, generators=len(totals.generators))
+    return asdict(found) | {"reasons": list(found.reasons)}
 
 
 def verdict_text(totals: Totals) -> str:

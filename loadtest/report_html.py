@@ -7,7 +7,7 @@ from html import escape
 from importlib.resources import files
 from typing import Any, Final
 
-from loadtest.html_parts import figure, largest, note, number, table
+from loadtest.html_parts import end_of, figure, largest, note, number, table
 from loadtest.losses import is_lost
 from loadtest.plots import HALF
 from loadtest.report_html_more import compared_section, search_section, server_section
@@ -156,7 +156,7 @@ def _cards(figures: Mapping[str, Any]) -> str:
 
 def _plots(report: Mapping[str, Any]) -> str:
     series = report["series"]
-    seconds = series["second"]
+    seconds, end = series["second"], end_of(series)
     then = (report.get("compared") or {}).get("series") or {}
     cpu = {f"generator {task}": values for task, values in series["cpu_share"].items()}
     delivered = {name: series[f"{name}_deliveries_per_s"] for name in ("spectator", "agent")}
@@ -167,16 +167,24 @@ def _plots(report: Mapping[str, Any]) -> str:
             {"p50": series["rtt_p50_ms"], "p99": series["rtt_p99_ms"]},
             unit=" ms",
             earlier=_then(then, p50="rtt_p50_ms", p99="rtt_p99_ms"),
+            until=end,
         ),
-        figure("Deliveries per second", seconds, {f"to {name}s": of for name, of in delivered.items()}, stacked=True),
+        figure(
+            "Deliveries per second",
+            seconds,
+            {f"to {name}s": of for name, of in delivered.items()},
+            stacked=True,
+            until=end,
+        ),
         figure(
             "Tick gaps",
             seconds,
             {"p50": series["tick_gap_p50_ms"], "p99": series["tick_gap_p99_ms"]},
             unit=" ms",
             earlier=_then(then, p99="tick_gap_p99_ms"),
+            until=end,
         ),
-        figure("Refusals per second", seconds, largest(series["refused_per_s"]), stacked=True),
+        figure("Refusals per second", seconds, largest(series["refused_per_s"]), stacked=True, until=end),
     )
     small = (
         figure(
@@ -185,10 +193,15 @@ def _plots(report: Mapping[str, Any]) -> str:
             {"accepted": series["acks_per_s"], "ended": series["results_per_s"]},
             size=HALF,
             earlier=_then(then, accepted="acks_per_s"),
+            until=end,
         ),
-        figure("Connected", seconds, {"agents": series["agents"], "spectators": series["spectators"]}, size=HALF),
-        figure("Event loops late, p99", seconds, {"all generators": series["lag_p99_ms"]}, unit=" ms", size=HALF),
-        figure("Generators' processors", seconds, largest(cpu), size=HALF),
+        figure(
+            "Connected", seconds, {"agents": series["agents"], "spectators": series["spectators"]}, size=HALF, until=end
+        ),
+        figure(
+            "Event loops late, p99", seconds, {"all generators": series["lag_p99_ms"]}, unit=" ms", size=HALF, until=end
+        ),
+        figure("Generators' processors", seconds, largest(cpu), size=HALF, until=end),
     )
     return (
         f'<h2>Over time, at the clients</h2><p class="phases">{_phases(series)}</p>{"".join(large)}'

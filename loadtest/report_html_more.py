@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from html import escape
 from typing import Any, Final
 
-from loadtest.html_parts import figure, largest, note, number, table
+from loadtest.html_parts import end_of, figure, largest, note, number, table
 from loadtest.plots import HALF
 
 __all__ = ["compared_section", "search_section", "server_section"]
@@ -19,11 +19,10 @@ _WORDS: Final = {"better": "good", "worse": "bad"}
 
 def server_section(report: Mapping[str, Any]) -> str:
     """Return the server's figures over the same time as the clients'."""
-    side, seconds = report["server_side"], report["series"]["second"]
+    side, end = report["server_side"], end_of(report["series"])
     head = "<h2>Over time, at the server</h2>"
     if not side["second"]:
         return head + note("plain", f"Not shown: {side['why_not']}.")
-    end = (seconds[-1] + report["series"]["step_s"]) if seconds else None
     told = [f"Ends early: {side['why_not']}."] if side["why_not"] else []
     told += [f"Not known of {' and '.join(side['missing'])}."] if side["missing"] else []
     plots = (

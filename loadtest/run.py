@@ -292,7 +292,7 @@ class Driver:
         while then is not None and after is not None:
             now = event_log_counters(after)
             self.facts.event_log = None if now is None else event_log_counts(then, now)
-            done = self.facts.event_log is None or self.facts.event_log.is_whole
+            done = self.facts.event_log is None or self.facts.event_log.is_settled
             if done or loop.time() >= end or self._interrupted:
                 return
             await asyncio.sleep(METRICS_AGE_S)

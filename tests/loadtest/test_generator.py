@@ -21,7 +21,8 @@ from loadtest.figures import Figures, figures_of
 from loadtest.generator import GeneratorDefect, generate
 from loadtest.mailbox import Mailbox, Orders
 from loadtest.plan import Plan, shares
-from loadtest.server_counts import ServerCounts, parse_counts
+from loadtest.server_counts import ServerCounts, counts_of
+from loadtest.server_page import ServerPage
 from loadtest.totals import Totals
 from tests.api.gates import Gate
 from tests.loadtest.makers import plan
@@ -90,9 +91,7 @@ async def generators(wanted: Plan, tasks: int = 1) -> AsyncIterator[Conductor]:
 
 
 async def servers(world: LocalWorld) -> ServerCounts:
-    counts = parse_counts((await world.metrics()).decode())
-    assert counts is not None
-    return counts
+    return counts_of(ServerPage((await world.metrics()).decode()))
 
 
 async def servers_later(world: LocalWorld, wanted: ServerCounts) -> ServerCounts:

@@ -11,12 +11,14 @@ from rich.console import Console
 
 from loadtest.figures import FIGURES
 from loadtest.limits import FigureLimit
+from loadtest.losses import EventLogCounts
 from loadtest.mailbox import Orders
-from loadtest.report import Facts, build, differences_text, losses_text, verdict_text
+from loadtest.report import Facts, build, differences_text, verdict_text
 from loadtest.report_text import print_report
 from loadtest.server_counts import Comparison
 from loadtest.totals import Totals
 from tests.loadtest.makers import plan, sample
+from tests.loadtest.server_pages import readings
 
 
 def totals(*, lag_s: float = 0.001, cpu_s: float = 0.2) -> Totals:
@@ -86,22 +88,6 @@ def test_the_verdict_names_who_was_the_bottleneck() -> None:
     assert "Nothing was measured" in verdict_text(Totals(1))
 
 
-def told(*, acks: int = 5, results: int = 5, twice: int = 0, interrupted: bool = False) -> str:
-    made = Totals(1)
-    made.add(sample(0, 0, acks=acks, results=results, results_twice=twice), Orders(0, 1))
-    return losses_text(made, interrupted=interrupted)
-
-
-def test_losses_are_said_in_words() -> None:
-    assert told() == "Nothing lost: each of 5 accepted commands had exactly one result."
-    assert told(results=3) == "LOST: 2 of 5 accepted commands had no result."
-    assert told(twice=1) == "LOST: 1 had two."
-    assert told(results=6) == "LOST: 1 results came for commands whose ack never did."
-    assert "still ran when this was interrupted" in told(results=4, interrupted=True)
-    assert told(acks=0, results=0) == "No command was accepted, so none could be lost."
-    assert "Nothing lost: each of 100 accepted commands" in printed(report())
-
-
 def test_differences_to_the_server_are_explained() -> None:
     assert differences_text([Comparison("acks", 100, 100)]) == ""
     more = [Comparison("acks", 100, 101), Comparison("agents", 10, 16), Comparison("results", 9, 9)]
@@ -122,6 +108,19 @@ def test_the_terminal_shows_what_matters() -> None:
         "A generator failed: OSError: gone",
     ):
         assert wanted in text, text
+
+
+def test_the_servers_side_and_the_bottleneck_are_told() -> None:
+    text = printed(report(server_trouble="/metrics wants a token"))
+    assert "The server's own figures are missing: /metrics wants a token." in text
+    assert "Bottleneck: Not known: /metrics wants a token." in text
+    cores = {"shard-0": 0.97, "gateway-0": 0.2}
+    made = report(readings=readings(10, cores), event_log=EventLogCounts(9, 9, 0, 0, 0, 0))
+    assert (made["bottleneck"]["where"], made["bottleneck"]["name"]) == ("process", "shard-0")
+    text = printed(made)
+    assert "Of a processor: shard-0 97%, gateway-0 20%." in text
+    assert "Bottleneck: shard-0: its processor is full." in text
+    assert "Event log: each of 9 facts is in it, once." in text
 
 
 def test_an_interrupted_run_says_so() -> None:

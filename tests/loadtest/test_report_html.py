@@ -6,11 +6,13 @@ import re
 from html.parser import HTMLParser
 from typing import Any
 
+from loadtest.earlier import compared
 from loadtest.plots import COLOURS, plot
 from loadtest.report import Facts, build
 from loadtest.report_html import render
 from loadtest.totals import Totals
 from tests.loadtest.makers import plan
+from tests.loadtest.server_pages import readings
 from tests.loadtest.test_report import report
 
 VOID = {"meta", "br", "link", "img", "input", "hr"}
@@ -57,9 +59,61 @@ def test_the_page_needs_nothing_else() -> None:
 
 def test_every_plot_is_there_with_a_name() -> None:
     page = render(report())
-    assert page.count("<svg") == 8
+    assert page.count("<svg") == 7, "no tick gap was measured"
     labels = re.findall(r'aria-label="([^"]+)"', page)
-    assert labels[:4] == ["Round trips", "Deliveries per second", "Tick gaps", "Refusals per second"]
+    assert labels[:3] == ["Round trips", "Deliveries per second", "Refusals per second"]
+
+
+def whole_report() -> dict[str, Any]:
+    """With everything that a report may have."""
+    cores = {"shard-0": 0.3, "gateway-0": 0.2}
+    made = report(readings=readings(10, cores, servers={"redis": 0.1}, queue={"commands_waiting": (0, 9)}))
+    made["compared"] = compared(made, report())
+    figures = {"rtt_p99_ms": 20.0}
+    runs = [
+        {"agents": agents, "held": held, "why": "", "figures": figures, "bottleneck": "None"}
+        for agents, held in ((50, True), (100, False), (75, None))
+    ]
+    made["search"] = {
+        "condition": "rtt_p99_ms<100",
+        "agents": 50,
+        "fails_at": 100,
+        "reason": "because",
+        "stopped": False,
+        "runs": runs,
+    }
+    return made
+
+
+def test_the_servers_side_stands_over_the_same_time() -> None:
+    page = render(whole_report())
+    tags(page)
+    labels = re.findall(r'aria-label="([^"]+)"', page)
+    assert {"Processors used", "Ticks and commits", "Waiting"} <= set(labels)
+    assert "Not known of coordinator and archiver and PostgreSQL." in page
+    client, server = (
+        re.findall(r">(\d+ s)</text>", plot_of(page, name)) for name in ("Round trips", "Processors used")
+    )
+    assert client == server != []
+
+
+def plot_of(page: str, name: str) -> str:
+    return page.partition(f'aria-label="{name}"')[2].partition("</svg>")[0]
+
+
+def test_without_the_servers_side_it_says_why() -> None:
+    page = render(report(server_trouble="/metrics wants a token"))
+    assert "Not shown: /metrics wants a token." in page
+    assert "Bottleneck: Not known" in page
+
+
+def test_an_earlier_run_and_a_search_have_their_places() -> None:
+    page = render(whole_report())
+    assert "Beside an earlier run" in page
+    assert plot_of(page, "Round trips").count("color-1 then") > 0, "in the colour of its series"
+    assert "50 agents carried: rtt_p99_ms&lt;100" in page
+    assert ">not decided<" in page
+    assert "then" not in plot_of(render(report()), "Round trips")
 
 
 def test_what_comes_from_outside_stays_text() -> None:
@@ -69,6 +123,10 @@ def test_what_comes_from_outside_stays_text() -> None:
     made["refused"] = made["closed"] = {evil: 1}
     made["series"]["refused_per_s"] = {evil: [1.0] * 10}
     made["generator_failures"] = [evil]
+    made["compared"] = compared(made, report() | {"run_id": evil, "started_at": evil})
+    made["compared"]["asked_otherwise"] = {evil: [evil, evil]}
+    made["compared"]["cores"] = [{"name": evil, "then": 1.0, "now": None}]
+    made["server_side"]["why_not"] = made["event_log_text"] = made["bottleneck"]["text"] = evil
     page = render(made)
     assert "script" not in tags(page).seen
     assert "&lt;script&gt;" in page

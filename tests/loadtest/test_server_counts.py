@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import httpx
-import pytest
-
-from loadtest.server_counts import compare, parse_counts, read_counts
+from loadtest.server_counts import compare, counts_of
+from loadtest.server_page import ServerPage
 
 PAGE = """
 # TYPE commands_decided_total counter
@@ -29,11 +27,11 @@ spectator_connections 5
 
 
 def test_a_page_is_summed() -> None:
-    assert parse_counts(PAGE) == {"acks": 12, "results": 12, "refusals": 7, "agents": 4, "spectators": 5}
+    assert counts_of(ServerPage(PAGE)) == {"acks": 12, "results": 12, "refusals": 7, "agents": 4, "spectators": 5}
 
 
 def test_counters_that_never_counted_are_zero() -> None:
-    assert parse_counts("agent_connections 0\n") == {
+    assert counts_of(ServerPage("agent_connections 0\n")) == {
         "acks": 0,
         "results": 0,
         "refusals": 0,
@@ -42,34 +40,8 @@ def test_counters_that_never_counted_are_zero() -> None:
     }
 
 
-def test_another_servers_page_is_none_of_ours() -> None:
-    assert parse_counts("some_metric 1\n") is None
-
-
 def test_differences_are_compared() -> None:
     before = {"acks": 10.0, "results": 9.0, "refusals": 0.0, "agents": 1.0, "spectators": 0.0}
     after = {"acks": 25.0, "results": 24.0, "refusals": 2.0, "agents": 6.0, "spectators": 3.0}
     found = compare(before, after, {"acks": 15.0, "agents": 4.0})
     assert [(one.name, one.ours, one.servers) for one in found] == [("acks", 15.0, 15.0), ("agents", 4.0, 5.0)]
-
-
-@pytest.mark.parametrize(
-    ("status", "text", "read"), [(200, PAGE, True), (200, "<html>", False), (401, "", False), (404, PAGE, False)]
-)
-async def test_who_may_not_read_it_does_without(
-    status: int, text: str, read: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    tokens: list[str | None] = []
-
-    def answer(request: httpx.Request) -> httpx.Response:
-        tokens.append(request.headers.get("authorization"))
-        return httpx.Response(status, text=text)
-
-    real = httpx.AsyncClient
-    monkeypatch.setattr(httpx, "AsyncClient", lambda **_: real(transport=httpx.MockTransport(answer)))
-    assert (await read_counts("http://x", "tok") is not None) is read
-    assert tokens == ["Bearer tok"]
-
-
-async def test_nobody_there_is_no_failure() -> None:
-    assert await read_counts("http://127.0.0.1:1", None) is None
