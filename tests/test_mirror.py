@@ -52,6 +52,8 @@ ELSEWHERE: Final = {
     "embedded/children.py": "tests/embedded/test_services.py",
     "embedded/postgres.py": "tests/embedded/test_services.py",
     "embedded/valkey.py": "tests/embedded/test_services.py",
+    "loadtest/html_parts.py": "tests/loadtest/test_report_html.py",
+    "loadtest/report_html_more.py": "tests/loadtest/test_report_html.py",
     "loadtest/ray_generators.py": "tests/loadtest/test_generator.py",
     "loadtest/player.py": "tests/loadtest/test_generator.py",
     "loadtest/plots.py": "tests/loadtest/test_report_html.py",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +35,13 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
         calls.append((plan, options))
         return report(tuple(map(str, options["limits"])))
 
+    async def run_search(plan: Any, screen: Any, condition: Any, **options: Any) -> dict[str, Any]:
+        calls.append((plan, options | {"condition": str(condition)}))
+        search = {"condition": str(condition), "agents": 50, "fails_at": 60, "reason": "With 50 it held.", "runs": []}
+        return report() | {"search": search | {"stopped": False}}
+
     monkeypatch.setattr(run_module, "run_load", run_load)
+    monkeypatch.setattr(run_module, "run_search", run_search)
     return calls
 
 
@@ -50,6 +57,11 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
         (("--fail-if", "rtt_p98_ms>1"), "did you mean"),
         (("--base", "world"), "http://"),
         (("--duration", "0"), "--duration"),
+        (("--find-limit", "rtt_p99_ms"), "looks like"),
+        (("--find-limit", "rtt_p98_ms<1"), "tick_gap_p99_ms"),
+        (("--find-limit", "rtt_p99_ms<1", "--fail-if", "rtt_p99_ms>1"), "not both"),
+        (("--find-limit", "rtt_p99_ms<1", "--agents", "0", "--spectators", "1"), "agents to begin with"),
+        (("--compare", "/nowhere/at/all"), "can't be read"),
     ],
 )
 def test_wrong_usage(words: tuple[str, ...], says: str, asked: list[Any]) -> None:
@@ -118,6 +130,25 @@ def test_files_and_exit_code_of_a_broken_limit(asked: list[Any], tmp_path: Path)
     kept = json.loads((out / "report.json").read_text())
     assert [limit["broken"] for limit in kept["limits"]] == [True, False]
     assert (out / "report.html").read_text().startswith("<!doctype html>")
+
+
+def test_a_search_is_told_of(asked: list[Any]) -> None:
+    words = ("--find-limit", "rtt_p99_ms<100 and tick_gap_p99_ms<300", "--agents", "50", "--most-agents", "900")
+    code, output, errors = invoke(*words)
+    assert code == 0, errors
+    ((plan, options),) = asked
+    assert (plan.agents, options["most"]) == (50, 900)
+    assert options["condition"] == "rtt_p99_ms<100 and tick_gap_p99_ms<300"
+    assert "With 50 it held." in output
+
+
+def test_an_earlier_report_stands_beside(asked: list[Any], tmp_path: Path) -> None:
+    assert invoke("--out", str(tmp_path / "before"))[0] == 0
+    code, output, errors = invoke("--compare", str(tmp_path / "before"), "--out", str(tmp_path / "after"))
+    assert code == 0, errors
+    assert re.search(r"rtt_p99_ms +20.* +20.* same", output)
+    assert json.loads((tmp_path / "after" / "report.json").read_text())["compared"]["asked_otherwise"] == {}
+    assert "Beside an earlier run" in (tmp_path / "after" / "report.html").read_text()
 
 
 def test_json_is_all_that_is_printed(asked: list[Any]) -> None:

@@ -35,6 +35,10 @@ NAMED = {
     *("agent_connections", "owner_stream_connections", "spectator_connections", "resource_nodes_active_total"),
     *("harvest_success_total", "harvest_fail_total", "command_failed_total", "commit_ms", "delivery_ms_bucket"),
     *("crossing_total", "actor_restarts_total"),
+    # What `chunkcrawl load` shows of the server.
+    *("tick_seconds_bucket", "commit_seconds_bucket", "archive_facts_total", "archive_events_total"),
+    *("commits_waiting", "shard_calls_waiting", "redis_calls_waiting", "reader_events_waiting"),
+    *("event_loop_wait_seconds_total", "server_cpu_seconds", "metrics_gathered_at_seconds"),
 }
 
 
@@ -121,6 +125,16 @@ async def test_everything_that_is_asked_for_is_there(world: EmbeddedWorld) -> No
     assert NAMED - names == set()
     asked = {name: where for where, expression in expressions() for name in metrics_of(expression)}
     assert {name: where for name, where in asked.items() if name not in names} == {}
+
+
+async def test_every_process_tells_what_it_uses_of_a_processor(world: EmbeddedWorld) -> None:
+    async with httpx.AsyncClient(base_url=world.base, timeout=20) as http:
+        found = parsed(await fresh_page(http))
+    actors = ("gateway-0", "gateway-1", "shard-0", "shard-1", "coordinator", "archiver-0")
+    used = {actor: found[f'process_cpu_seconds_total{{actor="{actor}"}}'] for actor in actors}
+    used |= {server: found[f'server_cpu_seconds{{server="{server}"}}'] for server in ("redis", "postgresql")}
+    assert min(used.values()) > 0, used
+    assert found['tick_seconds_bucket{le="+Inf"}'] == found["tick_seconds_count"] == found["ticks_total"]
 
 
 async def test_strangers_make_no_more_series(world: EmbeddedWorld) -> None:
