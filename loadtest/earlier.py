@@ -54,7 +54,7 @@ def read_report(directory: Path) -> dict[str, Any]:
     try:
         size = path.stat().st_size
         text = path.read_text(encoding="utf-8") if size <= REPORT_MOST_BYTES else ""
-        found = json.loads(text) if text else None
+        found: Any = json.loads(text) if text else None
     except OSError as error:
         raise BadReport(f"{path} can't be read: {(error.strerror or 'error').lower()}") from error
     except (ValueError, RecursionError) as error:
