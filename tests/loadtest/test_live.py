@@ -75,9 +75,52 @@ def test_counts_are_the_servers_own(world: EmbeddedWorld, tmp_path: Path) -> Non
     assert len(report["generators"]) == 2
     assert json.loads((tmp_path / "report.json").read_text()) == report
     page = (tmp_path / "report.html").read_text()
-    assert page.count("<svg") == 8
+    assert page.count("<svg") == 11
+    assert report["server_side"]["why_not"] == ""
+    assert {"gateway", "shard", "coordinator", "archiver", "Valkey", "PostgreSQL"} == set(
+        report["server_side"]["cores"]
+    )
+    assert report["event_log"]["facts"] >= 24, "each agent has joined"
+    assert "it, once" in report["event_log_text"], report["event_log_text"]
     assert report["verdict"].split("(")[0] in page
     print(f"report: {tmp_path / 'report.html'}")
+
+
+@pytest.mark.slow
+def test_a_capacity_is_found_and_told_with_its_reason(world: EmbeddedWorld, tmp_path: Path) -> None:
+    """Small, and with a condition that does not depend on how fast the machine is: each agent brings its commands."""
+    words = f"--agents 4 --most-agents 40 --duration 2 --tasks 1 --think 0.5 --out {tmp_path}"
+    condition = "acks_per_s<25 and results_missing==0"
+    report = load(world, f"{words} --find-limit '{condition}'")
+    search = report["search"]
+    assert search["condition"] == condition
+    assert 4 <= search["agents"] < search["fails_at"] <= 40
+    tried = [(run["agents"], run["held"]) for run in search["runs"]]
+    assert tried.count((search["agents"], True)) >= 2
+    assert tried.count((search["fails_at"], False)) >= 2
+    assert report["asked"]["agents"] == search["agents"]
+    assert "acks_per_s was" in search["reason"]
+    assert f"{search['agents']} agents carried" in (tmp_path / "report.html").read_text()
+    print(search["reason"], tried)
+
+
+@pytest.mark.slow
+def test_an_interrupted_search_reports_what_it_knows(world: EmbeddedWorld, tmp_path: Path) -> None:
+    words = f"--agents 4 --duration 2 --tasks 1 --out {tmp_path} --find-limit 'results_missing==0'"
+    running = subprocess.Popen(
+        command(world, words), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT
+    )
+    assert running.stderr is not None
+    for line in running.stderr:
+        if line.startswith("Run 2: 8 agents ..."):
+            break
+    running.send_signal(signal.SIGINT)
+    output, errors = running.communicate(timeout=90)
+    assert running.returncode == 130, errors
+    search = json.loads(output)["search"]
+    assert (search["agents"], search["stopped"]) == (4, True)
+    assert search["reason"].endswith("It was interrupted.")
+    assert json.loads((tmp_path / "report.json").read_text())["search"] == search
 
 
 @pytest.mark.slow
