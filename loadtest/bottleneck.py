@@ -16,7 +16,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Literal, TypeAlias
 
-from loadtest.server_reading import POSTGRESQL, VALKEY, Step, kind_of
+from loadtest.server_reading import POSTGRESQL, VALKEY, LoadStep, kind_of
 
 __all__ = ["Bottleneck", "MeasuredLoad", "name_bottleneck"]
 
@@ -70,7 +70,7 @@ class MeasuredLoad:
     queues: Mapping[str, tuple[float, float]] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, whole: Step, steps: Sequence[Step]) -> MeasuredLoad:
+    def of(cls, whole: LoadStep, steps: Sequence[LoadStep]) -> MeasuredLoad:
         """Return it for the measured time as a whole, and for each of its steps."""
         third = max(1, len(steps) // 3)
         return cls(
@@ -184,7 +184,7 @@ def _grown_queue(load: MeasuredLoad) -> Bottleneck | None:
     return Bottleneck("queue", name, f"{whose[0].upper()}{whose[1:]}: more comes than is done.", reasons)
 
 
-def _mean(steps: Sequence[Step], queue: str) -> float:
+def _mean(steps: Sequence[LoadStep], queue: str) -> float:
     values = [step.queues.get(queue, 0.0) for step in steps]
     return sum(values) / len(values) if values else 0.0
 

@@ -116,7 +116,7 @@ def _print_verdict(console: Console, report: dict[str, Any]) -> None:
 def _print_server_side(console: Console, report: Mapping[str, Any]) -> None:
     side, bottleneck = report["server_side"], report["bottleneck"]
     if side["processes"]:
-        busiest = ", ".join(f"{one['name']} {one['cores']:.0%}" for one in side["processes"][:6])
+        busiest = ", ".join(f"{one['name']} {one['cores']:.0%}" for one in side["processes"][:8])
         console.print(Text(f"Of a processor: {busiest}."))
     elif side["why_not"]:
         console.print(Text(f"The server's own figures are missing: {side['why_not']}.", style="dim"))

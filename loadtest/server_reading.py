@@ -12,7 +12,7 @@ from typing import Final
 
 from loadtest.server_page import ServerPage
 
-__all__ = ["KINDS", "Durations", "Reading", "Step", "between", "kind_of", "reading_of", "steps_of", "thinned"]
+__all__ = ["KINDS", "Durations", "LoadStep", "Reading", "between", "kind_of", "reading_of", "steps_of", "thinned"]
 
 #: The most readings of a run that are kept: twenty minutes of one every two seconds.
 READINGS_MAX: Final = 600
@@ -89,7 +89,7 @@ class Reading:
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class LoadStep:
     """The time between two readings."""
 
     #: The later reading's.
@@ -150,12 +150,12 @@ def _durations(page: ServerPage, name: str) -> Durations:
     return Durations(page.total(f"{name}_count"), page.total(f"{name}_sum"), tuple(sorted(bounds.items())))
 
 
-def between(earlier: Reading, later: Reading) -> Step | None:
+def between(earlier: Reading, later: Reading) -> LoadStep | None:
     """Return the step from one reading to another; None where too little time lies between."""
     seconds = later.at - earlier.at
     if seconds < STEP_LEAST_S:
         return None
-    return Step(
+    return LoadStep(
         second=later.second,
         seconds=seconds,
         cores=_per_s(earlier.cpu_s, later.cpu_s, seconds),
@@ -177,7 +177,7 @@ def _per_s(earlier: dict[str, float], later: dict[str, float], seconds: float) -
     }
 
 
-def steps_of(readings: Sequence[Reading]) -> list[Step]:
+def steps_of(readings: Sequence[Reading]) -> list[LoadStep]:
     """Return the steps between neighbours."""
     return [step for pair in pairwise(readings) if (step := between(*pair)) is not None]
 

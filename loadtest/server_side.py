@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from loadtest.bottleneck import MeasuredLoad
-from loadtest.server_reading import KINDS, Reading, Step, between, steps_of
+from loadtest.server_reading import KINDS, LoadStep, Reading, between, steps_of
 
 __all__ = ["measured_load", "server_side"]
 
@@ -53,7 +53,7 @@ def _processes(load: MeasuredLoad | None) -> list[dict[str, Any]]:
     return [{"name": name, "cores": _cores(load.cores[name]), "waited": _cores(load.waits.get(name))} for name in names]
 
 
-def _missing(steps: Sequence[Step], kinds: Sequence[str]) -> list[str]:
+def _missing(steps: Sequence[LoadStep], kinds: Sequence[str]) -> list[str]:
     """Return the kinds of processes whose processor time the server does not know."""
     return [kind for kind in KINDS if kind not in kinds] if steps else []
 
