@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, Final
 
 import structlog
@@ -16,7 +17,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import HTTPConnection
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Match
-from starlette.websockets import WebSocket, WebSocketState
+from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
 from api.errors import ApiError
 from api.sockets.connections import CLOSE_FAILED, CLOSE_TRY_LATER
@@ -50,18 +51,21 @@ def _both(make: Callable[[HTTPConnection, Any], Response]) -> Any:
     async def handle(connection: HTTPConnection, error: Exception) -> Response | None:
         response = make(connection, error)
         if isinstance(connection, WebSocket):
-            if connection.application_state is WebSocketState.CONNECTING:
-                # Before accept: the client sees the HTTP status.
-                await connection.send_denial_response(response)
-            elif connection.application_state is WebSocketState.CONNECTED:
-                away = response.status_code == 503
-                await connection.close(
-                    CLOSE_TRY_LATER if away else CLOSE_FAILED, "unavailable" if away else "internal_error"
-                )
+            with suppress(WebSocketDisconnect, OSError):  # a client that has left meanwhile needs no answer
+                await _answer_socket(connection, response)
             return None
         return response
 
     return handle
+
+
+async def _answer_socket(connection: WebSocket, response: Response) -> None:
+    if connection.application_state is WebSocketState.CONNECTING:
+        # Before accept: the client sees the HTTP status.
+        await connection.send_denial_response(response)
+    elif connection.application_state is WebSocketState.CONNECTED:
+        away = response.status_code == 503
+        await connection.close(CLOSE_TRY_LATER if away else CLOSE_FAILED, "unavailable" if away else "internal_error")
 
 
 def _answer(error: ApiError, **more: Any) -> Response:

@@ -8,8 +8,11 @@ from fastapi import FastAPI, WebSocket
 from redis.exceptions import ConnectionError as RedisConnectionError
 from sqlalchemy.exc import DataError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+from uvicorn.protocols.utils import ClientDisconnected
 
+from api.errors import ApiError
 from api.handlers import add_handlers
+from api.middleware import RequestGuard
 from api.services import Services
 from store import accounts
 from tests.api.people import bearer, refused
@@ -137,3 +140,29 @@ async def test_an_accepted_socket_is_told_by_its_close_code(error: Exception, co
     await app({"type": "websocket", "path": "/ws", "query_string": b"", "headers": []}, receive, send)
     assert [message["type"] for message in sent] == ["websocket.accept", "websocket.close"]
     assert (sent[1]["code"], sent[1]["reason"]) == (code, reason)
+
+
+@pytest.mark.parametrize("accepted", [False, True])
+async def test_a_client_that_leaves_before_its_answer_is_no_failure(
+    accepted: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    app = FastAPI()
+    add_handlers(app)
+    app.add_middleware(RequestGuard)
+
+    @app.websocket("/ws")
+    async def fail(websocket: WebSocket) -> None:
+        if accepted:
+            await websocket.accept()
+        raise ApiError("draining")
+
+    async def receive() -> Any:
+        return {"type": "websocket.connect"}
+
+    async def send(message: Any) -> None:
+        if message["type"] != "websocket.accept":
+            raise ClientDisconnected
+
+    scope = {"type": "websocket", "path": "/ws", "query_string": b"", "headers": []}
+    await app(scope | {"extensions": {"websocket.http.response": {}}}, receive, send)
+    assert "request_failed" not in capsys.readouterr().out
