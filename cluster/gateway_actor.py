@@ -12,7 +12,7 @@ from cluster.actor_loop import run_or_exit
 from cluster.garbage import freeze_what_stays
 from cluster.gateway import GatewayServer, wait_started
 from cluster.metrics_report import INCARNATION, Report, process_families
-from cluster.ray_clients import NamedActors, RayClusterClient, RayShardClient, gateway_name, here
+from cluster.ray_clients import NamedActors, RayClusterClient, connected_shards, gateway_name, here
 from config.logs import configure_logging
 from config.settings import Settings
 
@@ -27,7 +27,7 @@ class Gateway:
         self._number = number
         self._stopping = False
         actors = NamedActors(settings.ray_namespace)
-        self._server = GatewayServer(settings, RayShardClient(actors), RayClusterClient(actors))
+        self._server = GatewayServer(settings, connected_shards(actors), RayClusterClient(actors))
         self._loop = run_or_exit(gateway_name(number), self._run())
 
     async def _run(self) -> None:

@@ -174,6 +174,14 @@ class ShardLoad(_Message, frozen=True, array_like=True, gc=False):
     rest_us: int
 
 
+class ShardAddress(_Message, frozen=True, array_like=True, gc=False):
+    """Where a shard listens, and what a caller has to show there."""
+
+    host: str
+    port: int
+    token: bytes
+
+
 # -- packing --
 
 
@@ -208,3 +216,4 @@ CELL_ANSWERS: Final = Packer(list[CellAnswer])
 CELL_RELEASES: Final = Packer(list[CellRelease])
 HEALTH: Final = Packer(ShardHealth)
 SHARD_LOAD: Final = Packer(ShardLoad)
+ADDRESS: Final = Packer(ShardAddress)

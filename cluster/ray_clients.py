@@ -14,6 +14,7 @@ from ray.exceptions import ActorDiedError, RayActorError, RayError
 from cluster.metrics_report import Report
 from cluster.peers import Shard, ShardUnavailable
 from cluster.shard_calls import ShardProxy
+from cluster.shard_socket import IntroducedShard, SocketShardClient
 from streaming.shared_clock import SHARED
 
 P = ParamSpec("P")
@@ -23,6 +24,7 @@ NAMESPACE: Final = "chunkcrawl"
 COORDINATOR: Final = "coordinator"
 FIND_TIMEOUT_S: Final = 2.0
 METRICS_TIMEOUT_S: Final = 2.0
+LOOPBACK: Final = "127.0.0.1"
 
 
 def shard_name(shard: int) -> str:
@@ -145,6 +147,22 @@ class RayShardClient:
     ) -> T:
         """See ``cluster.shard_calls.Carrier``."""
         return await self._actors.call(shard_name(shard), timeout_s, method, *args, **kwargs)
+
+
+def connected_shards(actors: NamedActors) -> SocketShardClient:
+    """Return a ``ShardClient`` over sockets, which the shards' actors tell of; for callers that are actors too."""
+    node = ray.get_runtime_context().get_node_id()
+
+    async def introduce(shard: int, timeout_s: float) -> bytes:
+        return await actors.call(shard_name(shard), timeout_s, IntroducedShard.address, node)
+
+    return SocketShardClient(RayShardClient(actors), introduce)
+
+
+def host_for(node: str) -> str:
+    """Return the address of this machine that a caller on a Ray node reaches."""
+    same = node == ray.get_runtime_context().get_node_id()
+    return LOOPBACK if same else str(ray.util.get_node_ip_address())  # type: ignore[no-untyped-call]
 
 
 class RayClusterClient:

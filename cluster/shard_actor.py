@@ -14,10 +14,11 @@ from cluster.graph import read_world
 from cluster.load_reports import LOAD
 from cluster.messages import SHARD_LOAD
 from cluster.metrics_report import Report
-from cluster.ray_clients import NamedActors, RayShardClient, here, shard_name
+from cluster.ray_clients import NamedActors, connected_shards, here, host_for, shard_name
 from cluster.shard.runtime import ShardRuntime
 from cluster.shard_calls import ShardEndpoint
 from cluster.shard_metrics import shard_report
+from cluster.shard_socket import ShardListener
 from config.logs import configure_logging
 from config.settings import Settings
 from streaming.connect import connect
@@ -26,7 +27,7 @@ log = structlog.get_logger(__name__)
 
 
 class ChunkShard(ShardEndpoint):
-    """One shard: the calls of ``ShardEndpoint``, and those of every actor.
+    """One shard: the calls of ``ShardEndpoint``, over Ray and over sockets, and those of every actor.
 
     Ray runs ``__init__`` again after a restart and nothing else, so epoch begins there.
 
@@ -39,13 +40,14 @@ class ChunkShard(ShardEndpoint):
         configure_logging(self._settings, actor=shard_name(shard))
         self._shard = shard
         self._ready = asyncio.Event()
+        self._listener = ShardListener(self)
         self._runtime: ShardRuntime
         self._loop = run_or_exit(shard_name(shard), self._run())
 
     async def _run(self) -> None:
         freeze_what_stays()  # before the world is loaded, which comes and goes
         settings = self._settings
-        peers = RayShardClient(NamedActors(settings.ray_namespace))
+        peers = connected_shards(NamedActors(settings.ray_namespace))
         redis = connect(settings.redis_url)
         world = await read_world(redis)
         rules = rules_of(settings, world.rules if world is not None else None)
@@ -61,6 +63,10 @@ class ChunkShard(ShardEndpoint):
         """Return the shard's number, once it has come back to its last commit."""
         await self._up()
         return self._shard
+
+    async def address(self, node: str) -> bytes:
+        """See ``cluster.shard_socket.IntroducedShard``."""
+        return await self._listener.address(host_for(node))
 
     async def describe(self) -> dict[str, Any]:
         """See ``ShardRuntime.describe``; what it carries (``cluster.load_reports``), and where it runs."""
