@@ -3,7 +3,7 @@
 Ray places the actors, restarts them, and tells a caller where its shard listens and with which token; from then on the
 calls that come for every command, join and crossing go over one connection for each caller and shard, and all others
 over Ray.  Where no connection can be made, a firewall between two nodes say, everything goes over Ray.  See
-docs/decisions/0055-calls-over-sockets.md.
+docs/decisions/0054-calls-over-sockets.md.
 
 A connection begins with the token.  Then come frames, both ways: length, number of the call, a byte, the call's bytes.
 The byte says which method is called, or what the answer is.

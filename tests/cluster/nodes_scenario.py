@@ -19,7 +19,7 @@ import ray
 from ray.cluster_utils import Cluster
 
 from cluster import deploy
-from cluster.ray_clients import NamedActors, RayShardClient
+from cluster.ray_clients import NamedActors, connected_shards
 from cluster.ray_start import RAY_ENVIRONMENT
 from cluster.router import Router
 from config.settings import Settings
@@ -70,7 +70,7 @@ async def scenario(cluster: Any, settings: Settings) -> dict[str, Any]:
     deployment = await deploy.start(settings)
     redis = connect(settings.redis_url)
     batch = RedisBatch(redis)
-    router = Router(redis, batch, RayShardClient(NamedActors(settings.ray_namespace)), spawn_capacity=64)
+    router = Router(redis, batch, connected_shards(NamedActors(settings.ray_namespace)), spawn_capacity=64)
     players = [Player(redis, router, f"a{number}") for number in range(AGENTS)]
     for player in players:
         await player.join()

@@ -18,7 +18,7 @@ from redis.asyncio import Redis
 
 from cluster import deploy
 from cluster.deploy import Deployment
-from cluster.ray_clients import COORDINATOR, NamedActors, RayShardClient, WorldActor, gateway_name, shard_name
+from cluster.ray_clients import COORDINATOR, NamedActors, WorldActor, connected_shards, gateway_name, shard_name
 from cluster.router import Router
 from config.settings import Settings
 from embedded.children import free_port
@@ -72,7 +72,7 @@ async def router(deployment: Deployment, redis_now: Redis) -> AsyncIterator[Rout
     """A gateway's way to the shards, from this process."""
     batch = RedisBatch(redis_now)
     actors = NamedActors(deployment.settings.ray_namespace)
-    made = Router(redis_now, batch, RayShardClient(actors), spawn_capacity=64)
+    made = Router(redis_now, batch, connected_shards(actors), spawn_capacity=64)
     yield made
     await made.close()
     await batch.close()

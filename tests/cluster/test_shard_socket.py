@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator
-from typing import Any
+from collections.abc import AsyncIterator, Callable, Coroutine
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import pytest
 
@@ -15,6 +15,9 @@ from cluster.peers import Shard, ShardUnavailable, WorldReloaded
 from cluster.shard_calls import ShardEndpoint
 from cluster.shard_socket import CALLS_MOST, FRAME_MOST_BYTES, HEAD, STRANGERS_MOST, ShardListener, SocketShardClient
 from world.ids import AgentId, ChunkId
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 HOST = "127.0.0.1"
 WAIT_S = 10.0
@@ -71,9 +74,16 @@ class OverRay:
         self.introduced = 0
         self.port: int | None = None
 
-    async def call(self, _shard: int, _timeout_s: float, method: Any, *args: Any) -> Any:
+    async def call(
+        self,
+        shard: int,
+        timeout_s: float,
+        method: Callable[Concatenate[Any, P], Coroutine[Any, Any, T]],
+        *args: P.args,
+        **kwargs: P.kwargs,
+    ) -> T:
         self.carried.append(method.__name__)
-        return await getattr(self.listener.endpoint, method.__name__)(*args)
+        return await method(self.listener.endpoint, *args, **kwargs)
 
     async def introduce(self, _shard: int, _timeout_s: float) -> bytes:
         self.introduced += 1
