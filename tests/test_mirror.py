@@ -16,7 +16,7 @@ from tests.docs.blocks import ROOT
 
 ROOMS: Final = (
     *("api", "cli", "cluster", "config", "embedded", "loadtest", "migrations", "operations", "store", "streaming"),
-    *("sdk/chunkcrawl", "world"),
+    *("env/chunkcrawl_env", "sdk/chunkcrawl", "world"),
 )
 
 #: Modules without a test file of their own, and the one that tests them.
@@ -107,7 +107,7 @@ def has_logic(path: Path) -> bool:
 
 def mirror(module: str) -> Path:
     """Where a module's own tests are."""
-    path = Path(module.replace("sdk/chunkcrawl/", "sdk/"))
+    path = Path(module.replace("sdk/chunkcrawl/", "sdk/").replace("env/chunkcrawl_env/", "env/"))
     return ROOT / "tests" / path.parent / f"test_{path.name}"
 
 

@@ -14,9 +14,9 @@ ActivityState = Literal["idle", "moving", "harvesting"]
 
 
 class Actor:
-    """An agent in the world.  ``view`` is its entry in deltas: replaced on change, never changed."""
+    """An agent in the world."""
 
-    __slots__ = ("cell", "chunk_id", "decided", "gold", "id", "kind", "name", "running", "state", "view")
+    __slots__ = ("cell", "chunk_id", "decided", "gold", "id", "kind", "name", "running", "shown", "state")
 
     def __init__(self, record: AgentRecord, chunk_id: ChunkId, cell: int) -> None:
         self.id = record.agent_id
@@ -36,12 +36,21 @@ class Actor:
         self.show()
 
     def show(self) -> None:
-        """Renew ``view``."""
-        cell = self.cell
-        view: dict[str, Any] = {"id": self.id, "x": X_OF[cell], "y": Y_OF[cell], "activity_state": self.state}
-        if self.name:
-            view["name"] = self.name
-        self.view = view
+        """Have ``view`` made anew when it is next asked for."""
+        #: ``view`` as made last; None once something has changed.
+        self.shown: dict[str, Any] | None = None
+
+    @property
+    def view(self) -> dict[str, Any]:
+        """Its entry in deltas: made once for each change, replaced and never changed."""
+        view = self.shown
+        if view is None:
+            cell = self.cell
+            view = {"id": self.id, "x": X_OF[cell], "y": Y_OF[cell], "activity_state": self.state}
+            if self.name:
+                view["name"] = self.name
+            self.shown = view
+        return view
 
     def occupant(self) -> Occupant:
         """Return who this is, as the ``blocker`` of an ack or result."""
@@ -65,7 +74,7 @@ class Actor:
 
 
 class Npc:
-    """A creature; ``view`` as in ``Actor``."""
+    """A creature; ``view`` is its entry in deltas: replaced on change, never changed."""
 
     __slots__ = ("cell", "id", "kind", "view")
 

@@ -46,9 +46,10 @@ def submit(state: ShardState, request: Submit) -> Decision:
 def _accept(state: ShardState, actor: Actor, request: Submit, command: Command, running: Running) -> None:
     rule = rule_of(running)
     decision = Decision(accepted=True, started_tick=running.ticket.started_tick)
-    ack = _ack(request, decision)
-    ack["echo"] = command.to_json()
-    state.private(actor, "command_ack", ack, request.trace_id)
+    if not state.quiet:
+        ack = _ack(request, decision)
+        ack["echo"] = command.to_json()
+        state.private(actor, "command_ack", ack, request.trace_id)
     _remember(state, actor, request.server_cmd_id, decision)
     state.start(actor, running, rule.SHOWN)
     rule.accepted(state, actor, running)
@@ -59,10 +60,11 @@ def _refuse(
     state: ShardState, actor: Actor, request: Submit, refusal: Refusal, retry_after_ms: int | None = None
 ) -> Decision:
     decision = Decision(accepted=False, reason=refusal.reason, retry_after_ms=retry_after_ms)
-    ack = _ack(request, decision)
-    if refusal.obstacle is not None:
-        ack.update(_in_the_way(refusal.obstacle))
-    state.private(actor, "command_ack", ack, request.trace_id)
+    if not state.quiet:
+        ack = _ack(request, decision)
+        if refusal.obstacle is not None:
+            ack.update(_in_the_way(refusal.obstacle))
+        state.private(actor, "command_ack", ack, request.trace_id)
     _remember(state, actor, request.server_cmd_id, decision)
     return decision
 

@@ -15,7 +15,7 @@ import numpy as np
 from tcod.path import AStar
 
 from world.actors import Actor, Body, Npc
-from world.grid import SIDE_OF, WIDTH, X_OF, Y_OF
+from world.grid import SIDE_OF, STEP, WIDTH, X_OF, Y_OF, distance
 from world.ids import AgentId, ChunkId, Direction, HandoffId, NodeId, Tick
 from world.inputs import Obstacle, Occupant
 from world.nodes import Node
@@ -23,6 +23,7 @@ from world.records import ChunkRecord
 from world.terrain import Terrain
 
 _INNER: Final = bytes(side is None for side in SIDE_OF)
+_ONE_STEP: Final = tuple(STEP.values())
 _by_id = attrgetter("id")
 
 
@@ -177,6 +178,8 @@ class Chunk:
             return [target] if leaves else []
         if not self.floor[target] or target in self.occupants:
             return None
+        if abs(target - start) in _ONE_STEP and distance(start, target) == 1:
+            return [target]  # most moves of whoever goes step by step: nothing to search for
         if self._planner is None:
             costs = np.frombuffer(self.walk, dtype=np.uint8).reshape(WIDTH, WIDTH)
             self._planner = AStar(costs, diagonal=0)
@@ -223,7 +226,7 @@ class Chunk:
         return {
             "chunk_id": self.id,
             "tick": tick,
-            "agents": [actor.view for actor in self.ordered],
+            "agents": [actor.shown or actor.view for actor in self.ordered],
             "npcs": [npc.view for npc in self.npcs],
             "resources": self.resources,
             "events": events,

@@ -112,6 +112,18 @@ def output_bytes(output: Output) -> bytes:
     return json.dumps(_plain(output), sort_keys=True, separators=(",", ":")).encode()
 
 
+def state_digest(world: ShardWorld) -> str:
+    """Return the digest of a world's present state, 32 hex digits: the same wherever the same was done to the same.
+
+    It is over the records of all chunks and agents by id, as canonical JSON, with the tick.  Cells that are kept for
+    arrivals are not in it.
+    """
+    chunks = sorted(world.chunk_ids)
+    records = [world.chunk(one).to_json() | {"agents": [a.to_json() for a in world.agents(one)]} for one in chunks]
+    text = json.dumps({"tick": world.tick, "chunks": records}, sort_keys=True, separators=(",", ":"))
+    return blake2b(text.encode(), digest_size=16).hexdigest()
+
+
 def encode_input(order: Input) -> dict[str, Any]:
     """Return an input as a JSON object.
 

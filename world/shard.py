@@ -40,7 +40,7 @@ from world.inputs import (
     Unlinked,
 )
 from world.outputs import Output
-from world.records import AgentRecord
+from world.records import AgentRecord, ChunkRecord
 from world.regrowth import regrow
 from world.rules import Rules
 from world.state import ShardState
@@ -66,13 +66,18 @@ _RULES: Final[dict[type, Any]] = {
 
 
 class ShardWorld:
-    """The game state of one shard."""
+    """The game state of one shard.
 
-    def __init__(self, rules: Rules, world_seed: int, shard: int) -> None:
+    Args:
+        quiet: Outputs have the chunks' events and the requests alone: no acks and results, no records, no facts.  What
+            happens is the same; for who plays in it by ``state``, without anybody to tell.
+    """
+
+    def __init__(self, rules: Rules, world_seed: int, shard: int, *, quiet: bool = False) -> None:
         self.rules = rules
         #: Its number; nothing in the game depends on it.
         self.shard = shard
-        self._state = ShardState(rules, world_seed)
+        self._state = ShardState(rules, world_seed, quiet=quiet)
 
     # -- the three doors --
 
@@ -139,6 +144,16 @@ class ShardWorld:
     # -- looking in --
 
     @property
+    def state(self) -> ShardState:
+        """What the rules work on, to be looked at and never changed."""
+        return self._state
+
+    @property
+    def asks(self) -> bool:
+        """Whether the next ``take`` has requests."""
+        return bool(self._state.out.requests)
+
+    @property
     def tick(self) -> Tick:
         """The last tick stepped."""
         return self._state.tick
@@ -200,6 +215,14 @@ class ShardWorld:
         """Return an agent's present record; None when it is not here."""
         actor = self._state.agents.get(agent_id)
         return actor.to_record(self.tick) if actor else None
+
+    def chunk(self, chunk_id: ChunkId) -> ChunkRecord:
+        """Return a chunk's present record.
+
+        Raises:
+            KeyError: the chunk is not here.
+        """
+        return self._state.chunks[chunk_id].to_record(self.tick)
 
     def chunk_static(self, chunk_id: ChunkId) -> dict[str, Any]:
         """Return the chunk's ``chunk_static`` payload.

@@ -32,9 +32,11 @@ def blocker_json(by: Occupant | None) -> dict[str, Any] | None:
 class ShardState:
     """Everything that a shard knows of its chunks and agents."""
 
-    def __init__(self, rules: Rules, world_seed: int) -> None:
+    def __init__(self, rules: Rules, world_seed: int, *, quiet: bool = False) -> None:
         self.rules = rules
         self.world_seed = world_seed
+        #: Nobody is told what is private or kept: outputs have the chunks' events and the requests alone.
+        self.quiet: Final = quiet
         self.tick = Tick(0)
         self.chunks: dict[ChunkId, Chunk] = {}
         #: The chunks with agents in them.
@@ -112,6 +114,10 @@ class ShardState:
         events, chunk.events = chunk.events, []
         chunk.changed = False
         chunk.shown_at = self.tick
+        if self.quiet:
+            if events:
+                self.out.deltas.append(ChunkDelta(chunk.id, self.tick, {"events": events}))
+            return
         self.out.deltas.append(ChunkDelta(chunk.id, self.tick, chunk.payload(self.tick, events)))
 
     def event(self, chunk: Chunk, kind: str, **fields: Any) -> None:
@@ -121,11 +127,13 @@ class ShardState:
 
     def keep(self, actor: Actor) -> None:
         """Mark the agent's record as changed."""
-        self._changed_agents[actor.id] = actor
+        if not self.quiet:
+            self._changed_agents[actor.id] = actor
 
     def keep_chunk(self, chunk: Chunk) -> None:
         """Mark the chunk's record as changed."""
-        self._changed_chunks[chunk.id] = chunk
+        if not self.quiet:
+            self._changed_chunks[chunk.id] = chunk
 
     def forget(self, actor: Actor) -> None:
         """Drop the agent's record: it has left this shard, and others write it from here on."""
@@ -139,11 +147,15 @@ class ShardState:
 
     def fact(self, fact: str, chunk_id: ChunkId, agent_id: AgentId | None, **fields: Any) -> None:
         """Add a line for the event log."""
+        if self.quiet:
+            return
         line = {"fact": fact, "tick": self.tick, "chunk_id": chunk_id, "agent_id": agent_id}
         self.out.archive.append({**line, **fields})
 
     def private(self, actor: Actor, kind: PrivateKind, payload: dict[str, Any], trace_id: str = "") -> None:
         """Add an event for an agent and its owner alone; what comes of no command has the tick for its trace."""
+        if self.quiet:
+            return
         self.out.private.append(PrivateEvent(actor.id, kind, payload, trace_id or f"tick-{self.tick}"))
 
     # -- the life of a command --
@@ -169,6 +181,8 @@ class ShardState:
         actor.running = None
         self.runners.pop(actor.id, None)
         self.set_state(actor, "idle")
+        if self.quiet:
+            return
         ticket = running.ticket
         payload: dict[str, Any] = {
             "server_cmd_id": ticket.server_cmd_id,
@@ -201,6 +215,8 @@ class ShardState:
 
     def inventory(self, actor: Actor, trace_id: str = "") -> None:
         """Tell an agent what it owns."""
+        if self.quiet:
+            return
         payload = {
             "agent_id": actor.id,
             "tick": self.tick,
