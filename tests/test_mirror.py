@@ -16,7 +16,7 @@ from tests.docs.blocks import ROOT
 
 ROOMS: Final = (
     *("api", "cli", "cluster", "config", "embedded", "loadtest", "migrations", "operations", "store", "streaming"),
-    *("env/chunkcrawl_env", "sdk/chunkcrawl", "world"),
+    *("chunkcrawl_env", "sdk/chunkcrawl", "world"),
 )
 
 #: Modules without a test file of their own, and the one that tests them.
@@ -30,6 +30,7 @@ ELSEWHERE: Final = {
     "api/sockets/socket.py": "tests/api/sockets/test_streams.py",
     "api/sockets/sse.py": "tests/api/sockets/test_streams.py",
     "api/sockets/stream_metrics.py": "tests/api/sockets/test_streams.py",
+    "chunkcrawl_env/__init__.py": "tests/chunkcrawl_env/test_registration.py",
     "cli/doctor.py": "tests/operations/doctor/test_examine.py",
     "cli/fsck.py": "tests/operations/test_fsck.py",
     "cli/unknown_variables.py": "tests/config/test_variables.py",
@@ -107,7 +108,7 @@ def has_logic(path: Path) -> bool:
 
 def mirror(module: str) -> Path:
     """Where a module's own tests are."""
-    path = Path(module.replace("sdk/chunkcrawl/", "sdk/").replace("env/chunkcrawl_env/", "env/"))
+    path = Path(module.replace("sdk/chunkcrawl/", "sdk/"))
     return ROOT / "tests" / path.parent / f"test_{path.name}"
 
 

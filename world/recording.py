@@ -46,6 +46,8 @@ class ReplayVerdict:
     differs_at_line: int | None = None
     #: False when the closing line is missing: the recording process was killed.
     complete: bool = True
+    #: The digest of the state in which the replay ended (``state_digest``).
+    state: str = ""
 
 
 class RecordedWorld(ShardWorld):
@@ -201,7 +203,7 @@ def verify(lines: Iterable[str]) -> ReplayVerdict:
             differs_at = number
     if world is None:
         raise NotARecording("empty")
-    return ReplayVerdict(differs_at is None, digest.value, takes, differs_at, complete)
+    return ReplayVerdict(differs_at is None, digest.value, takes, differs_at, complete, state_digest(world))
 
 
 def _run(world: ShardWorld, line: Mapping[str, Any], digest: OutputDigest) -> str | None:

@@ -11,6 +11,7 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import Page, Playwright
 
+from chunkcrawl_env.palette import agent_colour, rgb
 from tests.browser.chromium import needs_chromium
 from tests.browser.modules import module_page, run
 
@@ -52,6 +53,13 @@ async def looks(page: Page, *crowds: Sequence[str | tuple[str, str]]) -> list[di
 
 def distinct(found: dict[str, dict[str, str]], *fields: str) -> bool:
     return len({tuple(look[field] for field in fields) for look in found.values()}) == len(found)
+
+
+async def test_the_pictures_of_environments_have_the_colours_of_the_page(page: Page) -> None:
+    ids = ["demo-player", *(f"agent_{number}" for number in range(12)), *(f"company_{number}" for number in range(12))]
+    for name in ids:
+        [found] = await looks(page, [name])
+        assert rgb(found[name]["fill"]) == agent_colour(name)
 
 
 async def test_eight_agents_have_eight_colours_and_more_have_marks_too(page: Page) -> None:

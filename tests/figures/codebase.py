@@ -28,7 +28,7 @@ class Codebase:
     def __init__(self, root: Path) -> None:
         #: By the name under which a module is imported.
         self.files: dict[str, Path] = {}
-        for top in (*root.iterdir(), *root.glob("sdk/*/"), *root.glob("env/*/")):
+        for top in (*root.iterdir(), *root.glob("sdk/*/")):
             if top.is_dir() and top.name not in NO_ROOMS and (top / "__init__.py").exists():
                 for path in top.rglob("*.py"):
                     parts = path.relative_to(top.parent).with_suffix("").parts

@@ -78,9 +78,9 @@ class _Canvas:
         """Draw the side of a boundary cell by which one leaves."""
         square, width = self._square(cell), max(1, self._px // 5)
         side = SIDE_OF[cell]
-        part = {"S": np.s_[:width], "N": np.s_[-width:], "W": np.s_[:, :width], "E": np.s_[:, -width:]}
-        if side is not None:
-            square[part[side]] = colour
+        upright = square if side in ("S", "N") else square.swapaxes(0, 1)
+        edge = upright[:width] if side in ("S", "W") else upright[-width:]
+        edge[:] = colour
 
     def lines(self, floor: NDArray[np.bool_], colour: Colour) -> None:
         """Draw the south and west side of each floor cell."""

@@ -156,4 +156,3 @@ class OneWorld:
         while number < self._chunks_made:
             yield chunk_name(number)
             number += 1
-

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any
 
 from chunkcrawl_env.actions import MOVES
 from chunkcrawl_env.sites import ChunkSites

@@ -60,9 +60,7 @@ class ChunkcrawlParallelEnv(ParallelEnv[str, NDArray[Any], int]):
         self._steps = 0
         return dict(zip(self.agents, self.worlds.observe(), strict=True)), self._infos()
 
-    def step(
-        self, actions: Actions
-    ) -> tuple[Actions, dict[str, float], dict[str, bool], dict[str, bool], Infos]:
+    def step(self, actions: Actions) -> tuple[Actions, dict[str, float], dict[str, bool], dict[str, bool], Infos]:
         """Let each agent do its action (one that has none waits), and the world go on.
 
         Raises:

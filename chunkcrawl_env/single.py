@@ -50,7 +50,7 @@ class ChunkcrawlEnv(gymnasium.Env[NDArray[Any], int]):
     def _info(self) -> dict[str, Any]:
         return {"action_mask": self.worlds.masks()[0]} if self.config.masks else {}
 
-    def render(self) -> NDArray[np.uint8] | str | None:  # type: ignore[override]
+    def render(self) -> NDArray[np.uint8] | str | None:
         """Return the chunk in which the agent stands, as ``render_mode`` says; None without one."""
         if self.render_mode is None:
             return None

@@ -37,7 +37,7 @@ class ActionCodes:
         for number, text in enumerate(config.sayings, start=self.dig + 1):
             self._fixed[number] = {"type": "say", "text": text}
         #: By action and cell: the commands that depend on where one stands.
-        self._stepping = [[MOVES[there] for there in side] for side in BESIDE.tolist()]
+        self._stepping: list[list[dict[str, Any]]] = [[MOVES[there] for there in side] for side in BESIDE.tolist()]
 
     def command(self, action: int, cell: int) -> dict[str, Any] | None:
         """Return the command of an action other than waiting and digging of an agent on ``cell``; None for those."""

@@ -1,7 +1,7 @@
 """What is where, as arrays: layers of cells for any number of chunks, and what is cut out of them for agents.
 
-Nothing here goes cell by cell in Python.  All arrays are indexed ``[row, y, x, layer]``: a row is a chunk, y counts from
-the south and x from the west as everywhere, and each layer is uint8.
+Nothing here goes cell by cell in Python.  Layers are uint8, indexed ``[row, y, x, layer]``: a row is a chunk, y counts
+from the south and x from the west as everywhere.
 """
 
 from __future__ import annotations
@@ -194,7 +194,7 @@ class Planes:
         return result.reshape(len(rows), CELLS)
 
     def in_reach(self, rows: NDArray[np.intp], cells: NDArray[np.intp]) -> NDArray[np.intp]:
-        """Return the number of the first node with gold that can be dug from the cells, -1 for none; shape (agents,)."""
+        """Return the number of the first node that can be dug from each cell now, -1 for none; shape (agents,)."""
         nodes = self._node_cells[rows]
         apart = np.abs(_X[nodes] - _X[cells][:, None]) + np.abs(_Y[nodes] - _Y[cells][:, None])
         near = (apart <= REACH) & (self._gold[rows] > 0) & (nodes >= 0)

@@ -28,9 +28,9 @@ class EnvConfig:
 
     #: Learning agents in each world.
     agents: int = 8
-    #: Chunks there are at the start; ``chunk-0``, the hall, is the first.
+    #: Chunks at the start; ``chunk-0``, the hall, is the first.
     chunks: int = 1
-    #: Chunks a world may have; where there could be another one a walk out ends ``blocked``.  None: any number, as live.
+    #: Chunks a world may have; where another one would be made, a walk ends ``blocked``.  None: any number, as live.
     chunks_max: int | None = None
     #: Agents in each world that a script plays: they dig, walk about and cross.
     company: int = 0
