@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pytest
 
-from chunkcrawl_env.config import EnvConfig
+from chunkcrawl_env.config import EnvConfig, Observation
 from chunkcrawl_env.observations import FEATURES, sight_of
 from chunkcrawl_env.worlds import Worlds
 from tests.chunkcrawl_env.play import QUICK
@@ -40,8 +40,8 @@ def test_shape_type_and_range(options: dict[str, Any], shape: tuple[int, ...], d
 
 def test_an_array_is_not_changed_by_the_next_step() -> None:
     """Learners keep them."""
-    for kind in ("window", "chunk", "features"):
-        worlds = Worlds(EnvConfig(agents=2, observation=kind))  # type: ignore[arg-type]
+    for kind in get_args(Observation):
+        worlds = Worlds(EnvConfig(agents=2, observation=kind))
         worlds.reset()
         before = worlds.observe()
         kept = before.copy()

@@ -30,7 +30,7 @@ def test_everybody_is_cut_off_together() -> None:
     env = chunkcrawl_env.parallel_env(agents=3, max_steps=2)
     env.reset(seed=1)
     for over in (False, True):
-        _, _, terminations, truncations, _ = env.step({agent: 0 for agent in env.agents})
+        _, _, terminations, truncations, _ = env.step(dict.fromkeys(env.agents, 0))
         assert set(truncations.values()) == {over}
         assert not any(terminations.values())
     assert env.agents == []

@@ -104,7 +104,7 @@ def test_units_that_do_not_fit_are_cut_off() -> None:
 def test_ways_lead_to_gold_that_is_left_and_to_exits() -> None:
     planes = Planes(1, ways=True)
     row = planes.add(TERRAIN.floor, NODES)
-    start = index_of(*[(x, y) for y in range(20, 30) for x in range(20, 30) if TERRAIN.floor[y, x]][0])
+    start = index_of(*next((x, y) for y in range(20, 30) for x in range(20, 30) if TERRAIN.floor[y, x]))
     assert planes.ways(one(row), one(start)).to_gold.tolist() == [[FAR] * 5]
     planes.set_gold(row, 2, 7)
     cell, steps = start, []

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from typing import get_args
+
 import numpy as np
 
 from chunkcrawl_env.config import EnvConfig
-from chunkcrawl_env.palette import TOKENS, agent_colour, rgb
+from chunkcrawl_env.palette import TOKENS, Theme, agent_colour, rgb
 from chunkcrawl_env.rendering import draw_picture, draw_text
 from chunkcrawl_env.worlds import Worlds
 from world.chunk import Chunk
@@ -35,10 +37,11 @@ def test_a_picture_has_everything_in_its_colour() -> None:
     made = chunk()
     spent = next(iter(made.nodes.values()))
     spent.set(0, "depleted")
-    for theme in ("light", "dark"):
-        picture = draw_picture(made, theme=theme, cell_px=9)  # type: ignore[arg-type]
-        assert (picture.shape, picture.dtype) == ((450, 450, 3), np.uint8)
-        tokens = {name: rgb(text) for name, text in TOKENS[theme].items()}  # type: ignore[index]
+    for theme in get_args(Theme):
+        picture = draw_picture(made, theme=theme, cell_px=9)
+        assert picture.shape == (450, 450, 3)
+        assert picture.dtype == np.uint8
+        tokens = {name: rgb(text) for name, text in TOKENS[theme].items()}
 
         def at(cell: int, picture: np.ndarray = picture) -> tuple[int, ...]:
             return tuple(picture[(49 - Y_OF[cell]) * 9 + 4, X_OF[cell] * 9 + 4].tolist())

@@ -19,7 +19,7 @@ from world.dice import Dice
 from world.grid import SIDE_OF, X_OF, Y_OF
 from world.recording import verify
 
-BUSY = {"agents": 10, "chunks": 3, "company": 8, "rules": QUICK}
+BUSY: dict[str, Any] = {"agents": 10, "chunks": 3, "company": 8, "rules": QUICK}
 WAIT, NORTH, EAST, DIG = 0, 1, 2, 5
 
 
@@ -120,9 +120,9 @@ def test_digging_again_goes_on_digging() -> None:
     worlds.reset()
     dig = worlds.codes.dig
     chunk = worlds.first_chunk()
-    cells = [cell for cell in np.flatnonzero(np.frombuffer(chunk.ground, dtype=np.uint8)) if _near_a_node(chunk, cell)]
+    cells = [cell for cell, one in enumerate(chunk.ground) if one and _near_a_node(chunk, cell)]
     while worlds.first_chunk().ordered[0].cell != cells[0]:
-        worlds.step([int(cells[0])])
+        worlds.step([cells[0]])
     total = sum(float(worlds.step([dig])[0]) for _ in range(8))
     assert total == worlds.gold()[0] >= 1
     assert not worlds.masks()[0, dig]
