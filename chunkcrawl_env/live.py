@@ -20,7 +20,7 @@ from world.grid import index_of
 _MOVING: Final = ACTIVITIES.index("moving")
 
 
-class _Node(Protocol):
+class _LiveNode(Protocol):
     """A gold node, as the SDK's ``GoldNode``."""
 
     @property
@@ -35,7 +35,7 @@ class _Node(Protocol):
     def available(self) -> bool: ...
 
 
-class _Body(Protocol):
+class _LiveBody(Protocol):
     """An agent or creature, as the SDK's ``AgentView`` and ``NpcView``."""
 
     @property
@@ -44,18 +44,18 @@ class _Body(Protocol):
     def y(self) -> int: ...
 
 
-class _Chunk(Protocol):
+class _LiveChunk(Protocol):
     """A chunk with one's own agent in it, as the SDK's ``WorldView``."""
 
     chunk_id: str | None
     grid: list[list[int]]
 
     @property
-    def gold(self) -> Mapping[str, _Node]: ...
+    def gold(self) -> Mapping[str, _LiveNode]: ...
     @property
     def agents(self) -> Mapping[str, Any]: ...
     @property
-    def npcs(self) -> Mapping[str, _Body]: ...
+    def npcs(self) -> Mapping[str, _LiveBody]: ...
     @property
     def me(self) -> Any: ...
 
@@ -74,7 +74,7 @@ class LiveEyes:
         self._row: int | None = None
         self._shown: tuple[str | None, tuple[str, ...]] = (None, ())
 
-    def observe(self, view: _Chunk) -> NDArray[Any]:
+    def observe(self, view: _LiveChunk) -> NDArray[Any]:
         """Return what the agent sees now, as in training.
 
         Raises:
@@ -84,13 +84,13 @@ class LiveEyes:
         result: NDArray[Any] = observe(self._config, self._planes, rows, cells, activities)[0]
         return result
 
-    def mask(self, view: _Chunk) -> NDArray[np.int8]:
+    def mask(self, view: _LiveChunk) -> NDArray[np.int8]:
         """Return which actions can be done now, as in training.  Raises ``LookupError`` as ``observe``."""
         rows, cells, activities = self._look(view)
         result: NDArray[np.int8] = self._codes.masks(self._planes, rows, cells, activities == _MOVING)[0]
         return result
 
-    def command(self, view: _Chunk, action: int) -> dict[str, Any] | None:
+    def command(self, view: _LiveChunk, action: int) -> dict[str, Any] | None:
         """Return an action's command, for ``agent.command``; None: wait.  Raises ``LookupError`` as ``observe``."""
         rows, cells, activities = self._look(view)
         if activities[0] == _MOVING or action == self._codes.wait:
@@ -102,7 +102,7 @@ class LiveEyes:
             return None
         return {"type": "harvest", "node_id": list(view.gold)[number]}
 
-    def _look(self, view: _Chunk) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.intp]]:
+    def _look(self, view: _LiveChunk) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.intp]]:
         """Bring the arrays up to date; returns row, cell and activity of the agent, each an array of one."""
         if not view.grid or view.me is None:
             raise LookupError("the agent's chunk is not known yet: wait for view.ready")
@@ -116,7 +116,7 @@ class LiveEyes:
         activity = ACTIVITIES.index(view.me.activity_state)
         return np.array([row]), np.array([cell]), np.array([activity])
 
-    def _take_in(self, view: _Chunk, nodes: list[_Node]) -> int:
+    def _take_in(self, view: _LiveChunk, nodes: list[_LiveNode]) -> int:
         shown = (view.chunk_id, tuple(node.node_id for node in nodes))
         if self._row is None or shown != self._shown:
             if self._row is not None:
@@ -126,6 +126,6 @@ class LiveEyes:
         return self._row
 
 
-def _places(row: int, bodies: Mapping[str, _Body]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+def _places(row: int, bodies: Mapping[str, _LiveBody]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     cells = np.array([index_of(body.x, body.y) for body in bodies.values()], dtype=np.intp)
     return np.full(len(cells), row, dtype=np.intp), cells

@@ -61,7 +61,7 @@ def replay(
         bool, typer.Option("--verify", help="Compare each output with the recorded one; exit code 1 if one differs.")
     ] = False,
 ) -> None:
-    """Run a recording of a shard again and print the digest of its outputs.
+    """Run a recording of a shard again and print the digests of its outputs and of its last state.
 
     Example: chunkcrawl replay shard-0.jsonl --verify
     """
@@ -72,6 +72,7 @@ def replay(
         typer.echo(f"error: {file} is not a recording: {error}", err=True)
         raise typer.Exit(EXIT_FAILED) from None
     typer.echo(f"{verdict.digest}  {verdict.takes} outputs")
+    typer.echo(f"{verdict.state}  the state in the end")
     if not verdict.complete:
         typer.echo("The recording has no closing line: the process that wrote it was killed.", err=True)
     if check and not verdict.same:

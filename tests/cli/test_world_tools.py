@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -60,6 +61,7 @@ def test_replay_of_a_recording_is_the_same(recording: Path) -> None:
     code, output = invoke("replay", str(recording), "--verify")
     assert code == 0, output
     assert "3 outputs" in output
+    assert re.search(r"^[0-9a-f]{32}  the state in the end$", output, re.MULTILINE)
     assert "The same as recorded." in output
 
 

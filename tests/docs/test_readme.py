@@ -22,7 +22,7 @@ def test_every_command_is_in_the_table_once() -> None:
 
 
 def test_every_folder_of_code_is_in_the_layout() -> None:
-    named = set(re.findall(r"`([a-z/]+)/`", section("Where things are")))
+    named = set(re.findall(r"`([a-z_/]+)/`", section("Where things are")))
     rooms = {path.parent.name for path in ROOT.glob("*/__init__.py")}
     assert rooms | {"tests", "docs", "deploy", "examples"} <= named
     assert not [name for name in named if not (ROOT / name).is_dir()]
