@@ -62,7 +62,7 @@ def vector_steps(env: Any) -> Callable[[int], int]:
 
     def step(number: int) -> int:
         env.step(actions[number % DRAWN])
-        return env.num_envs
+        return len(actions[0])
 
     return step
 
