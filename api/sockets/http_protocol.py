@@ -8,7 +8,6 @@ business.
 
 from __future__ import annotations
 
-import asyncio
 import functools
 import http
 from typing import Any, Final
@@ -20,8 +19,9 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 from api.errors import ApiError
 from api.middleware import BODY_MAX_BYTES, TURNED_AWAY_EXTENSION
 from api.sockets.connection_limits import Admission, Slot
+from api.sockets.event_stream import EventStreamProtocol
 from api.sockets.frame_protocol import FrameProtocol
-from api.sockets.sse import CHUNKS_EXTENSION, ENTER_EXTENSION
+from api.sockets.sse import ENTER_EXTENSION, STREAM_EXTENSION
 
 __all__ = ["HEADERS_MOST", "HEADER_MOST_BYTES", "HEAD_MOST_BYTES", "PIPELINED_MOST", "BoundedHttpProtocol", "answer_of"]
 
@@ -49,27 +49,6 @@ class _Refused(Exception):
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
         self.reason = reason
-
-
-class ChunkWriter:
-    """Writes chunks of an answer's body without ASGI calls.  Both write whole chunks only, so they may be mixed."""
-
-    __slots__ = ("_transport", "cycle")
-
-    def __init__(self, transport: asyncio.Transport) -> None:
-        self._transport = transport
-        self.cycle: RequestResponseCycle | None = None
-
-    def takes(self, most: int) -> bool:
-        """See ``api.sockets.direct.DirectWriter``."""
-        cycle, transport = self.cycle, self._transport
-        if cycle is None or not cycle.response_started or cycle.response_complete or cycle.disconnected:
-            return False
-        return bool(cycle.chunked_encoding) and not transport.is_closing() and transport.get_write_buffer_size() <= most
-
-    def push(self, data: bytes) -> None:
-        """Write a whole chunk."""
-        self._transport.write(data)
 
 
 class BoundedHttpProtocol(HttpToolsProtocol):
@@ -190,11 +169,10 @@ class BoundedHttpProtocol(HttpToolsProtocol):
             raise _Refused("too_many_pipelined")
         # How the app says that this answer is an event stream for somebody who has shown a session, or a refusal that
         # is not to be asked for again at once.
-        writer = ChunkWriter(self.transport)
         extensions: Any = {ENTER_EXTENSION: self._enter, TURNED_AWAY_EXTENSION: self._turned_away}
-        self.scope["extensions"] = extensions | {CHUNKS_EXTENSION: writer}
+        self.scope["extensions"] = extensions
         super().on_headers_complete()
-        writer.cycle = self.cycle  # this request's own: others may be pipelined behind it
+        extensions[STREAM_EXTENSION] = functools.partial(self._go_on_alone, self.cycle)
         self._in_body = True
         self._taken = 0
 
@@ -226,6 +204,25 @@ class BoundedHttpProtocol(HttpToolsProtocol):
             return False
         self._place.enter()
         return True
+
+    def _go_on_alone(self, cycle: RequestResponseCycle) -> EventStreamProtocol | None:
+        """Let what is left of the connection be an event stream, as ``STREAM_EXTENSION`` says.
+
+        What was sent behind the request is not answered any more.
+        """
+        if cycle.disconnected or not cycle.response_started or cycle.response_complete:
+            return None
+        assert cycle.chunked_encoding
+        cycle.response_complete = True  # for the server, which looks when the app returns
+        stream = EventStreamProtocol(self.transport, self._place, self.server_state, paused=self.flow.write_paused)
+        self.transport.set_protocol(stream)
+        self.connections.discard(self)
+        self.pipeline.clear()
+        self.flow.resume_reading()
+        # Each of these stands in a circle with this protocol, and would stay until a collection.
+        cycle.scope["extensions"] = {}
+        self._over, self.cycle, self.scope, self.parser = True, None, None, None  # type: ignore[assignment]
+        return stream
 
     def _turned_away(self) -> None:
         """Note that the app refuses the request by its head alone.

@@ -20,8 +20,9 @@ from api.sockets.frame_protocol import FrameProtocol
 from api.sockets.http_protocol import HEADERS_MOST, PIPELINED_MOST
 from api.sockets.listening import shared_socket
 from api.sockets.server import AcceptingServer
-from api.sockets.sse import CHUNKS_EXTENSION, ENTER_EXTENSION
+from api.sockets.sse import ENTER_EXTENSION, STREAM_EXTENSION
 from streaming.framing import http_chunk
+from streaming.subscriber_queue import SubscriberQueue
 
 RULES = AdmissionRules(connections=40, address_waiting=8, receive_s=0.4, answer_s=0.8)
 PLENTY = AdmissionRules(connections=400, address_waiting=100, receive_s=20, answer_s=20)
@@ -34,7 +35,7 @@ HANDSHAKE = (
 class App:
     """``/`` tells the body's length, ``/early`` does not wait for it, ``/slow`` and ``/stream`` never end.
 
-    ``/chunks`` writes through both doors.
+    ``/chunks`` goes on without its request.
     """
 
     def __init__(self) -> None:
@@ -65,17 +66,23 @@ class App:
             await self._answer(receive, send)
 
     async def _chunks(self, scope: Any, send: Any) -> None:
-        writer = scope["extensions"][CHUNKS_EXTENSION]
-        found = [writer.takes(10**6)]
+        go_on_alone = scope["extensions"][STREAM_EXTENSION]
+        assert go_on_alone() is None, "its answer has no head yet"
         await send({"type": "http.response.start", "status": 200, "headers": []})
         await asyncio.sleep(0.05)  # others are pipelined meanwhile
-        found.append(writer.takes(10**6))
-        writer.push(http_chunk(b"one,"))
-        await send({"type": "http.response.body", "body": b"two,", "more_body": True})
-        writer.push(http_chunk(b"three,"))
-        found.append(writer.takes(-1))
-        await send({"type": "http.response.body", "body": b"four", "more_body": False})
-        self.took.append([*found, writer.takes(10**6)])
+        stream = go_on_alone()
+        assert stream is not None
+        assert go_on_alone() is None
+
+        async def work() -> None:
+            found = [stream.takes(10**6), stream.takes(-1)]
+            stream.push(http_chunk(b"one,"))
+            await stream.send(b"two,")
+            stream.push(http_chunk(b"three"))
+            stream.end(whole=True)
+            self.took.append([*found, stream.takes(10**6)])
+
+        stream.serve(SubscriberQueue(), work())
 
     async def _answer(self, receive: Any, send: Any) -> None:
         length, more = 0, True
@@ -330,12 +337,13 @@ async def test_an_answer_that_takes_too_long_ends_and_the_app_is_told(hasty: Ser
     assert await asyncio.to_thread(hasty.app.gone.wait, 5)
 
 
-async def test_chunks_of_both_doors_keep_their_order_and_their_request(served: Served) -> None:
-    one = b"GET /chunks HTTP/1.1\r\nHost: x\r\n"
-    answer = await served.ask(one + b"\r\n" + one + b"Connection: close\r\n\r\n")
-    body = b"4\r\none,\r\n4\r\ntwo,\r\n6\r\nthree,\r\n4\r\nfour\r\n0\r\n\r\n"
-    assert answer.count(b"\r\n\r\n" + body) == 2
-    assert served.app.took == [[False, True, False, False]] * 2
+async def test_a_stream_goes_on_alone_and_ends_the_connection(served: Served) -> None:
+    one = b"GET /chunks HTTP/1.1\r\nHost: x\r\n\r\n"
+    answer = await served.ask(one + one)
+    assert answer.endswith(b"\r\n\r\n4\r\none,\r\n4\r\ntwo,\r\n5\r\nthree\r\n0\r\n\r\n")
+    assert answer.count(b"HTTP/1.1 200") == 1, "what is pipelined behind an event stream has no answer"
+    assert served.app.took == [[True, False, False]]
+    await _nothing_left(served)
 
 
 async def test_sockets_and_streams_outlive_every_deadline_and_every_flood(hasty: Served) -> None:

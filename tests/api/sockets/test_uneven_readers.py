@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from redis.asyncio import Redis
 
+from api.sockets.event_stream import EventStreamProtocol
 from api.sockets.frame_protocol import FrameWriter
-from api.sockets.http_protocol import ChunkWriter as BodyWriter
 from tests.api.gates import DEADLINE_S, Gate, receive
 from tests.streaming.writer import ChunkWriter
 
@@ -38,7 +38,7 @@ async def test_each_delta_comes_once_and_in_order_or_a_resync_is_told(
     gate: Gate, redis: Redis, monkeypatch: pytest.MonkeyPatch, kind: str, seed: int
 ) -> None:
     chunk, dice = ChunkWriter(redis), random.Random(seed)
-    writer = BodyWriter if kind == "sse" else FrameWriter
+    writer = EventStreamProtocol if kind == "sse" else FrameWriter
     takes, taken = writer.takes, Counter[bool]()
 
     def now_and_then(self: Any, most: int) -> bool:
