@@ -9,7 +9,7 @@ import orjson
 from redis.asyncio import Redis
 
 from streaming import keys
-from streaming.entry import BadEntry, PrivateEvent, from_stream
+from streaming.entry import BadEntry, PrivateEvent, events_of
 from streaming.lua import load, run
 
 READ: Final = load("streaming/agent_record.lua")
@@ -52,10 +52,10 @@ def _missed(
     stream: str, entries: list[Any], since: int, seq: int
 ) -> tuple[list[PrivateEvent] | None, PrivateEvent | None]:
     try:
-        events = [from_stream(stream, id_, fields[1]) for id_, fields in entries]
+        events = [event for id_, fields in entries for event in events_of(stream, id_, fields[1])]
     except (BadEntry, IndexError):
         return None, None
-    last_seen = events[0] if events and events[0].id[0] == since else None
+    last_seen = next((event for event in events if event.id[0] == since), None)
     missed = [event for event in events if isinstance(event, PrivateEvent) and event.id[0] > since]
     numbers = [event.id[0] for event in missed]
     # The count first: ``since`` comes from the client, and may be any number of events ago.

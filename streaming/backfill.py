@@ -10,7 +10,7 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError, ResponseError
 
 from streaming.channel import Channel
-from streaming.entry import BadEntry, from_stream, parse_stream_id
+from streaming.entry import BadEntry, Entry, events_of, parse_stream_id
 from streaming.gap_detector import GapDetector, Resync
 
 log = structlog.get_logger(__name__)
@@ -109,10 +109,10 @@ class Backfill:
         if fresh:
             items = detector.started(head)
         else:
-            entries = []
+            entries: list[Entry] = []
             for id_, fields in page:
                 try:
-                    entries.append(from_stream(channel.key, id_, fields[b"m"]))
+                    entries += events_of(channel.key, id_, fields[b"m"])
                 except (BadEntry, KeyError) as error:
                     self.bad_entries += 1
                     log.error("hub_bad_entry", error=repr(error))

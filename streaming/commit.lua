@@ -1,8 +1,19 @@
 -- One commit of a shard (streaming.journal says what is checked before anything is written, streaming.commit writes
 -- what is in it).  Returns {'ok'}, {'dup'}, {'fenced', epoch}, {'behind', seq} or {'cond', what was lost...}.
 -- keys: shard
--- args: epoch, seq, tick, now_ms, answered, conditions, *words
--- include: streaming/redis_clock.lua, streaming/append_agent_event.lua
+-- args: epoch, seq, tick, answered, conditions, *words
+-- include: streaming/redis_clock.lua
+-- A call of the server's costs more than all that is done here between two of them, and a number that it has to write
+-- out by itself as much as a small one: so there are few, and numbers are strings.
+local stream_most, prolonged_s = tostring(AGENT_STREAM_MAXLEN), tostring(PROLONGED_S)
+-- Appends to an agent's stream the entry of its events up to number n, which follow number before.
+local function append_events(agent, before, n, prolong, events)
+  local key, id = AGENT_STREAM .. agent, n .. '-0'
+  local m = before .. '-0 ' .. events
+  redis.call('XADD', key, 'MAXLEN', '~', stream_most, id, 'm', m)
+  if prolong == '1' then redis.call('EXPIRE', key, prolonged_s) end
+  redis.call('PUBLISH', CHANNELS .. key, id .. ' ' .. m)
+end
 local function take_back(chunk, cell, handoff)
   local held = redis.call('HGET', RESERVATIONS .. chunk, cell)
   if held and string.match(held, '^(%S+) ') == handoff then redis.call('HDEL', RESERVATIONS .. chunk, cell) end
@@ -55,15 +66,20 @@ while i <= n do
     redis.call('XADD', key, 'MINID', '~', minid, id, 'm', message)
     redis.call('PUBLISH', CHANNELS .. key, id .. ' ' .. message)
     i = i + 5
-  elseif op == 'E' then -- an event of an agent
-    local agent, kind, trace, payload = unpack(ARGV, i + 1, i + 4)
-    append_agent_event(agent, kind, now_ms, trace, payload)
+  elseif op == 'U' then -- an agent's record, and events of it
+    local agent, chunk, here, busy, record, count, prolong, events = unpack(ARGV, i + 1, i + 8)
+    local key = AGENT .. agent
+    local before = redis.call('HGET', key, 'seq') or '0'
+    local now = string.format('%d', before + count)
+    redis.call('HSET', key, 'chunk', chunk, 'here', here, 'busy', busy, 'rec', record, 'at', tick, 'seq', now)
+    append_events(agent, before, now, prolong, events)
+    i = i + 9
+  elseif op == 'E' then -- events of an agent alone
+    local agent, count, prolong, events = unpack(ARGV, i + 1, i + 4)
+    local now = redis.call('HINCRBY', AGENT .. agent, 'seq', count)
+    append_events(agent, string.format('%d', now - count), string.format('%d', now), prolong, events)
     i = i + 5
-  elseif op == 'H' then -- the challenge of a command that is decided, before its ack
-    local agent, issued_ms, trace, payload = unpack(ARGV, i + 1, i + 4)
-    append_agent_event(agent, 'command_challenge', issued_ms, trace, payload)
-    i = i + 5
-  elseif op == 'R' then -- an agent's record
+  elseif op == 'R' then -- a record alone
     local agent, chunk, here, busy, record = unpack(ARGV, i + 1, i + 5)
     redis.call('HSET', AGENT .. agent, 'chunk', chunk, 'here', here, 'busy', busy, 'rec', record, 'at', tick)
     i = i + 6

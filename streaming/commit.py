@@ -5,9 +5,11 @@ The script is run by ``streaming.journal``, which says what it checks before it 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, NamedTuple
 
+from streaming import keys
 from streaming.lua import load
 
 #: Upper bound of the archive stream; what the archiver has not read by then is lost to the event log (not to the game).
@@ -17,7 +19,50 @@ ARCHIVE_MAXLEN: Final = 200_000
 #: refused it (the mark stays for ten minutes).
 REFUSAL_KNOWN_MS: Final = 300_000
 
-COMMIT: Final = load("streaming/commit.lua", ARCHIVE_MAXLEN=ARCHIVE_MAXLEN, REFUSAL_KNOWN_MS=REFUSAL_KNOWN_MS)
+#: How often the life of a stream that is written to is prolonged, and until when each time: so that it always has
+#: ``keys.AGENT_STREAM_TTL_S`` left.
+PROLONG_EVERY_MS: Final = 3_600_000
+PROLONGED_S: Final = keys.AGENT_STREAM_TTL_S + PROLONG_EVERY_MS // 1000
+
+COMMIT: Final = load(
+    "streaming/commit.lua",
+    ARCHIVE_MAXLEN=ARCHIVE_MAXLEN,
+    REFUSAL_KNOWN_MS=REFUSAL_KNOWN_MS,
+    PROLONGED_S=PROLONGED_S,
+)
+
+
+class AgentEvent(NamedTuple):
+    """An event on its way into an agent's stream.  ``payload`` is JSON without raw line breaks, as orjson writes it."""
+
+    kind: str
+    ts_ms: int
+    trace_id: str
+    payload: bytes
+
+
+@dataclass(slots=True)
+class Prolonged:
+    """The agents whose streams need not be prolonged again within the present hour."""
+
+    _hour: int = 0
+    _agents: set[str] = field(default_factory=set)
+
+    def is_due(self, agent_id: str, ts_ms: int) -> bool:
+        """Return whether what is written now is to prolong the stream, and take it for done."""
+        hour = ts_ms // PROLONG_EVERY_MS
+        if hour != self._hour:
+            self._agents.clear()
+            self._hour = hour
+        if agent_id in self._agents:
+            return False
+        self._agents.add(agent_id)
+        return True
+
+    def forget(self) -> None:
+        """Prolong all of them anew."""
+        self._hour = 0
+        self._agents.clear()
 
 
 @dataclass(slots=True)
@@ -41,17 +86,34 @@ class Batch:
         self.ops += ("D", chunk_id, entry_id, minid, message)
         self.chunk_bytes.append((chunk_id, len(message)))
 
-    def agent_event(self, agent_id: str, kind: str, trace_id: str, payload: bytes) -> None:
-        """Append a private event to an agent's stream and publish it."""
-        self.ops += ("E", agent_id, kind, trace_id, payload)
+    def agent_events(self, agent_id: str, events: Sequence[AgentEvent], *, prolong: bool = True) -> None:
+        """Append private events to an agent's stream, as one entry, and publish it.
 
-    def challenge(self, agent_id: str, issued_ms: int, trace_id: str, payload: bytes) -> None:
-        """Append a challenge to an agent's stream and publish it, with the time at which it was issued."""
-        self.ops += ("H", agent_id, issued_ms, trace_id, payload)
+        ``prolong``: the stream's life too.
+        """
+        last = "1" if prolong else ""
+        self.ops += ("E", agent_id, len(events), last, _message(events))
 
-    def agent_record(self, agent_id: str, chunk_id: str, *, here: bool, busy: str, record: bytes) -> None:
-        """Write where an agent is.  ``here``: it stands in the world; ``busy``: kind of its running command."""
-        self.ops += ("R", agent_id, chunk_id, "1" if here else "0", busy, record)
+    def agent_record(
+        self,
+        agent_id: str,
+        chunk_id: str,
+        *,
+        here: bool,
+        busy: str,
+        record: bytes,
+        events: Sequence[AgentEvent] = (),
+        prolong: bool = True,
+    ) -> None:
+        """Write where an agent is, and its events as ``agent_events`` does.
+
+        ``here``: it stands in the world; ``busy``: kind of its running command.
+        """
+        stands, last = "1" if here else "0", "1" if prolong else ""
+        if events:
+            self.ops += ("U", agent_id, chunk_id, stands, busy, record, len(events), last, _message(events))
+        else:
+            self.ops += ("R", agent_id, chunk_id, stands, busy, record)
 
     def free_inflight(self, agent_id: str, server_cmd_id: str) -> None:
         """Free the agent's slot in flight if this command holds it."""
@@ -96,3 +158,8 @@ class Batch:
     def archive(self, payload: bytes) -> None:
         """Append a fact for the event log."""
         self.ops += ("G", payload)
+
+
+def _message(events: Sequence[AgentEvent]) -> bytes:
+    """Return the entry without its predecessor's number, which the script gives."""
+    return b"\n".join(f"{kind} {ts_ms} {trace_id}\n".encode() + payload for kind, ts_ms, trace_id, payload in events)

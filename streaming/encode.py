@@ -10,10 +10,9 @@ from typing import Any
 
 import orjson
 
-from streaming.commit import Batch
-from world.ids import ChunkId
+from streaming.commit import AgentEvent, Batch, Prolonged
+from world.ids import AgentId, ChunkId
 from world.outputs import Output
-from world.records import AgentRecord
 
 Static = Callable[[ChunkId], dict[str, Any]]
 
@@ -32,6 +31,7 @@ def encode_output(
     here: Container[str],
     static: Static,
     challenges: Mapping[str, IssuedChallenge],
+    prolonged: Prolonged,
 ) -> None:
     """Append the operations of ``output`` to ``batch``.
 
@@ -43,21 +43,34 @@ def encode_output(
         here: agents that stand in this shard after the output.
         static: gives the ``chunk_static`` payload of a chunk.
         challenges: of commands that are decided here, those that no stream has yet: written before the ack.
+        prolonged: the agents' streams that live for long enough; brought up to date here.
     """
     batch.tick = tick
+    events = _events_by_agent(output, ts_ms, challenges)
     for departure in output.departures:
         cell = (departure.x, departure.y)
         arrival = orjson.dumps({"record": departure.record.to_json(), "x": departure.x, "y": departure.y})
         batch.departure(departure.to_chunk, cell, departure.handoff_id, arrival)
-        _record(batch, departure.record, here=True)  # under way counts as in the world: the inbox has it
-    for agent_id, record in output.agents.items():
-        _record(batch, record, here=agent_id in here)
+    # Those under way count as in the world: the inbox has them.
+    records = [(departure.record, True) for departure in output.departures]
+    records += [(record, agent_id in here) for agent_id, record in output.agents.items()]
+    for record, is_here in records:
+        agent_id = record.agent_id
+        batch.agent_record(
+            agent_id,
+            record.chunk_id,
+            here=is_here,
+            busy=record.running.kind if record.running is not None else "",
+            record=orjson.dumps(record.to_json()),
+            events=events.get(agent_id, ()),
+            prolong=agent_id in events and prolonged.is_due(agent_id, ts_ms),
+        )
+        events.pop(agent_id, None)
+    for agent_id, some in events.items():
+        batch.agent_events(agent_id, some, prolong=prolonged.is_due(agent_id, ts_ms))
     for chunk_id, agent_id, joined in output.members:
         batch.member(chunk_id, agent_id, joined=joined)
     for event in output.private:
-        if event.kind == "command_ack" and (challenge := challenges.get(event.payload["server_cmd_id"])):
-            batch.challenge(event.agent_id, challenge[0], event.trace_id, challenge[1])
-        batch.agent_event(event.agent_id, event.kind, event.trace_id, orjson.dumps(event.payload))
         if event.kind == "command_ack":
             batch.free_inflight(event.agent_id, event.payload["server_cmd_id"])
     for chunk_id in output.statics:
@@ -75,6 +88,15 @@ def encode_output(
         batch.archive(orjson.dumps(fact))
 
 
-def _record(batch: Batch, record: AgentRecord, *, here: bool) -> None:
-    busy = record.running.kind if record.running is not None else ""
-    batch.agent_record(record.agent_id, record.chunk_id, here=here, busy=busy, record=orjson.dumps(record.to_json()))
+def _events_by_agent(
+    output: Output, ts_ms: int, challenges: Mapping[str, IssuedChallenge]
+) -> dict[AgentId, list[AgentEvent]]:
+    """Return what goes into each agent's stream, in order: a command's challenge before its ack."""
+    found: dict[AgentId, list[AgentEvent]] = {}
+    for event in output.private:
+        events = found.setdefault(event.agent_id, [])
+        if event.kind == "command_ack" and (challenge := challenges.get(event.payload["server_cmd_id"])):
+            issued_ms, payload = challenge
+            events.append(AgentEvent("command_challenge", issued_ms, event.trace_id, payload))
+        events.append(AgentEvent(event.kind, ts_ms, event.trace_id, orjson.dumps(event.payload)))
+    return found

@@ -177,14 +177,41 @@ class PrivateEvent(Event):
 Entry = SharedEvent | PrivateEvent
 
 
-def from_message(key: str, data: bytes) -> Entry:
-    r"""Read a Pub/Sub message: ``{id} {prev} {kind} {ts_ms} {trace_id}\n{payload}``.  Raises ``BadEntry``."""
+def events_of_message(key: str, data: bytes) -> list[Entry]:
+    r"""Read a Pub/Sub message: ``{id} `` and what the stream has under that id.  Raises ``BadEntry``."""
     id_, _, message = data.partition(b" ")
-    return from_stream(key, id_, message)
+    return events_of(key, id_, message)
+
+
+def events_of(key: str, id_: bytes, message: bytes) -> list[Entry]:
+    r"""Read an entry as a stream holds it: its id, and its field ``m``.
+
+    That is ``{prev} {kind} {ts_ms} {trace_id}\n{payload}``.  In an agent's stream further events may follow, each as
+    ``\n{kind} {ts_ms} {trace_id}\n{payload}``: what one commit had for the agent.  The entry has the number of the last
+    one.
+
+    Raises:
+        BadEntry: it is malformed, or of a kind that must not stand in this stream (a private event in a chunk's).
+    """
+    lines = message.split(b"\n")
+    if len(lines) <= 2 or not key.startswith(AGENT_STREAM_PREFIX):
+        return [from_stream(key, id_, message)]
+    heads, payloads = lines[::2], lines[1::2]
+    before, _, heads[0] = heads[0].partition(b" ")
+    try:
+        first = parse_stream_id(id_)[0] - len(heads)
+        if len(heads) != len(payloads) or parse_stream_id(before) != (first, 0):
+            raise ValueError(f"{len(lines)} lines from {before!r} to {id_!r}")
+    except ValueError as error:
+        raise BadEntry(f"{key}: {error}") from None
+    return [
+        from_stream(key, b"%d-0" % (n + 1), b"%d-0 %b\n%b" % (n, head, payload))
+        for n, (head, payload) in enumerate(zip(heads, payloads, strict=True), first)
+    ]
 
 
 def from_stream(key: str, id_: bytes, message: bytes) -> Entry:
-    """Read an entry as a stream holds it: its id, and its field ``m``.
+    """Read an entry of one event, as all of a chunk's stream are (see ``events_of``).
 
     Raises:
         BadEntry: it is malformed, or of a kind that must not stand in this stream (a private event in a chunk's).
@@ -202,7 +229,7 @@ def from_stream(key: str, id_: bytes, message: bytes) -> Entry:
         trace = trace_id.decode("ascii", "replace") or f"entry-{id_.decode('ascii')}"
     except ValueError as error:
         raise BadEntry(f"{key}: {error}") from None
-    if not newline or payload[:1] != b"{" or payload[-1:] != b"}":
+    if not newline or payload[:1] != b"{" or payload[-1:] != b"}" or b"\n" in payload:
         raise BadEntry(f"{key}: no payload")
     if key.startswith(CHUNK_STREAM_PREFIX) and kind in SHARED_KINDS:
         entry = SharedEvent(kind, payload, trace_id=trace, key=key, **where)  # type: ignore[arg-type]

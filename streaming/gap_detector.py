@@ -84,9 +84,10 @@ class GapDetector:
         ``entries`` may be the first page of a longer gap; then ``ready`` stays False and the next page is due.
         Returns what to pass on, in order.
         """
-        found = list(entries)
         out: list[Item] = []
         last = self.last
+        # What a stream has in one with the last entry may begin before it.
+        found = [entry for entry in entries if last is None or entry.id >= last]
         if last is None:
             pass
         elif head is None or head < last or not self._continues(found):

@@ -23,7 +23,7 @@ from redis.exceptions import RedisError
 from streaming.backfill import Backfill
 from streaming.cancellable import end
 from streaming.channel import Channel, ControlSink, HubUnavailable, Sink, Subscription
-from streaming.entry import BadEntry, from_message
+from streaming.entry import BadEntry, events_of_message
 from streaming.namespace import namespace_of
 from streaming.retry_pause import RetryPause
 
@@ -267,19 +267,20 @@ class Hub:
                 sink(data)
             return
         try:
-            entry = from_message(channel.key, data)
+            entries = events_of_message(channel.key, data)
         except BadEntry as error:
             self._bad_messages += 1
             log.error("hub_bad_entry", error=str(error))
             return
-        if detector.receive(entry):
-            sinks = channel.sinks
-            self.deliveries += len(sinks)
-            for sink in sinks:
-                sink(entry)
-        elif not detector.ready and channel.in_force.is_set() and not channel.filling:
-            self.gaps += 1
-            self._backfill.want(channel)
+        for entry in entries:
+            if detector.receive(entry):
+                sinks = channel.sinks
+                self.deliveries += len(sinks)
+                for sink in sinks:
+                    sink(entry)
+            elif not detector.ready and channel.in_force.is_set() and not channel.filling:
+                self.gaps += 1
+                self._backfill.want(channel)
 
     def _acknowledged(self, name: bytes) -> None:
         channel = self._channels.get(name)

@@ -36,7 +36,6 @@ from streaming import keys
 from streaming.commit import COMMIT, Batch
 from streaming.lua import Call, load, run
 from streaming.retry_pause import RetryPause
-from streaming.shared_clock import now_ms
 
 log = structlog.get_logger(__name__)
 
@@ -120,7 +119,6 @@ class Journal:
             epoch=self.epoch,
             seq=self.seq,
             tick=batch.tick,
-            now_ms=now_ms(),
             answered=self._answered,
             conditions=len(batch.conditions) // 4,
             words=[*batch.conditions, *batch.ops],

@@ -7,7 +7,7 @@ from typing import Any
 
 import orjson
 
-from streaming.commit import Batch
+from streaming.commit import AgentEvent, Batch, Prolonged
 from streaming.encode import IssuedChallenge, encode_output
 from world.outputs import Output
 from world.shard import ShardWorld
@@ -34,6 +34,7 @@ class NextCommit:
     challenges: dict[str, IssuedChallenge] = field(default_factory=dict)
     #: The newest entry's id of each chunk's stream, to which the next delta of the chunk is chained.
     last_ids: dict[str, str] = field(default_factory=dict)
+    prolonged: Prolonged = field(default_factory=Prolonged)
 
     def placed(self, agent_id: str, chunk_id: str, x: int, y: int) -> None:
         """Tell the followers of an agent where it has appeared."""
@@ -48,6 +49,7 @@ class NextCommit:
         """Drop everything: the world is being loaded anew, and nothing of the old one is to be written."""
         self._clear()
         self.last_ids.clear()
+        self.prolonged.forget()
 
     def take(self, output: Output, world: ShardWorld, *, tick: int, ts_ms: int, window_ticks: int) -> Batch:
         """Make the batch of ``output`` and of what was added, which is forgotten.  ``world`` is the one it came from.
@@ -67,12 +69,14 @@ class NextCommit:
             here=world.agent_ids,
             static=world.chunk_static,
             challenges=self.challenges,
+            prolonged=self.prolonged,
         )
         batch.conditions += self.additions.conditions
         batch.ops += self.additions.ops
         for notice in self.notices:
             payload = orjson.dumps({**notice.payload, "tick": tick})
-            batch.agent_event(notice.agent_id, notice.kind, f"tick-{tick}", payload)
+            event = AgentEvent(notice.kind, ts_ms, f"tick-{tick}", payload)
+            batch.agent_events(notice.agent_id, [event], prolong=self.prolonged.is_due(notice.agent_id, ts_ms))
         self._clear()
         return batch
 

@@ -20,6 +20,7 @@ from api.ports import JoinOutcome, ShardAnswer, SubmittedCommand, WorldUnavailab
 from api.sockets.frames import Frame, parse_frame
 from streaming import keys
 from streaming.entry import PrivateEvent
+from tests.streaming.writer import read_events
 
 MOVE = {"type": "move_to", "x": 3, "y": 4}
 
@@ -108,12 +109,7 @@ async def enlist(redis: Redis, session: Session) -> Session:
 
 async def agent_messages(redis: Redis, agent_id: str) -> list[tuple[str, dict[str, Any]]]:
     """What the agent's stream holds: kinds and payloads, oldest first."""
-    entries: Any = await redis.xrange(keys.agent_stream(agent_id))
-    found = []
-    for _, fields in entries:
-        head, _, payload = fields[b"m"].partition(b"\n")
-        found.append((head.split(b" ")[1].decode(), json.loads(payload)))
-    return found
+    return [(event.kind, event.fields()) for event in await read_events(redis, agent_id)]
 
 
 async def last_message(redis: Redis, agent_id: str) -> tuple[str, dict[str, Any]]:

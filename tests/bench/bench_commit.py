@@ -25,7 +25,7 @@ from redis.asyncio import Redis
 
 from embedded.valkey import EmbeddedValkey
 from streaming import keys
-from streaming.commit import Batch
+from streaming.commit import AgentEvent, Batch
 from streaming.connect import connect
 from streaming.journal import Journal
 
@@ -77,7 +77,7 @@ def decide(batch: Batch, agent: int) -> None:
     agent_id, server_cmd_id = f"agt_{agent:026d}", f"cmd_{batch.tick:026d}"
     batch.only_if_not_refused(server_cmd_id, 10**13)
     batch.agent_record(agent_id, f"chunk-{agent % 5}", here=True, busy="move_to", record=orjson.dumps(RECORD))
-    batch.agent_event(agent_id, "command_ack", "t" * 32, orjson.dumps(ACK))
+    batch.agent_events(agent_id, [AgentEvent("command_ack", 1, "t" * 32, orjson.dumps(ACK))])
     batch.free_inflight(agent_id, server_cmd_id)
 
 
@@ -85,7 +85,7 @@ def end(batch: Batch, agent: int) -> None:
     """Add the result of a command."""
     agent_id = f"agt_{agent:026d}"
     batch.agent_record(agent_id, f"chunk-{agent % 5}", here=True, busy="", record=orjson.dumps(RECORD))
-    batch.agent_event(agent_id, "command_result", "t" * 32, orjson.dumps(RESULT))
+    batch.agent_events(agent_id, [AgentEvent("command_result", 1, "t" * 32, orjson.dumps(RESULT))])
     batch.archive(orjson.dumps({"fact": "result", "tick": batch.tick, "agent_id": agent_id, **RESULT}))
 
 

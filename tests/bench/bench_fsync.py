@@ -22,7 +22,7 @@ from redis.asyncio import Redis
 
 from cluster.graph import init_world
 from embedded.valkey import EmbeddedValkey, Fsync
-from streaming.commit import Batch
+from streaming.commit import AgentEvent, Batch
 from streaming.connect import connect
 from streaming.journal import Journal
 
@@ -39,7 +39,7 @@ def batch_of(tick: int, shard: int, agents: int) -> Batch:
     batch.chunk_entry(chunk, f"{tick}-0", before, "chunk_delta", 0, "t", PAYLOAD, f"{max(0, tick - 300)}-0")
     for number in range(agents):
         agent_id = f"agent-{shard}-{number}"
-        batch.agent_event(agent_id, "command_ack", "t", b'{"accepted":true,"server_cmd_id":"cmd_1"}')
+        batch.agent_events(agent_id, [AgentEvent("command_ack", 1, "t", b'{"accepted":true,"server_cmd_id":"cmd_1"}')])
         batch.agent_record(agent_id, chunk, here=True, busy="", record=b'{"x":1,"y":1,"inventory":{"gold":3}}')
     return batch
 

@@ -38,7 +38,9 @@ from embedded.services import EmbeddedServices
 from migrations.run import upgrade
 from streaming import keys
 from streaming.connect import as_text, connect
+from streaming.entry import Entry
 from tests.cluster.worlds import until, whole
+from tests.streaming.writer import events_in
 from world.terrain import make_terrain
 
 CALL_S = 15.0
@@ -55,18 +57,17 @@ class Ledger:
     numbers: dict[str, int] = field(default_factory=dict)
     holes: list[str] = field(default_factory=list)
 
-    def note(self, agent_id: str, number: int, message: bytes) -> None:
-        """Count one entry of an agent's stream; its numbers must be dense."""
-        before = self.numbers.get(agent_id)
+    def note(self, agent_id: str, event: Entry) -> None:
+        """Count one event of an agent's stream; its numbers must be dense."""
+        before, number = self.numbers.get(agent_id), event.id[0]
         if before is not None and number != before + 1:
             self.holes.append(f"{agent_id}: {number} after {before}")
         self.numbers[agent_id] = number
-        head, payload = message.split(b"\n", 1)
-        kind = head.split(b" ")[1]
-        if kind == b"command_ack" and (ack := orjson.loads(payload))["accepted"]:
-            self.accepted[ack["server_cmd_id"]] += 1
-        elif kind == b"command_result":
-            self.results[orjson.loads(payload)["server_cmd_id"]] += 1
+        payload = orjson.loads(event.payload)
+        if event.kind == "command_ack" and payload["accepted"]:
+            self.accepted[payload["server_cmd_id"]] += 1
+        elif event.kind == "command_result":
+            self.results[payload["server_cmd_id"]] += 1
 
     @property
     def unsettled(self) -> list[str]:
@@ -152,8 +153,8 @@ class Scene:
         for name in names:
             pipe.xrange(keys.agent_stream(name), min=f"({self.ledger.numbers.get(name, 0)}-0", count=500)
         for name, entries in zip(names, await pipe.execute(), strict=True):
-            for entry_id, fields in entries:
-                self.ledger.note(name, int(entry_id.split(b"-")[0]), fields[b"m"])
+            for event in events_in(keys.agent_stream(name), entries):
+                self.ledger.note(name, event)
 
     # -- breaking --
 

@@ -16,6 +16,7 @@ from cluster.local import LocalWorld
 from cluster.router import Router
 from operations.fsck import Problem, check, read_dump
 from streaming import keys
+from tests.streaming.writer import read_events
 
 _numbers = itertools.count(1)
 
@@ -59,13 +60,8 @@ class Player:
 
     async def events(self, kind: str | None = None) -> list[tuple[str, dict[str, Any]]]:
         """(kind, payload) of everything in the agent's stream, or of one kind."""
-        found = []
-        for _, fields in await self.redis.xrange(keys.agent_stream(self.agent_id)):
-            head, payload = fields[b"m"].split(b"\n", 1)
-            name = head.split(b" ")[1].decode()
-            if kind in (None, name):
-                found.append((name, orjson.loads(payload)))
-        return found
+        events = await read_events(self.redis, self.agent_id)
+        return [(event.kind, event.fields()) for event in events if kind in (None, event.kind)]
 
     async def result(self, server_cmd_id: str | None = None, deadline_s: float = DEADLINE_S) -> dict[str, Any]:
         """The result of a command (the last submitted one), once it is there."""

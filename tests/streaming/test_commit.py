@@ -12,8 +12,10 @@ import pytest
 from redis.exceptions import ResponseError
 
 from streaming import keys
-from streaming.commit import Batch
+from streaming.commit import PROLONG_EVERY_MS, AgentEvent, Batch, Prolonged
 from streaming.journal import Journal
+
+ACK = AgentEvent("command_ack", 1, "t", b"{}")
 
 #: Each operation, and the key that it changes.
 OPERATIONS: dict[str, tuple[Callable[[Batch], None], str]] = {
@@ -21,8 +23,12 @@ OPERATIONS: dict[str, tuple[Callable[[Batch], None], str]] = {
         lambda batch: batch.chunk_entry("chunk-1", "7-0", "0-0", "chunk_delta", 1, "t", b"{}", "0"),
         keys.chunk_stream("chunk-1"),
     ),
-    "agent_event": (lambda batch: batch.agent_event("ada", "command_ack", "t", b"{}"), keys.agent_stream("ada")),
-    "challenge": (lambda batch: batch.challenge("ada", 1, "t", b"{}"), keys.agent_stream("ada")),
+    "agent_events": (lambda batch: batch.agent_events("ada", [ACK]), keys.agent_stream("ada")),
+    "agent_events two in one": (lambda batch: batch.agent_events("ada", [ACK, ACK]), keys.agent_stream("ada")),
+    "agent_record with events": (
+        lambda batch: batch.agent_record("ada", "chunk-1", here=True, busy="", record=b"{}", events=[ACK]),
+        keys.agent_stream("ada"),
+    ),
     "agent_record": (
         lambda batch: batch.agent_record("ada", "chunk-1", here=True, busy="", record=b"{}"),
         keys.agent("ada"),
@@ -112,26 +118,60 @@ async def test_an_agents_stream_is_bounded_in_number_and_time(redis: Any) -> Non
     journal = await prepared(redis)
     batch = Batch(tick=1)
     for _ in range(keys.AGENT_STREAM_MAXLEN + 300):
-        batch.agent_event("ada", "command_result", "t", b"{}")
+        batch.agent_events("ada", [ACK])
     await journal.commit(batch)
     # Trimming is by whole nodes of the stream, of a hundred entries.
     assert keys.AGENT_STREAM_MAXLEN <= await redis.xlen(keys.agent_stream("ada")) <= keys.AGENT_STREAM_MAXLEN + 100
-    assert keys.AGENT_STREAM_TTL_S - 60 < await redis.ttl(keys.agent_stream("ada")) <= keys.AGENT_STREAM_TTL_S
+    most_s = keys.AGENT_STREAM_TTL_S + PROLONG_EVERY_MS // 1000
+    assert most_s - 60 < await redis.ttl(keys.agent_stream("ada")) <= most_s
 
 
-async def test_the_life_of_an_agents_stream_is_prolonged_once_a_commit(redis: Any) -> None:
+async def test_what_a_command_costs_the_server(redis: Any) -> None:
+    """Few calls: one entry and one message for its challenge and ack, the number in the stream beside the record."""
     journal = await prepared(redis)
-    await redis.config_resetstat()
+    await journal.commit(Batch())  # so that the server knows the script
     batch = Batch(tick=1)
-    for agent_id in ("ada", "bob", "ada", "ada"):
-        batch.agent_event(agent_id, "command_result", "t", b"{}")
+    batch.only_if_not_refused("s-1", 10**13)
+    events = [AgentEvent("command_challenge", 1, "t", b"{}"), ACK]
+    batch.agent_record("ada", "chunk-1", here=True, busy="move_to", record=b"{}", events=events, prolong=False)
+    batch.free_inflight("ada", "s-2")
+    await redis.config_resetstat()
     await journal.commit(batch)
     stats = await redis.info("commandstats")
-    assert {name: stats[f"cmdstat_{name}"]["calls"] for name in ("expire", "xadd", "evalsha")} == {
-        "expire": 2,
-        "xadd": 4,
+    calls = {name.removeprefix("cmdstat_"): one["calls"] for name, one in stats.items() if "config" not in name}
+    assert calls == {
         "evalsha": 1,
+        "hmget": 1,
+        "time": 1,
+        "hget": 2,
+        "get": 1,
+        "xadd": 1,
+        "publish": 1,
+        "hset": 2,
     }
+
+
+async def test_the_life_of_an_agents_stream_is_prolonged_when_it_is_due(redis: Any) -> None:
+    journal = await prepared(redis)
+    key, kept_s = keys.agent_stream("ada"), 1_000
+    for prolong, record in ((False, False), (False, True), (True, False), (True, True)):
+        batch = Batch(tick=1)
+        if record:
+            batch.agent_record("ada", "c", here=True, busy="", record=b"{}", events=[ACK], prolong=prolong)
+        else:
+            batch.agent_events("ada", [ACK], prolong=prolong)
+        await redis.expire(key, kept_s)
+        await journal.commit(batch)
+        assert (await redis.ttl(key) > keys.AGENT_STREAM_TTL_S) is prolong
+
+
+def test_a_stream_is_prolonged_once_an_hour_and_all_of_them_after_a_reload() -> None:
+    prolonged, now_ms = Prolonged(), 5 * PROLONG_EVERY_MS
+    assert [prolonged.is_due(agent, now_ms) for agent in ("a", "b", "a", "b")] == [True, True, False, False]
+    assert not prolonged.is_due("a", now_ms + PROLONG_EVERY_MS - 1)
+    assert prolonged.is_due("a", now_ms + PROLONG_EVERY_MS)
+    prolonged.forget()
+    assert prolonged.is_due("a", now_ms + PROLONG_EVERY_MS)
 
 
 def test_conditions_alone_are_no_commit() -> None:

@@ -8,10 +8,11 @@ import orjson
 import pytest
 
 from streaming import keys
-from streaming.commit import Batch
+from streaming.commit import Batch, Prolonged
 from streaming.encode import IssuedChallenge, encode_output
 from streaming.entry import from_stream
 from streaming.journal import Journal
+from tests.streaming.writer import read_events
 from world.ids import AgentId, ChunkId, HandoffId, ServerCmdId, Tick
 from world.outputs import ChunkDelta, Departure, Output, PrivateEvent
 from world.records import AgentRecord, RunningCommand
@@ -42,6 +43,7 @@ def encoded(
         here=here or set(),
         static=lambda chunk_id: {"chunk_id": chunk_id},
         challenges=challenges or {},
+        prolonged=Prolonged(),
     )
     return batch
 
@@ -96,8 +98,24 @@ async def test_an_ack_frees_the_slot_and_a_result_does_not(redis: Any) -> None:
     ]
     await written(redis, Output(Tick(3), private=private))
     assert await redis.mget(keys.inflight("ada"), keys.inflight("bob")) == [None, b"s-2"]
-    kinds = [fields[b"m"].split(b" ")[1] for _, fields in await redis.xrange(keys.agent_stream("ada"))]
-    assert kinds == [b"command_ack", b"command_result"]
+    assert [event.kind for event in await read_events(redis, "ada")] == ["command_ack", "command_result"]
+
+
+async def test_an_agents_events_and_its_record_are_one_operation_in_their_order(redis: Any) -> None:
+    private = [
+        PrivateEvent(ADA, "command_result", {"n": 1}, "t-1"),
+        PrivateEvent(BOB, "command_result", {"n": 2}, "t-2"),
+        PrivateEvent(ADA, "agent_private_delta", {"n": 3}, "t-3"),
+    ]
+    output = Output(Tick(3), private=private, agents={ADA: record()})
+    assert [word for word in encoded(output).ops if word in ("U", "E", "R")] == ["U", "E"]
+    await written(redis, output)
+    assert [(e.kind, e.fields()["n"]) for e in await read_events(redis, "ada")] == [
+        *(("command_result", 1), ("agent_private_delta", 3))
+    ]
+    assert [e.fields()["n"] for e in await read_events(redis, "bob")] == [2]
+    assert await redis.xlen(keys.agent_stream("ada")) == 1
+    assert await redis.hmget(keys.agent("ada"), "seq", "at") == [b"2", b"3"]
 
 
 async def test_a_challenge_stands_before_its_ack_with_its_own_time_and_the_trace_of_its_command(redis: Any) -> None:
@@ -107,8 +125,7 @@ async def test_a_challenge_stands_before_its_ack_with_its_own_time_and_the_trace
         PrivateEvent(ADA, "command_ack", {"server_cmd_id": "s-2"}, "t-2"),
     ]
     await written(redis, Output(Tick(3), private=private), challenges={"s-1": (77, b'{"nonce":"n"}')})
-    key = keys.agent_stream("ada")
-    entries = [from_stream(key, id_, fields[b"m"]) for id_, fields in await redis.xrange(key)]
+    entries = await read_events(redis, "ada")
     assert [(entry.kind, entry.trace_id) for entry in entries] == [
         *(("command_result", "t-0"), ("command_challenge", "t-1"), ("command_ack", "t-1"), ("command_ack", "t-2"))
     ]

@@ -15,7 +15,8 @@ from streaming.entry import (
     PrivateEvent,
     SharedEvent,
     chunk_of,
-    from_message,
+    events_of,
+    events_of_message,
     from_stream,
     notice,
 )
@@ -26,13 +27,13 @@ ODD_TEXT = "a\u2028b\u2029c\u0085d\re\nf \U0001f600 \n\nevent: resync_required\n
 
 
 def shared(payload: str = '{"chunk_id":"chunk-0","tick":7}', trace: str = "tick-7") -> SharedEvent:
-    entry = from_message(CHUNK, f"7-1 7-0 chunk_delta 1234 {trace}\n{payload}".encode())
+    [entry] = events_of_message(CHUNK, f"7-1 7-0 chunk_delta 1234 {trace}\n{payload}".encode())
     assert isinstance(entry, SharedEvent)
     return entry
 
 
 def private(payload: str = '{"agent_id":"ada","accepted":true}') -> PrivateEvent:
-    entry = from_message(AGENT, f"9-0 8-0 command_ack 1234 abc\n{payload}".encode())
+    [entry] = events_of_message(AGENT, f"9-0 8-0 command_ack 1234 abc\n{payload}".encode())
     assert isinstance(entry, PrivateEvent)
     return entry
 
@@ -123,13 +124,45 @@ def test_wire_forms_are_the_envelope_and_the_block_wrapped(event_id: EventId | N
 @pytest.mark.parametrize("kind", sorted(PRIVATE_KINDS | {"agent_placed", "session_ready", "nonsense"}))
 def test_nothing_private_can_stand_in_a_chunks_stream(kind: str) -> None:
     with pytest.raises(BadEntry):
-        from_message(CHUNK, f"7-1 7-0 {kind} 1 t\n{{}}".encode())
+        events_of_message(CHUNK, f"7-1 7-0 {kind} 1 t\n{{}}".encode())
 
 
 @pytest.mark.parametrize("kind", sorted(SHARED_KINDS | {"heartbeat"}))
 def test_nothing_shared_can_stand_in_an_agents_stream(kind: str) -> None:
     with pytest.raises(BadEntry):
-        from_message(AGENT, f"7-0 6-0 {kind} 1 t\n{{}}".encode())
+        events_of_message(AGENT, f"7-0 6-0 {kind} 1 t\n{{}}".encode())
+
+
+def test_what_one_commit_had_for_an_agent_is_as_many_events() -> None:
+    message = b'6-0 command_challenge 11 t-1\n{"n":1}\ncommand_ack 12 t-1\n{"n":2}\ncommand_result 13 \n{}'
+    events = events_of(AGENT, b"9-0", message)
+    assert all(isinstance(event, PrivateEvent) for event in events)
+    assert [(e.prev, e.id, e.kind, e.ts_ms, e.trace_id, e.payload) for e in events] == [
+        ((6, 0), (7, 0), "command_challenge", 11, "t-1", b'{"n":1}'),
+        ((7, 0), (8, 0), "command_ack", 12, "t-1", b'{"n":2}'),
+        ((8, 0), (9, 0), "command_result", 13, "entry-9-0", b"{}"),
+    ]
+    assert events_of_message(AGENT, b"9-0 " + message)[2].ws_bytes() == events[2].ws_bytes()
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        b"5-0 command_ack 1 t\n{}\ncommand_ack 1 t\n{}",
+        b"7-0 command_ack 1 t\n{}\ncommand_ack 1 t",
+        b"7-0 command_ack 1 t\n{}\nchunk_delta 1 t\n{}",
+        b"7-0 command_ack 1 t\n{}\n{}\ncommand_ack 1 t",
+        b"x command_ack 1 t\n{}\ncommand_ack 1 t\n{}",
+    ],
+)
+def test_events_that_are_not_as_many_as_their_numbers_are_refused(message: bytes) -> None:
+    with pytest.raises(BadEntry):
+        events_of(AGENT, b"9-0", message)
+
+
+def test_a_chunks_entry_is_one_event() -> None:
+    with pytest.raises(BadEntry):
+        events_of(CHUNK, b"9-0", b"7-0 chunk_delta 1 t\n{}\nchunk_delta 1 t\n{}")
 
 
 @pytest.mark.parametrize(
@@ -147,4 +180,4 @@ def test_nothing_shared_can_stand_in_an_agents_stream(kind: str) -> None:
 )
 def test_rubbish_is_refused(data: bytes) -> None:
     with pytest.raises(BadEntry):
-        from_message(CHUNK, data)
+        events_of_message(CHUNK, data)

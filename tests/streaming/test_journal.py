@@ -10,9 +10,10 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import ResponseError
 
 from streaming import keys
-from streaming.commit import COMMIT, REFUSAL_KNOWN_MS, Batch
+from streaming.commit import COMMIT, REFUSAL_KNOWN_MS, AgentEvent, Batch
 from streaming.journal import CommitRefused, Fenced, Journal
 from streaming.shared_clock import now_ms
+from tests.streaming.writer import events_in
 
 
 async def acquired(redis: Any, shard: int = 0) -> Journal:
@@ -54,7 +55,7 @@ async def test_a_new_life_finds_the_last_tick_and_fences_the_old_one(redis: Any)
 async def test_a_commit_sent_twice_runs_once(redis: Any) -> None:
     journal = await acquired(redis)
     batch = Batch(tick=1)
-    batch.agent_event("a", "command_ack", "t", b"{}")
+    batch.agent_events("a", [AgentEvent("command_ack", 1, "t", b"{}")])
     await journal.commit(batch)
     journal.seq -= 1  # as after a lost answer: the same number again
     await journal.commit(batch)
@@ -79,7 +80,7 @@ async def test_a_lost_answer_is_asked_for_again_and_the_commit_stands_once(
     await redis.script_load(COMMIT.source)
     monkeypatch.setattr(redis, "execute_command", loses_first_answer)
     batch = Batch(tick=1)
-    batch.agent_event("a", "command_result", "t", b"{}")
+    batch.agent_events("a", [AgentEvent("command_result", 1, "t", b"{}")])
     await journal.commit(batch)
     assert lost == [[b"ok"]]
     assert await redis.xlen(keys.agent_stream("a")) == 1
@@ -93,7 +94,7 @@ async def test_commits_go_on_when_the_server_has_forgotten_its_scripts(redis: An
     for tick in range(1, 4):
         await redis.script_flush()
         batch = Batch(tick=tick)
-        batch.agent_event("a", "command_ack", "t", b"{}")
+        batch.agent_events("a", [AgentEvent("command_ack", 1, "t", b"{}")])
         await journal.commit(batch)
         await redis.script_flush()
         journal.seq -= 1  # as after a lost answer: the same number again
@@ -122,7 +123,7 @@ async def test_a_lost_answer_to_the_source_is_asked_for_again(redis: Any, monkey
 
     monkeypatch.setattr(redis, "execute_command", loses_the_answer_to_the_source)
     batch = Batch(tick=1)
-    batch.agent_event("a", "command_result", "t", b"{}")
+    batch.agent_events("a", [AgentEvent("command_result", 1, "t", b"{}")])
     await journal.commit(batch)
     assert sent == ["EVALSHA", "EVAL", "EVALSHA"]
     assert await redis.xlen(keys.agent_stream("a")) == 1
@@ -143,20 +144,29 @@ async def test_a_known_script_is_one_command_without_its_source(redis: Any, monk
     await journal.commit(batch)
     [words] = sent
     assert words[:4] == ("EVALSHA", COMMIT.sha, 1, keys.shard(0))
-    assert words[4:7] == (1, 2, 2)
-    assert words[8:] == (1, 0, *batch.ops)
+    assert words[4:9] == (1, 2, 2, 1, 0)
+    assert words[9:] == tuple(batch.ops)
 
 
 async def test_agent_events_are_numbered_densely(redis: Any) -> None:
+    """Whether they come alone, several in one, or with a record."""
     journal = await acquired(redis)
-    for _ in range(3):
+    for _ in range(2):
         batch = Batch(tick=1)
-        batch.agent_event("a", "command_ack", "t-1", b"{}")
-        batch.agent_event("a", "command_result", "t-1", b"{}")
+        batch.agent_events("a", [AgentEvent("command_ack", 1, "t-1", b"{}")])
+        both = [AgentEvent("command_challenge", 5, "t-2", b'{"n":1}'), AgentEvent("command_ack", 6, "t-3", b"{}")]
+        batch.agent_record("a", "chunk-1", here=True, busy="", record=b"{}", events=both)
+        batch.agent_events("a", both)
         await journal.commit(batch)
     entries = await redis.xrange(keys.agent_stream("a"))
-    assert [entry_id for entry_id, _ in entries] == [b"%d-0" % n for n in range(1, 7)]
-    assert [fields[b"m"].split(b" ")[0] for _, fields in entries] == [b"%d-0" % n for n in range(6)]
+    assert [entry_id for entry_id, _ in entries] == [b"1-0", b"3-0", b"5-0", b"6-0", b"8-0", b"10-0"]
+    assert [fields[b"m"].split(b" ")[0] for _, fields in entries] == [b"0-0", b"1-0", b"3-0", b"5-0", b"6-0", b"8-0"]
+    assert await redis.hget(keys.agent("a"), "seq") == b"10"
+    events = events_in(keys.agent_stream("a"), entries)
+    assert [(event.id, event.prev) for event in events] == [((n, 0), (n - 1, 0)) for n in range(1, 11)]
+    assert [(e.kind, e.ts_ms, e.trace_id, e.payload) for e in events[1:3]] == [
+        *(("command_challenge", 5, "t-2", b'{"n":1}'), ("command_ack", 6, "t-3", b"{}"))
+    ]
 
 
 async def test_a_departure_needs_its_reservation(redis: Any) -> None:
@@ -232,7 +242,7 @@ async def test_a_decision_needs_a_command_that_was_not_refused(redis: Any, state
         await redis.hset(keys.challenge("cmd-1"), "state", state)
     batch = Batch(tick=1)
     batch.only_if_not_refused("cmd-1", now_ms())
-    batch.agent_event("a", "command_ack", "t", b"{}")
+    batch.agent_events("a", [AgentEvent("command_ack", 1, "t", b"{}")])
     if stands:
         await journal.commit(batch)
     else:
@@ -251,7 +261,7 @@ async def test_a_decision_is_not_committed_when_no_refusal_would_be_known_any_mo
     seconds, _ = await redis.time()
     batch = Batch(tick=1)
     batch.only_if_not_refused("cmd-1", seconds * 1000 - late_ms)
-    batch.agent_event("a", "command_ack", "t", b"{}")
+    batch.agent_events("a", [AgentEvent("command_ack", 1, "t", b"{}")])
     if stands:
         await journal.commit(batch)
     else:
@@ -307,7 +317,7 @@ async def test_a_script_that_fails_halfway_is_not_sent_again(redis: Any) -> None
     journal = await acquired(redis)
     await redis.set(keys.members("chunk-1"), "not a set")
     batch = Batch(tick=1)
-    batch.agent_event("a", "command_ack", "t", b"{}")
+    batch.agent_events("a", [AgentEvent("command_ack", 1, "t", b"{}")])
     batch.member("chunk-1", "a", joined=True)
     with pytest.raises(ResponseError, match="WRONGTYPE"):
         await asyncio.wait_for(journal.commit(batch), 5)

@@ -14,7 +14,7 @@ from redis.exceptions import NoScriptError
 from cluster.chunk_dump import agent_ids_of
 from operations.fsck_dump import agents_in_world
 from streaming import keys
-from streaming.commit import COMMIT, Batch
+from streaming.commit import COMMIT, AgentEvent, Batch
 from streaming.connect import connect
 from streaming.gap_detector import Item
 from streaming.hub import Hub
@@ -101,7 +101,7 @@ async def test_a_commit_is_read_in_its_world_alone(worlds: list[Redis], hubs: li
     await hubs[1].subscribe(keys.agent_stream("ada"), seen.append).ready()
     journal, _ = await Journal.acquire(worlds[0], 0)
     batch = Batch(tick=7)
-    batch.agent_event("ada", "agent_private_delta", "t", b"{}")
+    batch.agent_events("ada", [AgentEvent("agent_private_delta", 1, "t", b"{}")])
     batch.member("chunk-0", "ada", joined=True)
     batch.archive(b"fact")
     await journal.commit(batch)

@@ -11,7 +11,7 @@ import orjson
 from redis.asyncio import Redis
 
 from streaming import keys
-from streaming.commit import Batch
+from streaming.commit import AgentEvent, Batch
 from streaming.entry import INTERNAL_KINDS, Event, StreamId, chunk_of, format_stream_id
 from streaming.follower import Followed, shows
 from streaming.journal import Journal
@@ -176,9 +176,10 @@ class Story:
             entry, minid = f"{commit.tick}-0", f"{max(0, commit.tick - 300)}-0"
             batch.chunk_entry(chunk_id, entry, prev, "chunk_delta", 1, "t", orjson.dumps(payload), minid)
             self.last[chunk_id] = (commit.tick, 0)
+        events = []
         for kind, fields in commit.events:
-            batch.agent_event(AGENT, kind, "t", orjson.dumps(fields))
+            events.append(AgentEvent(kind, 1, "t", orjson.dumps(fields)))
             self.events.append(kind)
         here = commit.chunk_id is not None
-        batch.agent_record(AGENT, commit.chunk_id or "", here=here, busy="", record=b'{"gold":7}')
+        batch.agent_record(AGENT, commit.chunk_id or "", here=here, busy="", record=b'{"gold":7}', events=events)
         await self._journal.commit(batch)

@@ -8,7 +8,7 @@ import orjson
 from redis.asyncio import Redis
 
 from streaming import keys
-from streaming.entry import Entry, StreamId, format_stream_id, from_stream
+from streaming.entry import Entry, StreamId, events_of, format_stream_id, from_stream
 
 APPEND = """
 redis.call('XADD', KEYS[1], 'MINID', '=', ARGV[3], ARGV[1], 'm', ARGV[2])
@@ -43,6 +43,17 @@ def agent_event(agent_id: str, n: int, kind: str, **payload: Any) -> Entry:
     return from_stream(
         keys.agent_stream(agent_id), f"{n}-0".encode(), message((n - 1, 0), kind, {"agent_id": agent_id} | payload)
     )
+
+
+def events_in(key: str, entries: Any) -> list[Entry]:
+    """The events of entries as ``XRANGE`` gives them."""
+    return [event for id_, fields in entries for event in events_of(key, id_, fields[b"m"])]
+
+
+async def read_events(redis: Any, agent_id: str) -> list[Entry]:
+    """All events of an agent's stream."""
+    key = keys.agent_stream(agent_id)
+    return events_in(key, await redis.xrange(key))
 
 
 async def cut_pubsub(redis: Redis) -> None:

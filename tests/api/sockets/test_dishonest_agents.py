@@ -30,6 +30,7 @@ from config.settings import Settings
 from streaming import keys
 from streaming.batch import RedisBatch
 from streaming.connect import connect
+from streaming.entry import events_of
 from tests.api.gates import Gate, running
 from tests.api.support import answer_to, frame_text
 from tests.cluster.worlds import until
@@ -143,14 +144,13 @@ async def follow(gate: Gate, agent_id: str, seen: list[tuple[str, str]]) -> None
 
 async def read(redis: Redis, agent_id: str, into: list[tuple[str, dict[str, Any]]]) -> None:
     """Take what the agent's stream has on and on: it is cut short while this goes on."""
-    last = "0-0"
+    key, last = keys.agent_stream(agent_id), "0-0"
     while True:
         with suppress(RedisError, OSError, TimeoutError):
-            entries: Any = await redis.xrange(keys.agent_stream(agent_id), min=f"({last}")
+            entries: Any = await redis.xrange(key, min=f"({last}")
             for id_, fields in entries:
                 last = id_.decode()
-                head, _, payload = fields[b"m"].partition(b"\n")
-                into.append((head.split(b" ")[1].decode(), json.loads(payload)))
+                into += [(event.kind, event.fields()) for event in events_of(key, id_, fields[b"m"])]
         await asyncio.sleep(0.2)
 
 

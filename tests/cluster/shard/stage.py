@@ -20,6 +20,7 @@ from cluster.shard.runtime import ShardRuntime
 from operations.fsck import Problem, check, read_dump
 from streaming import keys
 from streaming.lua import Script
+from tests.streaming.writer import read_events
 from world.ids import AgentId, ChunkId
 from world.records import AgentRecord
 from world.rules import Rules
@@ -174,8 +175,7 @@ class Stage:
 
     async def events(self, agent_id: str = "a") -> list[tuple[str, dict[str, Any]]]:
         """(kind, payload) of everything in the agent's stream."""
-        heads = [fields[b"m"].split(b"\n", 1) for _, fields in await self.redis.xrange(keys.agent_stream(agent_id))]
-        return [(head.split(b" ")[1].decode(), orjson.loads(payload)) for head, payload in heads]
+        return [(event.kind, event.fields()) for event in await read_events(self.redis, agent_id)]
 
     async def findings(self, *agent_ids: str) -> list[Problem]:
         """What the checker finds."""

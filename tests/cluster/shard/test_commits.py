@@ -218,7 +218,9 @@ async def test_a_late_copy_of_a_refused_commit_is_fenced(stage: Stage) -> None:
     with patch.object(stage.redis, "execute_command", keeps_a_copy):
         await stage.tick(SOURCE)
     assert stage.source.stats.reloads == 1
-    refused = next(words for words in sent if b"chunk_transition" in words or "chunk_transition" in words)
+    refused = next(
+        words for words in sent if any(b"chunk_transition" in word for word in words if isinstance(word, bytes))
+    )
     await stage.redis.hset(keys.reservations(EAST), cell, reservation)
     answer = await real(*refused)
     assert answer[0] == b"fenced"

@@ -20,8 +20,14 @@ def take(coming: NextCommit, memory: ShardMemory, tick: int = 12) -> Batch:
 
 def notices(batch: Batch) -> list[tuple[object, object, object, object]]:
     """Agent, kind, trace and payload of every event for an agent's followers."""
-    found = [batch.ops[at : at + 5] for at, word in enumerate(batch.ops) if word == "E"]
-    return [(agent, kind, trace, json.loads(cast("bytes", payload))) for _, agent, kind, trace, payload in found]
+    last = {"E": 4, "U": 8}
+    found = [(batch.ops[at + 1], batch.ops[at + last[str(word)]]) for at, word in enumerate(batch.ops) if word in last]
+    events: list[tuple[object, object, object, object]] = []
+    for agent, message in found:
+        head, payload = cast("bytes", message).decode().split("\n")
+        kind, _, trace = head.split(" ")
+        events.append((agent, kind, trace, json.loads(payload)))
+    return events
 
 
 def test_nothing_added_and_nothing_decided_is_no_commit() -> None:
