@@ -14,7 +14,7 @@ import contextlib
 import secrets
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +39,17 @@ PROCESS = "(process)"
 
 ACK = {"server_cmd_id": "cmd_" + "a" * 26, "client_cmd_id": "c-000001", "accepted": True, "started_tick": 100_000}
 RESULT = {"server_cmd_id": "cmd_" + "a" * 26, "client_cmd_id": "c-000001", "status": "completed", "ended_tick": 100_000}
+CHALLENGE = {
+    "server_cmd_id": "cmd_" + "a" * 26,
+    "client_cmd_id": "c-000001",
+    "nonce": "n" * 32,
+    "expires_at": 10**12,
+    "difficulty": 2,
+    "channel_id": "c" * 30,
+    "sig_alg": "HMAC-SHA256",
+    "pow_alg": "sha256-leading-hex-zeroes",
+}
+TRACE = "t" * 32
 RECORD = {
     "agent_id": "agt_" + "a" * 26,
     "chunk_id": "chunk-0",
@@ -76,17 +87,25 @@ def decide(batch: Batch, agent: int) -> None:
     """Add an accepted command."""
     agent_id, server_cmd_id = f"agt_{agent:026d}", f"cmd_{batch.tick:026d}"
     batch.only_if_not_refused(server_cmd_id, 10**13)
-    batch.agent_record(agent_id, f"chunk-{agent % 5}", here=True, busy="move_to", record=orjson.dumps(RECORD))
-    batch.agent_events(agent_id, [AgentEvent("command_ack", 1, "t" * 32, orjson.dumps(ACK))])
+    told = [event("command_challenge", CHALLENGE), event("command_ack", ACK)]
+    keep(batch, agent_id, "move_to", told)
     batch.free_inflight(agent_id, server_cmd_id)
 
 
 def end(batch: Batch, agent: int) -> None:
     """Add the result of a command."""
     agent_id = f"agt_{agent:026d}"
-    batch.agent_record(agent_id, f"chunk-{agent % 5}", here=True, busy="", record=orjson.dumps(RECORD))
-    batch.agent_events(agent_id, [AgentEvent("command_result", 1, "t" * 32, orjson.dumps(RESULT))])
+    keep(batch, agent_id, "", [event("command_result", RESULT)])
     batch.archive(orjson.dumps({"fact": "result", "tick": batch.tick, "agent_id": agent_id, **RESULT}))
+
+
+def event(kind: str, payload: dict[str, Any]) -> AgentEvent:
+    return AgentEvent(kind, 1, TRACE, orjson.dumps(payload))
+
+
+def keep(batch: Batch, agent_id: str, busy: str, told: Sequence[AgentEvent]) -> None:
+    record = orjson.dumps(RECORD)
+    batch.agent_record(agent_id, "chunk-0", here=True, busy=busy, record=record, events=told, prolong=False)
 
 
 def nothing(batch: Batch) -> None:
