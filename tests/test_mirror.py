@@ -25,7 +25,6 @@ ELSEWHERE: Final = {
     "api/accounts/password_worker.py": "tests/api/accounts/test_passwords.py",
     "api/sockets/listening.py": "tests/api/sockets/test_frame_protocol.py",
     "api/sockets/mount.py": "tests/api/sockets/test_streams.py",
-    "api/sockets/seats.py": "tests/api/sockets/test_agent_socket.py",
     "api/sockets/server.py": "tests/api/sockets/test_new_connection.py",
     "api/sockets/socket.py": "tests/api/sockets/test_streams.py",
     "api/sockets/sse.py": "tests/api/sockets/test_streams.py",

@@ -26,7 +26,8 @@ from streaming.lua import load
 log = structlog.get_logger(__name__)
 
 TICK_S: Final = 1.0
-#: Presence of all agents of this gateway is renewed this often, and lasts this much longer than the grace time.
+#: The seats of this gateway are renewed this often, each in its turn, with presence, which lasts this much longer than
+#: the grace time, and with how far the agent has got: an agent whose gateway dies is told again what came since.
 REFRESH_EVERY_TICKS: Final = 10
 #: How late a tick may come: beyond it this process or the machine has slept, and presence may have run out meanwhile.
 SLEPT_S: Final = 5.0
@@ -55,6 +56,8 @@ class Seat:
         self.sent = 0
         self.confirmed = 0
         self.stored = 0
+        #: Which tick of those in which all are renewed is its own.
+        self.turn = 0
         #: Looks at the socket's pings; see ``note_pings``.
         self.look: Callable[[], None] | None = None
         self._taken = False
@@ -140,6 +143,7 @@ class Seats:
         self._redis = redis
         self._grace_ms = int(grace_s * 1000)
         self._seats: dict[str, Seat] = {}
+        self._next_turn = 0
         self._leaving: set[asyncio.Task[None]] = set()
         self._task: asyncio.Task[None] | None = None
 
@@ -172,6 +176,8 @@ class Seats:
             seat_s=SEAT_TTL_S,
             position_s=AGENT_STREAM_TTL_S,
         )
+        seat.turn = self._next_turn
+        self._next_turn = (self._next_turn + 1) % REFRESH_EVERY_TICKS
         # From here on it is ours to leave again, whether or not the answer arrives.
         self._seats[seat.channel_id] = seat
         seat.begin(int(await self._redis.run(call)))
@@ -208,13 +214,12 @@ class Seats:
             await asyncio.sleep(TICK_S)
             tick += 1
             before, woke = woke, time.time()  # by the wall: a suspended machine's other clock stands still
-            everybody = tick % REFRESH_EVERY_TICKS == 0 or woke - before > TICK_S + SLEPT_S
+            everybody = woke - before > TICK_S + SLEPT_S
             for seat in self._seats.values():
                 if seat.look is not None:
                     seat.look()
-            due = [
-                seat for seat in self._seats.values() if seat.take_check() or everybody or seat.confirmed > seat.stored
-            ]
+            turn = tick % REFRESH_EVERY_TICKS
+            due = [seat for seat in self._seats.values() if seat.take_check() or everybody or seat.turn == turn]
             for start in range(0, len(due), SEATS_AT_ONCE):
                 try:
                     await self._refresh(due[start : start + SEATS_AT_ONCE])

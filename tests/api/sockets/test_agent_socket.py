@@ -15,6 +15,7 @@ from websockets.exceptions import ConnectionClosed
 
 from api.accounts.sessions import OpenedSession
 from api.ports import JoinOutcome, WorldFull, WorldUnavailable
+from api.sockets import seats
 from api.sockets.agent_socket import Patience
 from cluster.local import LocalWorld
 from config.settings import Settings
@@ -422,7 +423,10 @@ class TestComingBack:
             await say(ws, "ping")
             assert own_events(await receive_until(ws, "heartbeat")) == []
 
-    async def test_an_answered_ping_says_what_arrived(self, settings: Settings, local_world: LocalWorld) -> None:
+    async def test_an_answered_ping_says_what_arrived(
+        self, settings: Settings, local_world: LocalWorld, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(seats, "REFRESH_EVERY_TICKS", 1)
         options = {"ws_ping_interval": 0.3, "ws_ping_timeout": 5.0}
         async with running(settings, local_world.router, **options) as gate:
             me = await gate.session("agent", AGENT)
