@@ -22,6 +22,7 @@ from cluster.shard_socket import ShardListener
 from config.logs import configure_logging
 from config.settings import Settings
 from streaming.connect import connect
+from streaming.direct import DirectRedis
 
 log = structlog.get_logger(__name__)
 
@@ -51,7 +52,8 @@ class ChunkShard(ShardEndpoint):
         redis = connect(settings.redis_url)
         world = await read_world(redis)
         rules = rules_of(settings, world.rules if world is not None else None)
-        self._runtime = await ShardRuntime.start(redis, self._shard, rules, shard_config(settings, rules), peers)
+        config = shard_config(settings, rules)
+        self._runtime = await ShardRuntime.start(redis, self._shard, rules, config, peers, DirectRedis(redis))
         self._ready.set()
         await self._runtime.run()
 

@@ -25,7 +25,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from redis.asyncio import Redis
 from redis.asyncio.client import Pipeline
@@ -109,16 +109,28 @@ class Call:
         return ("EVAL", self.script.source, len(self.keys), *self.keys, *self.args)
 
 
-async def run(redis: Redis, call: Call) -> Any:
-    """Run a call and return its answer.  Raises ``RedisError``: it may or may not have run.
+class Commands(Protocol):
+    """Runs commands: a client of ``streaming.connect``, or one with a connection of its own (``streaming.direct``)."""
+
+    async def execute_command(self, *words: Any) -> Any:
+        """Return the answer to a command.
+
+        Raises:
+            RedisError: it may or may not have run.
+        """
+        ...
+
+
+async def run(redis: Commands, call: Call) -> Any:
+    """Run a call and return its answer.
 
     Raises:
         RedisError: it may or may not have run.
     """
     try:
-        return await redis.execute_command(*call.words)  # type: ignore[no-untyped-call]
+        return await redis.execute_command(*call.words)
     except NoScriptError:
-        return await redis.execute_command(*call.words_with_source)  # type: ignore[no-untyped-call]
+        return await redis.execute_command(*call.words_with_source)
 
 
 async def run_all(redis: Redis, commands: Sequence[Call | tuple[Word, ...]]) -> list[Any]:

@@ -11,9 +11,11 @@ of the connection's world, as keys are those of the selected database.  Only wha
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 from typing import Any, Final
 
+import hiredis
 from redis.asyncio import ConnectionPool, Redis
 
 from streaming.lua import fragment, load
@@ -145,7 +147,12 @@ class _InNamespace:
     namespace: Namespace
 
     def pack_command(self, *words: Any) -> Any:
-        return super().pack_command(*self.namespace.words(words))  # type: ignore[misc]
+        words = self.namespace.words(words)
+        first = words[0]
+        if " " not in (first if isinstance(first, str) else first.decode()):
+            with contextlib.suppress(TypeError):  # redis-py says what can't be a word
+                return [hiredis.pack_command(words)]  # for a fifth of what joining the words in Python takes
+        return super().pack_command(*words)  # type: ignore[misc]
 
 
 def put_into(pool: ConnectionPool, name: str = "") -> None:

@@ -46,6 +46,7 @@ from cluster.shard.stats import ShardStats, newest_p99_ms
 from cluster.shard.submissions import Submissions
 from cluster.tick_clock import TickClock, phase_of
 from streaming.journal import Journal
+from streaming.lua import Commands
 from streaming.shared_clock import SHARED, now_ms
 from world.outputs import NeighborWanted, Output, ReleaseWanted, ReserveWanted
 from world.rules import Rules
@@ -154,9 +155,18 @@ class ShardRuntime:
 
     @classmethod
     async def start(
-        cls, redis: Redis, shard: int, rules: Rules, config: ShardConfig, peers: ShardClient
+        cls,
+        redis: Redis,
+        shard: int,
+        rules: Rules,
+        config: ShardConfig,
+        peers: ShardClient,
+        journal_redis: Commands | None = None,
     ) -> ShardRuntime:
         """Take the shard's lease and come back to the last committed tick.
+
+        Args:
+            journal_redis: What runs the commits, if that is not ``redis``.
 
         Raises:
             RuntimeError: no world has been made in this Redis.
@@ -164,7 +174,7 @@ class ShardRuntime:
         info = await read_world(redis)
         if info is None:
             raise RuntimeError("no world in this Redis: `chunkcrawl up` makes it")
-        journal, last_tick = await Journal.acquire(redis, shard)
+        journal, last_tick = await Journal.acquire(journal_redis or redis, shard)
         await SHARED.read(redis)
         memory = ShardMemory(shard, rules, info.seed, tick=last_tick, record_dir=config.record_dir)
         runtime = cls(redis, memory, journal, start_clock(info, config, shard, last_tick), config, peers)
