@@ -27,7 +27,7 @@ from cluster.shard_metrics import shard_report
 from config.settings import default
 from streaming.batch import RedisBatch
 from streaming.cancellable import end
-from streaming.direct import DirectRedis
+from streaming.direct_redis import DirectRedis
 from world.rules import Rules
 
 P = ParamSpec("P")

@@ -22,7 +22,7 @@ from cluster.shard_socket import ShardListener
 from config.logs import configure_logging
 from config.settings import Settings
 from streaming.connect import connect
-from streaming.direct import DirectRedis
+from streaming.direct_redis import DirectRedis
 
 log = structlog.get_logger(__name__)
 

@@ -110,7 +110,7 @@ class Call:
 
 
 class Commands(Protocol):
-    """Runs commands: a client of ``streaming.connect``, or one with a connection of its own (``streaming.direct``)."""
+    """Runs commands: a client of ``streaming.connect``, or ``streaming.direct_redis``."""
 
     async def execute_command(self, *words: Any) -> Any:
         """Return the answer to a command.

@@ -14,7 +14,7 @@ from redis.exceptions import NoScriptError, ResponseError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from streaming.connect import connect
-from streaming.direct import DirectRedis
+from streaming.direct_redis import DirectRedis
 from streaming.lua import Script, run
 
 
