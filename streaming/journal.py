@@ -33,7 +33,7 @@ from redis.exceptions import (
 from config.errors import ServerError
 from streaming import keys
 from streaming.commit import COMMIT, Batch
-from streaming.lua import Call, Commands, load, run
+from streaming.lua import Call, CommandExecutor, load, run
 from streaming.retry_pause import RetryPause
 
 log = structlog.get_logger(__name__)
@@ -72,7 +72,7 @@ class CommitRefused(ServerError):
 class Journal:
     """The commits of one epoch of one shard."""
 
-    def __init__(self, redis: Commands, shard: int, holder: str, epoch: int, seq: int) -> None:
+    def __init__(self, redis: CommandExecutor, shard: int, holder: str, epoch: int, seq: int) -> None:
         self._redis = redis
         self._key = keys.shard(shard)
         self._shard = shard
@@ -84,7 +84,7 @@ class Journal:
         self.stalled_s = 0.0
 
     @classmethod
-    async def acquire(cls, redis: Commands, shard: int) -> tuple[Journal, int]:
+    async def acquire(cls, redis: CommandExecutor, shard: int) -> tuple[Journal, int]:
         """Take the shard's lease from whoever holds it; return the journal and the last committed tick (-1: none)."""
         holder = secrets.token_hex(8)
         epoch, seq, tick = await run(redis, ACQUIRE(shard=keys.shard(shard), holder=holder))

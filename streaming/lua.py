@@ -109,7 +109,7 @@ class Call:
         return ("EVAL", self.script.source, len(self.keys), *self.keys, *self.args)
 
 
-class Commands(Protocol):
+class CommandExecutor(Protocol):
     """Runs commands: a client of ``streaming.connect``, or ``streaming.direct_redis``."""
 
     async def execute_command(self, *words: Any) -> Any:
@@ -121,7 +121,7 @@ class Commands(Protocol):
         ...
 
 
-async def run(redis: Commands, call: Call) -> Any:
+async def run(redis: CommandExecutor, call: Call) -> Any:
     """Run a call and return its answer.
 
     Raises:

@@ -46,7 +46,7 @@ from cluster.shard.stats import ShardStats, newest_p99_ms
 from cluster.shard.submissions import Submissions
 from cluster.tick_clock import TickClock, phase_of
 from streaming.journal import Journal
-from streaming.lua import Commands
+from streaming.lua import CommandExecutor
 from streaming.shared_clock import SHARED, now_ms
 from world.outputs import NeighborWanted, Output, ReleaseWanted, ReserveWanted
 from world.rules import Rules
@@ -161,7 +161,7 @@ class ShardRuntime:
         rules: Rules,
         config: ShardConfig,
         peers: ShardClient,
-        journal_redis: Commands | None = None,
+        journal_redis: CommandExecutor | None = None,
     ) -> ShardRuntime:
         """Take the shard's lease and come back to the last committed tick.
 
