@@ -13,14 +13,29 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import datetime as dt
+import logging
+import os
 import random
 import secrets
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from pathlib import Path
 from types import TracebackType
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 from weakref import WeakSet
 
 from chunkcrawl.errors import AgentClosed, ChunkcrawlError, ProtocolViolation, ServerUnreachable
+from chunkcrawl.journeys.journey import Journey
+from chunkcrawl.journeys.outcomes import (
+    Arrived,
+    Explored,
+    Harvested,
+    Lost,
+    NoGold,
+    NoWay,
+    StillFollowing,
+    TimedOut,
+)
+from chunkcrawl.transport.callbacks import Callback, Callbacks
 from chunkcrawl.transport.connection import AWAY_TIMEOUT_S, AgentConnection
 from chunkcrawl.transport.conversation import COMMAND_TIMEOUT_S, Conversation
 from chunkcrawl.transport.history import HistoryEntry, read_history
@@ -28,11 +43,14 @@ from chunkcrawl.transport.http import Api, Session
 from chunkcrawl.transport.sessions import SessionKeeper
 from chunkcrawl.transport.stream_queue import EventQueue
 from chunkcrawl.view.paths import Point
+from chunkcrawl.view.world_map import WorldMap, write_whole
 from chunkcrawl.view.world_view import GoldNode, WorldView
-from chunkcrawl.wire.messages import AgentView, Event
+from chunkcrawl.wire.messages import AgentView, ChunkDelta, ChunkStatic, Event
 from chunkcrawl.wire.protocol import AgentProtocol, Completed
 
 __all__ = ["Agent"]
+
+log = logging.getLogger("chunkcrawl.client")
 
 #: How long a result waits for the delta of its tick, which travels in another stream and may be a moment behind.
 VIEW_WAIT_S: Final = 1.0
@@ -40,6 +58,13 @@ VIEW_WAIT_S: Final = 1.0
 END_SESSION_TIMEOUT_S: Final = 0.7
 API_CLOSE_TIMEOUT_S: Final = 2.0
 EVENTS_LIMIT: Final = 256
+#: How long a journey may take unless it is said.
+JOURNEY_TIMEOUT_S: Final = 300.0
+
+Going: TypeAlias = Arrived | NoWay | TimedOut
+Exploring: TypeAlias = Explored | NoWay | TimedOut
+Harvesting: TypeAlias = Harvested | NoGold | NoWay | TimedOut
+Following: TypeAlias = StillFollowing | Lost
 
 
 class Agent:
@@ -58,6 +83,7 @@ class Agent:
     Attributes:
         agent_id: The agent.
         view: What is known of its chunk, kept up to date by every event.
+        map: What is known of every chunk it has been in; see ``map_file`` of ``connect``.
     """
 
     def __init__(
@@ -75,6 +101,9 @@ class Agent:
         """Use ``Agent.connect`` instead; this is for those who bring their own sessions."""
         self.agent_id = agent_id
         self.view = WorldView(agent_id)
+        self.map = WorldMap()
+        self._map_file: Path | None = None
+        self._saving: asyncio.Task[None] | None = None
         self.open_timeout_s = 15.0
         self._api, self._owns_api = api, owns_api
         self._sessions = sessions
@@ -97,6 +126,7 @@ class Agent:
             away_timeout_s=away_timeout_s,
         )
         self._queues: WeakSet[EventQueue] = WeakSet()
+        self._callbacks = Callbacks()
         self._changed = asyncio.Event()
         self._running: asyncio.Task[None] | None = None
 
@@ -113,6 +143,7 @@ class Agent:
         open_timeout_s: float = 15.0,
         command_timeout_s: float | None = COMMAND_TIMEOUT_S,
         away_timeout_s: float | None = AWAY_TIMEOUT_S,
+        map_file: str | os.PathLike[str] | None = None,
         rng: random.Random | None = None,
     ) -> Agent:
         """Return an agent that connects when it is entered (``async with``), and from then on stays connected.
@@ -128,7 +159,12 @@ class Agent:
             command_timeout_s: How long a command may take from call to end, unless it is given a ``timeout_s``: its
                 turn, a connection that is away and all tries included.  None: as long as the agent lasts.
             away_timeout_s: How long a lost connection is tried again before the agent is over.  None: for ever.
+            map_file: Where ``map`` is kept from one time to the next: read now if it is there, and written whenever a
+                chunk is entered and at the end.  A file for each agent.  None: the map lasts as long as the agent.
             rng: Where the jitter comes from.
+
+        Raises:
+            MapUnreadable, OSError: ``map_file`` can't be read.
 
         Entering raises ``ServerUnreachable`` when nobody answered in time, and an ``ApiError`` when the server refuses
         the key, the session or the agent.
@@ -147,6 +183,8 @@ class Agent:
             away_timeout_s=away_timeout_s,
         )
         agent.open_timeout_s = open_timeout_s
+        if map_file is not None:
+            agent.map, agent._map_file = WorldMap.load(map_file), Path(map_file)
         return agent
 
     # -- coming and going --
@@ -174,6 +212,14 @@ class Agent:
             self._running.cancel()
             await asyncio.gather(self._running, return_exceptions=True)
         self._finish(AgentClosed("this agent was closed"))
+        await self._callbacks.close()
+        if self._saving is not None:
+            await asyncio.gather(self._saving, return_exceptions=True)
+        if self._map_file is not None and self.map.chunks:
+            try:
+                self.map.save(self._map_file)
+            except OSError as error:
+                log.warning("the map could not be written: %s", error)
         with contextlib.suppress(ChunkcrawlError, TimeoutError):
             await asyncio.wait_for(self._sessions.end(), END_SESSION_TIMEOUT_S)
         if self._owns_api:
@@ -281,6 +327,52 @@ class Agent:
         bound_s = self._command_timeout_s if timeout_s is None else timeout_s
         return await self._conversation.perform(cmd, retries=self._retries, hold=hold, timeout_s=bound_s)
 
+    # -- whole intentions --
+
+    async def go_to(self, chunk_id: str, x: int, y: int, *, timeout_s: float | None = JOURNEY_TIMEOUT_S) -> Going:
+        """Go to a cell of any chunk to which ``map`` knows a way, round whoever stands in it.
+
+        Returns:
+            ``Arrived``; ``NoWay`` (``why`` says why); ``TimedOut``.
+
+        Raises:
+            AgentClosed, ApiError: There is no connection any more.  So do all journeys.
+        """
+        return await Journey(self).go_to(chunk_id, x, y, timeout_s)
+
+    async def explore(self, chunks: int = 1, *, timeout_s: float | None = JOURNEY_TIMEOUT_S) -> Exploring:
+        """Enter so many chunks for the first time, by the nearest doors that nobody was seen to pass.
+
+        Returns:
+            ``Explored`` (``found`` names them); ``NoWay``; ``TimedOut`` with those it came to.
+        """
+        return await Journey(self).explore(chunks, timeout_s)
+
+    async def harvest_nearest(
+        self, amount: int | None = None, *, explore: bool = False, timeout_s: float | None = JOURNEY_TIMEOUT_S
+    ) -> Harvesting:
+        """Take gold from the nearest nodes, here and in chunks where the map knows some.
+
+        Args:
+            amount: At least so much, node after node; None: what the nearest node gives.
+            explore: Look for more in chunks that were never entered, when none is known.
+            timeout_s: How long at most.
+
+        Returns:
+            ``Harvested`` with the amount; ``NoGold``, ``NoWay`` or ``TimedOut``, with what was taken up to then.
+        """
+        return await Journey(self).harvest(amount, timeout_s, explore=explore)
+
+    async def follow(
+        self, agent_id: str, *, distance: int = 2, timeout_s: float | None = JOURNEY_TIMEOUT_S
+    ) -> Following:
+        """Stay within ``distance`` steps of another agent, through doors too.
+
+        Returns:
+            ``StillFollowing`` when the time was up; ``Lost`` when it is out of sight for good.
+        """
+        return await Journey(self).follow(agent_id, distance, timeout_s)
+
     # -- looking --
 
     def events(self, limit: int = EVENTS_LIMIT) -> EventQueue:
@@ -293,6 +385,18 @@ class Agent:
         queue = EventQueue(limit)
         self._queues.add(queue)
         return queue
+
+    def on(self, what: str | type[Event], callback: Callback) -> Callable[[], None]:
+        """Have a function called for every such event from now on; returns one that ends that.
+
+        Args:
+            what: A class of event (``ChunkDelta``; ``Event`` for all), an event's name (``chunk_transition``), or that
+                of something that happens in the chunk (``chat``, ``agent_joined``, ``agent_left``, ``blocked``, ...).
+            callback: Gets the event, or what happened as a dictionary.  The view has taken the event in by then.  A
+                coroutine function runs beside the connection, so it may give commands; a plain one must be quick.
+                What it raises is logged.
+        """
+        return self._callbacks.add(what, callback)
 
     async def wait_until(
         self, condition: Callable[[WorldView], bool], timeout_s: float | None = COMMAND_TIMEOUT_S
@@ -411,7 +515,26 @@ class Agent:
         return self.me is not None and self.me.activity_state != "idle"
 
     def _happened(self, event: Event) -> None:
+        before = self.view.chunk_id
         self.view.feed(event)
+        if isinstance(event, ChunkStatic | ChunkDelta):
+            self.map.note(self.view, event.server_ts_ms)
+        elif self.view.chunk_id != before:
+            self._save_map()
         for queue in self._queues:
             queue.put(event)
+        self._callbacks.call(event)
         self._changed.set()
+
+    def _save_map(self) -> None:
+        """Begin to write the map, unless that is going on; what this misses is written the next time, or at the end."""
+        if self._map_file is None or (self._saving is not None and not self._saving.done()):
+            return
+        work = asyncio.to_thread(write_whole, self._map_file, self.map.to_bytes())
+        self._saving = asyncio.get_running_loop().create_task(work, name=f"map of {self.agent_id}")
+        self._saving.add_done_callback(_report)
+
+
+def _report(saving: asyncio.Task[None]) -> None:
+    if not saving.cancelled() and (error := saving.exception()) is not None:
+        log.warning("the map could not be written: %s", error)
