@@ -41,6 +41,7 @@ from chunkcrawl.transport.conversation import COMMAND_TIMEOUT_S, Conversation
 from chunkcrawl.transport.history import HistoryEntry, read_history
 from chunkcrawl.transport.http import Api, Session
 from chunkcrawl.transport.sessions import SessionKeeper
+from chunkcrawl.transport.shared_api import SharedApi
 from chunkcrawl.transport.stream_queue import EventQueue
 from chunkcrawl.view.paths import Point
 from chunkcrawl.view.world_map import WorldMap, write_whole
@@ -56,7 +57,6 @@ log = logging.getLogger("chunkcrawl.client")
 VIEW_WAIT_S: Final = 1.0
 
 END_SESSION_TIMEOUT_S: Final = 0.7
-API_CLOSE_TIMEOUT_S: Final = 2.0
 EVENTS_LIMIT: Final = 256
 #: How long a journey may take unless it is said.
 JOURNEY_TIMEOUT_S: Final = 300.0
@@ -94,7 +94,7 @@ class Agent:
         *,
         retries: int,
         rng: random.Random,
-        owns_api: bool,
+        shared: SharedApi | None = None,
         command_timeout_s: float | None = COMMAND_TIMEOUT_S,
         away_timeout_s: float | None = AWAY_TIMEOUT_S,
     ) -> None:
@@ -105,7 +105,9 @@ class Agent:
         self._map_file: Path | None = None
         self._saving: asyncio.Task[None] | None = None
         self.open_timeout_s = 15.0
-        self._api, self._owns_api = api, owns_api
+        self._api = api
+        self._shared = shared or SharedApi.own(api)
+        self._entered = False
         self._sessions = sessions
         self._retries = retries
         self._command_timeout_s = command_timeout_s
@@ -153,7 +155,7 @@ class Agent:
             agent_id: 1..128 of ``A-Z a-z 0-9 _ . -``; it belongs to the account that first plays it.
             api_key: Opens sessions, now and whenever one has died.
             session: A session of role ``agent`` in place of ``api_key``; it can't be replaced when it ends.
-            api: An HTTP client to share among many agents; it is left open.
+            api: An HTTP client of one's own; it is left open.  None: one that all agents of this event loop share.
             retries: Further tries of a command after ``busy``, ``rate_limited`` or ``expired_challenge``; 0 for none.
             open_timeout_s: How long entering may take, tries included.
             command_timeout_s: How long a command may take from call to end, unless it is given a ``timeout_s``: its
@@ -170,15 +172,15 @@ class Agent:
         the key, the session or the agent.
         """
         rng = rng or random.Random()
-        shared = api or Api(base)
-        sessions = SessionKeeper.of_role(shared, "agent", agent_id, api_key=api_key, session=session, rng=rng)
+        shared = SharedApi.of(base) if api is None else SharedApi.own(api)
+        sessions = SessionKeeper.of_role(shared.api, "agent", agent_id, api_key=api_key, session=session, rng=rng)
         agent = cls(
-            shared,
+            shared.api,
             agent_id,
             sessions,
             retries=retries,
             rng=rng,
-            owns_api=api is None,
+            shared=shared,
             command_timeout_s=command_timeout_s,
             away_timeout_s=away_timeout_s,
         )
@@ -190,6 +192,8 @@ class Agent:
     # -- coming and going --
 
     async def __aenter__(self) -> Agent:
+        self._shared.enter()
+        self._entered = True
         self._running = asyncio.get_running_loop().create_task(self._run(), name=f"agent {self.agent_id}")
         try:
             if not await self.wait_until(lambda view: view.ready and view.me is not None, self.open_timeout_s):
@@ -222,9 +226,9 @@ class Agent:
                 log.warning("the map could not be written: %s", error)
         with contextlib.suppress(ChunkcrawlError, TimeoutError):
             await asyncio.wait_for(self._sessions.end(), END_SESSION_TIMEOUT_S)
-        if self._owns_api:
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._api.aclose(), API_CLOSE_TIMEOUT_S)
+        if self._entered:
+            self._entered = False
+            await self._shared.leave()
 
     async def _run(self) -> None:
         try:

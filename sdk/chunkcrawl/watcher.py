@@ -33,6 +33,7 @@ from chunkcrawl.transport.connection import (
 from chunkcrawl.transport.http import Api, Role, Session, bearer, error_of
 from chunkcrawl.transport.proxies import unreachable
 from chunkcrawl.transport.sessions import SessionKeeper
+from chunkcrawl.transport.shared_api import SharedApi
 from chunkcrawl.view.world_view import WorldView
 from chunkcrawl.wire.codec import decode_sse
 from chunkcrawl.wire.messages import ChunkClosed, Event
@@ -55,7 +56,7 @@ class WatcherOptions(TypedDict, total=False):
     api_key: str | None
     #: A session in place of ``api_key``; it can't be replaced when it ends.
     session: Session | None
-    #: An HTTP client to share among many watchers; it is left open.
+    #: An HTTP client of one's own; it is left open.  None: one that all watchers of this event loop share.
     api: Api | None
     #: How long the first connection is tried, 15 if not said.
     open_timeout_s: float
@@ -86,7 +87,7 @@ class Watcher:
         sessions: SessionKeeper,
         *,
         agent_id: str | None,
-        owns_api: bool,
+        shared: SharedApi,
         open_timeout_s: float,
         away_timeout_s: float | None,
         rng: random.Random,
@@ -99,7 +100,7 @@ class Watcher:
         self.next_try_at: float | None = None
         self.last_event_id: str | None = None
         self.unusable_events = 0
-        self._api, self._owns_api = api, owns_api
+        self._api, self._shared = api, shared
         self._url, self._query = api.base + path, query
         self._sessions = sessions
         self._open_timeout_s, self._away_timeout_s = open_timeout_s, away_timeout_s
@@ -149,31 +150,31 @@ class Watcher:
         away_timeout_s: float | None = AWAY_TIMEOUT_S,
         rng: random.Random | None = None,
     ) -> Watcher:
-        rng, shared = rng or random.Random(), api or Api(base)
+        rng, shared = rng or random.Random(), SharedApi.of(base) if api is None else SharedApi.own(api)
         if api_key is None and session is None:
-            sessions = SessionKeeper(shared, partial(dev_session, shared), rng=rng)
+            sessions = SessionKeeper(shared.api, partial(dev_session, shared.api), rng=rng)
         else:
-            sessions = SessionKeeper.of_role(shared, role, agent_id, api_key=api_key, session=session, rng=rng)
+            sessions = SessionKeeper.of_role(shared.api, role, agent_id, api_key=api_key, session=session, rng=rng)
         return cls(
-            shared,
+            shared.api,
             path,
             query,
             sessions,
             agent_id=agent_id,
-            owns_api=api is None,
+            shared=shared,
             open_timeout_s=open_timeout_s,
             away_timeout_s=away_timeout_s,
             rng=rng,
         )
 
     async def __aenter__(self) -> Watcher:
+        self._shared.enter()
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._owns_api:
-            await self._api.aclose()
+        await self._shared.leave()
 
     async def events(self) -> AsyncGenerator[Event, None]:
         """Yield every event once, in order; the view is fed before each.

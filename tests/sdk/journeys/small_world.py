@@ -98,7 +98,7 @@ class SmallWorld:
             chunk.neighbors[side] = target
         self.here, self.cell = target, ENTRY[side]
         x, y = self.cell
-        fields = {"agent_id": "me", "from_chunk_id": source, "to_chunk_id": target, "tick": self.tick}
+        fields: dict[str, Any] = {"agent_id": "me", "from_chunk_id": source, "to_chunk_id": target, "tick": self.tick}
         moved = event("chunk_transition", **fields | {"from": {"x": 0, "y": 0}, "to": {"x": x, "y": y}})
         assert isinstance(moved, ChunkTransition)
         self._feed(moved)
@@ -112,7 +112,7 @@ class SmallWorld:
             await asyncio.sleep(0)
             chunk.gold[name] -= 1
             self.gold += 1
-            own = {"agent_id": "me", "inventory": {"gold": self.gold}}
+            own: dict[str, Any] = {"agent_id": "me", "inventory": {"gold": self.gold}}
             self._feed(event("agent_private_delta", **own))
             self.show()
         return Completed("c", None, self.tick)

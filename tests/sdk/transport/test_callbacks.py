@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from functools import partial
 from typing import Any
 
 import pytest
@@ -19,9 +20,13 @@ TALK = event("chunk_delta", **delta(1, events=[CHAT, {"type": "agent_left", "age
 def test_each_is_called_for_what_it_asked_for() -> None:
     called: list[tuple[str, Any]] = []
     callbacks = Callbacks()
+
+    def note(name: str, got: Any) -> None:
+        called.append((name, got))
+
     for what in ("chat", ChunkDelta, "chunk_delta", Event, Heartbeat, "heartbeat"):
         name = what if isinstance(what, str) else what.__name__
-        callbacks.add(what, lambda got, name=name: called.append((name, got)))
+        callbacks.add(what, partial(note, name))
     callbacks.call(TALK)
     assert called == [("ChunkDelta", TALK), ("Event", TALK), ("chunk_delta", TALK), ("chat", CHAT)]
     called.clear()
