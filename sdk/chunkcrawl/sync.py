@@ -21,7 +21,7 @@ import threading
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from types import TracebackType
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 from chunkcrawl import agent as asynchronous
 from chunkcrawl.journeys.outcomes import Arrived, Explored, Harvested, Lost, NoGold, NoWay, StillFollowing, TimedOut
@@ -66,7 +66,7 @@ class _Loop:
             return self._loop
 
 
-_LOOP = _Loop()
+_LOOP: Final = _Loop()
 
 
 class Agent:

@@ -13,7 +13,7 @@ __all__ = ["SharedApi"]
 
 API_CLOSE_TIMEOUT_S: Final = 2.0
 
-_SHARED: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[str, SharedApi]] = WeakKeyDictionary()
+_SHARED: Final[WeakKeyDictionary[asyncio.AbstractEventLoop, dict[str, SharedApi]]] = WeakKeyDictionary()
 
 
 class SharedApi:
