@@ -29,7 +29,7 @@ from chunkcrawl.journeys.outcomes import (
     Arrived,
     Explored,
     Harvested,
-    Lost,
+    LostSight,
     NoGold,
     NoWay,
     StillFollowing,
@@ -64,7 +64,7 @@ JOURNEY_TIMEOUT_S: Final = 300.0
 Going: TypeAlias = Arrived | NoWay | TimedOut
 Exploring: TypeAlias = Explored | NoWay | TimedOut
 Harvesting: TypeAlias = Harvested | NoGold | NoWay | TimedOut
-Following: TypeAlias = StillFollowing | Lost
+Following: TypeAlias = StillFollowing | LostSight
 
 
 class Agent:
@@ -373,7 +373,7 @@ class Agent:
         """Stay within ``distance`` steps of another agent, through doors too.
 
         Returns:
-            ``StillFollowing`` when the time was up; ``Lost`` when it is out of sight for good.
+            ``StillFollowing`` when the time was up; ``LostSight`` when it is out of sight for good.
         """
         return await Journey(self).follow(agent_id, distance, timeout_s)
 

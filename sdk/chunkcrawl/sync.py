@@ -24,7 +24,16 @@ from types import TracebackType
 from typing import Any, Final, TypeVar
 
 from chunkcrawl import agent as asynchronous
-from chunkcrawl.journeys.outcomes import Arrived, Explored, Harvested, Lost, NoGold, NoWay, StillFollowing, TimedOut
+from chunkcrawl.journeys.outcomes import (
+    Arrived,
+    Explored,
+    Harvested,
+    LostSight,
+    NoGold,
+    NoWay,
+    StillFollowing,
+    TimedOut,
+)
 from chunkcrawl.transport.callbacks import Callback
 from chunkcrawl.transport.connection import AWAY_TIMEOUT_S
 from chunkcrawl.transport.conversation import COMMAND_TIMEOUT_S
@@ -162,7 +171,9 @@ class Agent:
         """Take gold from the nearest nodes; see ``chunkcrawl.Agent.harvest_nearest``."""
         return _LOOP.run(self._agent.harvest_nearest(amount, explore=explore, timeout_s=timeout_s))
 
-    def follow(self, agent_id: str, *, distance: int = 2, timeout_s: float | None = 300.0) -> StillFollowing | Lost:
+    def follow(
+        self, agent_id: str, *, distance: int = 2, timeout_s: float | None = 300.0
+    ) -> StillFollowing | LostSight:
         """Stay near another agent; see ``chunkcrawl.Agent.follow``."""
         return _LOOP.run(self._agent.follow(agent_id, distance=distance, timeout_s=timeout_s))
 

@@ -28,7 +28,7 @@ from chunkcrawl.journeys.outcomes import (
     Arrived,
     Explored,
     Harvested,
-    Lost,
+    LostSight,
     NoGold,
     NoWay,
     Outcome,
@@ -152,23 +152,23 @@ class Journey:
 
         return await self._within(timeout_s, work)
 
-    async def follow(self, agent_id: str, distance: int, timeout_s: float | None) -> StillFollowing | Lost:
+    async def follow(self, agent_id: str, distance: int, timeout_s: float | None) -> StillFollowing | LostSight:
         """Stay beside another agent, through doors too; see ``Agent.follow``."""
 
-        async def work() -> Lost:
+        async def work() -> LostSight:
             view = await self._ready()
             seen = view.others.get(agent_id)
             if seen is None:
-                return Lost(*self._place(), agent_id)
+                return LostSight(*self._place(), agent_id)
             while True:
                 view = await self._ready()
                 there = view.others.get(agent_id)
                 if there is None:
                     if not await self._after(agent_id, (seen.x, seen.y)):
-                        return Lost(*self._place(), agent_id)
+                        return LostSight(*self._place(), agent_id)
                     there = self._agent.view.others.get(agent_id)
                     if there is None:
-                        return Lost(*self._place(), agent_id)
+                        return LostSight(*self._place(), agent_id)
                 seen = there
                 await self._closer((there.x, there.y), distance)
 
@@ -178,7 +178,7 @@ class Journey:
         except TimeoutError:
             if agent_id in self._agent.view.others:
                 return StillFollowing(*self._place(), agent_id)
-            return Lost(*self._place(), agent_id)
+            return LostSight(*self._place(), agent_id)
 
     # -- one step of them --
 

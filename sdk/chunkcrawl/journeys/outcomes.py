@@ -3,7 +3,7 @@
 Each says it in ``reason``, a stable code, and in words by ``str()``; ``ok`` tells whether it reached its aim.
 
     Arrived, Explored, Harvested, StillFollowing     ok
-    NoWay, NoGold, Lost, TimedOut                    not ok
+    NoWay, NoGold, LostSight, TimedOut                    not ok
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-__all__ = ["Arrived", "Explored", "Harvested", "Lost", "NoGold", "NoWay", "Outcome", "StillFollowing", "TimedOut"]
+__all__ = ["Arrived", "Explored", "Harvested", "LostSight", "NoGold", "NoWay", "Outcome", "StillFollowing", "TimedOut"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +119,7 @@ class NoGold(Outcome):
 
 
 @dataclass(frozen=True, slots=True)
-class Lost(Outcome):
+class LostSight(Outcome):
     """``agent_id`` is out of sight, and which way it went is not known."""
 
     reason: ClassVar[str] = "lost"

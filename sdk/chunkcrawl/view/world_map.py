@@ -87,7 +87,7 @@ class KnownChunk(msgspec.Struct):
         return sum(node.remaining for node in self.nodes.values())
 
 
-class _File(msgspec.Struct):
+class _MapFile(msgspec.Struct):
     version: int
     chunks: list[KnownChunk]
 
@@ -216,7 +216,7 @@ class WorldMap:
 
     def to_bytes(self) -> bytes:
         """Return what ``save`` writes."""
-        return msgspec.json.encode(_File(VERSION, list(self.chunks.values())))
+        return msgspec.json.encode(_MapFile(VERSION, list(self.chunks.values())))
 
     @classmethod
     def load(cls, path: str | os.PathLike[str], *, chunks_max: int = CHUNKS_MAX) -> WorldMap:
@@ -236,7 +236,7 @@ class WorldMap:
         if len(content) > FILE_MAX_BYTES:
             raise MapUnreadable(f"{os.fspath(path)} is larger than any map: {advice}")
         try:
-            read = msgspec.json.decode(content, type=_File)
+            read = msgspec.json.decode(content, type=_MapFile)
         except ValueError as error:
             raise MapUnreadable(f"{os.fspath(path)} is no map ({error}): {advice}") from None
         if read.version != VERSION:

@@ -15,7 +15,7 @@ from chunkcrawl.journeys.outcomes import (
     Arrived,
     Explored,
     Harvested,
-    Lost,
+    LostSight,
     NoGold,
     NoWay,
     Outcome,
@@ -293,7 +293,7 @@ def test_somebody_who_vanishes_is_lost(others: dict[str, tuple[int, int]]) -> No
         return await following
 
     end = asyncio.run(play())
-    assert isinstance(end, Lost)
+    assert isinstance(end, LostSight)
     assert "lost sight of guide" in str(end)
 
 
