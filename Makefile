@@ -13,7 +13,7 @@ NOT_LONG := not slow and not chaos and not bench
 PYTHON ?= $(shell for name in python3.11 python3.12 python3.13 python3 python; do \
 	"$$name" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null && echo "$$name" && break; done)
 
-.PHONY: help run check format test-unit test test-rl figures bench bench-cost chaos rehearsal image image-check lock docs-settings clean
+.PHONY: help run check format test-unit test test-rl train-example figures bench bench-cost chaos rehearsal image image-check lock docs-settings clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | while IFS=$$'\t' read -r name what; do printf '  make %-14s %s\n' "$$name" "$$what"; done
@@ -41,6 +41,16 @@ test: $(STAMP) ## all tests but the long ones; starts what it needs
 
 test-rl: $(STAMP) ## all tests of the environments, the long ones too: parity, their wheel on every Python; minutes
 	$(BIN)/pytest tests/chunkcrawl_env tests/deploy/test_env_wheel.py $(ARGS)
+
+train-example: build/train/.installed ## train agents to harvest with RLlib, in an environment of its own (6 GB in build/train); minutes
+	@build/train/bin/python -m pip install --quiet --disable-pip-version-check --force-reinstall --no-deps ./chunkcrawl_env
+	@build/train/bin/python examples/training/train.py $(ARGS)
+
+build/train/.installed: examples/training/requirements.txt chunkcrawl_env/pyproject.toml
+	@"$(PYTHON)" -m venv --clear build/train
+	@echo "Installing Ray, RLlib and torch into build/train ..."
+	@build/train/bin/python -m pip install --quiet --disable-pip-version-check -r examples/training/requirements.txt './chunkcrawl_env[rl]'
+	@touch $@
 
 bench: $(STAMP) ## measure; prints figures (tests/bench)
 	@for script in tests/bench/bench_*.py; do echo "== $$script"; PYTHONPATH=. $(BIN)/python "$$script"; done

@@ -44,6 +44,15 @@ def test_a_difference_is_found_where_it_is() -> None:
     assert verdict.differs_at_line == takes[0]
 
 
+def test_another_state_in_the_end_is_found() -> None:
+    """Also of what no output tells; a recording of a version that did not note it is the same without."""
+    lines, _ = recorded_play(seed=5, shards=1, ticks=40)[0]
+    end = json.loads(lines[-1])
+    assert end["state"] == verify(lines).state
+    assert verify([*lines[:-1], json.dumps({"rec": "end", "digest": end["digest"]})]).same
+    assert verify([*lines[:-1], json.dumps({**end, "state": "0"})]).differs_at_line == len(lines)
+
+
 def test_a_recording_that_was_cut_off() -> None:
     """Killed in between: what there is replays, and it says that the end is missing."""
     lines, _ = recorded_play(seed=5, shards=1, ticks=40)[0]
