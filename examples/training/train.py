@@ -23,15 +23,18 @@ from ray.rllib.algorithms.ppo import PPOConfig
 from ray.rllib.core.rl_module.default_model_config import DefaultModelConfig
 
 import chunkcrawl_env
+from world.rules import Rules
 
-#: Worlds as they are live, begun with some chunks; eight agents learn in each, all by one policy.
+#: Worlds as they are live, begun with some chunks; eight agents play in each, all by one policy.
 WORLD: dict[str, Any] = {**OPTIONS, "agents": 8, "company": 0, "chunks": 3, "max_steps": 400}
+#: It learns where gold is plentiful: elsewhere one who acts at random hardly ever finds out what gold is.
+SCHOOL = WORLD | {"rules": Rules(gold_nodes_min=12, gold_nodes_max=16, harvest_ticks_per_unit=2)}
 TESTED_SEEDS = range(1_000_000, 1_000_016)
 
 
 def configured(runners: int) -> PPOConfig:
-    """Return PPO on ``WORLD``: 64 agents in each runner, stepped as one array."""
-    config = PPOConfig().environment("chunkcrawl_env:Chunkcrawl/HarvestFeatures-v0", env_config=WORLD)
+    """Return PPO in ``SCHOOL``: 64 agents in each runner, stepped as one array."""
+    config = PPOConfig().environment("chunkcrawl_env:Chunkcrawl/HarvestFeatures-v0", env_config=SCHOOL)
     config.env_runners(num_env_runners=runners, num_envs_per_env_runner=64, gym_env_vectorize_mode="vector_entry_point")
     config.learners(num_learners=0)
     config.training(
