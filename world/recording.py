@@ -61,19 +61,27 @@ class RecordedWorld(ShardWorld):
         super().__init__(rules, world_seed, shard)
         self._sink = sink
         self._digest = OutputDigest()
+        #: Whether a line is written whose input or step is not carried out yet.
+        self._under_way = False
         header = {"rec": "header", "version": VERSION, "rules": rules.to_json()}
         self._write({**header, "world_seed": world_seed, "shard": shard})
 
     # One implementation serves all of the base's overloads.
     def apply(self, order: Any) -> Any:
         """As ``ShardWorld.apply``."""
+        self._under_way = True
         self._write(encode_input(order))
-        return super().apply(order)
+        reply = super().apply(order)
+        self._under_way = False
+        return reply
 
     def step(self, tick: int) -> bool:
         """As ``ShardWorld.step``."""
+        self._under_way = True
         self._write({"rec": "step", "tick": tick})
-        return super().step(tick)
+        stepped = super().step(tick)
+        self._under_way = False
+        return stepped
 
     def take(self) -> Output:
         """As ``ShardWorld.take``."""
@@ -82,9 +90,13 @@ class RecordedWorld(ShardWorld):
         return output
 
     def close(self) -> str:
-        """Write the closing line, with the digest of the state; return the digest of all outputs."""
+        """Write the closing line, with the digest of the state; return the digest of all outputs.
+
+        Called by the sink, between a line and what it does, it leaves the state out.
+        """
         digest = self._digest.value
-        self._write({"rec": "end", "digest": digest, "state": state_digest(self)})
+        line = {"rec": "end", "digest": digest}
+        self._write(line if self._under_way else line | {"state": state_digest(self)})
         return digest
 
     def _write(self, line: Mapping[str, Any]) -> None:

@@ -7,6 +7,7 @@ import json
 import pytest
 
 from tests.world.play import play_randomly, recorded_play
+from world.genesis import new_chunk
 from world.ids import AgentId, HandoffId, ServerCmdId
 from world.inputs import Denied, Input, Join, Load, Occupant, Submit
 from world.recording import NotARecording, RecordedWorld, decode_input, encode_input, replay, verify
@@ -51,6 +52,26 @@ def test_another_state_in_the_end_is_found() -> None:
     assert end["state"] == verify(lines).state
     assert verify([*lines[:-1], json.dumps({"rec": "end", "digest": end["digest"]})]).same
     assert verify([*lines[:-1], json.dumps({**end, "state": "0"})]).differs_at_line == len(lines)
+
+
+def test_a_sink_that_is_full_ends_the_recording() -> None:
+    """Before what its last line says is done: no state is noted that a replay would not come to."""
+    lines: list[str] = []
+    world: RecordedWorld | None = None
+
+    def sink(line: str) -> None:
+        lines.append(line)
+        if len(lines) == 4 and world is not None:
+            world.close()
+
+    world = RecordedWorld(Rules(), 1, 0, sink)
+    world.apply(Load(new_chunk(1, 0, None, Rules()), []))
+    world.take()
+    world.step(1)
+    assert "state" not in json.loads(lines[-1])
+    verdict = verify(lines)
+    assert verdict.same
+    assert verdict.complete
 
 
 def test_a_recording_that_was_cut_off() -> None:
