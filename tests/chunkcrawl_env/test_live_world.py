@@ -51,7 +51,7 @@ def world(records: Path) -> Iterator[EmbeddedWorld]:
 def harvest(world: EmbeddedWorld, number: int) -> subprocess.Popen[str]:
     """The example, in a process of its own."""
     environment = os.environ | {"CHUNKCRAWL_API_KEY": world.new_key(), "PYTHONPATH": f"{ROOT}:{ROOT / 'sdk'}"}
-    argv = [sys.executable, EXAMPLE, "--base", world.base, "--agent-id", f"harvester-{number}"]
+    argv = [sys.executable, str(EXAMPLE), "--base", world.base, "--agent-id", f"harvester-{number}"]
     return subprocess.Popen([*argv, "--seconds", str(SECONDS)], env=environment, stdout=subprocess.PIPE, text=True)
 
 
