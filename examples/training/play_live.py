@@ -10,6 +10,7 @@ import argparse
 import asyncio
 import os
 from pathlib import Path
+from typing import Final
 
 import numpy as np
 from policy import OPTIONS, Policy
@@ -18,7 +19,7 @@ from chunkcrawl import Agent, CommandFailed, CommandRefused, default_base
 from chunkcrawl_env import EnvConfig, LiveEyes
 
 #: So long a step in which the agent waits lasts at most: two ticks.
-WAIT_S = 0.4
+WAIT_S: Final = 0.4
 
 
 async def step(me: Agent, eyes: LiveEyes, policy: Policy, dice: np.random.Generator) -> None:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 #: What it was trained with: what it sees and does.  Worlds may have other agents, chunks and rules.
-OPTIONS: dict[str, Any] = {"observation": "features", "actions": "steps"}
+OPTIONS: Final[dict[str, Any]] = {"observation": "features", "actions": "steps"}
 
 
 class Policy:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import argparse
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import pygal
@@ -26,10 +26,10 @@ import chunkcrawl_env
 from world.rules import Rules
 
 #: Worlds as they are live, begun with some chunks; eight agents play in each, all by one policy.
-WORLD: dict[str, Any] = {**OPTIONS, "agents": 8, "company": 0, "chunks": 3, "max_steps": 400}
+WORLD: Final[dict[str, Any]] = {**OPTIONS, "agents": 8, "company": 0, "chunks": 3, "max_steps": 400}
 #: It learns where gold is plentiful: elsewhere one who acts at random hardly ever finds out what gold is.
-SCHOOL = WORLD | {"rules": Rules(gold_nodes_min=12, gold_nodes_max=16, harvest_ticks_per_unit=2)}
-TESTED_SEEDS = range(1_000_000, 1_000_016)
+SCHOOL: Final = WORLD | {"rules": Rules(gold_nodes_min=12, gold_nodes_max=16, harvest_ticks_per_unit=2)}
+TESTED_SEEDS: Final = range(1_000_000, 1_000_016)
 
 
 def configured(runners: int) -> PPOConfig:
