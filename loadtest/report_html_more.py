@@ -62,7 +62,8 @@ def compared_section(report: Mapping[str, Any]) -> str:
     otherwise = [f"{name}: {then} then, {now} now" for name, (then, now) in compared["asked_otherwise"].items()]
     differs = note("warn", "It was asked for something else:", otherwise) if otherwise else ""
     figures = [
-        (row["name"], row["then"], row["now"], _change(row["change"]), row["word"]) for row in compared["figures"]
+        (row["name"], _figure(row, "then"), _figure(row, "now"), _change(row["change"]), row["word"])
+        for row in compared["figures"]
     ]
     classes = [f"is-{_WORDS[row['word']]}" if row["word"] in _WORDS else "" for row in compared["figures"]]
     cores = [(row["name"], _share(row["then"]), _share(row["now"])) for row in compared["cores"]]
@@ -72,6 +73,10 @@ def compared_section(report: Mapping[str, Any]) -> str:
         f'<p class="phases">Run {escape(compared["run_id"])}, {escape(began)}; in the plots below as broken lines.</p>'
         f"{differs}{table(('', 'then', 'now', 'change', ''), figures, classes)}{used}"
     )
+
+
+def _figure(row: Mapping[str, Any], which: str) -> Any:
+    return _share(row[which]) if "_share" in row["name"] else row[which]
 
 
 def _change(part: float | None) -> str:
