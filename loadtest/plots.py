@@ -26,6 +26,8 @@ COLOURS: Final = 7
 
 WIDE, HALF = (920, 250), (450, 210)
 LABEL_WIDTH: Final = 75
+#: How far apart labels of numbers are at least, as a part of the axis.
+LABELS_APART: Final = 0.08
 STEPS_S: Final = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 43200, 86400)
 _EXTRAS: Final = re.compile(r"<defs>.*?</defs>|<!--.*?-->|<title>Pygal</title>", re.DOTALL)
 
@@ -79,7 +81,7 @@ def plot(
     end = until if until is not None else max(seconds, default=0.0)
     if over_time and end > 0:
         chart.xrange = (0, end)
-    chart.x_labels = _times(end, size[0] // LABEL_WIDTH) if over_time else sorted(set(seconds))
+    chart.x_labels = _times(end, size[0] // LABEL_WIDTH) if over_time else _apart(seconds)
     for name, values in (_on_top(series) if stacked else series).items():
         chart.add(name, list(zip(seconds, values, strict=True)))
     then = {name: values for name, values in (earlier or {}).items() if name in series}
@@ -105,6 +107,15 @@ def _on_top(series: Mapping[str, Sequence[float | None]]) -> dict[str, list[floa
 def _times(end: float, most: int) -> list[int]:
     step = next((one for one in STEPS_S if end / one <= most), STEPS_S[-1])
     return list(range(0, int(end) + 1, step))
+
+
+def _apart(places: Sequence[float]) -> list[float]:
+    """Return places for labels that do not cover each other: the last one, and what is far enough before the next."""
+    found: list[float] = []
+    for place in sorted(set(places), reverse=True):
+        if not found or found[-1] - place >= max(places) * LABELS_APART:
+            found.append(place)
+    return found[::-1]
 
 
 def _clock(second: float) -> str:

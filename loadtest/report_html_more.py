@@ -93,7 +93,7 @@ def search_section(search: Mapping[str, Any] | None) -> str:
     names = list(search["runs"][0]["figures"]) if search["runs"] else []
     runs = sorted(search["runs"], key=lambda run: run["agents"])
     rows = [
-        (place, run["agents"], *(run["figures"][name] for name in names), _held(run["held"]), run["bottleneck"])
+        (place, run["agents"], *(run["figures"][name] for name in names), run["bottleneck"], _held(run["held"]))
         for place, run in enumerate(search["runs"], 1)
     ]
     classes = ["" if run["held"] is None else "is-good" if run["held"] else "is-bad" for run in search["runs"]]
@@ -111,7 +111,7 @@ def search_section(search: Mapping[str, Any] | None) -> str:
     return (
         f"<h2>{escape(found)}: {escape(search['condition'])}</h2>"
         f"{note('warn' if search['stopped'] or not search['agents'] else 'good', search['reason'])}"
-        f"{table(('Run', 'agents', *names, 'condition', 'bottleneck'), rows, classes)}"
+        f"{table(('Run', 'agents', *names, 'bottleneck', 'condition'), rows, classes)}"
         f'<div class="small">{"".join(plots)}</div>'
         f'<p class="phases">What follows is of a run with the number that was found.</p>'
     )

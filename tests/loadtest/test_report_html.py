@@ -152,6 +152,13 @@ def test_stacked_series_lie_on_each_other() -> None:
     assert min(heights[0]) < min(heights[1]), "a is drawn first, and above b"
 
 
+def test_numbers_on_the_axis_do_not_cover_each_other() -> None:
+    svg = plot("x", [50, 100, 400, 412, 800, 800], {"a": [1.0] * 6}, over_time=False)
+    shown = re.findall(r">(\d+)</text>", svg)
+    assert "800" in shown
+    assert len({"400", "412"} & set(shown)) == 1
+
+
 def test_a_plot_has_no_script_and_no_style_of_its_own() -> None:
     svg = plot("a & b", list(range(600)), {f"s{n}": [float(n)] * 600 for n in range(COLOURS)})
     assert "<script" not in svg
