@@ -41,6 +41,8 @@ def create_app(services: Services) -> FastAPI:
         openapi_url=None,
         # A slash more would redirect with the query in the answer's header; it is a 404 here.
         redirect_slashes=False,
+        # Traces are ours (``config.traces``): the framework's have the texts of exceptions and of queries.
+        telemetry={"tracing": False, "metrics": False, "logs": False, "auto_configure": False},
     )
     app.state.services = services
     app.state.openapi = openapi_document.OpenApiDocument(app)

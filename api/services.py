@@ -27,6 +27,7 @@ from api.ports import World
 from api.readiness import Readiness
 from config.limit import Limit
 from config.settings import Settings
+from config.traces import Tracing
 from store.agent_claims import AgentClaims
 from store.engine import make_engine
 from store.session_log import SessionLog
@@ -62,7 +63,13 @@ class Services:
 
     @classmethod
     def build(
-        cls, settings: Settings, world: World, *, engine: AsyncEngine | None = None, redis: Redis | None = None
+        cls,
+        settings: Settings,
+        world: World,
+        *,
+        engine: AsyncEngine | None = None,
+        redis: Redis | None = None,
+        tracing: Tracing | None = None,
     ) -> Services:
         """Make the parts; nothing is opened yet.  ``engine`` and ``redis`` default to the settings' URLs."""
         engine = make_engine(settings.database_url) if engine is None else engine
@@ -87,7 +94,7 @@ class Services:
             limits=HttpLimits(batch, settings),
             local_only=LocalOnly(settings),
             words=words,
-            ingress=Ingress(batch, world, challenge_rules(settings), find_banned=words.find),
+            ingress=Ingress(batch, world, challenge_rules(settings), find_banned=words.find, tracing=tracing),
             readiness=Readiness(engine, redis, world),
             background=GatewayTasks(engine, sessions),
         )

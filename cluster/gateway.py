@@ -26,6 +26,7 @@ from cluster.peers import ClusterClient, ShardClient
 from cluster.router import Router
 from config.networks import parse_networks
 from config.settings import Settings
+from config.traces import Tracing
 from streaming.batch import RedisBatch
 from streaming.connect import connect
 
@@ -46,7 +47,9 @@ DRAIN_MARGIN_S: Final = 4.0
 class GatewayServer:
     """``serve`` runs until ``stop``; a gateway keeps nothing that another can't rebuild."""
 
-    def __init__(self, settings: Settings, peers: ShardClient, cluster: ClusterClient) -> None:
+    def __init__(
+        self, settings: Settings, peers: ShardClient, cluster: ClusterClient, tracing: Tracing | None = None
+    ) -> None:
         self._settings = settings
         self._process = psutil.Process()
         self._redis = connect(settings.redis_url)
@@ -54,7 +57,7 @@ class GatewayServer:
         self._router = Router(
             self._redis, self._batch, peers, spawn_capacity=settings.spawn_chunk_capacity, cluster=cluster
         )
-        self.services = Services.build(settings, self._router)
+        self.services = Services.build(settings, self._router, tracing=tracing)
         app = create_app(self.services)
         self._streams: Streams = app.state.streams
         self.admission = Admission(admission_rules(settings), parse_networks(settings.trusted_proxies))

@@ -15,6 +15,8 @@ from cluster.metrics_report import INCARNATION, Report, process_families
 from cluster.ray_clients import NamedActors, RayClusterClient, connected_shards, gateway_name, here
 from config.logs import configure_logging
 from config.settings import Settings
+from config.traces import export_rest, tracing_of
+from streaming.shared_clock import SHARED
 
 log = structlog.get_logger(__name__)
 
@@ -27,7 +29,8 @@ class Gateway:
         self._number = number
         self._stopping = False
         actors = NamedActors(settings.ray_namespace)
-        self._server = GatewayServer(settings, connected_shards(actors), RayClusterClient(actors))
+        self._tracing = tracing_of(gateway_name(number), settings.secret_pepper, SHARED.now_ns)
+        self._server = GatewayServer(settings, connected_shards(actors), RayClusterClient(actors), self._tracing)
         self._loop = run_or_exit(gateway_name(number), self._run())
 
     async def _run(self) -> None:
@@ -55,3 +58,4 @@ class Gateway:
         self._stopping = True
         await self._server.stop()
         await asyncio.wait([self._loop])
+        await export_rest(self._tracing)

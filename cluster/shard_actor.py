@@ -15,14 +15,17 @@ from cluster.load_reports import LOAD
 from cluster.messages import SHARD_LOAD
 from cluster.metrics_report import Report
 from cluster.ray_clients import NamedActors, connected_shards, here, host_for, shard_name
+from cluster.shard.command_spans import CommandSpans
 from cluster.shard.runtime import ShardRuntime
 from cluster.shard_calls import ShardEndpoint
 from cluster.shard_metrics import shard_report
 from cluster.shard_socket import ShardListener
 from config.logs import configure_logging
 from config.settings import Settings
+from config.traces import export_rest, tracing_of
 from streaming.connect import connect
 from streaming.direct_redis import DirectRedis
+from streaming.shared_clock import SHARED
 
 log = structlog.get_logger(__name__)
 
@@ -40,6 +43,7 @@ class ChunkShard(ShardEndpoint):
         self._settings = settings
         configure_logging(self._settings, actor=shard_name(shard))
         self._shard = shard
+        self._tracing = tracing_of(shard_name(shard), settings.secret_pepper, SHARED.now_ns)
         self._ready = asyncio.Event()
         self._listener = ShardListener(self)
         self._runtime: ShardRuntime
@@ -54,6 +58,8 @@ class ChunkShard(ShardEndpoint):
         rules = rules_of(settings, world.rules if world is not None else None)
         config = shard_config(settings, rules)
         self._runtime = await ShardRuntime.start(redis, self._shard, rules, config, peers, DirectRedis(redis))
+        if self._tracing is not None:
+            self._runtime.commits.spans = CommandSpans(self._tracing, self._shard)
         self._ready.set()
         await self._runtime.run()
 
@@ -82,3 +88,4 @@ class ChunkShard(ShardEndpoint):
     async def stop(self) -> None:
         """Commit what is pending and end the loops; the actor is to be killed after it."""
         await (await self._up()).stop()
+        await export_rest(self._tracing)

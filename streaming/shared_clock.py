@@ -46,6 +46,10 @@ class SharedClock:
         """Return seconds of Unix time."""
         return time.time() if self._ahead_s is None else _running_s() + self._ahead_s
 
+    def now_ns(self) -> int:
+        """Return nanoseconds of Unix time."""
+        return int(self.now_s() * 1e9)
+
     def skew_s(self) -> float | None:
         """Return how much this machine's clock is ahead of the shared one; None before the first reading."""
         return None if self._ahead_s is None else time.time() - self.now_s()

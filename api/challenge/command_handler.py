@@ -21,6 +21,7 @@ import structlog
 from api import metrics
 from api.accounts.auth import Session
 from api.challenge.challenge import Caller, Challenge, Verdict, canonical_json, check_claim, hash_of, proof_holds
+from api.challenge.command_trace import CommandTrace
 from api.challenge.ingress import REDIS_FAILURES, Ingress
 from api.challenge.store import Chat, RefusalNotice, Refused
 from api.limits import limit_metrics
@@ -136,9 +137,9 @@ class AgentCommandHandler:
         except REDIS_FAILURES:
             return CommandReply("unavailable", UNAVAILABLE_RETRY_MS)
 
-    def saw(self, kind: str, payload: bytes) -> None:
-        """Note that the agent has been sent an event of its stream."""
-        self._handshake.saw(kind, payload)
+    def saw(self, kind: str, payload: bytes, ts_ms: int = 0) -> None:
+        """Note that the agent has been sent an event of its stream; ``ts_ms`` is its envelope's."""
+        self._handshake.saw(kind, payload, ts_ms)
 
     def close(self) -> None:
         """End with the connection; what was submitted goes on without it."""
@@ -157,6 +158,7 @@ class AgentCommandHandler:
     # -- requests --
 
     async def _request(self, frame: CommandReq) -> CommandReply | None:
+        began_ns = 0 if self._ingress.tracing is None else self._ingress.tracing.now_ns()
         self._count_expired()
         command = Refusal("invalid_cmd") if frame.cmd_fault else parse_command(frame.cmd)
         if isinstance(command, Refusal):
@@ -177,7 +179,7 @@ class AgentCommandHandler:
         if wait_ms:
             return await self._limit_request(frame, "command_account", wait_ms, paid=True)
         if await self._is_free(frame) and self._handshake.channel_id in ("", self._channel_id):
-            self._issue(frame, command)
+            self._issue(frame, command, began_ns)
         return None
 
     async def _lease(self) -> int | None:
@@ -225,7 +227,7 @@ class AgentCommandHandler:
         await self._refuse_request(frame, "busy", retry_ms=self._ingress.rules.busy_retry_ms, paid=True)
         return False
 
-    def _issue(self, frame: CommandReq, command: Command) -> None:
+    def _issue(self, frame: CommandReq, command: Command, began_ns: int) -> None:
         now_ms = self._ingress.clock()
         cmd_json = canonical_json(frame.cmd)
         challenge = Challenge(
@@ -250,6 +252,8 @@ class AgentCommandHandler:
         metrics.CHALLENGE_ISSUED.inc()
         metrics.CHALLENGE_DIFFICULTY.observe(challenge.difficulty)
         self._tell(PrivateEvent("command_challenge", challenge.message, now_ms, frame.trace_id))
+        if self._ingress.tracing is not None:
+            self._handshake.follow(CommandTrace.begin(self._ingress.tracing, challenge, command.KIND, began_ns))
 
     async def _limit_request(self, frame: CommandReq, limit: str, wait_ms: int, *, paid: bool) -> CommandReply | None:
         limit_metrics.RATE_LIMITED.labels(limit).inc()
@@ -266,6 +270,8 @@ class AgentCommandHandler:
     # -- answers --
 
     async def _answer(self, frame: CommandAnswer) -> CommandReply | None:
+        if self._handshake.trace is not None:
+            self._handshake.trace.heard()
         now_ms, handshakes = self._ingress.clock(), self._ingress.handshakes
         challenge = handshakes.find(frame.server_cmd_id, now_ms)
         if self._handshake.was_used(frame.server_cmd_id) or handshakes.is_foreign(frame.server_cmd_id):

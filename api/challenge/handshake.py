@@ -18,6 +18,7 @@ from dataclasses import replace
 from typing import Final
 
 from api.challenge.challenge import Challenge, is_expired
+from api.challenge.command_trace import CommandTrace
 from api.challenge.difficulty import AgentDifficulty
 from api.challenge.store import ChallengeRules
 from api.limits.leased_tokens import LeasedTokens
@@ -64,6 +65,8 @@ class Handshake:
         self._running: str | None = None
         self._interruptible = False
         self._used: deque[str] = deque(maxlen=USED_KEPT)
+        #: Of the newest command, if it is sampled.
+        self.trace: CommandTrace | None = None
 
     # -- tokens --
 
@@ -143,8 +146,16 @@ class Handshake:
         if accepted and not self._interruptible:
             self._running, self.may_be_busy = server_cmd_id, True
 
-    def saw(self, kind: str, payload: bytes) -> None:
+    def follow(self, trace: CommandTrace | None) -> None:
+        """Put the trace of a new command in the place of the last one's."""
+        if self.trace is not None:
+            self.trace.end()
+        self.trace = trace
+
+    def saw(self, kind: str, payload: bytes, ts_ms: int = 0) -> None:
         """Note that the agent is being shown an event of its own; it may ask for more the moment it has it."""
+        if self.trace is not None:
+            self.trace.saw(kind, payload, ts_ms)
         if kind == "command_ack":
             if self.submitted is not None and f'"{self.submitted.server_cmd_id}"'.encode() in payload:
                 self.decided(self.submitted.server_cmd_id, accepted=b'"accepted":true' in payload)

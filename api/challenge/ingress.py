@@ -24,6 +24,7 @@ from api.limits.leased_tokens import LeasedTokens
 from api.limits.rate_limit import Bucket
 from api.ports import SubmittedCommand, World, WorldUnavailable
 from config.logs import described
+from config.traces import Tracing
 from streaming.shared_clock import now_ms
 
 T = TypeVar("T")
@@ -50,6 +51,7 @@ class Ingress:
         world: where commands go.
         rules: times and limits.
         clock: milliseconds of Unix time, by the clock that gateways and shards share; a test's own.
+        tracing: makes the spans of sampled commands; None: there are none.
         find_banned: of what an agent wants to say, the line of the list of banned words that forbids it, or None.
     """
 
@@ -60,12 +62,14 @@ class Ingress:
         rules: ChallengeRules,
         clock: Callable[[], int] = now_ms,
         find_banned: Callable[[str], int | None] = lambda _: None,
+        tracing: Tracing | None = None,
     ) -> None:
         self.store = ChallengeStore(redis, rules)
         self.world = world
         self.rules = rules
         self.clock = clock
         self.find_banned = find_banned
+        self.tracing = tracing
         self.handshakes = Handshakes(
             rules, lambda who: LeasedTokens(redis, Bucket("command_account", who, rules.account_commands))
         )
@@ -105,6 +109,8 @@ class Ingress:
     def submit(self, handshake: Handshake, challenge: Challenge, deadline_ms: int) -> None:
         """Have a consumed command decided, in the background."""
         unsaid, handshake.unsaid = handshake.unsaid, False
+        if handshake.trace is not None:
+            handshake.trace.submitted()
         self.start(self._submit(handshake, challenge, deadline_ms, unsaid=unsaid))
 
     async def _submit(self, handshake: Handshake, challenge: Challenge, deadline_ms: int, *, unsaid: bool) -> None:
@@ -156,6 +162,8 @@ class Ingress:
 
     def decided(self, handshake: Handshake, challenge: Challenge, *, accepted: bool) -> None:
         """Note that the command is decided, or that its agent was told that it is refused."""
+        if handshake.trace is not None:
+            handshake.trace.decided(challenge.server_cmd_id, accepted=accepted)
         handshake.decided(challenge.server_cmd_id, accepted=accepted)
         self._forget(handshake)
 
@@ -183,6 +191,7 @@ class Ingress:
         """Count a connection of the agent out; the last one writes back what has to outlive it, in the background."""
         handshake.connections -= 1
         if handshake.connections == 0:
+            handshake.follow(None)
             tokens, handshake.tokens = handshake.tokens, 0
             counts, submitted = handshake.difficulty.unsent(), handshake.submitted
             if tokens or counts or submitted is not None:

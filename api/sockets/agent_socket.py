@@ -120,7 +120,7 @@ async def _play(
         seat.note_sent([event for event, _ in batch], view.follower.seq)
         for event, _ in batch:
             if isinstance(event, PrivateEvent):
-                handler.saw(event.kind, event.payload)
+                handler.saw(event.kind, event.payload, event.ts_ms)
         if was_online and not view.follower.online:
             # Taken out of the world under a living socket (no news of it for too long): coming back puts it in again.
             seat.connection.close(CLOSE_TRY_LATER, "left_the_world")

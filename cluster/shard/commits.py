@@ -15,6 +15,7 @@ from typing import Final, TypeVar
 import structlog
 
 from cluster.peers import WorldReloaded
+from cluster.shard.command_spans import CommandSpans
 from cluster.shard.gathering import Gathering
 from cluster.shard.memory import ShardMemory
 from cluster.shard.next_commit import NextCommit
@@ -67,6 +68,8 @@ class Commits:
         #: Held while a commit is under way, and by whoever changes what is committed.
         self.lock = asyncio.Lock()
         self._gathering = Gathering()
+        #: Makes the spans of sampled commands; None: there are none.
+        self.spans: CommandSpans | None = None
         self._asked = 0
         self._committed = 0
 
@@ -134,6 +137,7 @@ class Commits:
         """Commit what is pending; False, without having waited for anything, when there was nothing."""
         self._epoch.check_alive()
         memory, stats = self._memory, self._stats
+        began_ns = 0 if self.spans is None else self.spans.now_ns()
         try:
             encoding = time.perf_counter_ns()
             output = memory.world.take()
@@ -155,6 +159,8 @@ class Commits:
         except BaseException as error:
             # Memory is ahead of the journal from here on, so nothing more may come of it.
             raise self._epoch.fail(error) from error
+        if self.spans is not None:
+            self.spans.committed(output.private, began_ns)
         stats.count(output, memory.world.holds)
         log_output(output)
         self._tell(output)

@@ -267,7 +267,10 @@ class ShardRuntime:
         await self.arrivals.seat()
         stepping = time.perf_counter_ns()
         self.world.step(number)
-        self.stats.costs.stepped(time.perf_counter_ns() - stepping)
+        stepped_ns = time.perf_counter_ns() - stepping
+        self.stats.costs.stepped(stepped_ns)
+        if self.commits.spans is not None:
+            self.commits.spans.stepped(stepped_ns)
         self.memory.tick = number
         try:
             await self.commits.flush()

@@ -38,6 +38,8 @@ class Submissions:
         self._epoch.check_open()
         generation = self._memory.generation
         began = time.perf_counter_ns()
+        spans = self._commits.spans
+        began_ns = 0 if spans is None else spans.now_ns()
         decisions = [self._decide(command) for command in commands]
         chunk_of = self._memory.world.chunk_of
         chunks = (chunk_of(command.agent_id) for command in commands)
@@ -49,7 +51,10 @@ class Submissions:
                 raise WorldReloaded  # what was decided above has been forgotten
             again = zip(commands, decisions, strict=True)
             decisions = [self._decide(command) if decision.moved else decision for command, decision in again]
+        decided_ns = 0 if spans is None else spans.now_ns()
         await self._commits.gather(len(commands))
+        if spans is not None:
+            spans.decided(commands, decisions, began_ns, decided_ns)
         return [ShardDecision(d.accepted, d.reason, d.retry_after_ms, d.started_tick, d.moved) for d in decisions]
 
     def _decide(self, command: ShardCommand) -> Decision:
