@@ -75,7 +75,7 @@ image-check: $(STAMP) ## build the image without an engine and run it, alone and
 	@BIN=$(BIN) deploy/image-check
 
 lock: $(STAMP) ## pin all dependencies anew, newest first (LOCK_ARGS="--upgrade-package NAME" for one)
-	$(BIN)/uv pip compile $(LOCK_OPTIONS) --extra build --extra otel pyproject.toml -o requirements.lock
+	$(BIN)/uv pip compile $(LOCK_OPTIONS) --extra build pyproject.toml -o requirements.lock
 	$(BIN)/uv pip compile $(LOCK_OPTIONS) --extra build --extra otel --extra dev -c requirements.lock pyproject.toml -o requirements-dev.lock
 
 docs-settings: $(STAMP) ## write the settings table into README.md

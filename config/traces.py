@@ -72,11 +72,10 @@ class Tracing:
         self._key = hashlib.blake2b(secret.encode(), digest_size=32).digest()
         self._sampler = sampler
         self._processor = processor
-        # ``create`` adds what OTEL_SERVICE_NAME and OTEL_RESOURCE_ATTRIBUTES say, which go before.
-        named = {} if os.environ.get("OTEL_SERVICE_NAME") else {"service.name": SERVICE}
-        self._resource = Resource.create({**named, "service.instance.id": actor})
+        found = Resource.create({"service.instance.id": actor})
+        named = _is_named(os.environ)
+        self._resource = found if named else found.merge(Resource({"service.name": SERVICE}))
         self._scope = InstrumentationScope("chunkcrawl")
-        self._actor = actor
 
     def samples(self, server_cmd_id: str) -> bool:
         """Return whether a command is traced; every process of a world says the same."""
@@ -160,6 +159,13 @@ def tracing_of(actor: str, secret: str, now_ns: Callable[[], int]) -> Tracing | 
         return None
     log.info("traces_exported", sampler=tracing._sampler.get_description())
     return tracing
+
+
+def _is_named(environment: Mapping[str, str]) -> bool:
+    """Return whether the standard variables name the service."""
+    return bool(environment.get("OTEL_SERVICE_NAME")) or "service.name=" in environment.get(
+        "OTEL_RESOURCE_ATTRIBUTES", ""
+    )
 
 
 def _missing() -> bool:

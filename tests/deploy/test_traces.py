@@ -1,0 +1,101 @@
+"""Traces of a real world, sent to a receiver of ours."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from chunkcrawl import Agent
+from chunkcrawl.embedded import EmbeddedWorld
+from chunkcrawl.errors import CommandRefused
+from chunkcrawl.wire.messages import CommandAck, CommandResult
+from tests.deploy.span_receiver import Received, SpanReceiver
+
+pytestmark = [pytest.mark.ray, pytest.mark.timeout(240)]
+
+#: The parts of a command that is carried out, and who tells of them.
+WHOLE = [
+    ("gateway.receive", "gateway"),
+    ("challenge", "gateway"),
+    ("gateway.answer", "gateway"),
+    ("gateway.submit", "gateway"),
+    ("shard.decide", "shard"),
+    ("shard.commit", "shard"),
+    ("gateway.deliver", "gateway"),
+    ("run", "gateway"),
+    ("shard.step", "shard"),
+    ("shard.commit", "shard"),
+    ("gateway.deliver", "gateway"),
+    ("command move_to", "gateway"),
+]
+
+
+async def traced(spans: SpanReceiver, trace_id: str, count: int) -> list[Received]:
+    """The spans of a trace, once there are so many, or after a while."""
+    wanted = trace_id.rjust(32, "0")
+    for _ in range(100):
+        if len(spans.of(wanted)) >= count:
+            break
+        await asyncio.sleep(0.1)
+    return spans.of(wanted)
+
+
+async def until_over(me: Agent) -> tuple[CommandAck, CommandResult]:
+    """The ack and the result that come next."""
+    ack: CommandAck | None = None
+    async with asyncio.timeout(20):
+        async for event in me.events():
+            if isinstance(event, CommandAck):
+                ack = event
+            elif isinstance(event, CommandResult) and ack is not None:
+                return ack, event
+    raise AssertionError("the connection has ended")
+
+
+async def test_a_commands_whole_trace_is_found_by_its_trace_id(world: EmbeddedWorld, spans: SpanReceiver) -> None:
+    async with Agent.connect(world.base, agent_id="traced", api_key=world.key) as me:
+        listening = asyncio.create_task(until_over(me))
+        await asyncio.sleep(0)
+        assert me.position is not None
+        x, y = me.position
+        await me.move_to(x + 1 if x < 30 else x - 1, y)
+        ack, result = await listening
+    assert result.trace_id == ack.trace_id
+    found = [
+        span
+        for span in await traced(spans, result.trace_id, len(WHOLE))
+        if span.attributes["chunkcrawl.server_cmd_id"] == result.server_cmd_id
+    ]
+    assert sorted((span.name, span.instance.partition("-")[0]) for span in found) == sorted(WHOLE)
+    assert {span.service for span in found} == {"chunkcrawl"}
+    assert spans.paths == {"/v1/traces"}
+    (whole,) = [span for span in found if span.name == "command move_to"]
+    parts = [span for span in found if span is not whole]
+    assert whole.parent_id == ""
+    assert {span.parent_id for span in parts} == {whole.span_id}, "the shard knows it without being told"
+    assert len({span.span_id for span in found}) == len(found)
+    assert whole.attributes["chunkcrawl.trace_id"] == result.trace_id
+    assert whole.attributes["chunkcrawl.agent_id"] == "traced"
+    assert all(span.began_ns <= span.ended_ns for span in found)
+    # One machine, one clock: everything lies within the whole, but for the milliseconds of an envelope.
+    assert min(span.began_ns for span in parts) >= whole.began_ns - 2_000_000
+    assert max(span.ended_ns for span in parts) <= whole.ended_ns + 50_000_000
+
+
+async def test_a_refused_command_has_a_trace_up_to_its_ack(world: EmbeddedWorld, spans: SpanReceiver) -> None:
+    async with Agent.connect(world.base, agent_id="traced-2", api_key=world.key) as me:
+        with pytest.raises(CommandRefused):
+            await me.harvest("nowhere")
+    found: list[Received] = []
+    for _ in range(100):
+        found = [span for span in spans.spans if span.attributes.get("chunkcrawl.agent_id") == "traced-2"]
+        if any(span.name == "command harvest" for span in found):
+            break
+        await asyncio.sleep(0.1)
+    names = [span.name for span in found]
+    assert sorted(names) == sorted(
+        ["gateway.receive", "challenge", "gateway.answer", "gateway.submit", "gateway.deliver", "command harvest"]
+    )
+    (submit,) = [span for span in found if span.name == "gateway.submit"]
+    assert submit.attributes["chunkcrawl.accepted"] is False
