@@ -146,7 +146,7 @@ def tracing_of(actor: str, secret: str, now_ns: Callable[[], int]) -> Tracing | 
     if not asked or off or environment.get("OTEL_TRACES_EXPORTER", "otlp").strip().lower() != "otlp":
         return None
     if _missing():
-        log.warning("traces_not_exported", reason="the extra is not installed: pip install 'chunkcrawl-server[otel]'")
+        log.warning("traces_not_exported", reason="the extra is not installed: pip install '.[otel]'")
         return None
     from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
     from opentelemetry.sdk.trace.export import BatchSpanProcessor

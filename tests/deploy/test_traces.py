@@ -9,6 +9,7 @@ import pytest
 from chunkcrawl import Agent
 from chunkcrawl.embedded import EmbeddedWorld
 from chunkcrawl.errors import CommandRefused
+from chunkcrawl.view.paths import STEPS, is_floor
 from chunkcrawl.wire.messages import CommandAck, CommandResult
 from tests.deploy.span_receiver import Received, SpanReceiver
 
@@ -53,13 +54,20 @@ async def until_over(me: Agent) -> tuple[CommandAck, CommandResult]:
     raise AssertionError("the connection has ended")
 
 
+def free_cell(me: Agent) -> tuple[int, int]:
+    """A cell beside the agent on which nobody stands."""
+    assert me.position is not None
+    x, y = me.position
+    taken = {(one.x, one.y) for one in me.view.agents.values()}
+    beside = [(x + dx, y + dy) for dx, dy in STEPS if is_floor(me.view.grid, x + dx, y + dy)]
+    return next(cell for cell in beside if cell not in taken)
+
+
 async def test_a_commands_whole_trace_is_found_by_its_trace_id(world: EmbeddedWorld, spans: SpanReceiver) -> None:
     async with Agent.connect(world.base, agent_id="traced", api_key=world.key) as me:
         listening = asyncio.create_task(until_over(me))
         await asyncio.sleep(0)
-        assert me.position is not None
-        x, y = me.position
-        await me.move_to(x + 1 if x < 30 else x - 1, y)
+        await me.move_to(*free_cell(me))
         ack, result = await listening
     assert result.trace_id == ack.trace_id
     found = [
