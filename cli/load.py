@@ -164,6 +164,8 @@ def load(
     limits, condition, earlier = _limits(fail_if or []), _condition(find_limit), _earlier(compare)
     if condition is not None and not agents:
         raise typer.BadParameter("it needs agents to begin with", param_hint="--find-limit")
+    if condition is not None and ramp is not None:
+        raise typer.BadParameter("each run has its own ramp, of 50 a second", param_hint="--ramp")
     if condition is not None and limits:
         raise typer.BadParameter("give --find-limit or --fail-if, not both", param_hint="--find-limit")
     plan = Plan(

@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 from typing import Any, Final
 
+from config.errors import OperatorError
 from loadtest.capacity import CapacitySearch, Measured
 from loadtest.conditions import Condition
 from loadtest.limits import Checked
@@ -21,12 +22,14 @@ Report = dict[str, Any]
 #: A run counts only if at least this part of its agents was connected all the time.
 CONNECTED_PART: Final = 0.99
 
+INTERRUPTED: Final = "It was interrupted"
+
 
 async def find_limit(
     plan: Plan,
     condition: Condition,
     most: int,
-    run: Callable[[Plan], Awaitable[Report]],
+    run: Callable[[Plan], Awaitable[Report | None]],
     say: Callable[[str], None],
 ) -> Report:
     """Search, and return the report of a run with the number that was found, with all runs as its part ``search``.
@@ -36,15 +39,27 @@ async def find_limit(
     Args:
         plan: With the number of agents to begin with; spectators grow with them.
         most: The largest number that may be tried.
-        run: Carries a plan out.
+        run: Carries a plan out; returns None when it was interrupted before it began.
         say: Prints a line.
+
+    Raises:
+        OperatorError: The first run could not be carried out; a later one that can't ends the search.
     """
     search = CapacitySearch(plan.agents, most)
     reports: list[Report] = []
     stopped = ""
     while not stopped and (agents := search.next_agents()) is not None:
         say(f"Run {len(reports) + 1}: {agents:,} agents ...")
-        report = await run(with_agents(plan, agents, len(reports)))
+        try:
+            report = await run(with_agents(plan, agents, len(reports)))
+        except OperatorError as error:
+            if not reports:
+                raise
+            stopped = f"The next run could not be carried out: {error}"
+            break
+        if report is None:
+            stopped = INTERRUPTED
+            break
         reports.append(report)
         stopped = _must_stop(report, condition)
         if not stopped:
@@ -54,7 +69,7 @@ async def find_limit(
     answer = search.answer(stopped)
     say(answer.reason)
     shown = _shown(reports, search.measured, answer.agents)
-    shown["interrupted"] = reports[-1]["interrupted"]
+    shown["interrupted"] = stopped == INTERRUPTED
     shown["search"] = {
         "condition": str(condition),
         "agents": answer.agents,
@@ -94,7 +109,7 @@ def _broken(one: Checked) -> str:
 def _must_stop(report: Mapping[str, Any], condition: Condition) -> str:
     """Return why no further run is of use; empty if it is."""
     if report["interrupted"]:
-        return "It was interrupted"
+        return INTERRUPTED
     if report["generator_failures"]:
         return f"A generator failed: {report['generator_failures'][0]}"
     saturated = any(one["verdict"] == "saturated" for one in report["generators"])

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from html import escape
-from typing import Any
+from typing import Any, Unpack
 
-from loadtest.plots import COLOURS, WIDE, plot
+from loadtest.plots import COLOURS, WIDE, PlotOptions, plot
 
 __all__ = ["end_of", "figure", "largest", "note", "number", "table"]
 
@@ -27,41 +27,23 @@ def figure(
     title: str,
     seconds: Sequence[float],
     series: Mapping[str, Sequence[float | None]],
-    *,
-    unit: str = "",
-    stacked: bool = False,
-    size: tuple[int, int] = WIDE,
-    earlier: Mapping[str, Sequence[float | None]] | None = None,
-    until: float | None = None,
-    over_time: bool = True,
+    **options: Unpack[PlotOptions],
 ) -> str:
     """Return a plot with its title and legend; see ``plot`` for the arguments."""
-    earlier = earlier or {}
-    keys = "".join(
-        f'<span class="key"><i class="k{place}"></i>{escape(name)}</span>' for place, name in enumerate(series)
-    )
-    keys += "".join(
-        f'<span class="key"><i class="k{place} then"></i>{escape(name)} then</span>'
-        for place, name in enumerate(series)
-        if name in earlier
-    )
+    earlier = options.get("earlier", {})
+    keys = "".join(_key(f"k{place}", name) for place, name in enumerate(series))
+    keys += "".join(_key(f"k{place} then", f"{name} then") for place, name in enumerate(series) if name in earlier)
     if not any(value is not None for values in series.values() for value in values):
         return (
             f'<figure><figcaption><strong>{escape(title)}</strong><span class="key">none</span></figcaption></figure>'
         )
-    svg = plot(
-        title,
-        seconds,
-        series,
-        unit=unit,
-        stacked=stacked,
-        size=size,
-        earlier=earlier,
-        until=until,
-        over_time=over_time,
-    )
-    kind = ' class="wide"' if size == WIDE else ""
+    kind = ' class="wide"' if options.get("size", WIDE) == WIDE else ""
+    svg = plot(title, seconds, series, **options)
     return f"<figure{kind}><figcaption><strong>{escape(title)}</strong>{keys}</figcaption>{svg}</figure>"
+
+
+def _key(classes: str, words: str) -> str:
+    return f'<span class="key"><i class="{classes}"></i>{escape(words)}</span>'
 
 
 def largest(series: Mapping[str, Sequence[float | None]]) -> dict[str, Sequence[float | None]]:

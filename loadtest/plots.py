@@ -12,14 +12,14 @@ import re
 import sys
 from collections.abc import Mapping, Sequence
 from html import escape
-from typing import Final
+from typing import Final, TypedDict, Unpack
 
 import pygal
 
 # pygal puts a finder for its map plugins before all later imports; of a kind that Python 3.11 warns of each time.
 sys.meta_path[:] = [finder for finder in sys.meta_path if type(finder).__module__ != "pygal"]
 
-__all__ = ["COLOURS", "HALF", "WIDE", "plot"]
+__all__ = ["COLOURS", "HALF", "WIDE", "PlotOptions", "plot"]
 
 #: How many series can be told apart; the page's style sheet has as many.
 COLOURS: Final = 7
@@ -32,17 +32,28 @@ STEPS_S: Final = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200,
 _EXTRAS: Final = re.compile(r"<defs>.*?</defs>|<!--.*?-->|<title>Pygal</title>", re.DOTALL)
 
 
+class PlotOptions(TypedDict, total=False):
+    """How a plot is drawn."""
+
+    #: Behind the numbers of the y axis.
+    unit: str
+    #: Areas, each series on top of those that follow.
+    stacked: bool
+    #: Width and height in pixels at full size; ``WIDE`` by default.
+    size: tuple[int, int]
+    #: Values of an earlier run for some of the series, drawn as broken lines in their colours.
+    earlier: Mapping[str, Sequence[float | None]]
+    #: Where the time axis ends, None for at the last point.
+    until: float | None
+    #: Whether ``seconds`` are seconds, as by default; else they are shown as plain numbers.
+    over_time: bool
+
+
 def plot(
     title: str,
     seconds: Sequence[float],
     series: Mapping[str, Sequence[float | None]],
-    *,
-    unit: str = "",
-    stacked: bool = False,
-    size: tuple[int, int] = WIDE,
-    earlier: Mapping[str, Sequence[float | None]] | None = None,
-    until: float | None = None,
-    over_time: bool = True,
+    **options: Unpack[PlotOptions],
 ) -> str:
     """Return one plot over time, without a legend: that is the page's.
 
@@ -50,13 +61,10 @@ def plot(
         title: For those who can't see it.
         seconds: Where the points are, rising.
         series: Values by name; None leaves a gap.  The n-th has the page's n-th colour.
-        unit: Behind the numbers of the y axis.
-        stacked: Areas, each series on top of those that follow.
-        size: Width and height in pixels at full size.
-        earlier: Values of an earlier run for some of the series, drawn as broken lines in their colours.
-        until: Where the time axis ends, None for at the last point.
-        over_time: Whether ``seconds`` are seconds; else they are shown as plain numbers.
+        options: See ``PlotOptions``.
     """
+    unit, stacked, size = options.get("unit", ""), options.get("stacked", False), options.get("size", WIDE)
+    over_time, until = options.get("over_time", True), options.get("until")
     chart = pygal.XY(
         css=[],
         js=[],
@@ -84,7 +92,7 @@ def plot(
     chart.x_labels = _times(end, size[0] // LABEL_WIDTH) if over_time else _apart(seconds)
     for name, values in (_on_top(series) if stacked else series).items():
         chart.add(name, list(zip(seconds, values, strict=True)))
-    then = {name: values for name, values in (earlier or {}).items() if name in series}
+    then = {name: values for name, values in options.get("earlier", {}).items() if name in series}
     for name, values in then.items():
         chart.add(f"{name} then", list(zip(seconds, values, strict=True)))
     svg = _EXTRAS.sub("", chart.render(is_unicode=True))

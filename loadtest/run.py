@@ -9,8 +9,9 @@ of what there is; a second one with the last.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import datetime as dt
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
 from typing import Any, Final
 
@@ -33,7 +34,7 @@ from loadtest.server_page import MetricsPages, ServerPage
 from loadtest.server_watch import ServerWatch
 from loadtest.totals import Totals
 
-__all__ = ["Driver", "run_load", "run_search"]
+__all__ = ["Driver", "Runner", "run_load", "run_search"]
 
 POLL_S: Final = 0.5
 #: Seconds between the order to measure and the first that counts, so that every generator has heard it before.
@@ -74,16 +75,8 @@ async def run_load(
         GeneratorsError: The generators could not be started, or all failed before anything was measured.
         ConnectionError: The Ray cluster can't be joined.
     """
-    await _check_server(plan.base)
-    cluster = _cluster(screen, tasks, address)
-    interrupts = Interrupts(screen.say)
-    try:
-        async with MetricsPages(plan.base, metrics_token) as pages:
-            with interrupts.listening():
-                run = OneRun(screen, cluster, interrupts, pages, tasks=tasks, address=address)
-                return await run(plan, limits)
-    finally:
-        await cluster.stop()
+    async with _runner(plan, screen, tasks, address, metrics_token) as runner:
+        return await runner.run(plan, limits)
 
 
 async def run_search(
@@ -103,30 +96,28 @@ async def run_search(
 
     Raises as ``run_load``, which has the other arguments too.
     """
+    async with _runner(plan, screen, tasks, address, metrics_token) as runner:
+        return await find_limit(plan, condition, most, runner.run_after_the_last, screen.say)
+
+
+@contextlib.asynccontextmanager
+async def _runner(
+    plan: Plan, screen: LoadScreen, tasks: int | None, address: str | None, metrics_token: str | None
+) -> AsyncIterator[Runner]:
     await _check_server(plan.base)
-    cluster = _cluster(screen, tasks, address)
+    screen.say("Starting Ray ..." if address is None else f"Joining Ray at {address} ...")
+    # In this very thread, though it blocks: Ray's processes get a signal when the thread that started them ends.
+    cluster = LoadCluster.start(tasks=tasks, address=address)
     interrupts = Interrupts(screen.say)
     try:
         async with MetricsPages(plan.base, metrics_token) as pages:
             with interrupts.listening():
-                run = OneRun(screen, cluster, interrupts, pages, tasks=tasks, address=address)
-
-                async def settled(one: Plan) -> dict[str, Any]:
-                    await run.settle()
-                    return await run(one)
-
-                return await find_limit(plan, condition, most, settled, screen.say)
+                yield Runner(screen, cluster, interrupts, pages, tasks=tasks, address=address)
     finally:
         await cluster.stop()
 
 
-def _cluster(screen: LoadScreen, tasks: int | None, address: str | None) -> LoadCluster:
-    screen.say("Starting Ray ..." if address is None else f"Joining Ray at {address} ...")
-    # In this very thread, though it blocks: Ray's processes get a signal when the thread that started them ends.
-    return LoadCluster.start(tasks=tasks, address=address)
-
-
-class OneRun:
+class Runner:
     """Carries plans out, one after the other, in one Ray cluster."""
 
     def __init__(
@@ -145,7 +136,7 @@ class OneRun:
         self._at_first: float | None = None
         self._ran = False
 
-    async def __call__(self, plan: Plan, limits: Sequence[FigureLimit] = ()) -> dict[str, Any]:
+    async def run(self, plan: Plan, limits: Sequence[FigureLimit] = ()) -> dict[str, Any]:
         """Carry one out and return its report.  Raises ``GeneratorsError``."""
         began = dt.datetime.now(dt.UTC).isoformat(timespec="seconds")
         self._screen.plan = plan
@@ -157,6 +148,11 @@ class OneRun:
             await generators.stop()
         self._ran = True
         return build(plan, driver.totals, driver.facts, limits)
+
+    async def run_after_the_last(self, plan: Plan) -> dict[str, Any] | None:
+        """Carry one out when nothing of the one before is left; None, without it, after an interrupt meanwhile."""
+        await self.settle()
+        return None if self._interrupts.count else await self.run(plan)
 
     async def settle(self) -> None:
         """Wait until the agents of the last run are out of the world, for they would be in the next one's way."""

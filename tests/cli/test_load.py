@@ -61,6 +61,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
         (("--find-limit", "rtt_p98_ms<1"), "tick_gap_p99_ms"),
         (("--find-limit", "rtt_p99_ms<1", "--fail-if", "rtt_p99_ms>1"), "not both"),
         (("--find-limit", "rtt_p99_ms<1", "--agents", "0", "--spectators", "1"), "agents to begin with"),
+        (("--find-limit", "rtt_p99_ms<1", "--ramp", "3"), "its own ramp"),
         (("--compare", "/nowhere/at/all"), "can't be read"),
     ],
 )

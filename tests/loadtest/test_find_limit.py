@@ -6,10 +6,13 @@ import asyncio
 from collections.abc import Callable
 from typing import Any
 
+import pytest
+
 from loadtest.conditions import Condition
 from loadtest.figures import FIGURES
 from loadtest.find_limit import find_limit, outcome_of, with_agents
 from loadtest.plan import Plan
+from loadtest.ray_generators import GeneratorsError
 from tests.loadtest.makers import plan
 
 CONDITION = Condition.parse("rtt_p99_ms<100 and given_up==0", FIGURES)
@@ -30,11 +33,13 @@ def made_up(agents: int, **changes: Any) -> dict[str, Any]:
     return usual | changes
 
 
-def searched(run: Callable[[Plan], dict[str, Any]], **plans: Any) -> tuple[dict[str, Any], list[Plan], list[str]]:
+def searched(
+    run: Callable[[Plan], dict[str, Any] | None], **plans: Any
+) -> tuple[dict[str, Any], list[Plan], list[str]]:
     asked: list[Plan] = []
     said: list[str] = []
 
-    async def carry_out(one: Plan) -> dict[str, Any]:
+    async def carry_out(one: Plan) -> dict[str, Any] | None:
         asked.append(one)
         return run(one)
 
@@ -77,6 +82,27 @@ def test_an_interrupt_ends_it_with_what_is_known() -> None:
     assert report["asked"]["agents"] == report["search"]["agents"] == 100
     assert report["search"]["runs"][-1] | {"held": None, "agents": 200} == report["search"]["runs"][-1]
     assert report["search"]["reason"].endswith("It was interrupted.")
+
+
+def test_an_interrupt_between_two_runs_ends_it_too() -> None:
+    report, asked, _ = searched(lambda one: made_up(one.agents) if one.agents < 200 else None, agents=50)
+    assert [one.agents for one in asked] == [50, 100, 200]
+    assert report["interrupted"]
+    assert [run["agents"] for run in report["search"]["runs"]] == [50, 100]
+
+
+def test_a_run_that_cannot_be_carried_out_leaves_the_others_reports() -> None:
+    def run(one: Plan) -> dict[str, Any]:
+        if one.agents >= 200:
+            raise GeneratorsError("no processors left")
+        return made_up(one.agents)
+
+    report, _, _ = searched(run, agents=50)
+    assert report["search"]["agents"] == 100
+    assert "no processors left" in report["search"]["reason"]
+    assert not report["interrupted"]
+    with pytest.raises(GeneratorsError):
+        searched(run, agents=200)
 
 
 def test_an_interrupt_of_the_first_run_leaves_its_report() -> None:

@@ -18,7 +18,7 @@ from loadtest.measures import Phase, Sample
 from loadtest.plan import Plan
 from loadtest.ray_generators import GeneratorsError, LoadCluster, RayGenerators
 from loadtest.report import Facts
-from loadtest.run import Driver, OneRun, run_load
+from loadtest.run import Driver, Runner, run_load
 from loadtest.screen import LoadScreen
 from loadtest.server_page import MetricsPages, NoPage, ServerPage
 from tests.loadtest.makers import plan, sample
@@ -208,24 +208,24 @@ class PlayedCluster:
         return generators
 
 
-async def one_run(pages: Pages, cluster: PlayedCluster) -> OneRun:
+async def runner_of(pages: Pages, cluster: PlayedCluster) -> Runner:
     screen = LoadScreen(Console(file=io.StringIO()), plan())
     interrupts = Interrupts(screen.say)
     cluster.note = interrupts.note
     parts = (cast(LoadCluster, cluster), interrupts, cast(MetricsPages, pages))
-    return OneRun(screen, *parts, tasks=2, address=None)
+    return Runner(screen, *parts, tasks=2, address=None)
 
 
 async def test_the_next_run_waits_until_the_last_ones_agents_are_gone() -> None:
     pages, cluster = Pages(), PlayedCluster()
     pages.agents = [3]
-    run = await one_run(pages, cluster)
-    await run.settle()
-    report = await run(plan())
+    runner = await runner_of(pages, cluster)
+    await runner.settle()
+    report = await runner.run(plan())
     assert report["losses"].startswith("Nothing lost")
     pages.agents = [13, 9, 3, 99]
     async with asyncio.timeout(10):
-        await run.settle()
+        await runner.settle()
     assert pages.agents == [99], "the three that stood there at first may stay"
 
 
@@ -233,21 +233,21 @@ async def test_where_nobody_tells_it_waits_for_as_long_as_they_may_stand(monkeyp
     monkeypatch.setattr(run_module, "GONE_WITHIN_S", 0.1)
     pages, cluster = Pages(), PlayedCluster()
     pages.trouble = "/metrics wants a token"
-    run = await one_run(pages, cluster)
-    await run.settle()
-    await run(plan())
+    runner = await runner_of(pages, cluster)
+    await runner.settle()
+    await runner.run(plan())
     began = asyncio.get_running_loop().time()
-    await run.settle()
+    await runner.settle()
     assert asyncio.get_running_loop().time() - began >= 0.1
 
 
 async def test_an_interrupted_run_of_a_search_has_its_report() -> None:
     cluster = PlayedCluster(interrupt_at=1)
-    run = await one_run(Pages(), cluster)
-    report = await run(plan())
+    runner = await runner_of(Pages(), cluster)
+    report = await runner.run(plan())
     assert report["interrupted"]
-    await run.settle()  # at once
-    assert report["figures"]["measured_s"] >= 0
+    assert await runner.run_after_the_last(plan()) is None, "no other one is begun"
+    assert len(cluster.launched) == 1
 
 
 @pytest.mark.parametrize(("status", "error"), [(None, ServerUnreachable), (503, NotReady)])
