@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
+from pathlib import Path
 from typing import Final
 
 import psutil
@@ -67,8 +68,17 @@ def _cpu_of_tree(postmaster: psutil.Process) -> float:
     """Return what the server has used: itself, its processes, and those of its processes that have ended."""
     own = postmaster.cpu_times()
     seconds = own.user + own.system + own.children_user + own.children_system
-    for child in postmaster.children():
+    for pid in _children_of(postmaster):
         with suppress(psutil.NoSuchProcess):
-            used = child.cpu_times()
+            used = psutil.Process(pid).cpu_times()
             seconds += used.user + used.system
     return float(seconds)
+
+
+def _children_of(process: psutil.Process) -> list[int]:
+    try:
+        listed = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text()
+    except OSError:
+        # Not every kernel has the list; psutil looks at all processes there are, which takes milliseconds.
+        return [child.pid for child in process.children()]
+    return [int(pid) for pid in listed.split()]

@@ -56,10 +56,12 @@ def collector(redis: Redis, *processes: Counting) -> MetricsCollector:
 async def test_all_are_asked_and_those_that_do_not_answer_are_named(redis: Redis) -> None:
     good, dead, slow = Counting("shard-0"), Counting("shard-1"), Counting("gateway-0")
     good.counted, dead.trouble, slow.hangs = 3, ShardUnavailable("dead"), True
-    found = parsed(await collector(redis, good, dead, slow).page())
+    old = Counting("archiver-0")
+    old.trouble = AttributeError("metrics")  # of a release that could not be asked
+    found = parsed(await collector(redis, good, dead, slow, old).page())
     assert found["meals_total"] == 3
-    ups = {name: found[f'actor_up{{actor="{name}"}}'] for name in ("shard-0", "shard-1", "gateway-0")}
-    assert ups == {"shard-0": 1, "shard-1": 0, "gateway-0": 0}
+    ups = {name: found[f'actor_up{{actor="{name}"}}'] for name in ("shard-0", "shard-1", "gateway-0", "archiver-0")}
+    assert ups == {"shard-0": 1, "shard-1": 0, "gateway-0": 0, "archiver-0": 0}
 
 
 async def test_many_who_ask_at_once_ask_the_cluster_once(redis: Redis, monkeypatch: pytest.MonkeyPatch) -> None:
