@@ -50,7 +50,7 @@ def command(world: EmbeddedWorld, words: str) -> list[str]:
 
 def load(world: EmbeddedWorld, words: str, code: int = 0, environment: dict[str, str] | None = None) -> dict[str, Any]:
     """Run it to its end; returns the report."""
-    done = subprocess.run(command(world, words), capture_output=True, text=True, timeout=240, cwd=ROOT, env=environment)
+    done = subprocess.run(command(world, words), capture_output=True, text=True, timeout=290, cwd=ROOT, env=environment)
     assert done.returncode == code, done.stderr[-3000:] + done.stdout[:500]
     report: dict[str, Any] = json.loads(done.stdout)
     return report
@@ -88,20 +88,18 @@ def test_counts_are_the_servers_own(world: EmbeddedWorld, tmp_path: Path) -> Non
 
 @pytest.mark.slow
 def test_a_capacity_is_found_and_told_with_its_reason(world: EmbeddedWorld, tmp_path: Path) -> None:
-    """Small, and with a condition that does not depend on how fast the machine is: each agent brings its commands."""
-    words = f"--agents 4 --most-agents 40 --duration 2 --tasks 1 --think 0.5 --out {tmp_path}"
-    condition = "acks_per_s<25 and results_missing==0"
-    report = load(world, f"{words} --find-limit '{condition}'")
+    """Small, and with a condition that does not depend on how fast the machine is."""
+    words = f"--agents 2 --duration 2 --tasks 1 --think 0.5 --out {tmp_path}"
+    report = load(world, f"{words} --find-limit 'agents<4 and results_missing==0'")
     search = report["search"]
-    assert search["condition"] == condition
-    assert 4 <= search["agents"] < search["fails_at"] <= 40
     tried = [(run["agents"], run["held"]) for run in search["runs"]]
-    assert tried.count((search["agents"], True)) >= 2
-    assert tried.count((search["fails_at"], False)) >= 2
-    assert report["asked"]["agents"] == search["agents"]
-    assert "acks_per_s was" in search["reason"]
-    assert f"{search['agents']} agents carried" in (tmp_path / "report.html").read_text()
-    print(search["reason"], tried)
+    assert tried == [(2, True), (4, False), (4, False), (3, True), (3, True)]
+    assert (search["agents"], search["fails_at"], report["asked"]["agents"]) == (3, 4, 3)
+    assert search["reason"].startswith(
+        "With 3 agents the condition held in 2 runs. With 4 it failed in 2 runs: agents was"
+    )
+    assert "3 agents carried" in (tmp_path / "report.html").read_text()
+    print(search["reason"])
 
 
 @pytest.mark.slow
