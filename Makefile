@@ -13,7 +13,7 @@ NOT_LONG := not slow and not chaos and not bench
 PYTHON ?= $(shell for name in python3.11 python3.12 python3.13 python3 python; do \
 	"$$name" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null && echo "$$name" && break; done)
 
-.PHONY: help run check format test-unit test test-rl train-example figures bench bench-cost chaos rehearsal image image-check lock docs-settings clean
+.PHONY: help run check format test-unit test test-rl train-example figures bench bench-cost chaos rehearsal image image-check lock docs-settings clean costs
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | while IFS=$$'\t' read -r name what; do printf '  make %-14s %s\n' "$$name" "$$what"; done
@@ -57,6 +57,9 @@ bench: $(STAMP) ## measure; prints figures (tests/bench)
 
 bench-cost: $(STAMP) ## cores by role, cost of a command and of a message, beside the floor; ten minutes (ARGS="--agents 200")
 	@PYTHONPATH=. $(BIN)/python -m tests.bench.cost $(ARGS)
+
+costs: $(STAMP) ## measure what `chunkcrawl estimate` and docs/scaling.md go by; a quarter of an hour (ARGS="--only check")
+	@PYTHONPATH=. $(BIN)/python -m tests.bench.cost.coefficients $(ARGS)
 
 figures: $(STAMP) ## count rooms, imports and a command's way, for docs/architecture.md
 	$(BIN)/python -m tests.figures.codebase

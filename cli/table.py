@@ -10,6 +10,7 @@ TABLE: Final = Table(
     {
         "up": Lazy("cli.up_command:app", "Start the world on this machine and keep it running until Ctrl-C."),
         "load": Lazy("cli.load:app", "Load a server with simulated agents, and report."),
+        "estimate": Lazy("cli.estimate:app", "Estimate what a world of a given size takes."),
         "status": Lazy("cli.status:app", "Show nodes, shards, gateways and tick times."),
         "scale": Lazy("cli.status:app", "Change the number of shards while the world runs."),
         "mute": Lazy("cli.moderation:app", "Keep an agent from talking for a while."),

@@ -127,6 +127,29 @@ async def hub_part(url: str, chunks: int, readers: int, ticks: int) -> dict[str,
     }
 
 
+async def both_parts(url: str, chunks: int, ticks: int, readers: int, seconds: float) -> dict[str, float]:
+    """What a message costs a gateway, and what a delivery to a spectator does; and the memory of one who is idle."""
+    hub = await hub_part(url, chunks, 1, ticks)
+    idle, *live = await gateway_part(url, readers, readers, seconds)
+    return {
+        "message_us": hub["cpu_us_per_entry"],
+        "delivery_us": sum(one["gateway_us_per_delivery"] for one in live) / len(live),
+        "idle_kb": idle["kb_each"],
+    }
+
+
+def measure_readers(chunks: int, ticks: int, readers: int, seconds: float) -> dict[str, float]:
+    """``both_parts`` on a server of its own."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, min(hard, 65_536)), hard))
+    with tempfile.TemporaryDirectory() as folder:
+        valkey = EmbeddedValkey(Path(folder), "bench", durable=False)
+        try:
+            return uvloop.run(both_parts(valkey.start(), chunks, ticks, readers, seconds))
+        finally:
+            valkey.stop()
+
+
 # -- a gateway that listens --
 
 

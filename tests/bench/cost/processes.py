@@ -8,15 +8,19 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["ROLES", "Process", "cores", "look", "roles_of"]
+__all__ = ["ROLES", "Process", "cores", "look", "memory_mb", "roles_of"]
 
-ROLES = ("gateways", "shards", "valkey", "others")
+ROLES = ("gateways", "shards", "valkey", "postgres", "archiver", "coordinator", "others")
 
 _TICK_S = 1 / os.sysconf("SC_CLK_TCK")
+_PAGE_MB = os.sysconf("SC_PAGE_SIZE") / 1e6
 _TITLES = (
     ("gateways", re.compile(r"ray::\S*gateway", re.IGNORECASE)),
     ("shards", re.compile(r"ray::\S*shard", re.IGNORECASE)),
     ("valkey", re.compile(r"(valkey|redis)-server")),
+    ("postgres", re.compile(r"postgres")),
+    ("archiver", re.compile(r"ray::\S*archiver", re.IGNORECASE)),
+    ("coordinator", re.compile(r"ray::\S*coordinator", re.IGNORECASE)),
 )
 
 
@@ -30,6 +34,8 @@ class Process:
     title: str
     #: User and system time of all its threads since it began.
     cpu_s: float
+    #: Its own memory: resident, without what lies in files.
+    memory_mb: float = 0.0
 
 
 def look(root: int) -> dict[int, Process]:
@@ -56,7 +62,9 @@ def _read(pid: int) -> Process:
     # After the name, which stands in brackets and may hold anything.
     fields = (directory / "stat").read_text().rpartition(") ")[2].split()
     title = (directory / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
-    return Process(pid, int(fields[1]), title, (int(fields[11]) + int(fields[12])) * _TICK_S)
+    pages = (directory / "statm").read_text().split()
+    memory_mb = (int(pages[1]) - int(pages[2])) * _PAGE_MB
+    return Process(pid, int(fields[1]), title, (int(fields[11]) + int(fields[12])) * _TICK_S, memory_mb)
 
 
 def roles_of(processes: dict[int, Process]) -> dict[int, str]:
@@ -82,3 +90,12 @@ def cores(before: dict[int, Process], after: dict[int, Process], seconds: float)
         began = before[pid].cpu_s if pid in before else 0.0
         used[roles[pid]] += (process.cpu_s - began) / seconds
     return used
+
+
+def memory_mb(processes: dict[int, Process]) -> dict[str, float]:
+    """Memory that each role has for itself."""
+    roles = roles_of(processes)
+    found = dict.fromkeys(ROLES, 0.0)
+    for pid, process in processes.items():
+        found[roles[pid]] += process.memory_mb
+    return found

@@ -6,17 +6,18 @@ import json
 import subprocess
 import sys
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from tests.bench.cost.fit import Cost, Point, fit
-from tests.bench.cost.processes import ROLES, cores
-from tests.bench.cost.world import HERE, CostError, Tree, World, running
+from tests.bench.cost.processes import ROLES, cores, memory_mb
+from tests.bench.cost.world import HERE, CostError, Look, Tree, World, running
 
-__all__ = ["Plan", "Run", "Series", "measure"]
+__all__ = ["Plan", "Run", "Series", "measure", "measure_idle"]
 
 IDLE_S = 5.0
+LONG_IDLE_S = 20.0
 SETTLE_S = 2.0
 CLIENT_MARGIN_S = 300.0
 WARMUP_S = 3
@@ -55,6 +56,17 @@ class Run:
     #: By Valkey command: calls for each accepted command of an agent, and microseconds of a call.
     valkey: dict[str, tuple[float, float]]
     client: dict[str, Any]
+    #: Chunks with agents in them, on the average.
+    chunks: float = 0.0
+    facts_per_s: float = 0.0
+    commits_per_s: float = 0.0
+    #: Of all commands since the world began.
+    crossings_per_command: float = 0.0
+    event_bytes: float = 0.0
+    #: Memory by role before anybody had joined, and while the agents played; Valkey's is that of its data.
+    idle_mb: dict[str, float] = field(default_factory=dict)
+    memory_mb: dict[str, float] = field(default_factory=dict)
+    valkey_out_bytes_per_s: float = 0.0
 
     @property
     def whole(self) -> float:
@@ -100,6 +112,7 @@ def measure(tree: Tree, plan: Plan) -> Run:
         idle = cores(before.processes, after.processes, after.at - before.at)
         told, ended = _play(world, plan)
         first, last = world.between(ended - plan.duration_s, ended)
+        counts, event_bytes = world.counts(), world.event_bytes()
     deltas = float(told.get("deltas_per_s") or told["deltas_per_agent_s"]["median"] * told["agents"])
     commands = float(told["acks_per_s"] or 0.0)
     seconds = last.at - first.at
@@ -117,7 +130,38 @@ def measure(tree: Tree, plan: Plan) -> Run:
         cores=cores(first.processes, last.processes, seconds),
         valkey=_valkey_commands(first.commandstats, last.commandstats, commands * seconds),
         client=told,
+        chunks=(first.chunks + last.chunks) / 2,
+        facts_per_s=round((last.facts - first.facts) / seconds, 1),
+        commits_per_s=round((last.commits - first.commits) / seconds, 1),
+        crossings_per_command=_crossings(counts),
+        event_bytes=round(event_bytes),
+        idle_mb=_memory(after),
+        memory_mb=_memory(last),
+        valkey_out_bytes_per_s=round((last.valkey_out_bytes - first.valkey_out_bytes) / seconds),
     )
+
+
+def measure_idle(tree: Tree, shards: int) -> dict[str, float]:
+    """Cores by role of a world of so many shards in which nobody is.
+
+    Raises:
+        CostError: It does not start.
+    """
+    with running(tree, shards) as world:
+        time.sleep(SETTLE_S)
+        before = world.look()
+        time.sleep(LONG_IDLE_S)
+        after = world.look()
+        return cores(before.processes, after.processes, after.at - before.at)
+
+
+def _memory(look: Look) -> dict[str, float]:
+    return {name: round(mb, 2) for name, mb in (memory_mb(look.processes) | {"valkey": look.valkey_mb}).items()}
+
+
+def _crossings(counts: dict[str, float]) -> float:
+    ended = counts.get("command_completed_total", 0.0) + counts.get("command_failed_total", 0.0)
+    return round(counts.get("crossing_total", 0.0) / max(1.0, ended), 4)
 
 
 def _play(world: World, plan: Plan) -> tuple[dict[str, Any], float]:

@@ -6,7 +6,7 @@ import os
 import subprocess
 import sys
 
-from tests.bench.cost.processes import ROLES, Process, cores, look, roles_of
+from tests.bench.cost.processes import ROLES, Process, cores, look, memory_mb, roles_of
 
 
 def tree(*processes: tuple[int, int, str, float]) -> dict[int, Process]:
@@ -20,19 +20,35 @@ WORLD = (
     (4, 3, "python -c hash passwords", 4.0),
     (5, 2, "ray::ShardActor.run", 5.0),
     (6, 1, "/x/valkey-server 127.0.0.1:1", 6.0),
-    (7, 2, "ray::Archiver", 7.0),
+    (7, 2, "ray::ChunkArchiver", 7.0),
+    (8, 1, "/x/postgres -D data", 8.0),
+    (9, 8, "postgres: walwriter", 9.0),
+    (10, 2, "ray::Coordinator.status", 10.0),
 )
 
 
 def test_a_child_has_its_parents_role_unless_it_has_one() -> None:
     found = roles_of(tree(*WORLD))
-    assert found == {1: "others", 2: "others", 3: "gateways", 4: "gateways", 5: "shards", 6: "valkey", 7: "others"}
+    assert found == {
+        **dict.fromkeys((1, 2), "others"),
+        **dict.fromkeys((3, 4), "gateways"),
+        5: "shards",
+        6: "valkey",
+        7: "archiver",
+        **dict.fromkeys((8, 9), "postgres"),
+        10: "coordinator",
+    }
 
 
 def test_a_process_that_began_in_between_counts_whole_and_one_that_ended_not() -> None:
-    before = tree(*WORLD[:2], (3, 2, "ray::Gateway", 1.0), (9, 2, "ray::Gateway", 50.0))
+    before = tree(*WORLD[:2], (3, 2, "ray::Gateway", 1.0), (99, 2, "ray::Gateway", 50.0))
     after = tree(*WORLD[:4])
     assert cores(before, after, 2.0) == dict.fromkeys(ROLES, 0.0) | {"gateways": 3.0}
+
+
+def test_memory_is_that_of_the_role() -> None:
+    found = memory_mb({3: Process(3, 0, "ray::Gateway", 1.0, 50.0), 4: Process(4, 3, "python hash", 1.0, 30.0)})
+    assert found == dict.fromkeys(ROLES, 0.0) | {"gateways": 80.0}
 
 
 def test_looking_finds_children_and_their_time() -> None:
@@ -46,4 +62,5 @@ def test_looking_finds_children_and_their_time() -> None:
         child.communicate("\n")
     assert found[child.pid].cpu_s >= 0.19
     assert found[child.pid].parent == os.getpid()
+    assert 1 < found[child.pid].memory_mb < 100
     assert 1 not in found

@@ -29,6 +29,8 @@ READY_S = 120.0
 STOP_S = 60.0
 LOOK_EVERY_S = 0.5
 LOG_TAIL = 2_000
+STREAMS_LOOKED_AT = 50
+DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 #: The command takes a checkout that it is not installed from for somebody else's, unless these are loaded already.
 OWN_FIRST = "import cli.table\nfrom cluster import own_path\n"
 
@@ -82,6 +84,14 @@ class Look:
     processes: dict[int, Process]
     #: Of Valkey, by command: calls, and microseconds of them all.
     commandstats: dict[str, tuple[int, int]]
+    #: Chunks with agents in them.
+    chunks: int = 0
+    #: Facts written for the event log so far, and commits of all shards.
+    facts: int = 0
+    commits: int = 0
+    #: Of Valkey: memory, and bytes sent so far.
+    valkey_mb: float = 0.0
+    valkey_out_bytes: int = 0
 
 
 @dataclass
@@ -91,13 +101,58 @@ class World:
     base: str
     pid: int
     redis: Redis = field(repr=False)
+    shards: int
     looks: list[Look] = field(default_factory=list, repr=False)
 
     def look(self) -> Look:
         """Count everything now."""
-        stats: dict[str, Any] = self.redis.info("commandstats")
-        calls = {name.removeprefix("cmdstat_"): (one["calls"], one["usec"]) for name, one in stats.items()}
-        return Look(time.monotonic(), look(self.pid), calls)
+        pipe = self.redis.pipeline(transaction=False)
+        pipe.info("all")
+        pipe.hvals("population")
+        pipe.xinfo_stream("stream:archive")
+        for shard in range(self.shards):
+            pipe.hget(f"shard:{shard}", "seq")
+        found: Any
+        population: Any
+        found, population, archive, *numbers = pipe.execute(raise_on_error=False)
+        calls = {
+            name.removeprefix("cmdstat_"): (one["calls"], one["usec"])
+            for name, one in found.items()
+            if name.startswith("cmdstat_")
+        }
+        return Look(
+            time.monotonic(),
+            look(self.pid),
+            calls,
+            chunks=sum(int(count) > 0 for count in population),
+            facts=archive["entries-added"] if isinstance(archive, dict) else 0,  # there is no such stream at first
+            commits=sum(int(number or 0) for number in numbers),
+            valkey_mb=found["used_memory"] / 1e6,
+            valkey_out_bytes=found["total_net_output_bytes"],
+        )
+
+    def counts(self) -> dict[str, float]:
+        """The sums of all counters on the metrics page, each over those of its samples that are no failures."""
+        with DIRECT.open(f"{self.base}/metrics", timeout=30) as page:
+            lines = page.read().decode().splitlines()
+        found: dict[str, float] = {}
+        for line in lines:
+            name, _, value = line.rpartition(" ")
+            if line.startswith("#") or ('outcome="' in name and 'outcome="completed"' not in name):
+                continue
+            name = name.partition("{")[0]
+            found[name] = found.get(name, 0.0) + float(value)
+        return found
+
+    def event_bytes(self) -> float:
+        """How long an entry of an agent's stream is, by a look at the last ones of some agents."""
+        sizes = []
+        for key in [
+            key for key, _ in zip(self.redis.scan_iter("stream:agent:*"), range(STREAMS_LOOKED_AT), strict=False)
+        ]:
+            entries: Any = self.redis.xrevrange(key, count=20)
+            sizes += [len(fields[b"m"]) for _, fields in entries]
+        return sum(sizes) / len(sizes) if sizes else 0.0
 
     def between(self, begin: float, end: float) -> tuple[Look, Look]:
         """The first and the last look within an interval of ``time.monotonic``.
@@ -112,7 +167,7 @@ class World:
 
 
 @contextlib.contextmanager
-def running(tree: Tree) -> Iterator[World]:
+def running(tree: Tree, shards: int = 2) -> Iterator[World]:
     """Start a world without demo in a directory of its own, and stop it in the end.
 
     Raises:
@@ -125,7 +180,9 @@ def running(tree: Tree) -> Iterator[World]:
         probe.close()
         with open(data / "up.log", "wb") as log:
             up = subprocess.Popen(
-                tree.argv("up", "--no-demo", "--port", str(port), "--data", str(data / "data")),
+                tree.argv(
+                    *("up", "--no-demo", "--port", str(port), "--data", str(data / "data"), "--shards", str(shards))
+                ),
                 env=tree.environment,
                 cwd=data,
                 stdout=log,
@@ -136,7 +193,7 @@ def running(tree: Tree) -> Iterator[World]:
             base = f"http://127.0.0.1:{port}"
             _wait_until_ready(up, base, data / "up.log")
             url = json.loads((data / "data" / "services.json").read_text())["redis_url"]
-            world = World(base, up.pid, Redis.from_url(url))
+            world = World(base, up.pid, Redis.from_url(url), shards)
             with _looking(world):
                 yield world
         finally:
@@ -150,9 +207,8 @@ def running(tree: Tree) -> Iterator[World]:
 
 def _wait_until_ready(up: subprocess.Popen[bytes], base: str, log: Path) -> None:
     deadline = time.monotonic() + READY_S
-    direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     while up.poll() is None and time.monotonic() < deadline:
-        with contextlib.suppress(OSError, urllib.error.HTTPError), direct.open(f"{base}/readyz", timeout=5):
+        with contextlib.suppress(OSError, urllib.error.HTTPError), DIRECT.open(f"{base}/readyz", timeout=5):
             return
         time.sleep(0.2)
     raise CostError(f"the world does not start; the end of its output:\n{log.read_text()[-LOG_TAIL:]}")
