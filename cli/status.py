@@ -17,6 +17,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from chunkcrawl.commands.common import EXIT_FAILED
+from cli.moves import moves_json, moves_table, read_all
 from cluster.world_rules import in_words, rules_fault, rules_in
 from operations.operator_redis import EXIT_UNREACHABLE, NoWorld, find_redis, one_line_errors
 from streaming import keys
@@ -41,6 +42,7 @@ def status(
     data: DataOption = None,
     json: JsonOption = False,
     watch: Annotated[bool, typer.Option("--watch", "-w", help="Refresh until Ctrl-C.")] = False,
+    moves: Annotated[bool, typer.Option("--moves", help="Show which chunks have moved of late, and why.")] = False,
 ) -> None:
     """Show nodes, shards, gateways, tick times, and what is moving.
 
@@ -48,10 +50,18 @@ def status(
 
     Exit codes: 0 it runs, 2 wrong usage or settings, 3 it does not run, or can't be reached.
 
-    Examples: chunkcrawl status; chunkcrawl status --watch; chunkcrawl status --json | jq .moving
+    Examples: chunkcrawl status; chunkcrawl status --watch;
+    chunkcrawl status --moves; chunkcrawl status --json | jq .moving
     """
     console = _console()
     with one_line_errors(), find_redis(data, stopped_too=True) as redis:
+        if moves:
+            found = asyncio.run(read_all(redis.url))
+            if json:
+                console.print_json(orjson.dumps(moves_json(*found)).decode())
+            else:
+                console.print(moves_table(*found))
+            return
         if redis.stopped:
             _tell_stopped(asyncio.run(_read_world(redis.url)), json)
             raise typer.Exit(EXIT_UNREACHABLE)

@@ -13,6 +13,8 @@ TABLE: Final = Table(
         "estimate": Lazy("cli.estimate:app", "Estimate what a world of a given size takes."),
         "status": Lazy("cli.status:app", "Show nodes, shards, gateways and tick times."),
         "scale": Lazy("cli.status:app", "Change the number of shards while the world runs."),
+        "pin": Lazy("cli.moves:app", "Keep a chunk or a shard out of balancing."),
+        "unpin": Lazy("cli.moves:app", "Let a chunk or a shard be balanced again."),
         "mute": Lazy("cli.moderation:app", "Keep an agent from talking for a while."),
         "unmute": Lazy("cli.moderation:app", "Let an agent talk again, and forget its strikes."),
         "strikes": Lazy("cli.moderation:app", "Show an agent's violations and mute."),

@@ -9,17 +9,18 @@ from functools import partial
 import ray
 
 from api.exposition import Family, single
+from cluster.balancer import Balancer
 from cluster.metrics_collector import ASK_TIMEOUT_S, Sources
 from cluster.metrics_report import INCARNATION, Report, process_families
 from cluster.ray_clients import COORDINATOR, NamedActors, ReportingActor
 
 
-def actor_sources(actors: NamedActors, names: Callable[[], Iterable[str]]) -> Callable[[], Sources]:
-    """Return the sources of a collector that runs in the coordinator."""
+def actor_sources(actors: NamedActors, names: Callable[[], Iterable[str]], balancer: Balancer) -> Callable[[], Sources]:
+    """Return the sources of a collector that runs in the coordinator, whose balancer that is."""
 
     def sources() -> Sources:
         found = {name: partial(_report_of, actors, name) for name in sorted(names())}
-        return {**found, COORDINATOR: _own_report}
+        return {**found, COORDINATOR: partial(_own_report, balancer)}
 
     return sources
 
@@ -35,5 +36,6 @@ async def _report_of(actors: NamedActors, name: str) -> Report:
     return await actors.call(name, ASK_TIMEOUT_S, ReportingActor.metrics)
 
 
-async def _own_report() -> Report:
-    return Report(COORDINATOR, INCARNATION, process_families(COORDINATOR))
+async def _own_report(balancer: Balancer) -> Report:
+    families = [*process_families(COORDINATOR), *balancer.families()]
+    return Report(COORDINATOR, INCARNATION, families, [balancer.window()])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from cluster.balance.planner import BalanceRules
 from cluster.shard.config import ShardConfig
 from config.settings import Settings
 from world.rules import Rules, WorldRules
@@ -36,3 +37,8 @@ def shard_config(settings: Settings, rules: Rules) -> ShardConfig:
         replay_window_ticks=settings.replay_window_ticks,
         record_dir=settings.record_dir,
     )
+
+
+def balance_rules(settings: Settings) -> BalanceRules | None:
+    """Return how chunks are moved by their load; None: they are not."""
+    return BalanceRules(settings.balance_threshold, settings.balance_moves_per_minute) if settings.balance else None

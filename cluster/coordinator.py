@@ -25,7 +25,8 @@ from cluster.actor_loop import run_or_exit
 from cluster.actor_metrics import actor_sources, cluster_families
 from cluster.actor_options import archiver_name, archiver_options, gateway_options, shard_options
 from cluster.archiver_actor import ChunkArchiver
-from cluster.configs import rules_of
+from cluster.balancer import Balancer, Progress
+from cluster.configs import balance_rules, rules_of
 from cluster.demo_world import seat_demo_actors
 from cluster.gateway_actor import Gateway
 from cluster.gateway_policy import GatewayLoad, GatewayPolicy
@@ -34,7 +35,6 @@ from cluster.messages import ShardLoad
 from cluster.metrics_collector import MetricsCollector
 from cluster.peers import ShardUnavailable
 from cluster.ray_clients import COORDINATOR, NamedActors, RayShardClient, WorldActor, gateway_name, here, shard_name
-from cluster.rebalance import Progress, Rebalancer
 from cluster.shard_actor import ChunkShard
 from config.logs import configure_logging
 from config.settings import Settings
@@ -65,8 +65,8 @@ class Coordinator:
         #: What the shards that answered last said of themselves, by number.
         self._shard_loads: dict[int, ShardLoad] = {}
         self._leaving: dict[int, asyncio.Task[None]] = {}
-        self._rebalancer = Rebalancer(self._redis, self._shards)
-        sources = actor_sources(self._actors, lambda: self._handles)
+        self._balancer = Balancer(self._redis, self._shards, balance_rules(settings))
+        sources = actor_sources(self._actors, lambda: self._handles, self._balancer)
         self._metrics = MetricsCollector(self._redis, sources, cluster_families)
         self._changing = asyncio.Lock()
         self._ready = asyncio.Event()
@@ -92,7 +92,7 @@ class Coordinator:
                 await self._match_running_actors()
                 await self._reconcile()
             await self._scale_as_wished()
-            await self._rebalancer.run()
+            await self._balancer.run(list(self._shard_loads.values()))
             described = await self.describe()
             self._loads = gateway_loads(described["actors"])
             status = orjson.dumps(described)
@@ -189,7 +189,7 @@ class Coordinator:
                 await self._ensure(shard_name(shard), ChunkShard, shard_options(self._settings, shard), shard)
             async with asyncio.timeout(START_TIMEOUT_S):
                 await asyncio.gather(*(self._handles[shard_name(shard)].ready.remote() for shard in range(shards)))
-            self._rebalancer.progress = Progress()
+            self._balancer.progress = Progress()
             await self._redis.hset(keys.WORLD, "shard_count", str(shards))
         log.info("scaling", shards=shards)
 
@@ -198,11 +198,11 @@ class Coordinator:
         names = sorted(self._handles)
         found = await asyncio.gather(*(self._describe_one(name) for name in names))
         nodes = [{"node": node["NodeID"][:8], "alive": node["Alive"]} for node in await asyncio.to_thread(ray.nodes)]
-        moving = self._rebalancer.progress.describe()
+        moving = self._balancer.progress.describe()
         info = await graph.read_world(self._redis)
         count = info.shard_count if info else 0
         rules = asdict(info.rules) if info and info.rules else {}
-        misplaced = len(await self._rebalancer.misplaced())
+        misplaced = await self._balancer.misplaced()
         actors = dict(zip(names, found, strict=True))
         self._shard_loads = take_loads(actors)
         return {
@@ -213,6 +213,7 @@ class Coordinator:
             "shards": count,
             "rules": rules,
             "misplaced": misplaced,
+            "balance": self._balancer.describe(),
         }
 
     async def _describe_one(self, name: str) -> dict[str, Any]:

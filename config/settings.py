@@ -99,6 +99,11 @@ class Settings(BaseSettings):
         0.1, ge=0, le=64, description="CPUs a shard asks Ray for; 1 in production, little on a laptop."
     )
     gateway_cpus: float = Field(0.1, ge=0, le=64, description="CPUs a gateway asks Ray for.")
+    balance: bool = Field(True, description="Chunks move from busy shards to idle ones by themselves.")
+    balance_threshold: float = Field(
+        1.2, ge=1.05, le=10, description="How many times the mean a shard may carry before chunks leave it."
+    )
+    balance_moves_per_minute: int = Field(60, ge=1, le=6000, description="Chunks that move so in a minute at most.")
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least level that is logged.")
     log_levels: str = Field("", description="Other levels for single modules, `api=warning,streaming.hub=debug`.")
     log_dir: str = Field(

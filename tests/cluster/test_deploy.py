@@ -18,6 +18,8 @@ from redis.asyncio import Redis
 
 from cluster import deploy
 from cluster.deploy import Deployment
+from cluster.graph import chunk_owners
+from cluster.move_log import read_moves
 from cluster.ray_clients import COORDINATOR, NamedActors, WorldActor, connected_shards, gateway_name, shard_name
 from cluster.router import Router
 from config.settings import Settings
@@ -84,6 +86,12 @@ async def describe(deployment: Deployment, name: str) -> dict[str, Any]:
 
 async def owner(redis: Redis, chunk_id: str) -> int:
     return int(await redis.hget(keys.chunk(chunk_id), "shard") or -1)
+
+
+async def give(redis: Redis, deployment: Deployment, chunk_id: str, to_shard: int) -> None:
+    """Have a chunk handed over; one that has just been collected or moved stays where it is."""
+    shards = connected_shards(NamedActors(deployment.settings.ray_namespace))
+    await shards.shard(await owner(redis, chunk_id), timeout_s=CALL_S).give(chunk_id, to_shard)
 
 
 async def ready(deployment: Deployment) -> bool:
@@ -175,8 +183,16 @@ async def test_the_number_of_shards_changes_while_agents_walk(
 
         found = await until(scaled, f"{shards} shards", 60)
         print(f"{shards} shards: {found['moving']}")
+        if shards == 5:
+            # Nobody is busy, so nothing has come to the new ones by itself.
+            for number, chunk_id in enumerate(sorted(await chunk_owners(redis_now))):
+                await give(redis_now, deployment, chunk_id, 4 - number % 5)
+        else:
+            assert found["moving"]["moved"] > 0
         await asyncio.sleep(1)
     playing = False
+    assert set((await chunk_owners(redis_now)).values()) <= {0, 1, 2}
+    assert {move.why for move in await read_moves(redis_now)} == {"leaving"}
     await asyncio.gather(*tasks)
     for one in players:
         results = Counter(payload["server_cmd_id"] for _, payload in await one.events("command_result"))

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 from redis.asyncio import Redis
 
-from cluster.configs import rules_of, shard_config
+from cluster.balance.planner import BalanceRules
+from cluster.configs import balance_rules, rules_of, shard_config
 from cluster.graph import WorldMade, init_world, read_world
 from cluster.local import LocalWorld
 from cluster.world_rules import in_words, rules_fault, rules_in, stored, unused_settings
@@ -155,3 +156,9 @@ def test_rules_that_no_start_writes_are_named(wrong: dict[str, str], said: str) 
 
 def test_some_of_the_rules_alone_are_a_fault() -> None:
     assert rules_fault({"tick_hz": "5"}) == "of its rules there are tick_hz alone"
+
+
+def test_balancing_is_as_it_is_set_and_can_be_off() -> None:
+    assert balance_rules(Settings()) == BalanceRules(1.2, 60)
+    assert balance_rules(Settings(balance_threshold=1.5, balance_moves_per_minute=5)) == BalanceRules(1.5, 5)
+    assert balance_rules(Settings(balance=False)) is None

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from cluster.shard.stats import WINDOW, ShardStats, quantiles_ms
+from cluster.shard.stats import NEWEST_TICKS, WINDOW, ShardStats, newest_p99_ms, quantiles_ms
 from world.ids import AgentId, ChunkId, HandoffId, Tick
 from world.outputs import Departure, Output, PrivateEvent, PrivateKind
 from world.records import AgentRecord
@@ -77,3 +77,11 @@ def test_times_are_of_the_last_samples_and_sums_of_all() -> None:
 def test_quantiles() -> None:
     assert quantiles_ms(deque()) == {"p50": 0.0, "p95": 0.0, "p99": 0.0}
     assert quantiles_ms(deque(n / 1000 for n in range(100))) == {"p50": 50.0, "p95": 95.0, "p99": 99.0}
+
+
+def test_how_a_shard_is_now_says_the_newest_ticks_alone() -> None:
+    assert newest_p99_ms(deque()) == 0.0
+    ticks = deque([9.0] * NEWEST_TICKS + [0.001] * (NEWEST_TICKS - 1) + [0.5])
+    assert newest_p99_ms(ticks) == 500.0
+    ticks.extend([0.002] * NEWEST_TICKS)
+    assert newest_p99_ms(ticks) == 2.0
