@@ -69,12 +69,16 @@ class Services:
         *,
         engine: AsyncEngine | None = None,
         redis: Redis | None = None,
+        batch: RedisBatch | None = None,
         tracing: Tracing | None = None,
     ) -> Services:
-        """Make the parts; nothing is opened yet.  ``engine`` and ``redis`` default to the settings' URLs."""
+        """Make the parts; nothing is opened yet.
+
+        ``engine`` and ``redis`` default to the settings' URLs, ``batch`` to one of its own over ``redis``.
+        """
         engine = make_engine(settings.database_url) if engine is None else engine
         redis = connect(settings.redis_url) if redis is None else redis
-        batch = RedisBatch(redis)
+        batch = RedisBatch(redis) if batch is None else batch
         sessions = SessionStore(batch, ttl_s=settings.session_ttl_s)
         words = WordFile(settings.banned_words_file)
         return cls(
