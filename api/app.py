@@ -47,10 +47,12 @@ def create_app(services: Services) -> FastAPI:
     app.state.services = services
     app.state.openapi = openapi_document.OpenApiDocument(app)
     add_handlers(app)
+    # Routes are tried in this order: those that everybody comes through, again and again, stand first.
+    app.include_router(session_routes.router)
+    mount(app, services)
     for router in (
         health.router,
         accounts.router,
-        session_routes.router,
         history.router,
         dev.router,
         watch_page.router,
@@ -62,7 +64,6 @@ def create_app(services: Services) -> FastAPI:
         app.include_router(router)
         # Existing pages know these under /api, too.
         app.include_router(router, prefix="/api", include_in_schema=False)
-    mount(app, services)
     app.add_middleware(RequestGuard, refuse_early=lambda scope: refuse_early(services.passwords, scope))
     app.add_middleware(
         CORSMiddleware,

@@ -34,9 +34,9 @@ ROUNDS = 3
 IDLE_S = 5.0
 AT_ONCE = 20
 SLACK = 5  # tasks, files and connections that may come and go by themselves
-# Connections to Valkey, once made, are kept: two pools of the gateway; one each of two shards, coordinator, archiver.
-GATEWAY_POOLS = 2 * POOL_SIZE
-ALL_POOLS = GATEWAY_POOLS + 4 * POOL_SIZE
+# Connections to Valkey, once made, are kept: in a pool each of the gateway, two shards, coordinator and archiver.
+GATEWAY_POOL = POOL_SIZE
+ALL_POOLS = GATEWAY_POOL + 4 * POOL_SIZE
 # The test's own HTTP clients keep connections between two requests for longer than it looks.
 KEPT_ALIVE = NO_LIMIT.max_keepalive_connections or 0
 GROWTH = 1.10
@@ -90,7 +90,7 @@ async def settled_as(stage: Scene, before: Held) -> Held:
         last[:] = [now]
         pairs = [
             (now.tasks, before.tasks),
-            (now.files, before.files + GATEWAY_POOLS + KEPT_ALIVE),
+            (now.files, before.files + GATEWAY_POOL + KEPT_ALIVE),
             (now.redis_clients, before.redis_clients + ALL_POOLS),
             (now.redis_channels, before.redis_channels),
         ]
