@@ -15,6 +15,7 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from config.errors import TryAgain
+from streaming.direct_redis import DirectRedis
 from streaming.lua import Call, Script, Word, run_all
 
 MAX_PENDING: Final = 20_000
@@ -38,7 +39,7 @@ class RedisBatch:
     """
 
     def __init__(self, redis: Redis) -> None:
-        self._redis = redis
+        self._redis = DirectRedis(redis)
         self._pending: list[_Pending] = []
         self._task: asyncio.Task[None] | None = None
         self._closed = False
@@ -72,6 +73,7 @@ class RedisBatch:
             await asyncio.gather(self._task, return_exceptions=True)
         self._fail(self._pending, RedisError("closed"))
         self._pending = []
+        await self._redis.aclose()
 
     def _enqueue(self, command: Call | tuple[Word, ...]) -> asyncio.Future[Any]:
         if self._closed or len(self._pending) >= MAX_PENDING:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from collections.abc import Sequence
 from typing import Any, Final, cast
 
 import hiredis
@@ -48,13 +49,21 @@ class DirectRedis:
         Raises:
             RedisError: as redis-py raises it: an error answer, no connection, or no answer in time.
         """
-        answers = self._answers
-        if answers is None or answers.lost:
-            answers = await self._connected()
-        answer = await answers.ask(words, self._timeout_s)
+        (answer,) = await self.execute_all((words,))
         if isinstance(answer, RedisError):
             raise answer
         return answer
+
+    async def execute_all(self, commands: Sequence[tuple[Word, ...]]) -> list[Any]:
+        """Send commands together and return their answers, which may be error answers.  Cancelled, they may have run.
+
+        Raises:
+            RedisError: no connection, it was lost, or not all of the answers came in time.
+        """
+        answers = self._answers
+        if answers is None or answers.lost:
+            answers = await self._connected()
+        return await answers.ask(commands, self._timeout_s)
 
     async def aclose(self) -> None:
         """End the connection; commands that wait fail."""
@@ -71,6 +80,17 @@ class DirectRedis:
             return self._answers
 
 
+class _Asked:
+    """Commands that were sent together, and what has been answered to them so far."""
+
+    __slots__ = ("answers", "count", "future")
+
+    def __init__(self, count: int, future: asyncio.Future[list[Any]]) -> None:
+        self.count = count
+        self.future = future
+        self.answers: list[Any] = []
+
+
 class _Answers(asyncio.Protocol):
     """The reading end of a connection: gives each answer to whoever asked first of those who wait."""
 
@@ -79,22 +99,23 @@ class _Answers(asyncio.Protocol):
         self._connection = connection
         parser: Any = connection._parser
         self._reader = hiredis.Reader(protocolError=InvalidResponse, replyError=parser.parse_error)
-        self._waiting: deque[asyncio.Future[Any]] = deque()
+        self._waiting: deque[_Asked] = deque()
         self.lost = False
         self._transport = cast("asyncio.Transport", cast("Any", connection)._writer.transport)
         self._transport.set_protocol(self)
         if self._transport.is_closing():
             self.lose()
 
-    async def ask(self, words: tuple[Word, ...], timeout_s: float | None) -> Any:
-        """Send a command; return its answer, an error answer too."""
+    async def ask(self, commands: Sequence[tuple[Word, ...]], timeout_s: float | None) -> list[Any]:
+        """Send commands, at least one; return their answers, error answers too."""
         loop = asyncio.get_running_loop()
-        future: asyncio.Future[Any] = loop.create_future()
-        self._waiting.append(future)
-        self._transport.writelines(self._connection.pack_command(*words))
-        timer = None if timeout_s is None else loop.call_later(timeout_s, self._late, future)
+        asked = _Asked(len(commands), loop.create_future())
+        self._waiting.append(asked)
+        pack = self._connection.pack_command
+        self._transport.write(b"".join([piece for words in commands for piece in pack(*words)]))
+        timer = None if timeout_s is None else loop.call_later(timeout_s, self._late, asked.future)
         try:
-            return await future
+            return await asked.future
         finally:
             if timer is not None:
                 timer.cancel()
@@ -104,11 +125,11 @@ class _Answers(asyncio.Protocol):
         self.lost = True
         self._transport.abort()
         waiting, self._waiting = self._waiting, deque()
-        for future in waiting:
-            if not future.done():
-                future.set_exception(error or RedisConnectionError(LOST))
+        for asked in waiting:
+            if not asked.future.done():
+                asked.future.set_exception(error or RedisConnectionError(LOST))
 
-    def _late(self, future: asyncio.Future[Any]) -> None:
+    def _late(self, future: asyncio.Future[list[Any]]) -> None:
         if not future.done():
             self.lose(RedisTimeoutError("Timeout waiting for an answer"))
 
@@ -119,9 +140,12 @@ class _Answers(asyncio.Protocol):
         self._reader.feed(data)
         try:
             while (answer := self._reader.gets()) is not False:
-                future = self._waiting.popleft()
-                if not future.done():
-                    future.set_result(answer)
+                asked = self._waiting[0]
+                asked.answers.append(answer)
+                if len(asked.answers) == asked.count:
+                    self._waiting.popleft()
+                    if not asked.future.done():
+                        asked.future.set_result(asked.answers)
         except (InvalidResponse, IndexError) as error:
             self.lose(RedisConnectionError(f"Not an answer: {error!r}"))
 

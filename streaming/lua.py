@@ -121,6 +121,18 @@ class CommandExecutor(Protocol):
         ...
 
 
+class CommandsExecutor(Protocol):
+    """Runs many commands in one go: ``streaming.direct_redis``."""
+
+    async def execute_all(self, commands: Sequence[tuple[Word, ...]]) -> list[Any]:
+        """Return the answers to commands, an error answer too.
+
+        Raises:
+            RedisError: the connection broke; any of them may or may not have run.
+        """
+        ...
+
+
 async def run(redis: CommandExecutor, call: Call) -> Any:
     """Run a call and return its answer.
 
@@ -133,7 +145,7 @@ async def run(redis: CommandExecutor, call: Call) -> Any:
         return await redis.execute_command(*call.words_with_source)
 
 
-async def run_all(redis: Redis, commands: Sequence[Call | tuple[Word, ...]]) -> list[Any]:
+async def run_all(redis: Redis | CommandsExecutor, commands: Sequence[Call | tuple[Word, ...]]) -> list[Any]:
     """Return the answers to calls and plain commands, sent in one pipeline; of each that failed, its error.
 
     Raises:
@@ -157,7 +169,9 @@ async def run_all(redis: Redis, commands: Sequence[Call | tuple[Word, ...]]) -> 
     return answers
 
 
-async def _pipelined(redis: Redis, commands: Sequence[tuple[Word, ...]]) -> list[Any]:
+async def _pipelined(redis: Redis | CommandsExecutor, commands: Sequence[tuple[Word, ...]]) -> list[Any]:
+    if not isinstance(redis, Redis):
+        return await redis.execute_all(commands)
     pipe = redis.pipeline(transaction=False)
     for words in commands:
         pipe.execute_command(*words)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 import pytest
@@ -13,7 +13,8 @@ from redis.exceptions import RedisError, ResponseError
 
 from streaming import batch as batch_module
 from streaming.batch import MAX_PIPELINE, RedisBatch, RedisOverloaded
-from streaming.lua import Script
+from streaming.direct_redis import DirectRedis
+from streaming.lua import Script, Word
 
 ADD = Script("add", "return redis.call('INCRBY', KEYS[1], ARGV[1])", keys=("counter",), args=("by",))
 
@@ -25,38 +26,30 @@ async def batch(redis: Redis) -> AsyncIterator[RedisBatch]:
     await batch.close()
 
 
-def count_pipelines(redis: Redis, monkeypatch: pytest.MonkeyPatch) -> list[int]:
+def count_pipelines(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """The sizes of the pipelines sent from now on."""
     sizes: list[int] = []
-    pipeline = redis.pipeline
+    execute_all = DirectRedis.execute_all
 
-    def counted(**options: Any) -> Any:
-        pipe = pipeline(**options)
-        execute = pipe.execute
+    async def counting(direct: DirectRedis, commands: Sequence[tuple[Word, ...]]) -> list[Any]:
+        sizes.append(len(commands))
+        return await execute_all(direct, commands)
 
-        async def counting(**how: Any) -> Any:
-            sizes.append(len(pipe))
-            return await execute(**how)
-
-        pipe.execute = counting  # type: ignore[method-assign, assignment]
-        return pipe
-
-    monkeypatch.setattr(redis, "pipeline", counted)
+    monkeypatch.setattr(DirectRedis, "execute_all", counting)
     return sizes
 
 
 async def test_each_caller_gets_its_own_answer_from_one_pipeline(
-    redis: Redis, batch: RedisBatch, monkeypatch: pytest.MonkeyPatch
+    batch: RedisBatch, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    sizes = count_pipelines(redis, monkeypatch)
-    answers = await asyncio.gather(*(batch.command("SET", f"k{n}", n, "GET") for n in range(20)))
-    assert answers == [None] * 20
+    sizes = count_pipelines(monkeypatch)
+    assert await asyncio.gather(*(batch.command("SET", f"k{n}", n) for n in range(20))) == [b"OK"] * 20
     assert await asyncio.gather(*(batch.command("GET", f"k{n}") for n in range(20))) == [b"%d" % n for n in range(20)]
     assert sizes == [20, 20]
 
 
-async def test_a_pipeline_has_a_bound(redis: Redis, batch: RedisBatch, monkeypatch: pytest.MonkeyPatch) -> None:
-    sizes = count_pipelines(redis, monkeypatch)
+async def test_a_pipeline_has_a_bound(batch: RedisBatch, monkeypatch: pytest.MonkeyPatch) -> None:
+    sizes = count_pipelines(monkeypatch)
     answers = await asyncio.gather(*(batch.command("INCR", "n") for _ in range(MAX_PIPELINE + 5)))
     assert answers == list(range(1, MAX_PIPELINE + 6))
     assert sizes == [MAX_PIPELINE, 5]
@@ -89,14 +82,13 @@ async def test_one_command_that_fails_fails_alone(redis: Redis, batch: RedisBatc
 
 
 async def test_a_lost_connection_fails_every_waiting_call_and_the_next_one_is_sent(
-    redis: Redis, batch: RedisBatch, monkeypatch: pytest.MonkeyPatch
+    redis: Any, batch: RedisBatch
 ) -> None:
-    async def lost(pipe: Any, **_: Any) -> Any:
-        raise RedisConnectionError("gone")
-
-    with monkeypatch.context() as patched:
-        patched.setattr("redis.asyncio.client.Pipeline.execute", lost)
-        calls = await asyncio.gather(*(batch.command("INCR", "n") for _ in range(3)), return_exceptions=True)
+    me = await batch.command("CLIENT", "ID")
+    waiting = [asyncio.create_task(batch.command(*words)) for words in (("PING",), ("BLPOP", "list", 0), ("PING",))]
+    await asyncio.sleep(0.05)
+    await redis.client_kill_filter(_id=me)
+    calls = await asyncio.gather(*waiting, return_exceptions=True)
     assert [type(call) for call in calls] == [RedisConnectionError] * 3
     assert await batch.command("INCR", "n") == 1
 
