@@ -57,9 +57,7 @@ class GatewayServer:
         self._router = Router(
             self._redis, self._batch, peers, spawn_capacity=settings.spawn_chunk_capacity, cluster=cluster
         )
-        self.services = Services.build(
-            settings, self._router, redis=self._redis, batch=self._batch, tracing=tracing
-        )
+        self.services = Services.build(settings, self._router, redis=self._redis, batch=self._batch, tracing=tracing)
         app = create_app(self.services)
         self._streams: Streams = app.state.streams
         self.admission = Admission(admission_rules(settings), parse_networks(settings.trusted_proxies))
