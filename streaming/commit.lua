@@ -83,11 +83,6 @@ while i <= n do
     local agent, chunk, here, busy, record = unpack(ARGV, i + 1, i + 5)
     redis.call('HSET', AGENT .. agent, 'chunk', chunk, 'here', here, 'busy', busy, 'rec', record, 'at', tick)
     i = i + 6
-  elseif op == 'F' then -- a decided command frees its slot
-    local agent, server_cmd_id = unpack(ARGV, i + 1, i + 2)
-    local key = INFLIGHT .. agent
-    if redis.call('GET', key) == server_cmd_id then redis.call('DEL', key) end
-    i = i + 3
   elseif op == 'S' then -- a chunk's hidden state
     local chunk, state = unpack(ARGV, i + 1, i + 2)
     redis.call('HSET', CHUNK .. chunk, 'state', state)

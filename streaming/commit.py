@@ -115,10 +115,6 @@ class Batch:
         else:
             self.ops += ("R", agent_id, chunk_id, stands, busy, record)
 
-    def free_inflight(self, agent_id: str, server_cmd_id: str) -> None:
-        """Free the agent's slot in flight if this command holds it."""
-        self.ops += ("F", agent_id, server_cmd_id)
-
     def chunk_state(self, chunk_id: str, state: bytes) -> None:
         """Write what a delta does not show of a chunk."""
         self.ops += ("S", chunk_id, state)

@@ -70,9 +70,6 @@ def encode_output(
         batch.agent_events(agent_id, some, prolong=prolonged.is_due(agent_id, ts_ms))
     for chunk_id, agent_id, joined in output.members:
         batch.member(chunk_id, agent_id, joined=joined)
-    for event in output.private:
-        if event.kind == "command_ack":
-            batch.free_inflight(event.agent_id, event.payload["server_cmd_id"])
     for chunk_id in output.statics:
         batch.chunk_static(chunk_id, orjson.dumps(static(chunk_id)))
     for chunk_id, chunk_record in output.chunks.items():

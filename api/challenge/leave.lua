@@ -2,7 +2,7 @@
 -- notes the command that it leaves undecided ('': none), unless that is decided by now.
 -- args: id, burst, interval_us, tokens, server_cmd_id, undecided_ms, *counts
 -- counts: name, more
--- include: streaming/redis_clock.lua, api/limits/token_bucket.lua, api/challenge/add_count.lua
+-- include: streaming/redis_clock.lua, api/limits/token_bucket.lua, api/challenge/add_counts.lua
 -- include: api/challenge/decided_before.lua, api/challenge/refused_before.lua
 tokens = tonumber(tokens)
 if tokens > 0 then
@@ -11,8 +11,10 @@ end
 if server_cmd_id ~= '' and not decided_before(id, server_cmd_id) and not refused_before(server_cmd_id) then
   redis.call('SET', INFLIGHT .. id, server_cmd_id, 'PX', undecided_ms)
 end
+local added = {}
 for i = counts, #ARGV, 2 do
   local name, more = unpack(ARGV, i, i + 1)
-  add_count(DIFFICULTY .. id, name, more)
+  added[#added + 1] = {name, more}
 end
+add_counts(DIFFICULTY .. id, added)
 return 1

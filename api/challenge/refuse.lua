@@ -6,12 +6,13 @@
 -- args: busy_ms, submitted, issued_ms, challenge_trace, challenge
 -- args: failures_max, window_ms, cooldown_ms, memory_ms
 -- include: streaming/redis_clock.lua, api/limits/token_bucket.lua, api/challenge/count_failure.lua
--- include: api/challenge/tell.lua, api/challenge/decided_before.lua, api/challenge/refused_before.lua
+-- include: api/challenge/tell.lua, api/challenge/left_undecided.lua, api/challenge/refused_before.lua
 burst, interval_us = tonumber(burst), tonumber(interval_us)
 if busy_ms ~= '' then
   retry_ms = busy_ms
   if submitted == '' or decided_before(id, submitted) then
-    local slot_ms, busy = redis.call('PTTL', INFLIGHT .. id), redis.call('HGET', AGENT .. id, 'busy')
+    local slot_ms, busy = 0, redis.call('HGET', AGENT .. id, 'busy')
+    if left_undecided(id) then slot_ms = redis.call('PTTL', INFLIGHT .. id) end
     if slot_ms > 0 then
       retry_ms = string.format('%d', math.min(slot_ms, tonumber(busy_ms)))
     elseif not busy or busy == '' or busy == 'harvest' then

@@ -89,7 +89,6 @@ def decide(batch: Batch, agent: int) -> None:
     batch.only_if_not_refused(server_cmd_id, 10**13)
     told = [event("command_challenge", CHALLENGE), event("command_ack", ACK)]
     keep(batch, agent_id, "move_to", told)
-    batch.free_inflight(agent_id, server_cmd_id)
 
 
 def end(batch: Batch, agent: int) -> None:

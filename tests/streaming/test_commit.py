@@ -33,7 +33,6 @@ OPERATIONS: dict[str, tuple[Callable[[Batch], None], str]] = {
         lambda batch: batch.agent_record("ada", "chunk-1", here=True, busy="", record=b"{}"),
         keys.agent("ada"),
     ),
-    "free_inflight": (lambda batch: batch.free_inflight("ada", "s-1"), keys.inflight("ada")),
     "chunk_state": (lambda batch: batch.chunk_state("chunk-1", b"{}"), keys.chunk("chunk-1")),
     "chunk_static": (lambda batch: batch.chunk_static("chunk-1", b"{}"), keys.chunk_static("chunk-1")),
     "member joins": (lambda batch: batch.member("chunk-1", "ada", joined=True), keys.members("chunk-1")),
@@ -50,7 +49,6 @@ SENTINEL = keys.chunk_static("sentinel")
 
 async def prepared(redis: Any) -> Journal:
     """A world in which every operation changes something."""
-    await redis.set(keys.inflight("ada"), "s-1")
     await redis.sadd(keys.members("chunk-9"), "eve")
     await redis.hset(keys.inbox("chunk-4"), "h-4", "{}")
     await redis.hset(keys.reservations("chunk-3"), "1,2", f"h-3 {10**15}")
@@ -134,7 +132,6 @@ async def test_what_a_command_costs_the_server(redis: Any) -> None:
     batch.only_if_not_refused("s-1", 10**13)
     events = [AgentEvent("command_challenge", 1, "t", b"{}"), ACK]
     batch.agent_record("ada", "chunk-1", here=True, busy="move_to", record=b"{}", events=events, prolong=False)
-    batch.free_inflight("ada", "s-2")
     await redis.config_resetstat()
     await journal.commit(batch)
     stats = await redis.info("commandstats")
@@ -144,7 +141,6 @@ async def test_what_a_command_costs_the_server(redis: Any) -> None:
         "hmget": 1,
         "time": 1,
         "hget": 2,
-        "get": 1,
         "xadd": 1,
         "publish": 1,
         "hset": 2,

@@ -89,18 +89,6 @@ async def test_records_say_who_is_here_and_what_runs(redis: Any) -> None:
     assert AgentRecord.from_json(orjson.loads(ada[b"rec"])) == agents[ADA]
 
 
-async def test_an_ack_frees_the_slot_and_a_result_does_not(redis: Any) -> None:
-    await redis.mset({keys.inflight("ada"): "s-1", keys.inflight("bob"): "s-2"})
-    private = [
-        PrivateEvent(ADA, "command_ack", {"server_cmd_id": "s-1"}, "t-1"),
-        PrivateEvent(BOB, "command_result", {"server_cmd_id": "s-2"}, "t-2"),
-        PrivateEvent(ADA, "command_result", {"server_cmd_id": "s-1"}, "t-1"),
-    ]
-    await written(redis, Output(Tick(3), private=private))
-    assert await redis.mget(keys.inflight("ada"), keys.inflight("bob")) == [None, b"s-2"]
-    assert [event.kind for event in await read_events(redis, "ada")] == ["command_ack", "command_result"]
-
-
 async def test_an_agents_events_and_its_record_are_one_operation_in_their_order(redis: Any) -> None:
     private = [
         PrivateEvent(ADA, "command_result", {"n": 1}, "t-1"),

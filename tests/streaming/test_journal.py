@@ -347,19 +347,6 @@ async def test_members_and_population_agree_whatever_is_said_twice(redis: Any) -
     assert await redis.hget(keys.POPULATION, "chunk-1") == b"2"
 
 
-async def test_the_slot_is_freed_only_by_its_own_command(redis: Any) -> None:
-    journal = await acquired(redis)
-    await redis.set(keys.inflight("a"), "cmd-2")
-    batch = Batch(tick=1)
-    batch.free_inflight("a", "cmd-1")
-    await journal.commit(batch)
-    assert await redis.get(keys.inflight("a")) == b"cmd-2"
-    other = Batch(tick=1)
-    other.free_inflight("a", "cmd-2")
-    await journal.commit(other)
-    assert await redis.get(keys.inflight("a")) is None
-
-
 async def test_old_entries_go_and_the_newest_stays(redis: Any) -> None:
     journal = await acquired(redis)
     prev = "0-0"

@@ -61,6 +61,23 @@ async def test_a_lease_knows_cooldown_slot_and_record(store: ChallengeStore, ses
     assert (await lease(store, session)).may_be_busy
 
 
+async def test_what_the_last_connection_left_keeps_nobody_busy_once_it_is_decided(
+    store: ChallengeStore, session: Session, redis: Redis
+) -> None:
+    """The shard does not look at the slot: whoever asks takes it out, so that it is free for good."""
+    refusal = RefusalNotice("c-2", "t", "busy", paid=True)
+    for leased in (False, True):
+        await redis.set(keys.inflight("a-1"), "cmd_1", px=5_000)
+        await redis.hset(keys.agent("a-1"), "rec", '{"recent":["cmd_0"]}')
+        assert (await lease(store, session, 1)).may_be_busy
+        await redis.hset(keys.agent("a-1"), "rec", '{"recent":["cmd_0","cmd_1"]}')
+        if leased:
+            assert not (await lease(store, session, 1)).may_be_busy
+        else:
+            assert await store.refuse_if_busy("a-1", refusal, "", NOW_MS) == Refused("free")
+        assert not await redis.exists(keys.inflight("a-1"))
+
+
 async def test_a_dead_session_leases_nothing(store: ChallengeStore, session: Session, redis: Redis) -> None:
     await redis.delete(keys.session_by_jti(session.jti))
     assert not (await lease(store, session, a1=1)).alive
@@ -72,6 +89,29 @@ async def test_a_lease_hands_over_counts_and_gets_all(store: ChallengeStore, ses
     await store.leave("a-1", 0, {"a1": 1}, "", 1_000)
     assert (await store.lease(session, 1, {}, ["v1"])).counts == [b"a1", b"3"]
     assert await redis.ttl(api_keys.difficulty("a-1")) > 500
+
+
+async def test_counts_add_up_and_some_are_forgotten_at_once(
+    store: ChallengeStore, session: Session, redis: Any
+) -> None:
+    await redis.hset(api_keys.difficulty("a-1"), "level", 3)
+    await lease(store, session, 1, a1=2, v1=2, s9=1)
+    assert await redis.hgetall(api_keys.difficulty("a-1")) == {b"level": b"3", b"a1": b"2", b"v1": b"2", b"s9": b"1"}
+    found = (await store.lease(session, 1, {"a1": 40, "a2": 1, "v2": 5}, ["v1", "s9", "a0", "v2"])).counts
+    assert dict(zip(found[::2], found[1::2], strict=True)) == {b"level": b"3", b"a1": b"42", b"a2": b"1"}
+    assert await redis.hgetall(api_keys.difficulty("a-1")) == {b"level": b"3", b"a1": b"42", b"a2": b"1"}
+
+
+async def test_a_lease_costs_the_server_as_much_for_many_counts_as_for_one(
+    store: ChallengeStore, session: Session, redis: Any
+) -> None:
+    calls = []
+    for counts in ({"a1": 1}, {"a1": 1}, {f"a{n}": 1 for n in range(9)}):
+        await redis.config_resetstat()
+        await store.lease(session, 1, counts, ())
+        stats = await redis.info("commandstats")
+        calls.append({name: one["calls"] for name, one in stats.items() if "eval" not in name})
+    assert calls[1] == calls[2]
 
 
 async def test_leaving_gives_tokens_back_and_notes_what_is_undecided(
