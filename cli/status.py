@@ -207,6 +207,7 @@ def _table(found: dict[str, Any]) -> Table:
     captions = [_rules_line(found.get("rules", {}))]
     if ahead := wrong_clocks(found["actors"]):
         captions.append(f"Clocks that differ from Redis': {', '.join(ahead)} (see chunkcrawl doctor).")
+    captions += node_lines(found["nodes"]) + release_lines(found)
     table.caption = "\n".join(captions)
     return table
 
@@ -215,6 +216,30 @@ def wrong_clocks(actors: dict[str, Any]) -> list[str]:
     """Return a line for each actor on a machine whose clock is wrong, and by how much."""
     skews = {name: actor.get("clock_ahead_s") or 0.0 for name, actor in actors.items()}
     return [f"{name} {skew:+.1f} s" for name, skew in skews.items() if abs(skew) > SKEW_MOST_S]
+
+
+def node_lines(nodes: list[dict[str, Any]]) -> list[str]:
+    """Return a line for each node where there are several, with what is on it: by these ids it is drained."""
+    alive = [node for node in nodes if node["alive"] and "actors" in node]
+    if len(alive) < 2:
+        return []
+    return [
+        f"Node {node['node']} ({escape(node['name'])}, {node['address']}){', drained' if node['drained'] else ''}: "
+        f"{', '.join(sorted(node['actors'])) or 'empty'}"
+        for node in alive
+    ]
+
+
+def release_lines(found: dict[str, Any]) -> list[str]:
+    """Return a line for each release, where actors are of several: an upgrade is under way."""
+    releases: dict[str, list[str]] = {}
+    for name, actor in {"coordinator": found, **found["actors"]}.items():
+        if "node" in actor:
+            key = actor.get("release") or "an older one"
+            releases.setdefault(f"{key}, messages {actor.get('messages', '?')}", []).append(name)
+    if len(releases) < 2:
+        return []
+    return [f"Release {release}: {', '.join(sorted(names))}" for release, names in sorted(releases.items())]
 
 
 def _row(actor: dict[str, Any]) -> tuple[str, ...]:

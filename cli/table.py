@@ -15,6 +15,8 @@ TABLE: Final = Table(
         "scale": Lazy("cli.status:app", "Change the number of shards while the world runs."),
         "pin": Lazy("cli.moves:app", "Keep a chunk or a shard out of balancing."),
         "unpin": Lazy("cli.moves:app", "Let a chunk or a shard be balanced again."),
+        "drain": Lazy("cli.drain:app", "Move the world off a node of the Ray cluster."),
+        "undrain": Lazy("cli.drain:app", "Let the world use a drained node again."),
         "mute": Lazy("cli.moderation:app", "Keep an agent from talking for a while."),
         "unmute": Lazy("cli.moderation:app", "Let an agent talk again, and forget its strikes."),
         "strikes": Lazy("cli.moderation:app", "Show an agent's violations and mute."),

@@ -3,6 +3,7 @@
 The order is: port check, embedded servers, migrations, the world in Ray (``cluster.deploy``), demo agents.  The first
 SIGINT, SIGTERM or SIGHUP (a terminal that closes) stops it in order, each part within a bounded time; a second SIGINT
 or SIGTERM kills whatever is left at once.  A SIGHUP that was ignored when we were started (``nohup``) stays ignored.
+SIGUSR1 ends this process alone and leaves the world, where it runs in a Ray cluster that goes on without us.
 Embedded servers and demo agents that end by themselves are started again.
 """
 
@@ -60,6 +61,8 @@ class Up:
         self._settings = settings
         # In another cluster gateways run wherever Ray puts them; whether they serve is for the balancer to find out.
         self._own_cluster = settings.ray_address == "local"
+        self._own_servers = bool(_to_start(settings))
+        self._runs = False
         self._console = console
         self._services = EmbeddedServices(
             Path(settings.data_dir),
@@ -70,6 +73,7 @@ class Up:
         self._signals_seen = 0
         self._task: asyncio.Task[None] | None = None
         self._ending = False
+        self._leaving = False
         self._demo: Demo | None = None
         self._descendants: list[psutil.Process] = []
         # Whoever calls us may have children of its own (a test session its servers): those are not ours to end.
@@ -77,7 +81,8 @@ class Up:
 
     def run(self) -> int:
         """Run the world until a signal; return the exit code."""
-        handlers_before = {number: signal.signal(number, self._on_signal) for number in heeded_signals()}
+        heeded = [*heeded_signals(), signal.SIGUSR1]
+        handlers_before = {number: signal.signal(number, self._on_signal) for number in heeded}
         try:
             if self._own_cluster:
                 ray_directory.remove_stale()  # a gateway of a run that was killed may hold the port for seconds
@@ -103,7 +108,7 @@ class Up:
             end_strays(list(ours))
             for number, handler in handlers_before.items():
                 signal.signal(number, handler)
-        self._say("Stopped.")
+        self._say("Left: the world goes on." if self._leaving else "Stopped.")
         return 0
 
     def _say(self, text: str, *, markup: bool = True) -> None:
@@ -119,6 +124,9 @@ class Up:
         print_no_more_where_nobody_reads()
         if self._signals_seen and number == signal.SIGHUP:
             return
+        if number == signal.SIGUSR1:
+            self._leave()
+            return
         self._signals_seen += 1
         if self._signals_seen > 1:
             kill_everything()
@@ -127,6 +135,14 @@ class Up:
         if self._task is None:
             raise StartInterrupted
         if not self._task.done():
+            self._task.get_loop().call_soon_threadsafe(self._task.cancel)
+
+    def _leave(self) -> None:
+        """Begin to end this process alone, once the world runs; where it would end too nothing happens."""
+        if self._own_cluster or self._own_servers or not self._runs:
+            self._say("Not left: what this process has started would end with it; Ctrl-C stops the world in order.")
+        elif self._task is not None and not self._task.done() and not self._signals_seen:
+            self._leaving = True
             self._task.get_loop().call_soon_threadsafe(self._task.cancel)
 
     # -- the world --
@@ -144,7 +160,8 @@ class Up:
             finally:
                 # Before anything is stopped: what loses its parent then can't be found any more.
                 self._descendants = psutil.Process().children(recursive=True)
-                self._say("\nStopping; again to force it ..." if self._signals_seen else "\nStopping ...")
+                if not self._leaving:
+                    self._say("\nStopping; again to force it ..." if self._signals_seen else "\nStopping ...")
 
     async def _start(self, stack: contextlib.AsyncExitStack) -> None:
         from cluster import deploy
@@ -159,7 +176,12 @@ class Up:
         self._say(f"Starting Ray, shards ({settings.shards}) and gateways ({settings.gateways}) ...")
         deployment = await deploy.start(settings)
         limit_s = settings.drain_s + WORLD_STOP_MARGIN_S
-        stack.push_async_callback(self._bounded, "the world", deployment.stop, limit_s)
+
+        async def end() -> None:
+            await (deployment.leave() if self._leaving else deployment.stop())
+
+        stack.push_async_callback(self._bounded, "the world", end, limit_s)
+        self._runs = True
         for notice in deployment.notices:
             self._say(notice, markup=False)
         if not self._own_cluster:

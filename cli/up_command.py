@@ -16,8 +16,13 @@ def up(
     demo: Annotated[
         bool | None, typer.Option("--demo/--no-demo", help="Demo actors and demo agents.", show_default="not in prod")
     ] = None,
-    shards: Annotated[int | None, typer.Option(help="Shard actors of a new world.", show_default="2")] = None,
-    gateways: Annotated[int | None, typer.Option(help="Gateway actors.", show_default="1")] = None,
+    shards: Annotated[
+        str | None,
+        typer.Option(metavar="N|N..M", help="Shard actors of a new world, or between which numbers.", show_default="2"),
+    ] = None,
+    gateways: Annotated[
+        str | None, typer.Option(metavar="N|N..M", help="Gateway actors, or between which numbers.", show_default="1")
+    ] = None,
     port: Annotated[int | None, typer.Option(help="Port to listen on.", show_default="8000")] = None,
     data: Annotated[
         str | None, typer.Option(metavar="DIR", help="Where the servers keep their data.", show_default=".data")
@@ -37,7 +42,8 @@ def up(
     migrations, then Ray with shards and gateways, then demo agents. Whatever is not given here comes from the
     environment: every setting is listed in README.md.
 
-    Examples: chunkcrawl up --port 9000 --shards 4; CHUNKCRAWL_LOG_LEVEL=debug chunkcrawl up --no-demo
+    Examples: chunkcrawl up --port 9000 --shards 4; chunkcrawl up --shards 2..8 --gateways 1..4;
+    CHUNKCRAWL_LOG_LEVEL=debug chunkcrawl up --no-demo
     """
     from config.settings import SettingsError, load_settings
 
@@ -50,11 +56,11 @@ def up(
         raise typer.Exit(EXIT_USAGE) from None
 
     from cli.up import run
-    from embedded.children import ServiceError
+    from config.errors import OperatorError
 
     try:
         code = run(settings)
-    except ServiceError as error:
+    except OperatorError as error:
         typer.echo(f"error: {error}", err=True)
         raise typer.Exit(EXIT_FAILED) from None
     except TimeoutError:

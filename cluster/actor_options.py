@@ -1,17 +1,27 @@
-"""How Ray is to run our actors: named, detached, restarted for ever, spread over the nodes."""
+"""How Ray is to run our actors: named, detached, restarted for ever, spread over the nodes.
+
+``avoid``: ids of nodes that an actor is kept off, also when Ray starts it again.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any, Final
 
-from cluster.ray_clients import COORDINATOR, gateway_name, shard_name
+from cluster.ray_clients import COORDINATOR, COORDINATOR_MOVER, gateway_name, shard_name
 from config.settings import Settings
 
 SHARD_CONCURRENCY: Final = 1_000
 
 
-def _detached(settings: Settings, name: str) -> dict[str, Any]:
-    return {
+#: The label that every Ray node has.
+NODE_ID_LABEL: Final = "ray.io/node-id"
+
+
+def _detached(settings: Settings, name: str, avoid: Collection[str]) -> dict[str, Any]:
+    # Without blanks: Ray would take them for a part of the id.
+    kept_off = {"label_selector": {NODE_ID_LABEL: f"!in({','.join(sorted(avoid))})"}} if avoid else {}
+    return kept_off | {
         "name": name,
         "namespace": settings.ray_namespace,
         "lifetime": "detached",
@@ -22,15 +32,15 @@ def _detached(settings: Settings, name: str) -> dict[str, Any]:
     }
 
 
-def shard_options(settings: Settings, shard: int) -> dict[str, Any]:
+def shard_options(settings: Settings, shard: int, avoid: Collection[str] = ()) -> dict[str, Any]:
     """Return the options of the actor of a shard."""
     cpus = settings.shard_cpus
-    return _detached(settings, shard_name(shard)) | {"num_cpus": cpus, "max_concurrency": SHARD_CONCURRENCY}
+    return _detached(settings, shard_name(shard), avoid) | {"num_cpus": cpus, "max_concurrency": SHARD_CONCURRENCY}
 
 
-def gateway_options(settings: Settings, gateway: int) -> dict[str, Any]:
+def gateway_options(settings: Settings, gateway: int, avoid: Collection[str] = ()) -> dict[str, Any]:
     """Return the options of the actor of a gateway."""
-    return _detached(settings, gateway_name(gateway)) | {"num_cpus": settings.gateway_cpus}
+    return _detached(settings, gateway_name(gateway), avoid) | {"num_cpus": settings.gateway_cpus}
 
 
 def archiver_name(archiver: int) -> str:
@@ -38,11 +48,16 @@ def archiver_name(archiver: int) -> str:
     return f"archiver-{archiver}"
 
 
-def archiver_options(settings: Settings, archiver: int) -> dict[str, Any]:
+def archiver_options(settings: Settings, archiver: int, avoid: Collection[str] = ()) -> dict[str, Any]:
     """Return the options of the actor of an archiver."""
-    return _detached(settings, archiver_name(archiver)) | {"num_cpus": 0}
+    return _detached(settings, archiver_name(archiver), avoid) | {"num_cpus": 0}
 
 
-def coordinator_options(settings: Settings) -> dict[str, Any]:
+def coordinator_options(settings: Settings, avoid: Collection[str] = ()) -> dict[str, Any]:
     """Return the options of the coordinator's actor."""
-    return _detached(settings, COORDINATOR) | {"num_cpus": 0}
+    return _detached(settings, COORDINATOR, avoid) | {"num_cpus": 0}
+
+
+def coordinator_mover_options(settings: Settings, avoid: Collection[str]) -> dict[str, Any]:
+    """Return the options of the actor that makes the coordinator anew elsewhere."""
+    return _detached(settings, COORDINATOR_MOVER, avoid) | {"num_cpus": 0}

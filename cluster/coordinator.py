@@ -10,7 +10,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
+import time
+from collections.abc import Collection
 from dataclasses import asdict
+from itertools import islice
 from typing import Any, Final
 
 import orjson
@@ -23,19 +27,40 @@ from api.accounts.auth import DEV_ACCOUNT_ID
 from cluster import graph
 from cluster.actor_loop import run_or_exit
 from cluster.actor_metrics import actor_sources, cluster_families
-from cluster.actor_options import archiver_name, archiver_options, gateway_options, shard_options
+from cluster.actor_options import (
+    archiver_name,
+    archiver_options,
+    coordinator_mover_options,
+    gateway_options,
+    shard_options,
+)
 from cluster.archiver_actor import ChunkArchiver
 from cluster.balancer import Balancer, Progress
 from cluster.configs import balance_rules, rules_of
 from cluster.demo_world import seat_demo_actors
+from cluster.drain.coordinator_mover import CoordinatorMover
+from cluster.drain.drained_nodes import DrainedNodes
+from cluster.drain.ray_nodes import dead_nodes
 from cluster.gateway_actor import Gateway
 from cluster.gateway_policy import GatewayLoad, GatewayPolicy
 from cluster.load_reports import take_loads
 from cluster.messages import ShardLoad
 from cluster.metrics_collector import MetricsCollector
 from cluster.peers import ShardUnavailable
-from cluster.ray_clients import COORDINATOR, NamedActors, RayShardClient, WorldActor, gateway_name, here, shard_name
+from cluster.ray_clients import (
+    COORDINATOR,
+    COORDINATOR_MOVER,
+    NamedActors,
+    RayShardClient,
+    WorldActor,
+    gateway_name,
+    here,
+    shard_name,
+)
+from cluster.release import release_of
+from cluster.scale.scaling import Scaling
 from cluster.shard_actor import ChunkShard
+from cluster.stored_format import raise_format
 from config.logs import configure_logging
 from config.settings import Settings
 from streaming import keys
@@ -64,7 +89,10 @@ class Coordinator:
         self._loads: dict[str, GatewayLoad] = {}
         #: What the shards that answered last said of themselves, by number.
         self._shard_loads: dict[int, ShardLoad] = {}
+        #: Gateways that are being ended.
         self._leaving: dict[int, asyncio.Task[None]] = {}
+        self._nodes = DrainedNodes(self._redis, settings)
+        self._scaling: Scaling
         self._balancer = Balancer(self._redis, self._shards, balance_rules(settings))
         sources = actor_sources(self._actors, lambda: self._handles, self._balancer)
         self._metrics = MetricsCollector(self._redis, sources, cluster_families)
@@ -74,10 +102,15 @@ class Coordinator:
         self._loop = run_or_exit(COORDINATOR, self._run())
 
     async def _run(self) -> None:
+        info = await graph.read_world(self._redis)
+        if info is None:
+            raise RuntimeError("no world in this Redis: `chunkcrawl up` makes it")
+        rules = rules_of(self._settings, info.rules)
+        self._scaling = Scaling(self._redis, self._settings, tick_hz=rules.tick_hz)
+        await self._nodes.look()
         await self._match_running_actors()
         await self._reconcile()
         await self._wait_for_all()
-        rules = rules_of(self._settings)
         if rules.demo:
             await seat_demo_actors(self._redis, self._shards, rules, account_id=DEV_ACCOUNT_ID)
         self._ready.set()
@@ -88,42 +121,58 @@ class Coordinator:
     async def _pass(self) -> None:
         """Compare once what should be with what is; a lost dependency puts it off to the next pass."""
         try:
+            await self._nodes.look()
             async with self._changing:
                 await self._match_running_actors()
                 await self._reconcile()
             await self._scale_as_wished()
+            self._balancer.emptied, self._balancer.closed = self._leaving_shards()
             await self._balancer.run(list(self._shard_loads.values()))
             described = await self.describe()
             self._loads = gateway_loads(described["actors"])
             status = orjson.dumps(described)
             await self._redis.set(keys.STATUS, status, ex=STATUS_TTL_S)
+            await raise_format(self._redis, (release_of(actor).format for actor in described["actors"].values()))
+            await self._scale_by_load(described)
+            await self._move_off()
         except (RedisError, OSError, TimeoutError, ray.exceptions.RayError) as error:
             log.warning("pass_put_off", error=repr(error))
 
     async def _reconcile(self) -> None:
-        info = await graph.read_world(self._redis)
-        if info is None:
-            raise RuntimeError("no world in this Redis: `chunkcrawl up` makes it")
         owners = set((await graph.chunk_owners(self._redis)).values())
-        for shard in sorted(owners.union(range(info.shard_count))):
-            await self._ensure(shard_name(shard), ChunkShard, shard_options(self._settings, shard), shard)
+        most = max(await self._counts())
+        for shard in sorted(owners.union(range(most))):
+            await self._ensure_shard(shard)
         await self._reconcile_gateways()
-        await self._ensure(archiver_name(0), ChunkArchiver, archiver_options(self._settings, 0), 0)
-        await self._retire(info.shard_count, owners)
+        await self._ensure_archiver()
+        await self._retire(most, owners)
+
+    async def _ensure_shard(self, shard: int) -> None:
+        await self._ensure(
+            shard_name(shard), ChunkShard, shard_options(self._settings, shard, self._nodes.avoid), shard
+        )
+
+    async def _ensure_archiver(self) -> None:
+        await self._ensure(archiver_name(0), ChunkArchiver, archiver_options(self._settings, 0, self._nodes.avoid), 0)
 
     async def _reconcile_gateways(self) -> None:
-        nodes = sum(1 for node in await asyncio.to_thread(ray.nodes) if node["Alive"])
-        present = 1 + max(self._gateway_numbers(), default=-1)
-        wanted = self._policy.wanted(present, nodes, list(self._loads.values()))
-        for gateway in range(wanted):
-            await self._ensure(gateway_name(gateway), Gateway, gateway_options(self._settings, gateway), gateway)
-        for gateway in range(wanted, present):
-            if gateway not in self._leaving:
-                self._leaving[gateway] = asyncio.create_task(self._end_gateway(gateway))
+        """Have as many gateways as there should be, drained nodes not counted; those there end once others serve."""
+        names = {number: gateway_name(number) for number in self._numbers("gateway-")}
+        going = self._nodes.left_on(name for number, name in names.items() if number not in self._leaving)
+        staying = [number for number, name in names.items() if number not in self._leaving and name not in going]
+        loads = [self._loads[names[number]] for number in staying if names[number] in self._loads]
+        wanted = self._policy.wanted(len(staying), self._nodes.usable, loads)
+        for gateway in free_numbers(names, wanted - len(staying)):
+            options = gateway_options(self._settings, gateway, self._nodes.avoid)
+            await self._ensure(gateway_name(gateway), Gateway, options, gateway)
+        too_many = sorted(staying)[wanted:]
+        if len(loads) >= wanted:
+            too_many += [number for number, name in names.items() if name in going]
+        for gateway in too_many:
+            self._leaving[gateway] = asyncio.create_task(self._end_gateway(gateway))
 
-    def _gateway_numbers(self) -> list[int]:
-        names = [name for name in self._handles if name.startswith("gateway-")]
-        return [number for name in names if (number := int(name.removeprefix("gateway-"))) not in self._leaving]
+    def _numbers(self, prefix: str) -> list[int]:
+        return sorted(int(name.removeprefix(prefix)) for name in self._handles if name.startswith(prefix))
 
     async def _end_gateway(self, gateway: int) -> None:
         """Drain a gateway that is one too many: its clients leave spread over a window, and resume on the others."""
@@ -139,6 +188,7 @@ class Coordinator:
         await self._metrics.ended(name)
         ray.kill(self._handles.pop(name), no_restart=True)
         self._actors.forget(name)
+        self._nodes.made_anew(name)
         log.info("actor_retired", actor=name)
 
     async def _ensure(self, name: str, cls: type, options: dict[str, Any], number: int) -> None:
@@ -155,7 +205,11 @@ class Coordinator:
             del self._handles[name]
             self._actors.forget(name)
         for name in sorted(ours - self._handles.keys()):
-            if name.startswith(("shard-", "gateway-")):
+            if name == COORDINATOR_MOVER and here()["node"] not in self._nodes.avoid:
+                with contextlib.suppress(ValueError):  # it has made us, and is of no more use
+                    mover = await asyncio.to_thread(ray.get_actor, name, self._settings.ray_namespace)
+                    ray.kill(mover, no_restart=True)
+            elif name.startswith(("shard-", "gateway-")):
                 with contextlib.suppress(ValueError):  # it has died since
                     self._handles[name] = await asyncio.to_thread(ray.get_actor, name, self._settings.ray_namespace)
 
@@ -165,6 +219,37 @@ class Coordinator:
             shard = int(name.removeprefix("shard-"))
             if shard >= shard_count and shard not in owners:
                 await self._end_actor(name, STOP_TIMEOUT_S)
+
+    # -- drained nodes --
+
+    def _leaving_shards(self) -> tuple[list[int], list[int]]:
+        """Return the shards that are on drained nodes, and those that don't answer."""
+        names = {shard_name(shard): shard for shard in self._numbers("shard-")}
+        return [names[one] for one in self._nodes.left_on(names)], [names[one] for one in self._nodes.silent(names)]
+
+    async def _move_off(self) -> None:
+        """Make anew elsewhere what is on a drained node: shards once they are empty, the coordinator itself last.
+
+        Where all shards are on drained nodes, one is moved with its chunks, which stand still for that long.
+        """
+        if not self._nodes.avoid:
+            return
+        shards, silent = self._leaving_shards()
+        owners = set((await graph.chunk_owners(self._redis)).values())
+        movable = [shard for shard in shards if shard not in owners]
+        if not movable and not silent and len(shards) == len(self._numbers("shard-")):
+            movable = shards[:1]
+        async with self._changing:
+            for shard in movable:
+                await self._end_actor(shard_name(shard), STOP_TIMEOUT_S)
+                await self._ensure_shard(shard)
+            if self._nodes.left_on([archiver_name(0)]):
+                await self._end_actor(archiver_name(0), STOP_TIMEOUT_S)
+                await self._ensure_archiver()
+        if here()["node"] in self._nodes.avoid and not self._nodes.left_on(self._handles):
+            arguments = (self._settings, Coordinator, sorted(self._nodes.avoid))
+            options = coordinator_mover_options(self._settings, self._nodes.avoid)
+            await asyncio.to_thread(_create, CoordinatorMover, options, arguments)
 
     async def _wait_for_all(self) -> None:
         async with asyncio.timeout(START_TIMEOUT_S):
@@ -176,28 +261,34 @@ class Coordinator:
         return True
 
     async def _scale_as_wished(self) -> None:
-        """Scale as Redis says, where `chunkcrawl scale` leaves its wish, so that it needs no way into Ray."""
-        wish, count = await self._redis.hmget(keys.WORLD, [keys.WANTED_SHARDS, "shard_count"])
-        if wish is not None and wish != count:
-            await self.scale(int(wish))
+        """Change the number of shards to what Redis says, where ``chunkcrawl scale`` and ``Scaling`` leave their wish.
 
-    async def scale(self, shards: int) -> None:
-        """Change the number of shards: the new ones are up before the count changes, then chunks move one by one."""
-        async with self._changing:
-            await self._match_running_actors()
-            for shard in range(shards):
-                await self._ensure(shard_name(shard), ChunkShard, shard_options(self._settings, shard), shard)
-            async with asyncio.timeout(START_TIMEOUT_S):
-                await asyncio.gather(*(self._handles[shard_name(shard)].ready.remote() for shard in range(shards)))
-            self._balancer.progress = Progress()
-            await self._redis.hset(keys.WORLD, "shard_count", str(shards))
-        log.info("scaling", shards=shards)
+        The new ones are up before the count changes; nothing waits for them while they wait for a node to be added.
+        """
+        count, wished = await self._counts()
+        if wished == count or self._nodes.silent(map(shard_name, range(wished))):
+            return
+        self._balancer.progress = Progress()
+        await self._redis.hset(keys.WORLD, "shard_count", str(wished))
+        log.info("scaling", shards=wished)
+
+    async def _counts(self) -> tuple[int, int]:
+        """Return how many shards the world has, and how many it is to have."""
+        count, wish = await self._redis.hmget(keys.WORLD, ["shard_count", keys.WANTED_SHARDS])
+        return int(count or 0), int(wish or count or 0)
+
+    async def _scale_by_load(self, described: dict[str, Any]) -> None:
+        count, wished = await self._counts()
+        now = time.monotonic()
+        wanted = await self._scaling.shards(wished, self._shard_loads, now)
+        settled = count == wanted and not described["misplaced"] and not self._leaving
+        settled = settled and not self._nodes.silent(self._handles)
+        await self._scaling.nodes(self._nodes.hosts, self._nodes.avoid, now, settled=settled)
 
     async def describe(self) -> dict[str, Any]:
         """Return every actor's own description, by name; an error text for one that does not answer."""
         names = sorted(self._handles)
         found = await asyncio.gather(*(self._describe_one(name) for name in names))
-        nodes = [{"node": node["NodeID"][:8], "alive": node["Alive"]} for node in await asyncio.to_thread(ray.nodes)]
         moving = self._balancer.progress.describe()
         info = await graph.read_world(self._redis)
         count = info.shard_count if info else 0
@@ -205,10 +296,11 @@ class Coordinator:
         misplaced = await self._balancer.misplaced()
         actors = dict(zip(names, found, strict=True))
         self._shard_loads = take_loads(actors)
+        self._nodes.heard({**actors, COORDINATOR: here()})
         return {
             **here(),
             "actors": actors,
-            "nodes": nodes,
+            "nodes": self._nodes.describe() + await asyncio.to_thread(dead_nodes),
             "moving": moving,
             "shards": count,
             "rules": rules,
@@ -243,12 +335,17 @@ class Coordinator:
 
 
 def gateway_loads(actors: dict[str, Any]) -> dict[str, GatewayLoad]:
-    """Return what the gateways that answered carry."""
+    """Return what the gateways carry that have answered and take connections."""
     return {
         name: GatewayLoad(actor["connections"], actor["cpu"])
         for name, actor in actors.items()
-        if name.startswith("gateway-") and "connections" in actor
+        if name.startswith("gateway-") and actor.get("started")
     }
+
+
+def free_numbers(taken: Collection[int], count: int) -> list[int]:
+    """Return the ``count`` lowest numbers that are not taken."""
+    return list(islice((number for number in itertools.count() if number not in taken), max(0, count)))
 
 
 def _create(cls: type, options: dict[str, Any], args: tuple[Any, ...]) -> ActorHandle[Any]:

@@ -10,14 +10,21 @@ from typing import Any, Final
 
 import ray
 import structlog
+from ray.actor import ActorHandle
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from cluster import graph
 from cluster.actor_options import coordinator_options
 from cluster.configs import rules_of
 from cluster.coordinator import Coordinator
+from cluster.coordinator_actor import end_coordinator, find_coordinator, make_coordinator
 from cluster.first_checks import check_ray_address
+from cluster.peers import ShardUnavailable
+from cluster.ray_clients import COORDINATOR, NamedActors, WorldActor
 from cluster.ray_directory import RunDirectory
 from cluster.ray_start import join_ray, leave_ray
+from cluster.release import RELEASE, release_of
+from cluster.stored_format import NewerWorld
 from cluster.world_rules import rules_taken, unused_settings
 from config.settings import Settings
 from embedded.children import ServiceError
@@ -27,19 +34,19 @@ log = structlog.get_logger(__name__)
 
 READY_TIMEOUT_S: Final = 120.0
 STOP_TIMEOUT_S: Final = 30.0
+DESCRIBE_TIMEOUT_S: Final = 10.0
 
 
 class Deployment:
     """A world that runs; ``stop`` ends it in order, and Ray with it when it was started here."""
 
-    def __init__(
-        self, settings: Settings, coordinator: Any, directory: RunDirectory | None, notices: list[str]
-    ) -> None:
+    def __init__(self, settings: Settings, directory: RunDirectory | None, notices: list[str]) -> None:
         self.settings = settings
-        self.coordinator = coordinator
         #: What whoever started it should know of the world's rules, a line each.
         self.notices = notices
         self._directory = directory
+        # By name: it is made anew when its node is drained.
+        self._coordinator = NamedActors(settings.ray_namespace)
 
     @property
     def own_cluster(self) -> bool:
@@ -47,18 +54,30 @@ class Deployment:
         return self._directory is not None
 
     async def describe(self) -> dict[str, Any]:
-        """Return what ``Coordinator.describe`` does."""
-        described: dict[str, Any] = await self.coordinator.describe.remote()
-        return described
+        """Return what ``Coordinator.describe`` does.
+
+        Raises:
+            ShardUnavailable: the coordinator gives no answer.
+        """
+        return await self._coordinator.call(COORDINATOR, STOP_TIMEOUT_S, WorldActor.describe)
 
     async def stop(self) -> None:
         """Drain gateways, stop shards after their last commit, then leave (or end) the Ray cluster."""
         try:
-            async with asyncio.timeout(STOP_TIMEOUT_S):
-                await self.coordinator.drain.remote()
+            await self._coordinator.call(COORDINATOR, STOP_TIMEOUT_S, Coordinator.drain)
         except Exception as error:  # what can't be drained is stopped all the same
             log.warning("drain_failed", error=repr(error))
         await asyncio.to_thread(self._end)
+
+    async def leave(self) -> None:
+        """Leave a cluster that goes on without us, and the world in it.
+
+        Raises:
+            ServiceError: the cluster is our own, and would end.
+        """
+        if self.own_cluster:
+            raise ServiceError("this world runs in a Ray cluster of its own, which ends with this process")
+        await asyncio.to_thread(leave_ray, None)
 
     def _end(self) -> None:
         if not self.own_cluster:
@@ -72,7 +91,8 @@ async def start(settings: Settings) -> Deployment:
     PostgreSQL must have been migrated, Redis must be reachable.
 
     Raises:
-        ServiceError: nothing answers at ``settings.ray_address``, or the world in Redis is damaged.
+        ServiceError: nothing answers at ``settings.ray_address``, or the world in Redis is damaged, or of a newer
+            release.
         ConnectionError: the Ray cluster there can't be joined.
         TimeoutError: not every actor was up within ``READY_TIMEOUT_S``.
     """
@@ -82,9 +102,8 @@ async def start(settings: Settings) -> Deployment:
     directory = join_ray(address, settings.ray_namespace)
     try:
         notices = await _have_world(settings)
-        actor: Any = ray.remote(Coordinator).options(**coordinator_options(settings))
-        coordinator = await asyncio.to_thread(actor.remote, settings)
         async with asyncio.timeout(READY_TIMEOUT_S):
+            coordinator: Any = await _have_coordinator(settings)
             await coordinator.ready.remote()
     except BaseException:
         await asyncio.to_thread(ray.shutdown)
@@ -92,7 +111,29 @@ async def start(settings: Settings) -> Deployment:
             keep_ray_logs(directory, settings.log_dir)
             directory.remove()
         raise
-    return Deployment(settings, coordinator, directory, notices)
+    return Deployment(settings, directory, notices)
+
+
+async def _have_coordinator(settings: Settings) -> ActorHandle[Any]:
+    """Return the coordinator, made now if there is none, or if the one that is there is of another release.
+
+    That one is ended, and the next is made on this very node, which has our code.  Killed in between, this leaves a
+    world that goes on without coordinator until the next start.
+    """
+    options = coordinator_options(settings)
+    found = await asyncio.to_thread(find_coordinator, settings.ray_namespace)
+    if found is not None:
+        actors = NamedActors(settings.ray_namespace)
+        try:
+            release = release_of(await actors.call(COORDINATOR, DESCRIBE_TIMEOUT_S, WorldActor.describe))
+        except ShardUnavailable:
+            release = RELEASE  # or not: Ray starts it again, and whoever wants it waits for that
+        if release != RELEASE:
+            log.info("coordinator_replaced", release=release.release, by=RELEASE.release)
+            await asyncio.to_thread(end_coordinator, settings.ray_namespace)
+            node = ray.get_runtime_context().get_node_id()
+            options |= {"scheduling_strategy": NodeAffinitySchedulingStrategy(node, soft=True)}
+    return await asyncio.to_thread(make_coordinator, Coordinator, options, settings)
 
 
 async def _have_world(settings: Settings) -> list[str]:
@@ -101,6 +142,8 @@ async def _have_world(settings: Settings) -> list[str]:
     try:
         rules = rules_of(settings).of_world
         made = await graph.init_world(redis, seed=settings.world_seed, shard_count=settings.shards, rules=rules)
+    except NewerWorld as error:
+        raise ServiceError(str(error)) from None
     except ValueError as error:
         raise ServiceError(
             f"The world in Redis is damaged: {error}; `chunkcrawl fsck` looks closer, `chunkcrawl restore` brings a "

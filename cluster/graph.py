@@ -15,6 +15,7 @@ from typing import Final
 from redis.asyncio import Redis
 
 from cluster.chunk_dump import pairs
+from cluster.stored_format import format_of, refuse_newer
 from cluster.world_rules import rules_in, stored
 from config.errors import ServerError
 from streaming import keys
@@ -48,6 +49,8 @@ class WorldInfo:
     epoch_ms: int
     #: None: a world of an older version; the next start writes them.
     rules: WorldRules | None
+    #: See ``cluster.stored_format``.
+    format: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,8 +88,12 @@ async def init_world(
     One script: of two starts at once one makes the world with all its rules, and the other is told them.
 
     Raises:
+        NewerWorld: a newer release has written it; nothing was changed.
         ValueError: what is there is not readable.
     """
+    there = await read_world(redis)
+    if there is not None:
+        refuse_newer(there.format)
     owner = shard_of("chunk-0", shard_count)
     call = INIT(seed=seed, shard_count=shard_count, owner=owner, rules=stored(rules).items())
     new, added, flat = await run(redis, call)
@@ -106,6 +113,7 @@ def _info(world: Mapping[str, str]) -> WorldInfo:
         shard_count=int(world["shard_count"]),
         epoch_ms=int(world["epoch_ms"]),
         rules=rules_in(world),
+        format=format_of(world),
     )
 
 

@@ -22,7 +22,7 @@ from cluster.peers import Shard, ShardUnavailable
 from cluster.router import Router
 from cluster.shard.config import ShardConfig
 from cluster.shard.runtime import ShardRuntime
-from cluster.shard_calls import ShardEndpoint, ShardProxy
+from cluster.shard_calls import ShardEndpoint, ShardProxy, Spoken
 from cluster.shard_metrics import shard_report
 from config.settings import default
 from streaming.batch import RedisBatch
@@ -49,6 +49,7 @@ class LocalShards:
 
     def __init__(self) -> None:
         self.runtimes: dict[int, ShardRuntime] = {}
+        self.spoken = Spoken()
 
     def shard(self, number: int, *, timeout_s: float) -> Shard:
         """See ``ShardClient.shard``."""

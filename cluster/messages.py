@@ -1,13 +1,19 @@
 """What gateways and shards say to each other: the messages, and how they are packed into the bytes of a call.
 
 Packed, a message is an array in the order of its fields.  The name of its class does not travel, so a batch has no more
-bytes than its strings and numbers need.  A field may be added at the end of a message, with a default; for any other
-change raise ``VERSION``, the first byte of whatever is packed here.
+bytes than its strings and numbers need.  A field may be added at the end of a message, with a default, and whoever does
+not know it passes over it.  For any other change raise ``VERSION``, the first byte of whatever is packed here, set
+``OLDEST`` to what it was, and give the packer of what has changed its ``before``.
+
+While a cluster is upgraded processes of two releases talk to each other: each speaks its own version and that of the
+release before.  See docs/decisions/0047-draining-and-upgrading.md.
 """
 
 from __future__ import annotations
 
-from typing import Final, Generic, Literal, TypeVar
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final, Generic, Literal, TypeVar
 
 import msgspec
 
@@ -20,11 +26,14 @@ T = TypeVar("T")
 #: The version of all messages of this module together.
 VERSION: Final = 2
 
+#: The version of the release before this one; it is spoken too.  The same number: nothing has changed since.
+OLDEST: Final = 2
+
 NO_CMD: Final = msgspec.Raw(msgspec.msgpack.encode(None))
 
 
 class ForeignVersion(ServerError):
-    """Whoever has packed this runs another release; stop the cluster and start all of it with one."""
+    """Whoever has packed this runs a release that is more than one older or newer; nothing of it was read."""
 
     reason = "foreign_version"
 
@@ -185,16 +194,35 @@ class ShardAddress(_Message, frozen=True, array_like=True, gc=False):
 # -- packing --
 
 
-class Packer(Generic[T]):
-    """Packs values of one type."""
+@dataclass(frozen=True, slots=True)
+class Before(Generic[T]):
+    """How values of a type were packed in version ``OLDEST``, where that differs."""
 
-    def __init__(self, type_: type[T]) -> None:
+    #: What was packed then.
+    type: Any
+    #: Makes a value of today of one of then, and the other way.
+    newer: Callable[[Any], T]
+    older: Callable[[T], Any]
+
+
+class Packer(Generic[T]):
+    """Packs values of one type.
+
+    Args:
+        before: How it was packed in version ``OLDEST``; None: the same way.
+    """
+
+    def __init__(self, type_: type[T], before: Before[T] | None = None) -> None:
         self._encoder = msgspec.msgpack.Encoder()
         self._decoder = msgspec.msgpack.Decoder(type_)
+        self._before = before
+        self._older_decoder: msgspec.msgpack.Decoder[Any] = msgspec.msgpack.Decoder(before.type if before else type_)
 
-    def pack(self, value: T) -> bytes:
-        """Return ``value`` as bytes."""
-        return bytes((VERSION,)) + self._encoder.encode(value)
+    def pack(self, value: T, version: int | None = None) -> bytes:
+        """Return ``value`` as bytes of ``version``, which is ``VERSION`` (None too) or ``OLDEST``."""
+        version = VERSION if version is None else version
+        packed = self._before.older(value) if self._before is not None and version != VERSION else value
+        return bytes((version,)) + self._encoder.encode(packed)
 
     def unpack(self, packed: bytes) -> T:
         """Return what ``pack`` was given.
@@ -202,9 +230,19 @@ class Packer(Generic[T]):
         Raises:
             ForeignVersion: see there.
         """
-        if packed[0] != VERSION:
-            raise ForeignVersion(f"messages of version {packed[0]}, not {VERSION}: let all processes run one release")
-        return self._decoder.decode(memoryview(packed)[1:])
+        version, rest = packed[0], memoryview(packed)[1:]
+        if version == VERSION:
+            return self._decoder.decode(rest)
+        if version != OLDEST:
+            spoken = VERSION if VERSION == OLDEST else f"{OLDEST} or {VERSION}"
+            raise ForeignVersion(f"messages of version {version}, not {spoken}: upgrade one release after the other")
+        found = self._older_decoder.decode(rest)
+        return self._before.newer(found) if self._before is not None else found
+
+
+def version_of(packed: bytes) -> int:
+    """Return the version in which this was packed: answers go in that of the question."""
+    return packed[0]
 
 
 COMMANDS: Final = Packer(list[ShardCommand])

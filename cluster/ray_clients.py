@@ -13,7 +13,8 @@ from ray.exceptions import ActorDiedError, RayActorError, RayError
 
 from cluster.metrics_report import Report
 from cluster.peers import Shard, ShardUnavailable
-from cluster.shard_calls import ShardProxy
+from cluster.release import RELEASE
+from cluster.shard_calls import ShardProxy, Spoken
 from cluster.shard_socket import IntroducedShard, SocketShardClient
 from streaming.shared_clock import SHARED
 
@@ -22,6 +23,7 @@ T = TypeVar("T")
 
 NAMESPACE: Final = "chunkcrawl"
 COORDINATOR: Final = "coordinator"
+COORDINATOR_MOVER: Final = "coordinator-mover"
 FIND_TIMEOUT_S: Final = 2.0
 METRICS_TIMEOUT_S: Final = 2.0
 LOOPBACK: Final = "127.0.0.1"
@@ -38,9 +40,10 @@ def gateway_name(gateway: int) -> str:
 
 
 def here() -> dict[str, Any]:
-    """Return where this actor runs: process, Ray node, how far that machine's clock is ahead where it is known."""
+    """Return where this actor runs: release, process, Ray node, how far that machine's clock is ahead if known."""
     skew_s = SHARED.skew_s()
     return {
+        **RELEASE.describe(),
         "pid": os.getpid(),
         "node": ray.get_runtime_context().get_node_id(),
         "clock_ahead_s": None if skew_s is None else round(skew_s, 3),
@@ -132,6 +135,7 @@ class RayShardClient:
 
     def __init__(self, actors: NamedActors) -> None:
         self._actors = actors
+        self.spoken = Spoken()
 
     def shard(self, number: int, *, timeout_s: float) -> Shard:
         """See ``ShardClient.shard``."""

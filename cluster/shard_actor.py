@@ -12,7 +12,7 @@ from cluster.configs import rules_of, shard_config
 from cluster.garbage import freeze_what_stays
 from cluster.graph import read_world
 from cluster.load_reports import LOAD
-from cluster.messages import SHARD_LOAD
+from cluster.messages import OLDEST, SHARD_LOAD
 from cluster.metrics_report import Report
 from cluster.ray_clients import NamedActors, connected_shards, here, host_for, shard_name
 from cluster.shard.command_spans import CommandSpans
@@ -79,7 +79,7 @@ class ChunkShard(ShardEndpoint):
     async def describe(self) -> dict[str, Any]:
         """See ``ShardRuntime.describe``; what it carries (``cluster.load_reports``), and where it runs."""
         runtime = await self._up()
-        return {**runtime.describe(), LOAD: SHARD_LOAD.pack(runtime.load_report()), **here()}
+        return {**runtime.describe(), LOAD: SHARD_LOAD.pack(runtime.load_report(), OLDEST), **here()}
 
     async def metrics(self) -> Report:
         """See ``cluster.shard_metrics.shard_report``."""

@@ -21,9 +21,9 @@ from typing import Any, Concatenate, Final, ParamSpec, Protocol, TypeVar, cast
 
 import structlog
 
-from cluster.messages import ADDRESS, ShardAddress
+from cluster.messages import ADDRESS, OLDEST, ForeignVersion, ShardAddress
 from cluster.peers import Shard, ShardUnavailable, WorldReloaded
-from cluster.shard_calls import Carrier, ShardEndpoint, ShardProxy
+from cluster.shard_calls import Carrier, ShardEndpoint, ShardProxy, Spoken
 from config.logs import described
 
 __all__ = ["IntroducedShard", "ShardListener", "SocketShardClient"]
@@ -40,6 +40,8 @@ METHODS: Final = tuple(
 )
 #: What an answer is.
 DONE, RELOADED, UNAVAILABLE = 0, 1, 2
+#: What makes a shard unavailable that can't read the call.
+FOREIGN: Final = ForeignVersion.__name__.encode()
 
 HEAD: Final = struct.Struct("!IIB")
 #: 256 commands of the largest that an agent may send are 4.5 MB.
@@ -130,7 +132,7 @@ class ShardListener:
             if server is None:
                 loop = asyncio.get_running_loop()
                 server = self._servers[host] = await loop.create_server(lambda: _CallerConnection(self), host, 0)
-        return ADDRESS.pack(ShardAddress(host, server.sockets[0].getsockname()[1], self.token))
+        return ADDRESS.pack(ShardAddress(host, server.sockets[0].getsockname()[1], self.token), OLDEST)
 
     async def close(self) -> None:
         """Listen no more, and end all connections."""
@@ -225,7 +227,7 @@ class _CallerConnection(_Framed):
         except WorldReloaded:
             self._reply(number, RELOADED, b"")
         except Exception as error:  # whatever it was, the caller must hear of it
-            if not isinstance(error, ShardUnavailable):
+            if not isinstance(error, ShardUnavailable | ForeignVersion):
                 log.error("shard_call_failed", **described(error))
             self._reply(number, UNAVAILABLE, type(error).__name__.encode())
         finally:
@@ -302,6 +304,8 @@ class _ShardConnection(_Framed):
             future.set_result(body)
         elif what == RELOADED:
             future.set_exception(WorldReloaded())
+        elif body == FOREIGN:
+            future.set_exception(ForeignVersion(f"shard {self._shard} knows no messages of our version"))
         else:
             future.set_exception(ShardUnavailable(f"shard {self._shard}: {body.decode('ascii', 'replace')}"))
 
@@ -317,6 +321,7 @@ class SocketShardClient:
     def __init__(self, over_ray: Carrier, introduce: Callable[[int, float], Coroutine[Any, Any, bytes]]) -> None:
         self._over_ray = over_ray
         self._introduce = introduce
+        self.spoken = Spoken()
         self._connections: dict[int, _ShardConnection] = {}
         self._connecting: dict[int, asyncio.Lock] = {}
         self._over_ray_until: dict[int, float] = {}
@@ -357,7 +362,12 @@ class SocketShardClient:
                 return connection
             if time.monotonic() < self._over_ray_until.get(shard, 0.0):
                 return None
-            at = ADDRESS.unpack(await self._introduce(shard, timeout_s))
+            try:
+                at = ADDRESS.unpack(await self._introduce(shard, timeout_s))
+            except (AttributeError, ForeignVersion) as error:  # of a release without sockets, or with others
+                log.info("shard_without_socket", shard=shard, **described(error))
+                self._over_ray_until[shard] = time.monotonic() + TRY_AGAIN_AFTER_S
+                return None
             loop = asyncio.get_running_loop()
             try:
                 async with asyncio.timeout(CONNECT_WITHIN_S):

@@ -47,6 +47,9 @@ LIMITS: Final = (
     *("limit_account_sessions", "limit_account_history"),
 )
 
+#: Settings that may be given as a range, `2..8`; each has one of its name and ``_max``.
+RANGES: Final = ("shards", "gateways")
+
 
 class SettingsError(OperatorError, ValueError):
     """Settings that can't be used; one line for each, beginning with the variable's name and without its value."""
@@ -90,8 +93,13 @@ class Settings(BaseSettings):
         "`local` starts one for this run alone.",
     )
     ray_namespace: str = Field("chunkcrawl", min_length=1, description="Ray namespace of our actors.")
-    shards: int = Field(2, ge=1, le=256, description="Shard actors of a new world.")
-    gateways: int = Field(1, ge=1, le=256, description="Gateway actors at least.")
+    shards: int = Field(
+        2, ge=1, le=256, description="Shard actors of a new world; with a maximum, `2..8`, of any world at least."
+    )
+    shards_max: int = Field(
+        0, ge=0, le=256, description="Shards at most, by processor and tick time; 0: as many as the world has."
+    )
+    gateways: int = Field(1, ge=1, le=256, description="Gateway actors at least; `1..4` sets the maximum too.")
     gateways_max: int = Field(
         0, ge=0, le=256, description="Gateways at most, by nodes, connections and CPU; 0: as many as `gateways`."
     )
@@ -104,6 +112,19 @@ class Settings(BaseSettings):
         1.2, ge=1.05, le=10, description="How many times the mean a shard may carry before chunks leave it."
     )
     balance_moves_per_minute: int = Field(60, ge=1, le=6000, description="Chunks that move so in a minute at most.")
+    scale_cpu: float = Field(
+        0.6, gt=0, le=1, description="Share of a core that shards may use on average before one is added."
+    )
+    scale_down_after_s: int = Field(
+        300, ge=1, description="Seconds in which there must have been a shard too many before one is taken away."
+    )
+    nodes_min: int = Field(
+        0,
+        ge=0,
+        le=4096,
+        description="Nodes beyond these are emptied while the others have room, so that Ray's autoscaler takes them "
+        "away; 0: none is.",
+    )
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least level that is logged.")
     log_levels: str = Field("", description="Other levels for single modules, `api=warning,streaming.hub=debug`.")
     log_dir: str = Field(
@@ -214,6 +235,19 @@ class Settings(BaseSettings):
     snapshot_interval_s: int = Field(60, ge=1, description="Seconds between two snapshots of a chunk that changes.")
     snapshot_keep_days: int = Field(3, ge=1, le=3650, description="Days the snapshots of chunks go back, thinned.")
 
+    @model_validator(mode="before")
+    @classmethod
+    def _split_ranges(cls, given: Any) -> Any:
+        """Take ``2..8`` apart, where it is given, into the least and the most."""
+        if not isinstance(given, dict):
+            return given
+        found = dict(given)
+        for name in RANGES:
+            least, dots, most = str(found.get(name, "")).partition("..")
+            if dots:
+                found |= {name: least, f"{name}_max": most}
+        return found
+
     @field_validator("port", mode="before")
     @classmethod
     def _is_no_service_of_kubernetes(cls, value: Any) -> Any:
@@ -278,6 +312,8 @@ class Settings(BaseSettings):
             wrong.append("CHUNKCRAWL_CHALLENGE_RECORD_TTL_S must not be below CHUNKCRAWL_CHALLENGE_TTL_S")
         if self.dead_after_s <= self.heartbeat_s:
             wrong.append("CHUNKCRAWL_DEAD_AFTER_S must be above CHUNKCRAWL_HEARTBEAT_S")
+        if 0 < self.shards_max < self.shards:
+            wrong.append("CHUNKCRAWL_SHARDS_MAX must not be below CHUNKCRAWL_SHARDS")
         if self.gold_nodes_min > self.gold_nodes_max:
             wrong.append("CHUNKCRAWL_GOLD_NODES_MIN must not be above CHUNKCRAWL_GOLD_NODES_MAX")
         if self.gold_per_node_min > self.gold_per_node_max:
@@ -307,6 +343,13 @@ class Settings(BaseSettings):
     def allowed_origins(self) -> tuple[str, ...]:
         """Origins for CORS: the configured ones and, outside prod, the development page's."""
         return self.cors_origins if self.is_prod else (*self.cors_origins, DEV_ORIGIN)
+
+    def __setstate__(self, state: dict[Any, Any]) -> None:
+        """Take up what a process of another release has sent: a setting that it did not know has its default."""
+        sent = state["__dict__"]
+        fields = type(self).model_fields.items()
+        missing = {name: field.get_default(call_default_factory=True) for name, field in fields if name not in sent}
+        super().__setstate__({**state, "__dict__": {**sent, **missing}})
 
     @classmethod
     def settings_customise_sources(

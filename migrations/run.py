@@ -26,6 +26,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlalchemy.pool import NullPool
 
 from config.database_url import BadDatabaseUrl
+from config.errors import OperatorError
 from store.engine import engine_of
 
 #: The advisory lock's number: "chunk" in ASCII.  Any fixed number would do.
@@ -38,10 +39,17 @@ CONNECT_TIMEOUT_S: Final = 60.0
 _FOLDER: Final = Path(__file__).parent
 
 
+class NewerDatabase(OperatorError):
+    """A newer release has migrated this database."""
+
+    reason = "newer_database"
+
+
 async def upgrade(database_url: str, revision: str = "head") -> None:
     """Bring the database up to ``revision``.
 
     Raises:
+        NewerDatabase: see there; nothing has changed.
         sqlalchemy.exc.SQLAlchemyError, OSError: the database is away or refused a revision; nothing has changed.
     """
     await _locked(database_url, lambda config: command.upgrade(config, revision))
@@ -99,6 +107,12 @@ def _engine(database_url: str) -> AsyncEngine:
 
 
 def _run(connection: Connection, work: Callable[[Config], Any]) -> None:
+    found = MigrationContext.configure(connection).get_current_revision()
+    if found is not None and found not in revisions():
+        raise NewerDatabase(
+            f"a newer release has migrated this database (revision {found}): start that release again, or restore a "
+            "backup from before the upgrade (`chunkcrawl restore DIR --force`)"
+        )
     config = _config()
     config.attributes["connection"] = connection
     work(config)
@@ -112,7 +126,7 @@ def _main(words: list[str]) -> int:
     run = upgrade(url, *words[1:2]) if words[0] == "upgrade" else downgrade(url, words[1])
     try:
         asyncio.run(run)
-    except (BadDatabaseUrl, SQLAlchemyError, OSError) as error:
+    except (BadDatabaseUrl, NewerDatabase, SQLAlchemyError, OSError) as error:
         print(f"error: {' '.join(str(error).split()) or type(error).__name__}", file=sys.stderr)
         return 1
     return 0

@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from api.ids import is_agent_id, is_chunk_id
 from cluster.chunk_dump import ChunkDump
+from cluster.stored_format import format_fault
 from cluster.world_rules import rules_fault
 from config.errors import OperatorError
 from operations.world_dump import SHARDS_MOST, WorldDump
@@ -227,7 +228,7 @@ def check_bounds(dump: WorldDump) -> None:
         raise WorldOutOfBounds(f"world: shard_count is {world.shard_count}, of at most {SHARDS_MOST}")
     if not -(2**63) <= int(world.seed) < 2**63:
         raise WorldOutOfBounds("world: seed is beyond 64 bits")
-    if fault := rules_fault(dump.world):
+    if fault := rules_fault(dump.world) or format_fault(dump.world):
         raise WorldOutOfBounds(f"world: {fault}")
     for what, there, most in (
         ("chunks", dump.chunks, CHUNKS_MOST),

@@ -12,8 +12,28 @@ from typing import Any, Final, Literal
 
 from world.ids import AgentId, ChunkId, Direction, NodeId, ServerCmdId, Tick
 
+#: Version of the JSON form of agents and chunks, its field ``v``.  Not written while it is 1: that is what a record
+#: without one has, and what the first release reads.
+RECORD_VERSION: Final = 1
+
 AgentKind = Literal["agent", "demo"]
 NodeStatus = Literal["available", "depleted", "regenerating"]
+
+
+class NewerRecord(ValueError):
+    """A newer release has written this record; fields that are not known must not be lost."""
+
+
+def _known(data: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a record's fields without its version.
+
+    Raises:
+        NewerRecord: it is not ours to read.
+    """
+    version = data.get("v", 1)
+    if version > RECORD_VERSION:
+        raise NewerRecord(f"a record of version {version}, this release reads up to {RECORD_VERSION}")
+    return {name: value for name, value in data.items() if name != "v"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,11 +99,11 @@ class AgentRecord:
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> AgentRecord:
-        """Read what ``to_json`` wrote."""
+        """Read what ``to_json`` wrote.  Raises ``NewerRecord``: a newer release has."""
         running = data.get("running")
         return cls(
             **{
-                **data,
+                **_known(data),
                 "running": RunningCommand.from_json(running) if running else None,
                 "recent": tuple(data.get("recent", ())),
             }
@@ -167,10 +187,10 @@ class ChunkRecord:
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> ChunkRecord:
-        """Read what ``to_json`` wrote."""
+        """Read what ``to_json`` wrote.  Raises ``NewerRecord``: a newer release has."""
         return cls(
             **{
-                **data,
+                **_known(data),
                 "nodes": tuple(NodeRecord(**node) for node in data.get("nodes", ())),
                 "npcs": tuple(NpcRecord(**npc) for npc in data.get("npcs", ())),
                 "events": tuple(data.get("events", ())),

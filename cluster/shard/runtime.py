@@ -44,6 +44,7 @@ from cluster.shard.shard_epoch import ShardEpoch
 from cluster.shard.shard_tasks import ShardTasks
 from cluster.shard.stats import ShardStats, newest_p99_ms
 from cluster.shard.submissions import Submissions
+from cluster.stored_format import refuse_newer
 from cluster.tick_clock import TickClock, phase_of
 from streaming.journal import Journal
 from streaming.lua import CommandExecutor
@@ -170,10 +171,12 @@ class ShardRuntime:
 
         Raises:
             RuntimeError: no world has been made in this Redis.
+            NewerWorld: a newer release has written it; the lease stays whose it is.
         """
         info = await read_world(redis)
         if info is None:
             raise RuntimeError("no world in this Redis: `chunkcrawl up` makes it")
+        refuse_newer(info.format)
         journal, last_tick = await Journal.acquire(journal_redis or redis, shard)
         await SHARED.read(redis)
         memory = ShardMemory(shard, rules, info.seed, tick=last_tick, record_dir=config.record_dir)

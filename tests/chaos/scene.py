@@ -96,16 +96,22 @@ class Scene:
 
     async def play(self, count: int, duration_s: float, hit_every_s: float) -> None:
         """Let ``count`` agents play for ``duration_s`` while something is hit every ``hit_every_s`` seconds."""
-        async with Api(self.base) as api:
-            account = await api.signup("chaos@example.com", "password-of-chaos")
-            key = (await api.create_key(account.account_id, auth=account.account_token)).api_key
-            reading = asyncio.create_task(self.read_streams())
-            players = [asyncio.create_task(self._player(api, key, number)) for number in range(count)]
+        async with self.playing(count):
             end = time.monotonic() + duration_s
             while time.monotonic() + hit_every_s < end:
                 await asyncio.sleep(hit_every_s)
                 await self._hit()
             await asyncio.sleep(max(0.0, end - time.monotonic()))
+
+    @contextlib.asynccontextmanager
+    async def playing(self, count: int) -> AsyncIterator[None]:
+        """Let ``count`` agents play while the block runs; then wait until all that was accepted has its result."""
+        async with Api(self.base) as api:
+            account = await api.signup("chaos@example.com", "password-of-chaos")
+            key = (await api.create_key(account.account_id, auth=account.account_token)).api_key
+            reading = asyncio.create_task(self.read_streams())
+            players = [asyncio.create_task(self._player(api, key, number)) for number in range(count)]
+            yield
             await until(self.ready, "the world is ready again", SETTLE_S)
             for player in players:
                 player.cancel()

@@ -11,7 +11,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import psutil
@@ -30,12 +30,18 @@ class Run(Started):
     """One ``chunkcrawl up`` without Ray in a process of its own."""
 
     def __init__(
-        self, data_dir: Path, behaviour: str = "", *, wrapper: Sequence[str] = (), output: int = subprocess.PIPE
+        self,
+        data_dir: Path,
+        behaviour: str = "",
+        *,
+        wrapper: Sequence[str] = (),
+        output: int = subprocess.PIPE,
+        environment: Mapping[str, str] | None = None,
     ) -> None:
         self.data_dir = data_dir
         self.port = free_port()
         argv = [sys.executable, "-m", "tests.cluster.fake_world", str(self.port), str(data_dir), behaviour]
-        super().__init__([*wrapper, *argv], cwd=ROOT, output=output)
+        super().__init__([*wrapper, *argv], cwd=ROOT, output=output, environment=environment)
 
     @property
     def events(self) -> list[str]:
@@ -130,6 +136,29 @@ def test_nohup_is_heeded(data_dir: Path) -> None:
 def test_gateways_of_another_cluster_are_not_looked_for_here(data_dir: Path) -> None:
     run = Run(data_dir, "elsewhere")
     run.read_until("Chunkcrawl runs in the Ray cluster at head:6379.")
+    run.process.send_signal(signal.SIGTERM)
+    assert run.end() == 0, run.output
+    assert run.events == ["started", "stopping", "stopped"]
+
+
+@pytest.mark.services
+def test_sigusr1_leaves_a_world_that_needs_nothing_of_ours(data_dir: Path, valkey_url: str, postgres_url: str) -> None:
+    data_dir.mkdir()
+    servers = {"CHUNKCRAWL_REDIS_URL": valkey_url, "CHUNKCRAWL_DATABASE_URL": postgres_url}
+    run = Run(data_dir, "elsewhere", environment=servers)
+    run.read_until("Chunkcrawl runs in the Ray cluster at head:6379.")
+    run.process.send_signal(signal.SIGUSR1)
+    assert run.end() == 0, run.output
+    assert run.events == ["started", "left"]
+    assert run.output.splitlines()[-1] == "Left: the world goes on."
+
+
+@pytest.mark.services
+def test_sigusr1_ends_nothing_where_the_world_would_end_too(data_dir: Path) -> None:
+    run = Run(data_dir, "elsewhere")
+    run.read_until("Chunkcrawl runs in the Ray cluster at head:6379.")
+    run.process.send_signal(signal.SIGUSR1)
+    run.read_until("Not left: what this process has started would end with it")
     run.process.send_signal(signal.SIGTERM)
     assert run.end() == 0, run.output
     assert run.events == ["started", "stopping", "stopped"]

@@ -56,6 +56,9 @@ class FakeDeployment:
         self._server.shutdown()
         self.note("stopped")
 
+    async def leave(self) -> None:
+        self.note("left")
+
     def note(self, text: str) -> None:
         with self._events.open("a") as file:
             file.write(f"{text}\n")

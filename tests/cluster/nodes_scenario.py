@@ -19,6 +19,7 @@ import ray
 from ray.cluster_utils import Cluster
 
 from cluster import deploy
+from cluster.peers import ShardUnavailable
 from cluster.ray_clients import NamedActors, connected_shards
 from cluster.ray_start import RAY_ENVIRONMENT
 from cluster.router import Router
@@ -44,7 +45,7 @@ async def places(deployment: deploy.Deployment) -> dict[str, str]:
     """Node of each actor that answers."""
     try:
         actors = (await deployment.describe())["actors"]
-    except ray.exceptions.RayError:
+    except ShardUnavailable:
         return {}  # the coordinator itself was on the node that died, and is not back yet
     return {name: actor["node"] for name, actor in actors.items() if "node" in actor}
 

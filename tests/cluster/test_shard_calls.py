@@ -8,10 +8,15 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import pytest
 
+from cluster import messages, shard_calls
 from cluster.messages import (
+    COMMANDS,
+    OLDEST,
+    VERSION,
     CellAnswer,
     CellRelease,
     CellRequest,
+    ForeignVersion,
     JoinAnswer,
     JoinRequest,
     ShardCommand,
@@ -21,7 +26,7 @@ from cluster.messages import (
 )
 from cluster.peers import Shard, ShardUnavailable
 from cluster.shard_actor import ChunkShard
-from cluster.shard_calls import ShardEndpoint, ShardProxy
+from cluster.shard_calls import ShardEndpoint, ShardProxy, Spoken
 from world.ids import AgentId, ChunkId, HandoffId, ServerCmdId
 from world.inputs import Occupant
 
@@ -54,6 +59,7 @@ class Carried(ShardEndpoint):
 
     def __init__(self, shard: Any) -> None:
         self._shard = shard
+        self.spoken = Spoken()
         self.waits: list[tuple[int, float]] = []
 
     async def _up(self) -> Shard:
@@ -112,8 +118,8 @@ async def test_every_call_and_its_answer_arrive_as_they_were_made() -> None:
     assert carried.waits == [(7, 2.5)] * 8
 
 
-class Older(Carried):
-    """A shard of another release: what it is sent it can't read, and what it sends nobody else can."""
+class Distant(Carried):
+    """A shard of a distant release: what it is sent it can't read, and what it sends nobody else can."""
 
     async def join(self, joins: bytes) -> bytes:
         packed = await super().join(joins)
@@ -129,11 +135,63 @@ class Older(Carried):
 async def test_a_shard_of_another_release_is_unavailable_and_says_why() -> None:
     noting = Noting()
     noting.answers = [[JoinAnswer("gone")]]
-    shard = ShardProxy(Older(noting), 7, 2.5)
+    shard = ShardProxy(Distant(noting), 7, 2.5)
     for call in (shard.join([JOIN]), shard.submit([COMMAND]), shard.release([RELEASE])):
-        with pytest.raises(ShardUnavailable, match=r"shard 7: .* one release"):
+        with pytest.raises(ShardUnavailable, match=r"shard 7: .* one release after the other"):
             await call
     assert [name for name, *_ in noting.asked] == ["join"]
+
+
+class ReleaseBefore(Carried):
+    """A shard of the release before: it reads its own version alone, and answers in it."""
+
+    def __init__(self, shard: Any) -> None:
+        super().__init__(shard)
+        self.refused = 0
+
+    async def call(self, shard: int, timeout_s: float, method: Any, *args: Any, **kwargs: Any) -> Any:
+        if args and isinstance(args[0], bytes) and args[0][0] != OLDEST:
+            self.refused += 1
+            raise ForeignVersion("messages of a version that is not ours")
+        return await super().call(shard, timeout_s, method, *args, **kwargs)
+
+
+@pytest.fixture
+def newer(monkeypatch: pytest.MonkeyPatch) -> None:
+    """We are of the next release, with other messages."""
+    for module in (messages, shard_calls):
+        monkeypatch.setattr(module, "VERSION", VERSION + 1)
+
+
+async def test_a_shard_of_the_release_before_is_spoken_to_in_its_version(newer: None) -> None:
+    noting = Noting()
+    noting.answers = [[ShardDecision(True)], [CellAnswer("reserved")], ShardHealth(False, None)]
+    carried = ReleaseBefore(noting)
+    assert await ShardProxy(carried, 7, 2.5).submit([COMMAND]) == [ShardDecision(True)]
+    assert await ShardProxy(carried, 7, 2.5).reserve([REQUEST]) == [CellAnswer("reserved")]
+    assert await ShardProxy(carried, 7, 2.5).health() == ShardHealth(False, None)
+    assert [asked for asked, *_ in noting.asked] == ["submit", "reserve", "health"], "each once"
+    assert carried.refused == 1, "it is tried once, and then not again for a while"
+
+
+async def test_our_version_is_tried_again_after_a_while(newer: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    noting = Noting()
+    noting.answers = [[ShardDecision(True)]] * 2
+    carried = ReleaseBefore(noting)
+    monkeypatch.setattr(shard_calls, "OLDER_FOR_S", 0.0)
+    for _ in range(2):
+        await ShardProxy(carried, 7, 2.5).submit([COMMAND])
+    assert carried.refused == 2
+    assert carried.spoken.version(8) == VERSION + 1, "of other shards nothing is known"
+
+
+async def test_a_shard_answers_in_the_version_of_the_question(newer: None) -> None:
+    noting = Noting()
+    noting.answers = [[ShardDecision(True)], [ShardDecision(True)], ShardHealth(False, None)]
+    shard = Carried(noting)
+    for version in (OLDEST, VERSION + 1):
+        assert (await shard.submit(COMMANDS.pack([COMMAND], version)))[0] == version
+    assert (await shard.health())[0] == OLDEST, "nobody says in which version this is asked"
 
 
 def test_both_ends_know_every_call_of_a_shard() -> None:

@@ -9,10 +9,20 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import pytest
 
-from cluster import shard_socket
-from cluster.messages import ADDRESS, JOIN_REQUESTS, JoinAnswer, JoinRequest, ShardAddress, ShardHealth
+from cluster import shard_calls, shard_socket
+from cluster.messages import (
+    ADDRESS,
+    JOIN_REQUESTS,
+    OLDEST,
+    VERSION,
+    ForeignVersion,
+    JoinAnswer,
+    JoinRequest,
+    ShardAddress,
+    ShardHealth,
+)
 from cluster.peers import Shard, ShardUnavailable, WorldReloaded
-from cluster.shard_calls import ShardEndpoint
+from cluster.shard_calls import ShardEndpoint, Spoken
 from cluster.shard_socket import CALLS_MOST, FRAME_MOST_BYTES, HEAD, STRANGERS_MOST, ShardListener, SocketShardClient
 from world.ids import AgentId, ChunkId
 
@@ -70,9 +80,11 @@ class OverRay:
 
     def __init__(self, listener: ShardListener) -> None:
         self.listener = listener
+        self.spoken = Spoken()
         self.carried: list[str] = []
         self.introduced = 0
         self.port: int | None = None
+        self.unknown: Exception | None = None
 
     async def call(
         self,
@@ -87,6 +99,8 @@ class OverRay:
 
     async def introduce(self, _shard: int, _timeout_s: float) -> bytes:
         self.introduced += 1
+        if self.unknown is not None:
+            raise self.unknown
         at = ADDRESS.unpack(await self.listener.address(HOST))
         return ADDRESS.pack(ShardAddress(at.host, self.port or at.port, at.token))
 
@@ -201,6 +215,25 @@ async def test_where_no_connection_can_be_made_ray_carries_everything(
     scene.client._over_ray_until.clear()
     assert await scene.shard().join(joins("cid"))
     assert scene.ray.carried == ["join", "join"], "it is tried again"
+
+
+@pytest.mark.parametrize("error", [AttributeError("address"), ForeignVersion("9")])
+async def test_a_shard_of_a_release_without_sockets_or_with_others_is_reached_over_ray(
+    scene: Scene, error: Exception
+) -> None:
+    scene.ray.unknown = error
+    for name in ("ada", "bea"):
+        assert await scene.shard().join(joins(name))
+    assert (scene.ray.carried, scene.ray.introduced) == (["join", "join"], 1)
+
+
+async def test_a_shard_that_knows_no_messages_of_our_version_is_asked_in_the_one_before(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shard_calls, "VERSION", VERSION + 1)
+    assert await scene.shard().join(joins("ada"))
+    assert scene.client.spoken.version(0) == OLDEST
+    assert (scene.ray.carried, scene.ray.introduced) == ([], 1), "over the same connection"
 
 
 @pytest.mark.parametrize(

@@ -171,3 +171,16 @@ def test_settings_reach_a_worker_as_they_are(monkeypatch: pytest.MonkeyPatch) ->
 
 def test_every_setting_is_described() -> None:
     assert [name for name, field in Settings.model_fields.items() if not field.description] == []
+
+
+def test_settings_of_another_release_are_taken_up_with_defaults_for_what_it_did_not_know() -> None:
+    import copy
+
+    sent = Settings(shards=5)
+    state = copy.deepcopy(sent.__getstate__())
+    del state["__dict__"]["gateways_max"]
+    state["__dict__"]["of_a_newer_release"] = 1
+    taken = Settings.__new__(Settings)
+    taken.__setstate__(state)
+    assert (taken.shards, taken.gateways_max) == (5, Settings().gateways_max)
+    assert pickle.loads(pickle.dumps(sent)) == sent

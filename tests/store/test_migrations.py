@@ -16,7 +16,7 @@ from alembic.migration import MigrationContext
 from sqlalchemy import Connection, inspect, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from migrations.run import current, downgrade, head, upgrade
+from migrations.run import NewerDatabase, current, downgrade, head, upgrade
 from store.engine import make_engine
 from store.models import Base
 
@@ -198,3 +198,14 @@ async def test_the_event_log_can_be_cut_by_day(blank: AsyncEngine, blank_postgre
         assert await connection.scalar(text("SELECT count(*) FROM event_logs_20260101")) == 1
         await connection.execute(text("DROP TABLE event_logs_20260101"))
         assert await connection.scalar(text("SELECT count(*) FROM event_logs")) == 1
+
+
+async def test_a_database_of_a_newer_release_is_left_alone_and_says_what_to_do(
+    blank: AsyncEngine, blank_postgres_url: str
+) -> None:
+    await upgrade(blank_postgres_url)
+    async with blank.begin() as connection:
+        await connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+    with pytest.raises(NewerDatabase, match=r"revision 9999\): start that release again, or restore a backup"):
+        await upgrade(blank_postgres_url)
+    assert await current(blank_postgres_url) == "9999"

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from tests.world.harness import HALL
 from world.ids import AgentId, ChunkId, NodeId, ServerCmdId, Tick
-from world.records import AgentRecord, ChunkRecord, NodeRecord, NpcRecord, RunningCommand
+from world.records import RECORD_VERSION, AgentRecord, ChunkRecord, NewerRecord, NodeRecord, NpcRecord, RunningCommand
 
 WAY = {"target": [3, 4], "origin": [1, 4], "path": "EE"}
 RUNNING = [
@@ -59,3 +59,13 @@ def test_the_least_chunk() -> None:
     record = ChunkRecord(HALL, 0, None)
     assert record.neighbors == {"N": None, "E": None, "S": None, "W": None}
     assert ChunkRecord.from_json(record.to_json()) == record
+
+
+def test_a_record_has_a_version_and_one_of_a_newer_release_is_not_read() -> None:
+    records: list[AgentRecord | ChunkRecord] = [AgentRecord(AgentId("a"), HALL, 3, 4), ChunkRecord(HALL, 0, None)]
+    for record in records:
+        written = record.to_json()
+        assert "v" not in written, "the first release would not know what to do with it"
+        assert type(record).from_json(written | {"v": RECORD_VERSION}) == record
+        with pytest.raises(NewerRecord, match=f"a record of version {RECORD_VERSION + 1}"):
+            type(record).from_json(written | {"v": RECORD_VERSION + 1, "more": 1})

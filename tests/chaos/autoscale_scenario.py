@@ -1,0 +1,150 @@
+"""A load that comes and goes in a Ray cluster that adds and removes nodes; prints one JSON line.
+
+Usage: python -m tests.chaos.autoscale_scenario AGENTS SCALE_CPU
+
+SCALE_CPU: the share of a core above which a shard is added.  Run it as a process of its own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import orjson
+import ray
+
+from cluster import deploy
+from config.settings import Settings
+from embedded.children import free_port
+from embedded.services import EmbeddedServices
+from migrations.run import upgrade
+from streaming import keys
+from streaming.connect import connect
+from tests.chaos.autoscaling_ray import autoscaling_ray
+from tests.chaos.scene import Scene, scratch, services_in
+from tests.cluster.worlds import until
+
+SHARDS = (1, 3)
+NODES = (1, 3)
+STEP_S = 300.0
+LOOK_S = 2.0
+
+
+class Watch:
+    """What there was, over time."""
+
+    def __init__(self, redis: Any) -> None:
+        self._redis = redis
+        self._began = time.monotonic()
+        self.seen: list[tuple[float, int, int, list[float]]] = []
+
+    async def run(self) -> None:
+        """Look at the status for ever."""
+        while True:
+            await asyncio.sleep(LOOK_S)
+            if found := await self._redis.get(keys.STATUS):
+                self._note(orjson.loads(found))
+
+    def _note(self, status: dict[str, Any]) -> None:
+        nodes = sum(1 for node in status["nodes"] if node["alive"] and node["cpus"])
+        cpus = [
+            actor["cpu"] for name, actor in status["actors"].items() if name.startswith("shard-") and "cpu" in actor
+        ]
+        self.seen.append((round(time.monotonic() - self._began, 1), status["shards"], nodes, cpus))
+
+    async def at(self, shards: int, nodes: int) -> bool:
+        """Whether there are so many now."""
+        return bool(self.seen) and self.seen[-1][1:3] == (shards, nodes)
+
+    def steps(self) -> list[tuple[float, int, int]]:
+        """Seconds, shards and nodes, when one of them had changed."""
+        found: list[tuple[float, int, int]] = []
+        for at_s, shards, nodes, _ in self.seen:
+            if not found or found[-1][1:] != (shards, nodes):
+                found.append((at_s, shards, nodes))
+        return found
+
+
+async def scenario(services: EmbeddedServices, settings: Settings, agents: int) -> dict[str, Any]:
+    deployment = await deploy.start(settings)
+    redis = connect(settings.redis_url)
+    seed = int(os.environ.get("CHAOS_SEED") or random.SystemRandom().randrange(10**6))
+    stage = Scene(services, deployment, redis, random.Random(seed))
+    watch = Watch(redis)
+    watching = asyncio.create_task(watch.run())
+    try:
+        async with stage.playing(agents):
+            await until(lambda: watch.at(SHARDS[1], NODES[1]), f"grown: {watch.steps()}", STEP_S)
+        await until(lambda: watch.at(SHARDS[0], NODES[0]), f"shrunk: {watch.steps()}", STEP_S)
+        ledger = stage.ledger
+        return {
+            "seed": seed,
+            "accepted": len(ledger.accepted),
+            "unsettled": ledger.unsettled,
+            "holes": ledger.holes,
+            "findings": await stage.findings(),
+            "steps": watch.steps(),
+            "log": stage.log,
+        }
+    finally:
+        print(orjson.dumps(watch.seen[::5]).decode(), file=sys.stderr)
+        watching.cancel()
+        await redis.aclose()
+        await deployment.stop()
+
+
+def main(agents: str, scale_cpu: str) -> None:
+    with scratch() as directory:
+        services = services_in(directory)
+        urls = services.start()
+        asyncio.run(upgrade(urls.database_url))
+        try:
+            with autoscaling_ray(Path(directory), cpus=2, least=NODES[0], most=NODES[1], idle_s=6) as address:
+                settings = Settings(
+                    environment="test",
+                    ray_address=address,
+                    redis_url=urls.redis_url,
+                    database_url=urls.database_url,
+                    port=free_port(),
+                    shards=SHARDS[0],
+                    shards_max=SHARDS[1],
+                    shard_cpus=1.25,  # one on each node, with a gateway beside it
+                    gateway_cpus=0.25,
+                    scale_cpu=float(scale_cpu),
+                    scale_down_after_s=20,
+                    nodes_min=NODES[0],
+                    regen_ticks=0,
+                    collect_idle_s=3_600,
+                    demo=False,
+                    drain_s=2,
+                    log_dir=os.environ.get("AUTOSCALE_LOGS", ""),
+                )
+                found = asyncio.run(_when_up(services, settings, int(agents)))
+        finally:
+            ray.shutdown()
+            services.stop()
+    print(orjson.dumps(found).decode())
+
+
+async def _when_up(services: EmbeddedServices, settings: Settings, agents: int) -> dict[str, Any]:
+    host, _, port = settings.ray_address.rpartition(":")
+
+    async def answers() -> bool:
+        try:
+            _, writer = await asyncio.open_connection(host, int(port))
+        except OSError:
+            return False
+        writer.close()
+        return True
+
+    await until(answers, "Ray is up", 60)
+    return await scenario(services, settings, agents)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

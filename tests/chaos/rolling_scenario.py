@@ -1,0 +1,235 @@
+"""All nodes of a Ray cluster on this machine replaced in turn while agents play; prints one JSON line.
+
+Usage: python -m tests.chaos.rolling_scenario NODES AGENTS [OLD_TREE]
+
+OLD_TREE: a checkout of an older release, which starts the world; ours then takes it over, and all that is made anew is
+ours.  Run it as a process of its own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+import signal
+import sys
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import orjson
+import psutil
+import ray
+from ray.cluster_utils import Cluster
+
+from cluster import deploy
+from cluster.drain.nodes import short
+from cluster.peers import ShardUnavailable
+from cluster.ray_clients import COORDINATOR
+from cluster.ray_start import RAY_ENVIRONMENT
+from cluster.release import RELEASE
+from config.settings import ENV_PREFIX, Settings
+from embedded.children import free_port
+from embedded.services import EmbeddedServices
+from migrations.run import upgrade
+from streaming.connect import connect
+from tests.chaos.scene import Scene, scratch, services_in
+from tests.cluster.worlds import until
+
+SHARDS = 4
+CPUS = 2
+STORE_BYTES = 80 * 1024 * 1024
+READY_S = 120.0
+PLAY_S = 5.0
+ROOT = Path(__file__).parents[2]
+
+#: ``chunkcrawl up`` of the tree that ``PYTHONPATH`` names; the command itself takes the packages that are installed.
+UP = "from cli.up import run; from config.settings import load_settings; run(load_settings())"
+
+#: Two gateways at least, and one more where there are three nodes.
+GIVEN: dict[str, Any] = {
+    "environment": "test",
+    "shards": SHARDS,
+    "gateways": 2,
+    "gateways_max": 3,
+    "shard_cpus": 0.25,
+    "gateway_cpus": 0.25,
+    "regen_ticks": 0,
+    "collect_idle_s": 3_600,
+    "demo": False,
+    "drain_s": 5,
+    "log_level": "info",
+}
+
+
+class Rolling:
+    """The cluster, the world in it, and what was found."""
+
+    def __init__(self, cluster: Any, services: EmbeddedServices, settings: Settings) -> None:
+        self.cluster = cluster
+        self.services = services
+        self.settings = settings
+        self.drains: list[dict[str, Any]] = []
+
+    def add_node(self) -> Any:
+        """A fresh node.  In the main thread: Ray's processes end with the thread that started them."""
+        return self.cluster.add_node(num_cpus=CPUS, object_store_memory=STORE_BYTES)
+
+    async def places(self, deployment: deploy.Deployment) -> dict[str, str]:
+        """The node of each actor that answers."""
+        try:
+            described = await deployment.describe()
+        except ShardUnavailable:
+            return {}
+        actors = described["actors"] | {COORDINATOR: described}
+        return {name: actor["node"] for name, actor in actors.items() if "node" in actor}
+
+    async def releases(self, deployment: deploy.Deployment) -> dict[str, str]:
+        """The release of each actor, as it says; empty for one that doesn't."""
+        described = await deployment.describe()
+        actors = described["actors"] | {COORDINATOR: described}
+        return {name: actor.get("release", "") for name, actor in actors.items()}
+
+    async def replace(self, node: Any, deployment: deploy.Deployment) -> None:
+        """Add a node, empty this one by the operator's command, and take it away."""
+        self.add_node()
+        began = time.monotonic()
+        before = [name for name, place in (await self.places(deployment)).items() if place == node.node_id]
+        code, said = await self.command("drain", short(node.node_id), "--wait", "200")
+        took_s = time.monotonic() - began
+        after = [name for name, place in (await self.places(deployment)).items() if place == node.node_id]
+        self.drains.append(
+            {"code": code, "said": said, "before": sorted(before), "after": after, "took_s": round(took_s, 1)}
+        )
+        self.cluster.remove_node(node)
+
+    async def command(self, *words: str) -> tuple[int, str]:
+        """An operator's command to its end: exit code, and what it said."""
+        clean = {name: value for name, value in os.environ.items() if not name.startswith(ENV_PREFIX)}
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "chunkcrawl.commands.main", *words),
+            cwd=ROOT,
+            env=clean | {f"{ENV_PREFIX}REDIS_URL": self.settings.redis_url},
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+        )
+        said, _ = await process.communicate()
+        assert process.returncode is not None
+        return process.returncode, said.decode()
+
+
+@asynccontextmanager
+async def older_world(settings: Settings, tree: Path, log: Path) -> AsyncIterator[psutil.Process]:
+    """A world that an older release has started; its supervisor, which is killed in the end if it is still there."""
+    given = settings.model_dump(include={*GIVEN, "ray_address", "redis_url", "database_url", "port"})
+    clean = {name: value for name, value in os.environ.items() if not name.startswith(ENV_PREFIX)}
+    environment = clean | {f"{ENV_PREFIX}{name.upper()}": str(value) for name, value in given.items()}
+    environment["PYTHONPATH"] = f"{tree}{os.pathsep}{tree / 'sdk'}"
+    with log.open("wb") as out:
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-P", "-c", UP),
+            cwd=log.parent,
+            env=environment,
+            stdout=out,
+            stderr=out,
+        )
+    try:
+
+        async def runs() -> bool:
+            said = await asyncio.to_thread(log.read_text)
+            assert process.returncode is None, said
+            return "Chunkcrawl runs" in said
+
+        await until(runs, "the older world runs", READY_S)
+        yield psutil.Process(process.pid)
+    finally:
+        if process.returncode is None:
+            process.kill()
+        await process.wait()
+
+
+async def scenario(rolling: Rolling, agents: int, old_tree: Path | None, directory: Path) -> dict[str, Any]:
+    settings = rolling.settings
+    old_nodes = sorted(rolling.cluster.worker_nodes, key=lambda node: node.node_id)
+    if old_tree is None:
+        deployment = await deploy.start(settings)
+        return await _play(rolling, deployment, agents, old_nodes, mixed=None)
+    async with older_world(settings, old_tree, directory / "older.log") as supervisor:
+        deployment = deploy.Deployment(settings, None, [])
+        return await _play(rolling, deployment, agents, old_nodes, mixed=supervisor)
+
+
+async def _play(
+    rolling: Rolling, deployment: deploy.Deployment, agents: int, old_nodes: list[Any], mixed: psutil.Process | None
+) -> dict[str, Any]:
+    redis = connect(rolling.settings.redis_url)
+    seed = int(os.environ.get("CHAOS_SEED") or random.SystemRandom().randrange(10**6))
+    stage = Scene(rolling.services, deployment, redis, random.Random(seed))
+    found: dict[str, Any] = {"seed": seed}
+    try:
+        await until(stage.ready, "the world serves", READY_S)
+        async with stage.playing(agents):
+            await asyncio.sleep(PLAY_S)
+            if mixed is not None:
+                mixed.send_signal(signal.SIGKILL)  # its release knows no other way to go and leave the world
+                await upgrade(rolling.settings.database_url)  # while older processes use it
+                deployment = stage.deployment = await deploy.start(rolling.settings)
+                await asyncio.sleep(PLAY_S)
+                found["releases_between"] = await rolling.releases(deployment)
+            for node in old_nodes:
+                await rolling.replace(node, deployment)
+                await asyncio.sleep(PLAY_S)
+        ledger = stage.ledger
+        found |= {
+            "accepted": len(ledger.accepted),
+            "unsettled": ledger.unsettled,
+            "holes": ledger.holes,
+            "findings": await stage.findings(),
+            "gold": await stage.gold(),
+            "drains": rolling.drains,
+            "old_nodes": [node.node_id for node in old_nodes],
+            "places": await rolling.places(deployment),
+            "releases": await rolling.releases(deployment),
+            "our_release": RELEASE.release,
+            "log": stage.log,
+        }
+    finally:
+        await redis.aclose()
+    await deployment.stop()
+    return found
+
+
+def main(nodes: str, agents: str, old_tree: str = "") -> None:
+    os.environ.update(RAY_ENVIRONMENT)
+    with scratch() as directory:
+        services = services_in(directory)
+        urls = services.start()
+        if not old_tree:
+            asyncio.run(upgrade(urls.database_url))
+        cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "object_store_memory": STORE_BYTES})
+        try:
+            settings = Settings(
+                **GIVEN,
+                ray_address=cluster.address,
+                redis_url=urls.redis_url,
+                database_url=urls.database_url,
+                port=free_port(),
+                log_dir=os.environ.get("ROLLING_LOGS", ""),
+            )
+            rolling = Rolling(cluster, services, settings)
+            for _ in range(int(nodes)):
+                rolling.add_node()
+            cluster.wait_for_nodes()
+            tree = Path(old_tree) if old_tree else None
+            found = asyncio.run(scenario(rolling, int(agents), tree, Path(directory)))
+        finally:
+            ray.shutdown()
+            cluster.shutdown()  # type: ignore[no-untyped-call]
+            services.stop()
+    print(orjson.dumps(found).decode())
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
