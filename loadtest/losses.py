@@ -30,6 +30,7 @@ _COUNTERS: Final = {
     "lost": "archive_events_lost_total",
     "refused": "archive_events_refused_total",
     "undone": "archive_events_undone_total",
+    "restarts": "actor_restarts_total",
 }
 
 
@@ -46,6 +47,8 @@ class EventLogCounts:
     lost: int
     refused: int
     undone: int
+    #: Processes that began anew meanwhile: what one counted after it was last asked is not in the sums.
+    restarts: int = 0
 
     @property
     def unexplained(self) -> int:
@@ -55,7 +58,7 @@ class EventLogCounts:
     @property
     def is_settled(self) -> bool:
         """Whether no more waits than before, and each fact is accounted for."""
-        return not self.unexplained and self.waiting <= 0
+        return (not self.unexplained or self.restarts > 0) and self.waiting <= 0
 
 
 def event_log_counters(page: ServerPage) -> dict[str, float] | None:
@@ -92,13 +95,21 @@ def event_log_text(counts: EventLogCounts | None) -> str:
     """Say in words whether what happened is in the event log, once; empty where the server could not be asked."""
     if counts is None:
         return ""
-    gone = {"cut off before it was read": counts.lost, "refused by PostgreSQL": counts.refused}
-    parts = [f"{number:,} {words}" for words, number in gone.items() if number]
-    parts += [f"{counts.unexplained:,} not to be found"] if counts.unexplained > 0 else []
-    parts += [f"{-counts.unexplained:,} written twice"] if counts.unexplained < 0 else []
-    parts += [f"{counts.undone:,} taken out again: Redis came back without them"] if counts.undone else []
+    gone = {
+        "cut off before it was read": counts.lost,
+        "refused by PostgreSQL": counts.refused,
+        "taken out again: Redis came back without them": counts.undone,
+    }
+    if not counts.restarts:
+        gone |= {"not to be found": counts.unexplained, "written twice": -counts.unexplained}
+    parts = [f"{number:,} {words}" for words, number in gone.items() if number > 0]
     if parts:
         return f"LOST in the event log, of {counts.facts:,} facts: {', '.join(parts)}."
+    if counts.unexplained:
+        return (
+            f"Event log: not judged. {counts.restarts:,} processes began anew, and what they counted last is not known: "
+            f"{counts.facts:,} facts were counted, {counts.written:,} written."
+        )
     if counts.waiting > 0:
         return (
             f"Event log: of {counts.facts:,} facts {counts.waiting:,} still wait to be written, the others are there."
