@@ -107,7 +107,7 @@ def event_log_text(counts: EventLogCounts | None) -> str:
         return f"LOST in the event log, of {counts.facts:,} facts: {', '.join(parts)}."
     if counts.unexplained:
         return (
-            f"Event log: not judged. {counts.restarts:,} processes began anew, and what they counted last is not known: "
+            f"Event log: not judged. {counts.restarts:,} processes began anew, and what each counted last is lost: "
             f"{counts.facts:,} facts were counted, {counts.written:,} written."
         )
     if counts.waiting > 0:
