@@ -69,8 +69,8 @@ class ShardWorld:
     """The game state of one shard.
 
     Args:
-        quiet: Outputs have the chunks' events and the requests alone: no acks and results, no records, no facts.  What
-            happens is the same; for who plays in it by ``state``, without anybody to tell.
+        quiet: Outputs have the chunks' events and the requests alone: no acks and results, no facts, no records but of
+            who leaves.  What happens is the same; for who plays in it by ``state``, without anybody to tell.
     """
 
     def __init__(self, rules: Rules, world_seed: int, shard: int, *, quiet: bool = False) -> None:

@@ -8,7 +8,7 @@ from tests.world.harness import HALL, QUIET
 from world.actors import Actor, Npc
 from world.chunk import Chunk, Reservation
 from world.genesis import new_chunk
-from world.grid import index_of
+from world.grid import CELLS, STEP, distance, index_of
 from world.ids import AgentId, HandoffId
 from world.inputs import Occupant
 from world.records import AgentRecord, NpcRecord
@@ -89,3 +89,23 @@ def test_who_is_in_the_way(chunk: Chunk) -> None:
     assert not chunk.free_for_arrival(cell, HandoffId("h"))
     assert not chunk.free_for_arrival(index_of(0, 0), HandoffId("h"))
     assert chunk.free_for_arrival(index_of(0, 25), HandoffId("h"))
+
+
+def test_a_plan_by_one_cell_is_that_of_the_search(chunk: Chunk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """From and to every cell beside each other, some of them taken, doors among them."""
+    for number, (x, y) in enumerate([(24, 0), (25, 1), (25, 25), (26, 25), (0, 24), (48, 25)]):
+        seat(chunk, f"agent-{number}", x, y)
+    pairs = [(cell, cell + change) for cell in range(CELLS) for change in STEP.values() if 0 <= cell + change < CELLS]
+    pairs = [pair for pair in pairs if chunk.floor[pair[0]] and distance(*pair) == 1]
+    at_once = [chunk.plan(*pair) for pair in pairs]
+    monkeypatch.setattr("world.chunk._ONE_STEP", ())
+    searched = [chunk.plan(*pair) for pair in pairs]
+    assert at_once == searched
+    assert {None if plan is None else len(plan) for plan in searched} == {None, 1}
+
+
+def test_the_other_end_of_the_next_row_is_not_beside(chunk: Chunk) -> None:
+    """Cells are numbered row by row."""
+    path = chunk.plan(index_of(49, 24), index_of(0, 25))
+    assert path is not None
+    assert len(path) > 40

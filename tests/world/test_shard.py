@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from tests.world.harness import HALL, QUIET, TinyCluster, is_empty
+from tests.world.play import recorded_play
 from world.chunk import Chunk
 from world.genesis import new_chunk
 from world.ids import AgentId, ChunkId
 from world.inputs import Load
+from world.recording import decode_input, state_digest
 from world.rules import Rules
 from world.shard import ShardWorld
 
@@ -104,3 +108,29 @@ def test_the_world_and_its_shard_count_do_not_show() -> None:
             world.run()
         logs.append(([delta for delta in world.deltas if delta.chunk_id == HALL], world.private))
     assert logs[0] == logs[1]
+
+
+def test_a_quiet_world_goes_the_same_way_and_tells_no_more_than_everybody_sees() -> None:
+    """Of two shards that hand chunks over: the same state after each line of their recordings, the same events."""
+    told = 0
+    for lines, _ in recorded_play(seed=8, shards=2, ticks=80):
+        header = json.loads(lines[0])
+        rules, seed, shard = Rules.from_json(header["rules"]), header["world_seed"], header["shard"]
+        heard, quiet = ShardWorld(rules, seed, shard), ShardWorld(rules, seed, shard, quiet=True)
+        for text in lines[1:]:
+            line = json.loads(text)
+            if line["rec"] == "input":
+                order = decode_input(line)
+                assert heard.apply(order) == quiet.apply(order)
+            elif line["rec"] == "step":
+                assert heard.step(line["tick"]) == quiet.step(line["tick"])
+                assert state_digest(heard) == state_digest(quiet)
+            elif line["rec"] == "take":
+                loud, low = heard.take(), quiet.take()
+                told += len(loud.private)
+                assert (low.private, low.chunks, low.archive) == ([], {}, [])
+                assert low.agents.keys() <= {agent_id for _, agent_id, joined in loud.members if not joined}
+                assert (low.requests, low.closed, low.departures) == (loud.requests, loud.closed, loud.departures)
+                events = [(one.chunk_id, event) for one in loud.deltas for event in one.payload["events"]]
+                assert events == [(one.chunk_id, event) for one in low.deltas for event in one.payload["events"]]
+    assert told > 100
