@@ -10,6 +10,7 @@ gold the policy and a random one get in worlds that neither was trained in.
 from __future__ import annotations
 
 import argparse
+import re
 import time
 from pathlib import Path
 from typing import Any, Final
@@ -52,9 +53,9 @@ def policy_of(module: Any) -> Policy:
     return Policy([(state[f"{name}.weight"], state[f"{name}.bias"]) for name in layers])
 
 
-def gold_of(policy: Policy | None) -> float:
+def gold_of(policy: Policy | None, world: dict[str, Any]) -> float:
     """Return what an agent digs in an episode, by the policy or at random, on average over the tested seeds."""
-    worlds = chunkcrawl_env.Worlds(chunkcrawl_env.EnvConfig(**WORLD, masks=True), len(TESTED_SEEDS))
+    worlds = chunkcrawl_env.Worlds(chunkcrawl_env.EnvConfig(**world, masks=True), len(TESTED_SEEDS))
     for number, seed in enumerate(TESTED_SEEDS):
         worlds.seed(number, seed)
     worlds.reset()
@@ -70,15 +71,17 @@ def draw(curve: list[tuple[int, float]], random: float, path: Path) -> None:
     """Draw gold per agent and episode over steps, in the page's colours."""
     style = Style(
         background="#fdfcfa", plot_background="#fdfcfa", foreground="#1c1f27", foreground_strong="#1c1f27",
-        foreground_subtle="#dcd7cc", colors=("#3350c4", "#d55e00"), font_family="sans-serif",
+        foreground_subtle="#dcd7cc", guide_stroke_color="#dcd7cc", major_guide_stroke_color="#dcd7cc",
+        colors=("#3350c4", "#d55e00"), font_family="sans-serif", label_font_size=12,
     )  # fmt: skip
     chart = pygal.XY(
-        style=style, width=720, height=360, js=[], dots_size=2, legend_at_bottom=True, show_x_guides=False,
-        title=None, x_title="steps of agents, thousands", y_title="gold per agent and episode", range=(0, None),
+        style=style, width=720, height=360, js=[], dots_size=2, legend_at_bottom=True, no_prefix=True,
+        x_title="steps of agents, thousands", y_title="gold per agent", range=(0, max(gold for _, gold in curve)),
+        stroke_style={"width": 2}, y_labels_major_count=3,
     )  # fmt: skip
     chart.add("while learning", [(steps / 1000, gold) for steps, gold in curve])
     chart.add("at random", [(0, random), (curve[-1][0] / 1000, random)])
-    path.write_bytes(chart.render())
+    path.write_text(re.sub("<!--.*?-->", "", chart.render(is_unicode=True)))
 
 
 def main() -> None:
@@ -88,7 +91,7 @@ def main() -> None:
     parser.add_argument("--runners", type=int, default=1, help="Ray actors that play; the learner is this process")
     parser.add_argument("--out", type=Path, default=Path(__file__).parent)
     arguments = parser.parse_args()
-    began, random = time.monotonic(), gold_of(None)
+    began = time.monotonic()
     ray.init(address="local", num_cpus=arguments.runners + 1, include_dashboard=False, log_to_driver=False)
     algorithm = configured(arguments.runners).build_algo()
     curve: list[tuple[int, float]] = []
@@ -103,9 +106,10 @@ def main() -> None:
     algorithm.stop()
     arguments.out.mkdir(parents=True, exist_ok=True)
     policy.save(arguments.out / "harvester.npz")
-    draw([(steps, gold) for steps, gold in curve if np.isfinite(gold)], random, arguments.out / "training.svg")
-    trained = gold_of(Policy.load(arguments.out / "harvester.npz"))
-    print(f"in other worlds: {trained:.2f} gold per agent and episode, at random {random:.2f}")
+    seen = [(steps, gold) for steps, gold in curve if np.isfinite(gold)]
+    draw(seen, gold_of(None, SCHOOL), arguments.out / "training.svg")
+    trained, random = (gold_of(one, WORLD) for one in (Policy.load(arguments.out / "harvester.npz"), None))
+    print(f"in worlds as they are live: {trained:.2f} gold per agent and episode, at random {random:.2f}")
 
 
 if __name__ == "__main__":
