@@ -17,7 +17,7 @@ import resource
 import secrets
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Collection, Iterable
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -38,6 +38,7 @@ TRICKLE_S: Final = 0.5
 #: A stranger's processor is not the server's; here it gets what nobody else wants.
 LEAST_PRIORITY: Final = 19
 ANSWER_S: Final = 3.0
+AWAITED_S: Final = 60.0
 
 
 @dataclass(slots=True)
@@ -47,12 +48,18 @@ class Target:
     host: str
     port: int
     seconds: float
+    #: Answers of which one has to have come before it ends, however busy the machine is; none are waited for.
+    awaited: Collection[str] = ()
     answers: Counter[str] = field(default_factory=Counter)
     ends_at: float = 0.0
 
     def going_on(self) -> bool:
-        """Whether there is time left."""
-        return time.monotonic() < self.ends_at
+        """Whether there is time left, or something to wait for."""
+        now = time.monotonic()
+        return now < self.ends_at or (now < self.ends_at + AWAITED_S and self._waits())
+
+    def _waits(self) -> bool:
+        return bool(self.awaited) and self.answers.keys().isdisjoint(self.awaited)
 
     async def open(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         return await asyncio.open_connection(self.host, self.port)
@@ -247,9 +254,9 @@ STRANGERS: Final[dict[str, Attack]] = {
 }
 
 
-async def run(attack: Attack, host: str, port: int, seconds: float) -> Counter[str]:
-    """Attack for so long; how it was answered."""
-    target = Target(host, port, seconds, ends_at=time.monotonic() + seconds)
+async def run(attack: Attack, host: str, port: int, seconds: float, awaited: Collection[str] = ()) -> Counter[str]:
+    """Attack for so long, and until one of the awaited answers has come; how it was answered."""
+    target = Target(host, port, seconds, awaited, ends_at=time.monotonic() + seconds)
     await attack(target)
     return target.answers
 
