@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
-from pathlib import Path
 from typing import Any
 
 import pytest_asyncio
-from playwright.async_api import Playwright, async_playwright
+from playwright.async_api import Browser, async_playwright
 
-from tests.browser.chromium import OpenPage, Screen, browsing, taken
+from tests.browser.chromium import OpenPage, Screen, browsing, launched, taken
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:
@@ -21,22 +20,20 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def playwright() -> AsyncIterator[Playwright]:
-    async with async_playwright() as running:
-        yield running
+async def browser() -> AsyncIterator[Browser]:
+    async with async_playwright() as playwright, launched(playwright) as browser:
+        yield browser
 
 
 @pytest_asyncio.fixture(loop_scope="module")
-async def open_page(playwright: Playwright, tmp_path: Path) -> AsyncIterator[OpenPage]:
-    """Opens pages in browsers of their own; afterwards nothing may have gone wrong in any of them."""
+async def open_page(browser: Browser) -> AsyncIterator[OpenPage]:
+    """Opens pages that share nothing; afterwards nothing may have gone wrong in any of them."""
     screens: list[Screen] = []
     async with AsyncExitStack() as stack:
 
         async def opened(**options: Any) -> Screen:
-            context = await stack.enter_async_context(
-                browsing(playwright, tmp_path / f"browser-{len(screens)}", **options)
-            )
-            screens.append(Screen(context.pages[0] if context.pages else await context.new_page()))
+            context = await stack.enter_async_context(browsing(browser, **options))
+            screens.append(Screen(await context.new_page()))
             return screens[-1]
 
         yield opened

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from pathlib import Path
 from typing import Any
 
-from playwright.async_api import Page, Playwright, Request, Route
+from playwright.async_api import Browser, Page, Request, Route
 
 from api.static_page import files_of
 from api.watch_page import STATIC_DIR
@@ -25,9 +24,9 @@ async def _serve(route: Route, request: Request) -> None:
 
 
 @asynccontextmanager
-async def module_page(playwright: Playwright, directory: Path) -> AsyncIterator[Page]:
-    """An empty page of a new browser, from which every module can be imported."""
-    async with browsing(playwright, directory) as context:
+async def module_page(browser: Browser) -> AsyncIterator[Page]:
+    """An empty page, from which every module can be imported."""
+    async with browsing(browser) as context:
         page = await context.new_page()
         await page.route(f"{ORIGIN}/**", _serve)
         await page.goto(f"{ORIGIN}/")

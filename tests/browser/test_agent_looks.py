@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
-from playwright.async_api import Page, Playwright
+from playwright.async_api import Browser, Page
 
 from chunkcrawl_env.palette import agent_colour, rgb
 from tests.browser.chromium import needs_chromium
@@ -31,8 +31,8 @@ Triple = tuple[float, float, float]
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def page(playwright: Playwright, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Page]:
-    async with module_page(playwright, tmp_path_factory.mktemp("looks")) as page:
+async def page(browser: Browser) -> AsyncIterator[Page]:
+    async with module_page(browser) as page:
         yield page
 
 

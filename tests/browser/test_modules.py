@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
-from playwright.async_api import Page, Playwright
+from playwright.async_api import Browser, Page
 
 from tests.browser.chromium import needs_chromium
 from tests.browser.modules import ORIGIN, module_page, run
@@ -17,8 +17,8 @@ pytestmark = [needs_chromium, pytest.mark.asyncio(loop_scope="module")]
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def page(playwright: Playwright, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Page]:
-    async with module_page(playwright, tmp_path_factory.mktemp("modules")) as page:
+async def page(browser: Browser) -> AsyncIterator[Page]:
+    async with module_page(browser) as page:
         yield page
 
 

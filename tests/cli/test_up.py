@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import pty
 import shutil
@@ -20,6 +21,8 @@ import pytest
 from cli import up
 from config.settings import Settings
 from embedded.children import free_port
+from embedded.services import EmbeddedServices
+from migrations.run import upgrade
 from tests.cluster.started import Started
 
 ROOT = Path(__file__).parents[2]
@@ -60,9 +63,20 @@ class Run(Started):
         return found
 
 
+@pytest.fixture(scope="module")
+def left_by_a_run() -> Iterator[Path]:
+    """A data directory with both servers' data, migrated: to make it takes most of a start."""
+    with tempfile.TemporaryDirectory(prefix="chunkcrawl-up-") as name:
+        path = Path(name) / "data"
+        with EmbeddedServices(path) as urls:
+            asyncio.run(upgrade(urls.database_url))
+        yield path
+
+
 @pytest.fixture
-def data_dir() -> Iterator[Path]:
+def data_dir(left_by_a_run: Path) -> Iterator[Path]:
     path = Path(tempfile.mkdtemp(prefix="chunkcrawl-up-"))
+    shutil.copytree(left_by_a_run, path / "data")
     yield path / "data"
     for process in psutil.process_iter(["cmdline"]):
         if any(str(path) in word for word in process.info["cmdline"] or ()):

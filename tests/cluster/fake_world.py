@@ -77,13 +77,14 @@ def main(port: str, data_dir: str, behaviour: str = "") -> int:
     sys.modules["cluster.deploy"] = module
 
     import cluster
-    from cli.up import run
+    from cli import up
     from embedded.children import ServiceError
 
     setattr(cluster, "deploy", module)  # noqa: B010
+    setattr(up, "STRAY_WAIT_S", 0.5)  # noqa: B010
     try:
         address = "head:6379" if behaviour == "elsewhere" else None
-        return run(load_settings(port=int(port), data_dir=data_dir, demo=False, ray_address=address))
+        return up.run(load_settings(port=int(port), data_dir=data_dir, demo=False, ray_address=address))
     except ServiceError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

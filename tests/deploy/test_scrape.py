@@ -11,6 +11,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from api.exposition import of_metrics, render, sample_key
+from api.sockets.slow_addresses import BROKEN_MOST
 from chunkcrawl import Agent
 from chunkcrawl.embedded import EmbeddedWorld
 from chunkcrawl.errors import ChunkcrawlError
@@ -145,14 +146,16 @@ async def test_strangers_make_no_more_series(world: EmbeddedWorld) -> None:
         before = parsed(await fresh_page(http))
         for number in range(150):
             await odd_requests(http, 1000 + number)
+        # Each ends its connection, and from an address that has many ended new ones have to wait.
+        for number in range(BROKEN_MOST // 2):
+            await http.request(f"ODD{number}", "/healthz")
         after = parsed(await fresh_page(http))
     assert len(after) <= 1.05 * len(before)
     assert len(after) < 2_000
-    assert "odd-1001" not in json.dumps(list(after))
+    assert "odd" not in json.dumps(list(after)).lower()
 
 
 async def odd_requests(http: httpx.AsyncClient, number: int) -> None:
     await http.get(f"/odd-{number}/path")
     await http.get(f"/v1/chunks/odd-{number}/snapshot")
-    await http.request(f"ODD{number}", "/healthz")
     await http.get("/healthz", headers={"Host": f"odd-{number}.example"})

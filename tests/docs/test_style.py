@@ -60,8 +60,10 @@ def docstrings() -> Iterator[tuple[str, int, str]]:
                 yield name, number, line
 
 
-def comments() -> Iterator[tuple[str, int, str, bool]]:
+@cache
+def comments() -> list[tuple[str, int, str, bool]]:
     """Every comment with its place, and whether the line is its own and empty ones are around it."""
+    found = []
     for name, text in sources().items():
         lines = text.split("\n")
         for token in tokenize.generate_tokens(io.StringIO(text).readline):
@@ -69,7 +71,8 @@ def comments() -> Iterator[tuple[str, int, str, bool]]:
                 row = token.start[0]
                 around = lines[row - 2 : row - 1] + lines[row : row + 1]
                 alone = token.line.strip() == token.string and not any(line.strip() for line in around)
-                yield name, row, token.string, alone
+                found.append((name, row, token.string, alone))
+    return found
 
 
 def test_two_spaces_between_sentences_of_a_docstring() -> None:

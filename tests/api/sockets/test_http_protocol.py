@@ -15,6 +15,7 @@ import uvloop
 from websockets.asyncio.client import connect
 
 from api.middleware import BODY_MAX_BYTES
+from api.sockets import connection_limits
 from api.sockets.connection_limits import Admission, AdmissionRules
 from api.sockets.frame_protocol import FrameProtocol
 from api.sockets.http_protocol import HEADERS_MOST, PIPELINED_MOST
@@ -161,8 +162,11 @@ def serve(rules: AdmissionRules) -> Iterator[Served]:
 
 @pytest.fixture(scope="module")
 def patient() -> Iterator[Served]:
-    with serve(PLENTY) as running:
-        yield running
+    """Whoever breaks bounds over and over is held (test_new_connection.py); here hardly, for all tests do."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(connection_limits, "HELD_S", 0.02)
+        with serve(PLENTY) as running:
+            yield running
 
 
 @pytest.fixture
