@@ -9,6 +9,11 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 NOT_LONG := not slow and not chaos and not bench
 
+# Test files are shared out to as many processes as there are cores, four at most (tests/side_by_side.py); JOBS=3 is three
+# of them, and with JOBS=0 make's own pytest runs everything, as -s and --pdb want it.
+JOBS ?= logical
+SIDE_BY_SIDE = -p tests.side_by_side -n $(JOBS) --maxprocesses 4
+
 # The first Python of those we support; PYTHON=... chooses another.
 PYTHON ?= $(shell for name in python3.11 python3.12 python3.13 python3 python; do \
 	"$$name" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null && echo "$$name" && break; done)
@@ -34,10 +39,10 @@ format: $(STAMP) ## write the format that `make check` asks for
 	$(BIN)/ruff check --fix .
 
 test-unit: $(STAMP) ## tests without servers and without Ray; seconds
-	$(BIN)/pytest -m "not services and not ray and $(NOT_LONG)" $(ARGS)
+	$(BIN)/pytest $(SIDE_BY_SIDE) -m "not services and not ray and $(NOT_LONG)" $(ARGS)
 
 test: $(STAMP) ## all tests but the long ones; starts what it needs
-	$(BIN)/pytest -m "$(NOT_LONG)" $(ARGS)
+	$(BIN)/pytest $(SIDE_BY_SIDE) -m "$(NOT_LONG)" $(ARGS)
 
 test-rl: $(STAMP) ## all tests of the environments, the long ones too: parity, their wheel on every Python; minutes
 	$(BIN)/pytest tests/chunkcrawl_env tests/deploy/test_env_wheel.py $(ARGS)

@@ -24,7 +24,7 @@ def test_a_secret_is_found_wherever_it_stands(make: Callable[[], str]) -> None:
         "4bf92f3577b34da6a3ce929d0e0e4736",  # a W3C trace id, a UUID, an id of ours, names that people give
         "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
         "8f14e45f-ceea-467f-ad0c-8c3b2b9d9a11",
-        new_jti(),
+        pytest.param(new_jti(), id="jti"),
         "dcw_0123456789ab",
         "sess_1",
         "my-very-long-agent-name-with-43-characters",
