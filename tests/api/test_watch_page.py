@@ -18,6 +18,12 @@ FILE_MOST_BYTES = 64 * 1024
 NAMESPACES = {"http://www.w3.org/2000/svg"}
 
 
+@pytest.fixture
+def fresh_postgres_url(postgres_url: str) -> str:
+    """One database for all: nothing here reads it."""
+    return postgres_url
+
+
 def policy(answer: httpx.Response) -> dict[str, str]:
     parts = (part.strip().partition(" ") for part in answer.headers["content-security-policy"].split(";"))
     return {name: value for name, _, value in parts}

@@ -33,6 +33,12 @@ FOREIGN = [
 ]
 
 
+@pytest.fixture
+def fresh_postgres_url(postgres_url: str) -> str:
+    """One database for all: nothing here reads it."""
+    return postgres_url
+
+
 def request(headers: dict[str, str] | list[tuple[str, str]]) -> HTTPConnection:
     pairs = headers.items() if isinstance(headers, dict) else headers
     raw = [(name.encode(), value.encode()) for name, value in pairs]
