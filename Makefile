@@ -10,7 +10,7 @@ STAMP := $(VENV)/.installed
 NOT_LONG := not slow and not chaos and not bench
 
 # Test files are shared out to as many processes as there are cores, four at most (tests/side_by_side.py); JOBS=3 is three
-# of them, and with JOBS=0 make's own pytest runs everything, as -s and --pdb want it.
+# of them, and JOBS=0 none: all tests in pytest's own process, as -s and --pdb want it.
 JOBS ?= logical
 SIDE_BY_SIDE = -p tests.side_by_side -n $(JOBS) --maxprocesses 4
 
@@ -38,7 +38,7 @@ format: $(STAMP) ## write the format that `make check` asks for
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-test-unit: $(STAMP) ## tests without servers and without Ray; seconds
+test-unit: $(STAMP) ## tests without servers and without Ray; a minute or two
 	$(BIN)/pytest $(SIDE_BY_SIDE) -m "not services and not ray and $(NOT_LONG)" $(ARGS)
 
 test: $(STAMP) ## all tests but the long ones; starts what it needs

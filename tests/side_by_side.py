@@ -16,13 +16,14 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+from pathlib import Path
 from typing import Any, Final
 
 import pytest
 from xdist.scheduler import LoadFileScheduling
 from xdist.workermanage import WorkerController
 
-#: How long a process may take to stop what it has started: a world, longer than that takes by force.
+#: How long a process may take to stop what it has started; a world that does not end is killed before.
 END_S: Final = 90.0
 
 
@@ -81,13 +82,12 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> BothEnds:
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Files in the order of the queue, and within a file as it was."""
-    kinds: dict[str, int] = {}
+    markers: dict[Path, set[str]] = {}
     for item in items:
-        kinds[str(item.path)] = max(kinds.get(str(item.path), 0), _kind(item))
-    order = {2: 0, 0: 1, 1: 2}
-    items.sort(key=lambda item: order[kinds[str(item.path)]])
+        markers.setdefault(item.path, set()).update(mark.name for mark in item.iter_markers())
+    items.sort(key=lambda item: _place(markers[item.path]))
 
 
-def _kind(item: pytest.Item) -> int:
-    """What a test needs: nothing, a server, or Ray."""
-    return 2 if item.get_closest_marker("ray") else 1 if item.get_closest_marker("services") else 0
+def _place(markers: set[str]) -> int:
+    """Where in the queue a file stands whose tests bear these markers."""
+    return 0 if "ray" in markers else 2 if "services" in markers else 1

@@ -56,7 +56,7 @@ class Screen:
             self.faults.append(message.text)
 
     async def shot(self, name: str) -> Path:
-        """Keep a picture of the page under a name; its path is printed at the end of the run."""
+        """Keep a picture of the page under a name; one process for all tests prints their paths in the end."""
         SHOTS.mkdir(parents=True, exist_ok=True)
         path = SHOTS / f"{name}.png"
         await self.page.screenshot(path=path)
