@@ -16,13 +16,13 @@ from playwright.async_api import expect
 
 from chunkcrawl.embedded import EmbeddedWorld
 from tests.browser.chromium import OpenPage, needs_chromium
-from tests.browser.conftest import open_page, playwright
+from tests.browser.conftest import browser, open_page
 from tests.browser.looking import live, row
 from world.recording import ReplayVerdict, decode_input, state_digest, verify
 from world.rules import Rules
 from world.shard import ShardWorld
 
-__all__ = ["open_page", "playwright"]
+__all__ = ["browser", "open_page"]
 
 ROOT = Path(__file__).parents[2]
 EXAMPLE = ROOT / "examples" / "training" / "play_live.py"
