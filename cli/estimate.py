@@ -10,8 +10,9 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
+from chunkcrawl.commands.common import EXIT_FAILED
 from operations.sizing.coefficients import load_coefficients
-from operations.sizing.limits import AGENTS_MOST, SINGLE, PartLimit, limits
+from operations.sizing.limits import AGENTS_MOST, SINGLE, PartLimit, full, limits
 from operations.sizing.model import Demand, Estimate, estimate
 
 app = typer.Typer(add_completion=False, rich_markup_mode="markdown", pretty_exceptions_enable=False)
@@ -27,7 +28,7 @@ def estimate_command(
     spectators: Annotated[int, typer.Option(min=0, max=AGENTS_MOST, help="Spectators of chunks with agents.")] = 0,
     commands: Annotated[
         float | None,
-        typer.Option(min=0, max=COMMANDS_MOST, help="Commands of an agent a second.", show_default="as measured"),
+        typer.Option(min=0, max=COMMANDS_MOST, help="Commands of an agent a second.", show_default="0.5"),
     ] = None,
     per_chunk: Annotated[
         int | None,
@@ -50,16 +51,16 @@ def estimate_command(
     known = load_coefficients()
     demand = Demand(agents, spectators, commands, per_chunk, partitioned)
     found, most = estimate(demand, known), limits(demand, known)
-    full = [name for name in SINGLE if found.parts[name].fullness > 1]
+    too_much = full(found)
     if json:
-        shown: dict[str, Any] = found.to_json() | {"full": full, "limits": {one.part: one.agents for one in most}}
+        shown: dict[str, Any] = found.to_json() | {"full": too_much, "limits": {one.part: one.agents for one in most}}
         typer.echo(orjson.dumps(shown | {"measured": known.measured}).decode())
     else:
-        _print(found, most, full, known.measured)
-    raise typer.Exit(1 if full else 0)
+        _print(found, most, too_much, known.measured)
+    raise typer.Exit(EXIT_FAILED if too_much else 0)
 
 
-def _print(found: Estimate, most: list[PartLimit], full: list[str], measured: str) -> None:
+def _print(found: Estimate, most: list[PartLimit], too_much: list[str], measured: str) -> None:
     console = Console()
     if not console.is_terminal:
         console = Console(width=PLAIN_WIDTH)
@@ -68,7 +69,7 @@ def _print(found: Estimate, most: list[PartLimit], full: list[str], measured: st
     for column in ("processes", "cores", "memory MB", "full"):
         table.add_column(column, justify="right")
     for name, part in found.parts.items():
-        style = "red" if name in full else None
+        style = "red" if name in too_much else None
         shown = (f"{part.processes:,}", f"{part.cores:,.2f}", f"{part.memory_mb:,.0f}", f"{part.fullness:.0%}")
         table.add_row(name, *shown, style=style)
     table.add_row("all", "", f"{found.cores:,.1f}", f"{found.memory_mb:,.0f}", "")

@@ -58,7 +58,7 @@ class Coefficients:
     commands_per_agent_s: float
     agents_per_chunk: float
     facts_per_command: float
-    events_per_command: float
+    entries_per_command: float
     crossings_per_command: float
 
     # -- what the measured world, with one gateway and two shards, does not show --
@@ -78,7 +78,7 @@ class Coefficients:
     # -- bytes --
     #: Of a delta where there are ``agents_per_chunk``.
     message_bytes: float
-    event_bytes: float
+    entry_bytes: float
     gateway_mb: float
     gateway_agent_kb: float
     gateway_spectator_kb: float

@@ -6,9 +6,9 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from operations.sizing.coefficients import Coefficients
-from operations.sizing.model import Demand, estimate
+from operations.sizing.model import Demand, Estimate, estimate
 
-__all__ = ["SINGLE", "PartLimit", "holds", "limits"]
+__all__ = ["SINGLE", "PartLimit", "full", "limits"]
 
 #: Parts of which there is one (or one for each node of Valkey), with what of them is full.
 SINGLE: Final = {
@@ -36,9 +36,9 @@ def limits(demand: Demand, known: Coefficients) -> list[PartLimit]:
     return sorted((limit for limit in found if limit.agents < AGENTS_MOST), key=lambda limit: limit.agents)
 
 
-def holds(demand: Demand, known: Coefficients) -> bool:
-    """Return whether every single part can do what is asked."""
-    return all(estimate(demand, known).parts[part].fullness <= 1 for part in SINGLE)
+def full(found: Estimate) -> list[str]:
+    """Return the single parts that can't do what is asked."""
+    return [part for part in SINGLE if found.parts[part].fullness > 1]
 
 
 def _most(part: str, demand: Demand, known: Coefficients) -> int:

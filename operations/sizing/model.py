@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
-from operations.sizing.coefficients import Coefficients, RoleCost
+from operations.sizing.coefficients import Coefficients
 
 __all__ = ["GATEWAY_TARGET", "SHARD_TARGET", "VALKEY_TARGET", "Demand", "Estimate", "Part", "estimate"]
 
@@ -26,9 +26,11 @@ PARTITIONS_PER_SHARD: Final = 4
 NODE_CORES: Final = 16
 #: The share of a machine's cores that is to be used.
 NODE_TARGET: Final = 0.7
-#: What Valkey keeps: ticks of a chunk, events of an agent, facts that no archiver has taken yet.
+#: Actors that Ray's own release tests bring up at once (``test_many_actors``: 64 nodes with 156 each).
+RAY_ACTORS: Final = 9_984
+#: What Valkey keeps: ticks of a chunk, and entries of an agent's stream.
 WINDOW_TICKS: Final = 300
-AGENT_EVENTS: Final = 512
+AGENT_ENTRIES: Final = 512
 #: Rounds after which a number of processes must have settled; each adds at least one.
 ROUNDS_MOST: Final = 10_000
 
@@ -43,16 +45,6 @@ class Demand:
     agents_per_chunk: float | None = None
     #: The journals lie in partitions on a Valkey Cluster, which is designed and not built.
     partitioned: bool = False
-
-    def times(self, factor: float) -> Demand:
-        """Return the same demand with more (or fewer) agents and spectators."""
-        return Demand(
-            max(1, round(self.agents * factor)),
-            round(self.spectators * factor),
-            self.commands_per_agent_s,
-            self.agents_per_chunk,
-            self.partitioned,
-        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,8 +159,8 @@ def estimate(
     }
     parts |= _lasting(rates, known, archivers=nodes)
     parts |= _cluster(parts, known)
-    # Events of agents and facts go in, and each goes out once.
-    small = (rates.commands * known.events_per_command + rates.facts) * known.event_bytes
+    # Entries of agents' streams and facts go in, and each goes out once.
+    small = (rates.commands * known.entries_per_command + rates.facts) * known.entry_bytes
     out, into = copies * rates.delta_bytes + small, rates.deltas * rates.delta_bytes + small
     clients = (rates.agent_messages + rates.spectator_messages) * rates.delta_bytes
     return Estimate(rates, parts, clients, out, into)
@@ -252,7 +244,7 @@ def _valkey(demand: Demand, rates: Rates, known: Coefficients, shards: int, copi
 
 def _valkey_data_mb(demand: Demand, rates: Rates, known: Coefficients) -> float:
     chunks = rates.chunks * WINDOW_TICKS * rates.delta_bytes
-    agents = demand.agents * (known.valkey_agent_kb * 1e3 + AGENT_EVENTS * known.event_bytes)
+    agents = demand.agents * (known.valkey_agent_kb * 1e3 + AGENT_ENTRIES * known.entry_bytes)
     return (chunks + agents) / 1e6
 
 
@@ -278,13 +270,8 @@ def _cluster(parts: dict[str, Part], known: Coefficients) -> dict[str, Part]:
     more = max(0, actors - known.actors)
     coordinator = known.roles["coordinator"].idle_cores + more * known.coordinator_actor_us / 1e6
     nodes = max(1, math.ceil(sum(part.cores for part in parts.values()) / (NODE_CORES * NODE_TARGET)))
-    others: RoleCost = known.roles["others"]
-    ray = nodes * others.idle_cores + more * known.others_actor_us / 1e6
+    ray = nodes * known.roles["others"].idle_cores + more * known.others_actor_us / 1e6
     return {
         "coordinator": Part(1, coordinator, known.shard_mb, coordinator / VALKEY_TARGET),
         "ray": Part(nodes, ray, nodes * known.others_mb, actors / RAY_ACTORS),
     }
-
-
-#: Actors that Ray's own release tests bring up at once (``test_many_actors``: 64 nodes with 156 each).
-RAY_ACTORS: Final = 9_984

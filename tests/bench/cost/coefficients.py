@@ -107,7 +107,7 @@ def coefficients(
         commands_per_agent_s=COMMANDS_PER_AGENT_S,
         agents_per_chunk=per_chunk,
         facts_per_command=round(sum(run.facts_per_s for run in runs) / commands, 3),
-        events_per_command=EVENTS_PER_COMMAND,
+        entries_per_command=ENTRIES_PER_COMMAND,
         crossings_per_command=round(_mean([run.crossings_per_command for run in runs]), 4),
         hub_message_us=found["readers"]["message_us"],
         valkey_copy_us=round(cluster["copy_us"], 2),
@@ -117,7 +117,7 @@ def coefficients(
         others_actor_us=each_us["others"],
         archiver_facts_per_s=round(found["facts_per_s"]),
         message_bytes=round(_mean([run.bytes_per_message for run in runs])),
-        event_bytes=round(_mean([run.event_bytes for run in runs])),
+        entry_bytes=round(_mean([run.entry_bytes for run in runs])),
         gateway_mb=round(_mean([run.idle_mb["gateways"] for run in runs]), 1),
         gateway_agent_kb=_each_kb(runs, "gateways"),
         gateway_spectator_kb=found["readers"]["idle_kb"],
@@ -145,8 +145,8 @@ STEP_US = 1.3
 DELTAS_OF_A_TICK = 5
 #: What the embedded PostgreSQL shares between its processes.
 SHARED_BUFFERS_MB = 64.0
-#: Challenge, ack and result.
-EVENTS_PER_COMMAND = 3.0
+#: Of the agent's stream: challenge and ack, and the result.
+ENTRIES_PER_COMMAND = 2.0
 #: Record, seat, position and buckets of an agent; its stream is counted by its bytes.
 VALKEY_AGENT_KB = 2.0
 

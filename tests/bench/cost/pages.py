@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from textwrap import wrap
 from typing import Any, Final
 
 from operations.sizing.coefficients import ROLES, Coefficients
-from operations.sizing.limits import SINGLE, limits
+from operations.sizing.limits import SINGLE, full, limits
 from operations.sizing.model import NODE_CORES, Demand, Estimate, estimate
 from tests.bench.cost.runs import Run
 from tests.bench.cost.world import HERE
@@ -21,7 +22,9 @@ POINTS: Final = Path(__file__).with_name("points.json")
 #: What `bench_cluster_commit` found.
 PROTOTYPE: Final = Path(__file__).with_name("prototype.json")
 SIZES: Final = (1_000, 10_000, 100_000, 1_000_000)
-#: The estimate has no role for these two apart.
+#: Characters of a line of the page.
+LINE: Final = 120
+#: What the estimate calls Ray's processes.
 RAY: Final = "others"
 
 
@@ -126,7 +129,7 @@ def _head(*cells: str) -> Iterator[str]:
 
 
 def _coefficients(known: Coefficients) -> Iterator[str]:
-    yield f"Measured {known.measured}."
+    yield from wrap(f"Measured {known.measured}.", LINE)
     yield ""
     yield from _head("part", "at rest, cores", "us a command", "plus, shared", "us a delta of an agent")
     for role, cost in known.roles.items():
@@ -141,7 +144,7 @@ def _coefficients(known: Coefficients) -> Iterator[str]:
 
 def _check(known: Coefficients) -> Iterator[str]:
     measured, points = read_points()
-    yield f"Measured {measured}."
+    yield from wrap(f"Measured {measured}.", LINE)
     yield ""
     yield from _head("", *(f"{point.agents} agents: measured / estimated" for point in points))
     for row in zip(*(checked(point, known) for point in points), strict=True):
@@ -160,7 +163,7 @@ def _sizes(known: Coefficients) -> Iterator[str]:
         ("memory, GB", lambda one: f"{one.memory_mb / 1e3:,.1f}"),
         ("MB/s to clients", lambda one: f"{one.clients_bytes / 1e6:,.0f}"),
         ("MB/s from Valkey", lambda one: f"{one.valkey_out_bytes / 1e6:,.0f}"),
-        ("full", _full),
+        ("full", lambda one: ", ".join(full(one)) or "nothing"),
     ]
     for name, cell in rows:
         yield _row(name, *(cell(one) for one in found))
@@ -175,11 +178,6 @@ def _cell_of(name: str) -> Callable[[Estimate], str]:
         return f"{part.processes:,} x, {part.cores:,.1f}, {part.fullness:.0%}"
 
     return cell
-
-
-def _full(found: Estimate) -> str:
-    full: Sequence[str] = [name for name in SINGLE if found.parts[name].fullness > 1]
-    return ", ".join(full) or "nothing"
 
 
 def _limits(known: Coefficients) -> Iterator[str]:

@@ -62,7 +62,7 @@ class Run:
     commits_per_s: float = 0.0
     #: Of all commands since the world began.
     crossings_per_command: float = 0.0
-    event_bytes: float = 0.0
+    entry_bytes: float = 0.0
     #: Memory by role before anybody had joined, and while the agents played; Valkey's is that of its data.
     idle_mb: dict[str, float] = field(default_factory=dict)
     memory_mb: dict[str, float] = field(default_factory=dict)
@@ -112,7 +112,7 @@ def measure(tree: Tree, plan: Plan) -> Run:
         idle = cores(before.processes, after.processes, after.at - before.at)
         told, ended = _play(world, plan)
         first, last = world.between(ended - plan.duration_s, ended)
-        counts, event_bytes = world.counts(), world.event_bytes()
+        counts, entry_bytes = world.counts(), world.entry_bytes()
     deltas = float(told.get("deltas_per_s") or told["deltas_per_agent_s"]["median"] * told["agents"])
     commands = float(told["acks_per_s"] or 0.0)
     seconds = last.at - first.at
@@ -134,7 +134,7 @@ def measure(tree: Tree, plan: Plan) -> Run:
         facts_per_s=round((last.facts - first.facts) / seconds, 1),
         commits_per_s=round((last.commits - first.commits) / seconds, 1),
         crossings_per_command=_crossings(counts),
-        event_bytes=round(event_bytes),
+        entry_bytes=round(entry_bytes),
         idle_mb=_memory(after),
         memory_mb=_memory(last),
         valkey_out_bytes_per_s=round((last.valkey_out_bytes - first.valkey_out_bytes) / seconds),

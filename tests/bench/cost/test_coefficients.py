@@ -47,10 +47,10 @@ def run(agents: int, commands: float) -> Run:
         chunks=agents / 20,
         facts_per_s=commands * 1.1,
         crossings_per_command=0.02,
-        event_bytes=300.0,
+        entry_bytes=300.0,
         idle_mb=dict.fromkeys(ROLES, 100.0),
         memory_mb=dict.fromkeys(ROLES, 100.0 + agents * 0.05),
-        valkey_out_bytes_per_s=agents / 20 * 5 * 4_000.0 + commands * 4.1 * 300,
+        valkey_out_bytes_per_s=agents / 20 * 5 * 4_000.0 + commands * (2 + 1.1) * 300,
     )
 
 

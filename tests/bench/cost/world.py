@@ -144,7 +144,7 @@ class World:
             found[name] = found.get(name, 0.0) + float(value)
         return found
 
-    def event_bytes(self) -> float:
+    def entry_bytes(self) -> float:
         """How long an entry of an agent's stream is, by a look at the last ones of some agents."""
         sizes = []
         for key in [

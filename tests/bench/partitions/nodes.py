@@ -34,12 +34,6 @@ class ClusterNode(EmbeddedValkey):
         #: Where nodes talk to each other.  The default is the clients' port and 10,000, which may be no port.
         self.bus_port = children.free_port()
 
-    @property
-    def pid(self) -> int:
-        """Of the server."""
-        assert self._process is not None
-        return self._process.pid
-
     def kill(self) -> None:
         """End it as a crash does."""
         assert self._process is not None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from operations.sizing.limits import SINGLE, holds, limits
+from operations.sizing.limits import SINGLE, full, limits
 from operations.sizing.model import Demand, estimate
 from tests.operations.sizing.makers import coefficients
 
@@ -22,9 +22,8 @@ def test_one_valkey_is_full_first_and_partitions_take_that_limit_away() -> None:
     first = limits(Demand(1_000), known)[0]
     assert first.part == "valkey"
     assert "valkey" not in {limit.part for limit in limits(Demand(1_000, partitioned=True), known)}
-    assert holds(Demand(first.agents), known)
-    assert not holds(Demand(first.agents + 1), known)
-    assert holds(Demand(first.agents * 2, partitioned=True), known)
+    assert [full(estimate(Demand(agents), known)) for agents in (first.agents, first.agents + 1)] == [[], ["valkey"]]
+    assert full(estimate(Demand(first.agents * 2, partitioned=True), known)) == []
 
 
 def test_spectators_grow_with_the_agents() -> None:

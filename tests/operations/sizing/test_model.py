@@ -78,8 +78,3 @@ def test_a_crossing_between_partitions_costs_both_nodes(known: Coefficients) -> 
 def test_more_of_either_is_said_and_not_guessed(known: Coefficients, field: str) -> None:
     usual, other = estimate(Demand(1_000), known), estimate(Demand(1_000, **{field: 2.0}), known)  # type: ignore[arg-type]
     assert other.parts["valkey"].cores > usual.parts["valkey"].cores
-
-
-def test_times_keeps_everything_but_the_numbers() -> None:
-    assert Demand(10, 4, 0.5, 7.0, True).times(2.5) == Demand(25, 10, 0.5, 7.0, True)
-    assert Demand(1).times(0.01).agents == 1
