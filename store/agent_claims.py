@@ -10,8 +10,8 @@ import asyncio
 from collections import Counter
 from typing import Final, NamedTuple
 
-from sqlalchemy import select, update
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy import Text, bindparam, func, select, update
+from sqlalchemy.dialects.postgresql import ARRAY, insert
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
@@ -20,6 +20,21 @@ from store.models import Account, Agent
 
 TOGETHER_MOST: Final = 100
 WAITING_MOST: Final = 5_000
+
+
+#: Two arrays, so that the statement is the same however many claims there are, and is made into SQL once.
+_TAKE: Final = (
+    insert(Agent)
+    .from_select(
+        ["agent_id", "account_id"],
+        select(
+            func.unnest(bindparam("agent_ids", type_=ARRAY(Text))),
+            func.unnest(bindparam("account_ids", type_=ARRAY(Text))),
+        ),
+    )
+    .on_conflict_do_nothing(index_elements=[Agent.agent_id])
+    .returning(Agent.agent_id, Agent.account_id)
+)
 
 
 class ClaimsOverloaded(ConnectionError):
@@ -110,14 +125,11 @@ class AgentClaims:
 
     async def _owners(self, connection: AsyncConnection, claims: list[_Claim]) -> dict[str, str]:
         """Claim all of them; return whose each agent is."""
-        rows: list[dict[str, str]] = [{"agent_id": claim.agent_id, "account_id": claim.account_id} for claim in claims]
-        statement = (
-            insert(Agent)
-            .values(rows)
-            .on_conflict_do_nothing(index_elements=[Agent.agent_id])
-            .returning(Agent.agent_id, Agent.account_id)
-        )
-        owners = {row.agent_id: row.account_id for row in await connection.execute(statement)}
+        rows = {
+            "agent_ids": [claim.agent_id for claim in claims],
+            "account_ids": [claim.account_id for claim in claims],
+        }
+        owners = {row.agent_id: row.account_id for row in await connection.execute(_TAKE, rows)}
         for account_id, made in sorted(Counter(owners.values()).items()):
             count = (
                 update(Account)
