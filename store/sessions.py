@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field, fields
 from datetime import datetime
+from typing import Final
 
 from sqlalchemy import delete, func, select, update
 from sqlalchemy.dialects.postgresql import insert
@@ -28,6 +29,9 @@ class SessionRecord:
     revoked_at: datetime | None = None
 
 
+_COLUMNS: Final = tuple(column.name for column in fields(SessionRecord))
+
+
 async def put_many(engine: AsyncEngine, records: Sequence[SessionRecord]) -> None:
     """Write sessions, new or known; no ``jti`` twice in one call.
 
@@ -42,7 +46,8 @@ async def put_many(engine: AsyncEngine, records: Sequence[SessionRecord]) -> Non
         },
     )
     async with engine.begin() as connection:
-        await connection.execute(statement, [asdict(record) for record in records])
+        # Not ``asdict``, which copies every value; a time takes it as long as the rest of a row.
+        await connection.execute(statement, [{name: getattr(record, name) for name in _COLUMNS} for record in records])
 
 
 async def revoke_of_key(engine: AsyncEngine, key_id: str) -> None:

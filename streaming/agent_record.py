@@ -6,11 +6,10 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import orjson
-from redis.asyncio import Redis
 
 from streaming import keys
 from streaming.entry import BadEntry, PrivateEvent, events_of
-from streaming.lua import load, run
+from streaming.lua import CommandExecutor, load, run
 
 READ: Final = load("streaming/agent_record.lua")
 
@@ -33,7 +32,7 @@ class StoredAgent:
     last_seen: PrivateEvent | None
 
 
-async def read_agent(redis: Redis, agent_id: str, since: int | None = None) -> StoredAgent:
+async def read_agent(redis: CommandExecutor, agent_id: str, since: int | None = None) -> StoredAgent:
     """Return the record, and the events after number ``since`` (None: none of them).  Raises ``RedisError``."""
     stream = keys.agent_stream(agent_id)
     start = "" if since is None else f"{since}-0"

@@ -18,6 +18,7 @@ from streaming.entry import BEFORE_FIRST, PrivateEvent, SharedEvent, StreamId, n
 from streaming.follower import Followed, Follower, Whereabouts, effective_moves, move_of, shows
 from streaming.gap_detector import Item, Resync
 from streaming.hub import Hub, Subscription
+from streaming.lua import CommandExecutor
 from streaming.replay import Unreplayable, replay
 from streaming.shared_clock import now_ms
 from streaming.snapshot import Snapshots
@@ -36,6 +37,7 @@ class Follow:
         since: without that, the number of the last agent's event that the reader is known to have.  None: all.
         present_first: show the present state before what was missed, as the contract wants it for agents.
         challenges: see ``Follower``.
+        records: reads the agent's record; None: ``redis``.
     """
 
     def __init__(
@@ -52,9 +54,11 @@ class Follow:
         since: int | None = None,
         present_first: bool = False,
         challenges: bool = True,
+        records: CommandExecutor | None = None,
     ) -> None:
         self._hub = hub
         self._redis = redis
+        self._records: CommandExecutor = redis if records is None else records
         self._snapshots = snapshots
         self._trace_id = trace_id
         self._hello = hello
@@ -98,7 +102,7 @@ class Follow:
     async def _beginning(self) -> AsyncIterator[list[Followed]]:
         position = Position.parse(self._last_event_id) if self._last_event_id is not None else None
         since = position.agent_seq if position is not None else self._since
-        record = await read_agent(self._redis, self.agent_id, since)
+        record = await read_agent(self._records, self.agent_id, since)
         useless = (self._last_event_id is not None and position is None) or record.missed is None
         yield [(self._ready(record), None)]
         if position is not None and not useless and not self._present_first:
@@ -248,7 +252,7 @@ class Follow:
 
     async def _look_again(self) -> list[Followed]:
         """Look whether an agent that is away has come after all, should its stream not have said so."""
-        record = await read_agent(self._redis, self.agent_id)
+        record = await read_agent(self._records, self.agent_id)
         if record.chunk_id is None or record.seq != self.follower.seq:
             return []
         self._begin(Position(record.chunk_id, BEFORE_FIRST, record.seq))
@@ -267,7 +271,7 @@ class Follow:
     async def _start_over(self, lost: Resync) -> list[Followed]:
         """Say that entries are gone for good and show the present; the agent's own events go on where they were."""
         since = None if lost.key == self._agent_key else self.follower.seq
-        record = await read_agent(self._redis, self.agent_id, since)
+        record = await read_agent(self._records, self.agent_id, since)
         start = record.seq if since is None or record.missed is None else since
         return [entry async for some in self._afresh(record, start, "history_lost") for entry in some]
 

@@ -110,6 +110,7 @@ async def _play(
         since=seat.sent,
         present_first=True,
         challenges=False,
+        records=streams.records,
     )
     out = Socket(websocket, view.queue)
 

@@ -67,4 +67,5 @@ def _view(streams: Streams, agent_id: str, trace_id: str, last_event_id: str | N
         trace_id,
         hello,
         last_event_id=last_event_id,
+        records=streams.records,
     )

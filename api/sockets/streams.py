@@ -24,6 +24,7 @@ from api.sockets import stream_metrics
 from api.sockets.connections import Connection, Connections
 from api.sockets.seats import Seats
 from config.settings import Settings
+from streaming.direct_redis import DirectRedis
 from streaming.entry import Event, EventId
 from streaming.gap_detector import Item
 from streaming.hub import Hub, HubUnavailable
@@ -58,6 +59,7 @@ class Streams:
 
     def __init__(self, redis: Redis, batch: RedisCalls, auth: Authenticator, settings: Settings) -> None:
         self.redis = redis
+        self.records = DirectRedis(redis)
         self.hub = Hub(redis)
         self.snapshots: Snapshots = snapshots_of(redis)
         self.connections = Connections(self.hub, auth, settings.heartbeat_s, settings.revoke_within_s)
@@ -80,6 +82,7 @@ class Streams:
         await self.connections.close()
         await self.seats.close()
         await self.hub.close()
+        await self.records.aclose()
         if self._collector is not None:
             stream_metrics.unwatch(self._collector)
             self._collector = None
