@@ -38,6 +38,7 @@ from cluster.ray_clients import NamedActors, WorldActor, connected_shards, shard
 from config.settings import Settings
 from embedded.children import free_port
 from embedded.services import EmbeddedServices, ServiceUrls
+from loadtest.behaviour import BEHAVIOURS, stroll
 from loadtest.figures import Figures, figures_of
 from loadtest.generator import generate
 from loadtest.mailbox import Orders
@@ -96,6 +97,7 @@ class Script:
 
 def play(base: str, agents: int, think_s: float, control: Path) -> None:
     """Play until the file says ``stop``; print the figures of each part, and of the whole, as JSON."""
+    BEHAVIOURS["crowd"] = stroll  # as the others do, but nobody leaves its chunk
     plan = Plan(
         base=base,
         agents=agents,
@@ -294,7 +296,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--agents", type=int, default=300)
     parser.add_argument("--crowd", type=int, default=200, help="how many of them are in three chunks of one shard")
-    parser.add_argument("--think", type=float, default=0.5, help="mean pause between two commands, seconds")
+    parser.add_argument("--think", type=float, default=0.2, help="mean pause between two commands, seconds")
     parser.add_argument("--settle", type=float, default=15.0, help="seconds to wait before anything is measured")
     parser.add_argument("--seconds", type=float, default=30.0, help="seconds that are measured before and after")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
