@@ -98,7 +98,7 @@ class LocalWorld:
         self._seed = seed
         self._count = shards
         self._tasks: dict[int, asyncio.Task[None]] = {}
-        self._journal_redis: dict[int, DirectRedis] = {}
+        self._direct: dict[int, DirectRedis] = {}
 
     async def __aenter__(self) -> LocalWorld:
         made = await graph.init_world(self.redis, seed=self._seed, shard_count=self._count, rules=self.rules.of_world)
@@ -131,9 +131,9 @@ class LocalWorld:
 
     async def start_shard(self, shard: int) -> ShardRuntime:
         """Begin an epoch of a shard, as Ray does after a crash."""
-        journal_redis = DirectRedis(self.redis)
-        runtime = await ShardRuntime.start(self.redis, shard, self.rules, self.config, self.shards, journal_redis)
-        self._journal_redis[shard] = journal_redis
+        direct = DirectRedis(self.redis)
+        runtime = await ShardRuntime.start(self.redis, shard, self.rules, self.config, self.shards, direct)
+        self._direct[shard] = direct
         self.shards.runtimes[shard] = runtime
         self._tasks[shard] = asyncio.create_task(runtime.run(), name=f"shard-{shard}")
         return runtime
@@ -142,4 +142,4 @@ class LocalWorld:
         """End a shard at once, wherever it is, without a last commit."""
         self.shards.runtimes.pop(shard, None)
         await end(self._tasks.pop(shard))
-        await self._journal_redis.pop(shard).aclose()
+        await self._direct.pop(shard).aclose()

@@ -8,7 +8,7 @@ when, in one look at Redis, the deadline has passed and no arrival is there: fro
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 import orjson
@@ -24,7 +24,8 @@ from cluster.shard.reservations import Reservations, TimedReservation
 from cluster.shard.shard_epoch import ShardEpoch
 from cluster.shard.shard_tasks import ShardTasks
 from streaming import keys
-from streaming.lua import load, run
+from streaming.direct_redis import DirectRedis
+from streaming.lua import load, run, run_all
 from world.ids import ChunkId, HandoffId
 from world.inputs import Arrive, Joined, Refusal, Release, Reserve
 from world.records import AgentRecord
@@ -40,12 +41,13 @@ class Arrivals:
     """Agents that come from other shards.
 
     Args:
+        direct: For what is asked in every tick.
         ttl_s: How long a cell is kept.
     """
 
     def __init__(
         self,
-        redis: Redis,
+        direct: Redis | DirectRedis,
         memory: ShardMemory,
         epoch: ShardEpoch,
         reservations: Reservations,
@@ -55,7 +57,7 @@ class Arrivals:
         *,
         ttl_s: float,
     ) -> None:
-        self._redis = redis
+        self._direct = direct
         self._memory = memory
         self._epoch = epoch
         self._reservations = reservations
@@ -76,7 +78,7 @@ class Arrivals:
         for chunk_id in {request.chunk_id for request in requests}:
             await self._loader.ensure(chunk_id)
         answers = [self._reserve(request) for request in requests]
-        await self._commits.flush()
+        await self._commits.gather(len(requests))
         return answers
 
     def _reserve(self, request: CellRequest) -> CellAnswer:
@@ -111,15 +113,14 @@ class Arrivals:
         if not self._reservations:
             return
         chunks = sorted({reservation.chunk_id for reservation in self._reservations})
-        pipe = self._redis.pipeline(transaction=False)
-        for chunk_id in chunks:
-            pipe.hgetall(keys.inbox(chunk_id))
         try:
-            inboxes = await pipe.execute()
+            inboxes = await run_all(self._direct, [("HGETALL", keys.inbox(chunk_id)) for chunk_id in chunks])
         except (RedisError, OSError, TimeoutError):
             return  # the next tick looks again
         for chunk_id, inbox in zip(chunks, inboxes, strict=True):
-            for handoff, arrival in sorted(inbox.items()):
+            if isinstance(inbox, Exception):
+                continue
+            for handoff, arrival in sorted(_fields(inbox)):
                 self._seat_one(chunk_id, handoff.decode(), orjson.loads(arrival))
         now = time.monotonic()
         for reservation in self._reservations:
@@ -146,7 +147,12 @@ class Arrivals:
         await self._commits.flush()
         handoff_id, chunk_id, cell = reservation.handoff_id, reservation.chunk_id, f"{reservation.x},{reservation.y}"
         call = EXPIRE(chunk=chunk_id, cell=cell, handoff=handoff_id, given_up="1" if given_up else "0")
-        answer = await run(self._redis, call)
+        answer = await run(self._direct, call)
         if answer == b"free" and self._reservations.get(handoff_id, chunk_id) is reservation:
             self._reservations.drop(handoff_id, chunk_id)
             self._memory.world.apply(Release(HandoffId(handoff_id), ChunkId(chunk_id)))
+
+
+def _fields(answer: Any) -> Iterable[tuple[bytes, bytes]]:
+    """Return the fields of a hash, which are a mapping or one list, as the client has it."""
+    return answer.items() if isinstance(answer, Mapping) else zip(answer[::2], answer[1::2], strict=True)

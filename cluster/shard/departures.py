@@ -19,6 +19,8 @@ from cluster.shard.memory import ShardMemory
 from cluster.shard.neighbors import NeighborLinks
 from cluster.shard.shard_tasks import ShardTasks
 from streaming import keys
+from streaming.direct_redis import DirectRedis
+from streaming.lua import Call, Word, run_all
 from world.inputs import Denied, Granted
 from world.outputs import ReleaseWanted, ReserveWanted
 
@@ -27,13 +29,14 @@ class Departures:
     """Requests on their way to other shards, one call at a time per target.
 
     Args:
+        direct: For what is asked in nearly every tick.
         reserve_timeout_s: How long a call waits for its answer.
         grant_usable_s: How old an answer may be, counted from the question, to build a commit on it.
     """
 
     def __init__(
         self,
-        redis: Redis,
+        direct: Redis | DirectRedis,
         memory: ShardMemory,
         arrivals: Arrivals,
         neighbors: NeighborLinks,
@@ -43,7 +46,7 @@ class Departures:
         reserve_timeout_s: float,
         grant_usable_s: float,
     ) -> None:
-        self._redis = redis
+        self._direct = direct
         self._memory = memory
         self._arrivals = arrivals
         self._neighbors = neighbors
@@ -69,16 +72,18 @@ class Departures:
 
     async def release(self, request: ReleaseWanted) -> None:
         """Tell the target that nobody will come; if it does not hear, the reservation runs out by itself."""
-        owner = await self._redis.hget(keys.chunk(request.to_chunk), "shard")
+        [owner] = await run_all(self._direct, [("HGET", keys.chunk(request.to_chunk), "shard")])
+        if isinstance(owner, Exception):
+            raise owner
         if owner is not None and int(owner) != self._memory.shard:
             target = self._peers.shard(int(owner), timeout_s=self._reserve_timeout_s)
             await target.release([CellRelease(request.handoff_id, request.to_chunk)])
 
     async def _route(self, requests: list[ReserveWanted]) -> None:
-        pipe = self._redis.pipeline(transaction=False)
-        for request in requests:
-            pipe.hget(keys.chunk(request.to_chunk), "shard")
-        for request, owner in zip(requests, await pipe.execute(), strict=True):
+        asked: list[Call | tuple[Word, ...]] = [("HGET", keys.chunk(r.to_chunk), "shard") for r in requests]
+        for request, owner in zip(requests, await run_all(self._direct, asked), strict=True):
+            if isinstance(owner, Exception):
+                raise owner
             if owner is None:
                 self._neighbors.lost(request)
                 continue

@@ -46,8 +46,8 @@ from cluster.shard.stats import ShardStats, newest_p99_ms
 from cluster.shard.submissions import Submissions
 from cluster.stored_format import refuse_newer
 from cluster.tick_clock import TickClock, phase_of
+from streaming.direct_redis import DirectRedis
 from streaming.journal import Journal
-from streaming.lua import CommandExecutor
 from streaming.shared_clock import SHARED, now_ms
 from world.outputs import NeighborWanted, Output, ReleaseWanted, ReserveWanted
 from world.rules import Rules
@@ -75,6 +75,7 @@ class ShardRuntime:
         clock: TickClock,
         config: ShardConfig,
         peers: ShardClient,
+        direct: Redis | DirectRedis,
     ) -> None:
         self._redis = redis
         self.shard = memory.shard
@@ -99,7 +100,7 @@ class ShardRuntime:
             redis, memory, self.reservations, commits.next, clock, adopt_interval_s=config.adopt_interval_s
         )
         self.arrivals = Arrivals(
-            redis,
+            direct,
             memory,
             self.epoch,
             self.reservations,
@@ -112,7 +113,7 @@ class ShardRuntime:
         self.seating = Seating(redis, memory, self.epoch, self.loader, self.arrivals, commits)
         self.neighbors = NeighborLinks(redis, memory, journal, self.loader, commits, tasks, peers)
         self.departures = Departures(
-            redis,
+            direct,
             memory,
             self.arrivals,
             self.neighbors,
@@ -162,12 +163,12 @@ class ShardRuntime:
         rules: Rules,
         config: ShardConfig,
         peers: ShardClient,
-        journal_redis: CommandExecutor | None = None,
+        direct: DirectRedis | None = None,
     ) -> ShardRuntime:
         """Take the shard's lease and come back to the last committed tick.
 
         Args:
-            journal_redis: What runs the commits, if that is not ``redis``.
+            direct: What runs the commits and what is asked in every tick; by default ``redis``.
 
         Raises:
             RuntimeError: no world has been made in this Redis.
@@ -177,10 +178,12 @@ class ShardRuntime:
         if info is None:
             raise RuntimeError("no world in this Redis: `chunkcrawl up` makes it")
         refuse_newer(info.format)
-        journal, last_tick = await Journal.acquire(journal_redis or redis, shard)
+        journal, last_tick = await Journal.acquire(direct or redis, shard)
         await SHARED.read(redis)
         memory = ShardMemory(shard, rules, info.seed, tick=last_tick, record_dir=config.record_dir)
-        runtime = cls(redis, memory, journal, start_clock(info, config, shard, last_tick), config, peers)
+        runtime = cls(
+            redis, memory, journal, start_clock(info, config, shard, last_tick), config, peers, direct or redis
+        )
         await runtime._load_world()
         log.info("shard_started", shard=shard, epoch=journal.epoch, tick=last_tick)
         return runtime

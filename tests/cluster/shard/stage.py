@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, cast
 
 import orjson
@@ -19,7 +19,7 @@ from cluster.shard.config import ShardConfig
 from cluster.shard.runtime import ShardRuntime
 from operations.fsck import Problem, check, read_dump
 from streaming import keys
-from streaming.lua import Script
+from streaming.lua import Script, run_all
 from tests.streaming.writer import read_events
 from world.ids import AgentId, ChunkId
 from world.records import AgentRecord
@@ -52,6 +52,9 @@ class MeddledRedis:
     def after(self, script: Script, hook: Hook) -> None:
         """Do something once, when ``script`` has run and its answer is still under way."""
         self._after[script.sha] = hook
+
+    async def execute_all(self, commands: Sequence[tuple[Any, ...]]) -> list[Any]:
+        return await run_all(self._redis, list(commands))
 
     async def execute_command(self, *words: Any, **options: Any) -> Any:
         """A script comes by its hash, and again with its source if the server does not know it."""
