@@ -13,6 +13,8 @@ from api.accounts.auth import RedisCalls
 from api.sockets import seats as module
 from api.sockets.connections import Connection
 from api.sockets.seats import REFRESH_EVERY_TICKS, Seat, Seats
+from streaming import keys
+from streaming.batch import RedisBatch
 from streaming.lua import Call
 
 TICK_S = 0.01
@@ -89,3 +91,39 @@ async def test_after_a_sleep_all_are_renewed(monkeypatch: pytest.MonkeyPatch) ->
     await until_renewed(calls, 2)
     await seats.close()
     assert [len(some) for some in calls.renewed[:2]] == [3, 3]
+
+
+async def test_what_a_renewal_writes(redis: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Seats that are ours or nobody's, one command for the presence of them all; of another's seat nothing."""
+    monkeypatch.setattr(module, "TICK_S", TICK_S)
+    monkeypatch.setattr(module, "SLEPT_S", -1.0)  # all of them, each time
+    batch = RedisBatch(redis)
+    seats = Seats(batch, grace_s=30.0)
+    replaced: list[str] = []
+    taken = []
+    for n in range(3):
+        connection = SimpleNamespace(
+            queue=SimpleNamespace(closed=None), close=lambda *_, name=f"a-{n}": replaced.append(name)
+        )
+        taken.append(Seat(f"a-{n}", f"ch-{n}", cast("Connection", connection)))
+        await seats.take(taken[-1])
+    await redis.expire(keys.connection("a-0"), 5)
+    await redis.delete(keys.connection("a-1"), keys.PRESENCE)
+    await redis.set(keys.connection("a-2"), "ch-new")
+    for seat in taken:
+        seat.confirmed = 4
+    await redis.config_resetstat()
+    seats.start()
+    async with asyncio.timeout(10.0):
+        while not replaced:
+            await asyncio.sleep(TICK_S)
+    await seats.close()
+    stats = await redis.info("commandstats")
+    await batch.close()
+    assert set(replaced) == {"a-2"}
+    assert await redis.mget([keys.connection(f"a-{n}") for n in range(3)]) == [b"ch-0", b"ch-1", b"ch-new"]
+    assert await redis.ttl(keys.connection("a-0")) > 60
+    assert await redis.mget([keys.agent_position(f"a-{n}") for n in range(3)]) == [b"4", b"4", b"0"]
+    assert set(await redis.zrange(keys.PRESENCE, 0, -1)) == {b"a-0", b"a-1"}
+    scripts = sum(stats.get(f"cmdstat_{name}", {"calls": 0})["calls"] for name in ("eval", "evalsha"))
+    assert stats["cmdstat_zadd"]["calls"] <= scripts
