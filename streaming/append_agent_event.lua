@@ -2,7 +2,7 @@
 -- it to the agent's stream and publishes the same bytes.  Returns the number.
 -- Numbers go to redis.call as strings: one that it has to write out by itself costs as much as the whole of a small
 -- command.
-local stream_most, stream_ttl_s = tostring(AGENT_STREAM_MAXLEN), tostring(AGENT_STREAM_TTL_S)
+local stream_most, stream_ttl_s = tostring(AGENT_STREAM_MAXLEN), tostring(PROLONGED_S)
 local lasting = {}
 local function append_agent_event(id, kind, ts_ms, trace, payload)
   local key = AGENT_STREAM .. id

@@ -19,16 +19,10 @@ ARCHIVE_MAXLEN: Final = 200_000
 #: refused it (the mark stays for ten minutes).
 REFUSAL_KNOWN_MS: Final = 300_000
 
-#: How often the life of a stream that is written to is prolonged, and until when each time: so that it always has
-#: ``keys.AGENT_STREAM_TTL_S`` left.
-PROLONG_EVERY_MS: Final = 3_600_000
-PROLONGED_S: Final = keys.AGENT_STREAM_TTL_S + PROLONG_EVERY_MS // 1000
-
 COMMIT: Final = load(
     "streaming/commit.lua",
     ARCHIVE_MAXLEN=ARCHIVE_MAXLEN,
     REFUSAL_KNOWN_MS=REFUSAL_KNOWN_MS,
-    PROLONGED_S=PROLONGED_S,
 )
 
 
@@ -50,7 +44,7 @@ class Prolonged:
 
     def is_due(self, agent_id: str, ts_ms: int) -> bool:
         """Return whether what is written now is to prolong the stream, and take it for done."""
-        hour = ts_ms // PROLONG_EVERY_MS
+        hour = ts_ms // (keys.PROLONG_EVERY_S * 1000)
         if hour != self._hour:
             self._agents.clear()
             self._hour = hour

@@ -25,8 +25,11 @@ SESSIONS_CHANNEL: Final = "ctl:sessions"
 #: Newest entries kept of one agent's stream.  An agent gets a few events a second at most, so this is minutes.
 AGENT_STREAM_MAXLEN: Final = 512
 
-#: How long the stream of an agent that gets no events is kept.
+#: How long the stream of an agent that gets no events is kept, at least.
 AGENT_STREAM_TTL_S: Final = 86_400
+#: Commits prolong its life no more often than this, and for so much longer.
+PROLONG_EVERY_S: Final = 3_600
+PROLONGED_S: Final = AGENT_STREAM_TTL_S + PROLONG_EVERY_S
 
 CHUNK_STREAM_PREFIX: Final = "stream:chunk:"
 AGENT_STREAM_PREFIX: Final = "stream:agent:"

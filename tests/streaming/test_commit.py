@@ -12,7 +12,7 @@ import pytest
 from redis.exceptions import ResponseError
 
 from streaming import keys
-from streaming.commit import PROLONG_EVERY_MS, AgentEvent, Batch, Prolonged
+from streaming.commit import AgentEvent, Batch, Prolonged
 from streaming.journal import Journal
 
 ACK = AgentEvent("command_ack", 1, "t", b"{}")
@@ -120,8 +120,7 @@ async def test_an_agents_stream_is_bounded_in_number_and_time(redis: Any) -> Non
     await journal.commit(batch)
     # Trimming is by whole nodes of the stream, of a hundred entries.
     assert keys.AGENT_STREAM_MAXLEN <= await redis.xlen(keys.agent_stream("ada")) <= keys.AGENT_STREAM_MAXLEN + 100
-    most_s = keys.AGENT_STREAM_TTL_S + PROLONG_EVERY_MS // 1000
-    assert most_s - 60 < await redis.ttl(keys.agent_stream("ada")) <= most_s
+    assert keys.PROLONGED_S - 60 < await redis.ttl(keys.agent_stream("ada")) <= keys.PROLONGED_S
 
 
 async def test_what_a_command_costs_the_server(redis: Any) -> None:
@@ -162,12 +161,13 @@ async def test_the_life_of_an_agents_stream_is_prolonged_when_it_is_due(redis: A
 
 
 def test_a_stream_is_prolonged_once_an_hour_and_all_of_them_after_a_reload() -> None:
-    prolonged, now_ms = Prolonged(), 5 * PROLONG_EVERY_MS
+    hour_ms = keys.PROLONG_EVERY_S * 1000
+    prolonged, now_ms = Prolonged(), 5 * hour_ms
     assert [prolonged.is_due(agent, now_ms) for agent in ("a", "b", "a", "b")] == [True, True, False, False]
-    assert not prolonged.is_due("a", now_ms + PROLONG_EVERY_MS - 1)
-    assert prolonged.is_due("a", now_ms + PROLONG_EVERY_MS)
+    assert not prolonged.is_due("a", now_ms + hour_ms - 1)
+    assert prolonged.is_due("a", now_ms + hour_ms)
     prolonged.forget()
-    assert prolonged.is_due("a", now_ms + PROLONG_EVERY_MS)
+    assert prolonged.is_due("a", now_ms + hour_ms)
 
 
 def test_conditions_alone_are_no_commit() -> None:
