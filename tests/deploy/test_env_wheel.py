@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -44,11 +45,12 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def python_of(name: str) -> str:
-    """An interpreter that starts; the test is skipped where there is none."""
-    found = shutil.which(name)
-    if found is None or subprocess.run([found, "-c", ""], capture_output=True, timeout=60).returncode:
-        pytest.skip(f"no {name} on this machine")
-    return found
+    """An interpreter that starts, pyenv's too; the test is skipped where there is none."""
+    pyenv = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv")) / "versions"
+    for found in (shutil.which(name), *pyenv.glob(f"{name.removeprefix('python')}.*/bin/python")):
+        if found and subprocess.run([found, "-c", ""], capture_output=True, timeout=60).returncode == 0:
+            return str(found)
+    pytest.skip(f"no {name} on this machine")
 
 
 def test_it_has_every_file_of_the_environments_and_of_the_world(wheel: Path) -> None:
