@@ -150,11 +150,10 @@ class Worlds:
             played = self._world(number)
             own = rewards[number * size : (number + 1) * size]
             self._act(played, actions[number * size : (number + 1) * size])
-            for turn in range(self.config.ticks_per_step):
+            for _ in range(self.config.ticks_per_step):
                 self._play_company(played)
                 outputs = played.world.step()
                 moved = self._happened(played, outputs, own) or moved
-                del turn
         self._look(creatures=moved)
         return rewards
 
