@@ -1,7 +1,7 @@
 """Train agents to harvest, with RLlib's PPO on Ray; minutes on two cores.
 
     make train-example                          # makes the environment for it, then runs this
-    python train.py --steps 300000 --out DIR
+    python train.py --steps 500000 --out DIR
 
 Writes ``harvester.npz`` (the policy, for ``play_live.py``) and ``training.svg`` (how it learned), and says how much
 gold the policy and a random one get in worlds that neither was trained in.
@@ -87,7 +87,7 @@ def draw(curve: list[tuple[int, float]], random: float, path: Path) -> None:
 def main() -> None:
     """Train, save, draw, and compare with a random policy."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--steps", type=int, default=400_000, help="of agents, all together")
+    parser.add_argument("--steps", type=int, default=300_000, help="of agents, all together")
     parser.add_argument("--runners", type=int, default=1, help="Ray actors that play; the learner is this process")
     parser.add_argument("--out", type=Path, default=Path(__file__).parent)
     arguments = parser.parse_args()
@@ -99,9 +99,9 @@ def main() -> None:
         result = algorithm.train()["env_runners"]
         steps, gold = int(result["num_env_steps_sampled_lifetime"]), float(result.get("episode_return_mean", np.nan))
         curve.append((steps, gold))
-        print(
-            f"{time.monotonic() - began:6.0f} s  {steps:9,} steps  {gold:6.2f} gold per agent and episode", flush=True
-        )
+        if np.isfinite(gold):  # an episode has ended
+            spent_s = time.monotonic() - began
+            print(f"{spent_s:6.0f} s  {steps:9,} steps  {gold:6.2f} gold per agent and episode", flush=True)
     policy = policy_of(algorithm.get_module())
     algorithm.stop()
     arguments.out.mkdir(parents=True, exist_ok=True)

@@ -65,6 +65,7 @@ async def test_it_harvests_before_ones_eyes(world: EmbeddedWorld, open_page: Ope
     await live(page)
     await expect(page.locator(row("harvester-0"))).to_be_attached()
     await expect(page.locator('#agents > li[data-activity="harvesting"]')).not_to_have_count(0)
+    await expect(page.locator("#stat-gold")).to_have_text(re.compile(r"^([3-9]|\d\d)$"), timeout=SECONDS * 1000)
     await screen.shot("training-live")
     told = [process.communicate(timeout=SECONDS + 60)[0] for process in running]
     gold = [int(found[1]) for text in told if (found := re.search(r"(\d+) gold in", text))]
