@@ -153,13 +153,15 @@ class ChunkLoad(_Message, frozen=True, array_like=True, gc=False):
 
     chunk_id: ChunkId
     agents: int
-    #: Microseconds a second: its part of stepping, deciding, encoding and committing.
+    #: Microseconds a second: its part of stepping, deciding and encoding.
     cost_us: int
     #: Of its deltas.
     bytes_per_s: int
     commands_per_s: float
     #: Crossings a second out of it, by the chunk that they lead to.
     crossings: dict[ChunkId, float]
+    #: Microseconds a second: its part of commits, from sending to the answer.
+    commit_us: int = 0
 
 
 class ShardLoad(_Message, frozen=True, array_like=True, gc=False):

@@ -35,12 +35,13 @@ class ChunkMove:
 
     def in_words(self) -> str:
         """Return why, with figures, for an operator."""
-        cost = f"the chunk costs {percent(self.cost_us)}"
-        between = f"shard-{self.from_shard} at {percent(self.giving_us)}, shard-{self.to_shard} at"
         if self.why == "load":
-            return f"{between} {percent(self.taking_us)} of a core; {cost}"
+            there = f"those of shard-{self.to_shard} {percent(self.taking_us)} of a core"
+            here = f"chunks of shard-{self.from_shard} cost {percent(self.giving_us)}"
+            return f"{here}, {there}; this one {percent(self.cost_us)}"
         if self.why == "traffic":
-            return f"agents cross between it and chunks of shard-{self.to_shard}; {cost} of a core"
+            cost = percent(self.cost_us)
+            return f"agents cross between it and chunks of shard-{self.to_shard}; the chunk costs {cost} of a core"
         if self.why == "leaving":
             return f"shard-{self.from_shard} is to be empty"
         return f"balancing is off, and its name belongs to shard-{self.to_shard}"

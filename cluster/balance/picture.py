@@ -1,7 +1,8 @@
 """What the shards of a world carry at one moment, as the planner sees it: made of their reports and of who owns what.
 
 Loads are microseconds of CPU a second, so a million is a core.  What a shard's process uses is measured as a whole;
-its chunks' own measurements say how that is to be divided among them.
+its chunks' own measurements say how that is to be divided among them.  What it would use without them counts for
+nothing: no move changes it.
 """
 
 from __future__ import annotations
@@ -89,7 +90,7 @@ def _add(picture: Picture, report: ShardLoad) -> None:
     timed = sum(chunk.cost_us for chunk in report.costliest) + report.rest_us
     used = report.cpu * CORE_US
     share = min(used, timed * OVERHEAD_MOST) / timed if timed > 0 else 0.0
-    picture.loads[report.shard] = used
+    picture.loads[report.shard] = timed * share
     for chunk in report.costliest:
         if picture.owners.get(chunk.chunk_id) != report.shard:
             continue

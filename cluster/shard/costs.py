@@ -52,6 +52,7 @@ class _ChunkRates:
 
     since_ns: int
     cost_us: float = 0.0
+    commit_us: float = 0.0
     written: float = 0.0
     commands: float = 0.0
     crossings: dict[ChunkId, float] = field(default_factory=dict)
@@ -121,7 +122,7 @@ class ChunkCosts:
         )
         spent_us = {part: (self.spent_ns[part] - self._rolled_spent[part]) / 1000 for part in PARTS}
         counted, self._counted = self._counted, {}
-        costs = _split(counted, spent_us)
+        costs, commits = _split(counted, spent_us)
         for chunk_id in counted.keys() - self._rates.keys():
             self._rates[chunk_id] = _ChunkRates(self._rolled_ns)
         nothing = _Happened()
@@ -131,6 +132,7 @@ class ChunkCosts:
                 continue
             weight = _weight(elapsed_s, (now_ns - rates.since_ns) / 1e9)
             _smooth(rates, counted.get(chunk_id, nothing), costs.get(chunk_id, 0.0), elapsed_s, weight)
+            rates.commit_us += (commits.get(chunk_id, 0.0) / elapsed_s - rates.commit_us) * weight
             if chunk_id not in counted and rates.cost_us < FORGET_US:
                 del self._rates[chunk_id]
         self._rolled_ns, self._cpu_ns, self._rolled_spent = now_ns, used_ns, dict(self.spent_ns)
@@ -149,17 +151,23 @@ def _weight(elapsed_s: float, age_s: float) -> float:
     return max(1 - math.exp(-elapsed_s / SMOOTH_S), min(1.0, elapsed_s / age_s) if age_s > 0 else 1.0)
 
 
-def _split(counted: dict[ChunkId, _Happened], spent_us: dict[str, float]) -> dict[ChunkId, float]:
-    """Return the microseconds of each chunk.  What nothing was shown, written or decided for is nobody's."""
+def _split(
+    counted: dict[ChunkId, _Happened], spent_us: dict[str, float]
+) -> tuple[dict[ChunkId, float], dict[ChunkId, float]]:
+    """Return the microseconds of each chunk, and those of commits, in which its shard mostly waits.
+
+    What nothing was shown, written or decided for is nobody's.
+    """
     shown = sum(one.shown for one in counted.values()) or 1
     commands = sum(one.commands for one in counted.values()) or 1
     written = sum(_bytes(one) for one in counted.values()) or 1
     per_shown, per_command = spent_us["step"] / shown, spent_us["decide"] / commands
-    per_byte = (spent_us["encode"] + spent_us["commit"]) / written
-    return {
+    per_byte, waited_per_byte = spent_us["encode"] / written, spent_us["commit"] / written
+    costs = {
         chunk_id: one.shown * per_shown + one.commands * per_command + _bytes(one) * per_byte
         for chunk_id, one in counted.items()
     }
+    return costs, {chunk_id: _bytes(one) * waited_per_byte for chunk_id, one in counted.items()}
 
 
 def _bytes(counted: _Happened) -> int:
@@ -185,6 +193,7 @@ def _load(chunk_id: ChunkId, rates: _ChunkRates, agents: int) -> ChunkLoad:
         chunk_id=chunk_id,
         agents=agents,
         cost_us=round(rates.cost_us),
+        commit_us=round(rates.commit_us),
         bytes_per_s=round(rates.written),
         commands_per_s=round(rates.commands, 2),
         crossings={to_chunk: round(rate, 3) for to_chunk, rate in ordered},

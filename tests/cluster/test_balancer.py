@@ -136,7 +136,7 @@ async def test_a_busy_shard_gives_chunks_to_an_idle_one_and_each_is_explained(wo
         (chunk_id, giver, taker) for giver, chunk_id, taker in shards.given
     }
     assert {(record.why, record.outcome, record.pause_ms) for record in records} == {("load", "moved", 1.5)}
-    assert all(record.words.startswith("shard-0 at ") for record in records)
+    assert all(record.words.startswith("chunks of shard-0 cost ") for record in records)
     assert not await world.exists(keys.MOVES_UNDER_WAY)
     families = {family.name: family.samples for family in balancer.families()}
     assert families["balance_moves_total"]['balance_moves_total{why="load",outcome="moved"}'] == len(records)

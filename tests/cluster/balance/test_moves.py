@@ -13,7 +13,7 @@ def test_words_say_why(why: str) -> None:
     move = ChunkMove(ChunkId("chunk-7"), 0, 1, why, 620_000, 110_000, 205_000)  # type: ignore[arg-type]
     words = move.in_words()
     expected = {
-        "load": "shard-0 at 62.0 %, shard-1 at 11.0 % of a core; the chunk costs 20.5 %",
+        "load": "chunks of shard-0 cost 62.0 %, those of shard-1 11.0 % of a core; this one 20.5 %",
         "traffic": "agents cross between it and chunks of shard-1; the chunk costs 20.5 % of a core",
         "leaving": "shard-0 is to be empty",
         "hash": "balancing is off, and its name belongs to shard-1",
