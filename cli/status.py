@@ -111,12 +111,18 @@ def scale(
 ) -> None:
     """Change the number of shards while agents play; chunks are handed over one by one.
 
-    Exit codes: 0 done, 1 not done within --wait (it goes on), 3 no world to be reached.
+    Of a world that scales by itself (`chunkcrawl up --shards 2..8`): within its bounds, and until the load asks for
+    another number.
+
+    Exit codes: 0 done, 1 out of bounds, or not done within --wait (it goes on), 3 no world to be reached.
 
     Examples: chunkcrawl scale --shards 5; chunkcrawl scale --shards 2 --wait 300 --json
     """
     console = Console(stderr=json)
     with one_line_errors(), find_redis(data, stopped_too=False) as redis:
+        if bounds := asyncio.run(_bounds_of(redis.url, shards)):
+            typer.echo(f"error: this world scales by itself, between {bounds[0]} and {bounds[1]} shards", err=True)
+            raise typer.Exit(EXIT_FAILED)
         found = asyncio.run(_scale(console, redis.url, shards, wait_s))
     if found is None:
         console.print(f"Not done within {wait_s:g} s; it goes on: see `chunkcrawl status`.")
@@ -128,6 +134,16 @@ def scale(
         console.print(
             f"{shards} shards. {moving['moved']} chunks moved, longest pause {moving['longest_pause_ms']} ms."
         )
+
+
+async def _bounds_of(url: str, shards: int) -> list[int]:
+    """Return the bounds that the number is out of; empty: none."""
+    redis = connect(url)
+    try:
+        bounds: list[int] = ((await _status_of(redis)) or {}).get("bounds") or []
+    finally:
+        await redis.aclose()
+    return bounds if bounds and not bounds[0] <= shards <= bounds[1] else []
 
 
 async def _scale(console: Console, url: str, shards: int, wait_s: float) -> dict[str, Any] | None:

@@ -58,7 +58,7 @@ from cluster.ray_clients import (
     shard_name,
 )
 from cluster.release import release_of
-from cluster.scale.scaling import Scaling
+from cluster.scale.scaling import Scaling, scale_bounds
 from cluster.shard_actor import ChunkShard
 from cluster.stored_format import raise_format
 from config.logs import configure_logging
@@ -303,6 +303,7 @@ class Coordinator:
             "nodes": self._nodes.describe() + await asyncio.to_thread(dead_nodes),
             "moving": moving,
             "shards": count,
+            "bounds": scale_bounds(self._settings),
             "rules": rules,
             "misplaced": misplaced,
             "balance": self._balancer.describe(),

@@ -71,3 +71,8 @@ def scale_rules(settings: Settings, tick_hz: int) -> ScaleRules:
         shrink_after_s=settings.scale_down_after_s,
         tick_ms=1000 / tick_hz,
     )
+
+
+def scale_bounds(settings: Settings) -> list[int]:
+    """Return the least and the most shards, for status; empty where their number is fixed."""
+    return [settings.shards, settings.shards_max] if settings.shards_max > settings.shards else []

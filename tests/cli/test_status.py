@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import io
+import json
 from dataclasses import asdict
 from typing import Any
 
 import pytest
+from redis import Redis as BlockingRedis
 from rich.console import Console
+from typer.testing import CliRunner
 
+from chunkcrawl.commands import main as cli
 from cli.status import _table
+from cluster.drain.nodes import ClusterNode
+from streaming import keys
 from world.rules import WorldRules
 
 SHARD = {
@@ -45,3 +51,44 @@ def test_nothing_is_cut_off(width: int) -> None:
         assert any(line.split()[:1] == [name] for line in text.splitlines()), text
     assert max(map(len, text.splitlines())) <= width
     assert "Made with 5 ticks a second, 3 to 6 gold nodes a chunk" in " ".join(text.split())
+
+
+def shown(status: dict[str, Any]) -> str:
+    out = io.StringIO()
+    Console(file=out, width=200).print(_table(status))
+    return " ".join(out.getvalue().split())
+
+
+def test_nodes_are_named_as_they_are_drained_with_what_is_on_them() -> None:
+    nodes = [
+        ClusterNode("a" * 56, "10.0.0.1", "one[1]", 2.0, 1.0, drained=True),
+        ClusterNode("b" * 56, "10.0.0.2", "two", 2.0, 1.0, actors={"shard-0": 0.1, "gateway-0": 0.1}),
+    ]
+    text = shown(status() | {"nodes": [node.describe() for node in nodes]})
+    assert "Node aaaaaaaa (one[1], 10.0.0.1), drained: empty" in text
+    assert "Node bbbbbbbb (two, 10.0.0.2): gateway-0, shard-0" in text
+    assert "Node " not in shown(status() | {"nodes": [nodes[1].describe()]}), "one node goes without saying"
+
+
+def test_releases_are_named_while_there_are_several() -> None:
+    ours = {"node": "a", "release": "0.2.0", "messages": 3}
+    mixed = status() | ours
+    mixed["actors"] = {"shard-0": SHARD | {"node": "a"}, "shard-1": SHARD | ours}
+    text = shown(mixed)
+    assert "Release 0.2.0, messages 3: coordinator, shard-1" in text
+    assert "Release an older one, messages ?: shard-0" in text
+    mixed["actors"].pop("shard-0")
+    assert "Release" not in shown(mixed)
+
+
+def test_a_number_beyond_the_bounds_of_a_world_that_scales_is_refused(valkey_url: str) -> None:
+    redis: Any = BlockingRedis.from_url(valkey_url)
+    redis.flushall()
+    redis.hset(keys.WORLD, "shard_count", 2)
+    redis.set(keys.STATUS, json.dumps({"bounds": [2, 8]}))
+    words = ["scale", "--shards", "9", "--wait", "0"]
+    found = CliRunner().invoke(cli.app, words, env={"CHUNKCRAWL_REDIS_URL": valkey_url}, prog_name="chunkcrawl")
+    assert found.exit_code == 1
+    assert found.output == "error: this world scales by itself, between 2 and 8 shards\n"
+    assert redis.hget(keys.WORLD, keys.WANTED_SHARDS) is None
+    redis.close()
