@@ -69,7 +69,7 @@ from streaming.connect import connect
 log = structlog.get_logger(__name__)
 
 PASS_INTERVAL_S: Final = 2.0
-START_TIMEOUT_S: Final = 60.0
+UP_TIMEOUT_S: Final = 20.0
 DESCRIBE_TIMEOUT_S: Final = 2.0
 STOP_TIMEOUT_S: Final = 5.0
 STATUS_TTL_S: Final = 30
@@ -110,7 +110,8 @@ class Coordinator:
         await self._nodes.look()
         await self._match_running_actors()
         await self._reconcile()
-        await self._wait_for_all()
+        while not await self._all_up():
+            await self._pass()  # some wait for a node, which may be drained or added meanwhile
         if rules.demo:
             await seat_demo_actors(self._redis, self._shards, rules, account_id=DEV_ACCOUNT_ID)
         self._ready.set()
@@ -251,9 +252,15 @@ class Coordinator:
             options = coordinator_mover_options(self._settings, self._nodes.avoid)
             await asyncio.to_thread(_create, CoordinatorMover, options, arguments)
 
-    async def _wait_for_all(self) -> None:
-        async with asyncio.timeout(START_TIMEOUT_S):
-            await asyncio.gather(*(handle.ready.remote() for handle in self._handles.values()))
+    async def _all_up(self) -> bool:
+        """Wait a while for every actor's first answer; return whether they have come."""
+        try:
+            async with asyncio.timeout(UP_TIMEOUT_S):
+                await asyncio.gather(*(handle.ready.remote() for handle in self._handles.values()))
+        except (TimeoutError, ray.exceptions.RayError) as error:
+            log.info("actors_awaited", error=repr(error))
+            return False
+        return True
 
     async def ready(self) -> bool:
         """Return True once every shard and gateway has answered for the first time."""
