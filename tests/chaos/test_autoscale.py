@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
-from pathlib import Path
-from typing import Any
 
-import orjson
 import pytest
 
-ROOT = Path(__file__).parents[2]
+from tests.cluster.scenarios import run_scenario
+
 LIMIT_S = 900
 AGENTS = os.environ.get("AUTOSCALE_AGENTS", "40")
 #: Of so few agents one shard uses more than this, and three without any use less than half of it each.
@@ -22,16 +18,7 @@ SCALE_CPU = os.environ.get("AUTOSCALE_CPU", "0.03")
 @pytest.mark.chaos
 @pytest.mark.timeout(LIMIT_S + 20)
 def test_shards_and_nodes_follow_a_load_up_and_down() -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "tests.chaos.autoscale_scenario", AGENTS, SCALE_CPU],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=LIMIT_S,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-4000:]
-    found: dict[str, Any] = orjson.loads(done.stdout.strip().splitlines()[-1])
+    found = run_scenario("tests.chaos.autoscale_scenario", AGENTS, SCALE_CPU, limit_s=LIMIT_S)
     print("seconds, shards, nodes:", *found["steps"])
     seed = f"CHAOS_SEED={found['seed']}"
     assert found["accepted"] > 0, seed

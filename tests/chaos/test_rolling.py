@@ -9,14 +9,13 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
-import orjson
 import pytest
 
-ROOT = Path(__file__).parents[2]
+from tests.cluster.scenarios import ROOT, run_scenario
+
 #: The commit before draining, versions that are spoken beside the newest, and calls over sockets.
 OLDER = "d044b6c207"
 NODES, AGENTS = 3, 60
@@ -28,16 +27,7 @@ pytestmark = [pytest.mark.ray, pytest.mark.chaos, pytest.mark.timeout(LIMIT_S + 
 def roll(*words: str) -> dict[str, Any]:
     """Run ``rolling_scenario`` in a process of its own; what it found."""
     agents = os.environ.get("ROLLING_AGENTS", str(AGENTS))
-    done = subprocess.run(
-        [sys.executable, "-m", "tests.chaos.rolling_scenario", str(NODES), agents, *words],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=LIMIT_S,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-4000:]
-    found: dict[str, Any] = orjson.loads(done.stdout.strip().splitlines()[-1])
+    found = run_scenario("tests.chaos.rolling_scenario", str(NODES), agents, *words, limit_s=LIMIT_S)
     print(f"{found['accepted']} commands accepted; {[drain['took_s'] for drain in found['drains']]} s a node")
     return found
 

@@ -3,22 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-import subprocess
-import sys
-from pathlib import Path
 from typing import Any
 
-import orjson
 import pytest
 
 from streaming.connect import connect
+from tests.cluster import scenarios
 
-ROOT = Path(__file__).parents[2]
 LIMIT_S = 110
 
 
 def run_scenario(nodes: int, redis_url: str, database_url: str) -> dict[str, Any]:
-    """Run ``nodes_scenario`` in a process of its own and read its last line."""
+    """Run ``nodes_scenario`` on a Redis that holds nothing."""
 
     async def empty() -> None:
         redis = connect(redis_url)
@@ -26,17 +22,7 @@ def run_scenario(nodes: int, redis_url: str, database_url: str) -> dict[str, Any
         await redis.aclose()
 
     asyncio.run(empty())
-    done = subprocess.run(
-        [sys.executable, "-m", "tests.cluster.nodes_scenario", str(nodes), redis_url, database_url],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=LIMIT_S,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-4000:]
-    found: dict[str, Any] = orjson.loads(done.stdout.strip().splitlines()[-1])
-    return found
+    return scenarios.run_scenario("tests.cluster.nodes_scenario", str(nodes), redis_url, database_url, limit_s=LIMIT_S)
 
 
 @pytest.mark.ray
