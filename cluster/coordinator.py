@@ -89,6 +89,8 @@ class Coordinator:
         self._loads: dict[str, GatewayLoad] = {}
         #: What the shards that answered last said of themselves, by number.
         self._shard_loads: dict[int, ShardLoad] = {}
+        #: Gateways that drain, maybe since a coordinator before this one has told them to.
+        self._half_ended: set[str] = set()
         #: Gateways that are being ended.
         self._leaving: dict[int, asyncio.Task[None]] = {}
         self._nodes = DrainedNodes(self._redis, settings)
@@ -131,6 +133,7 @@ class Coordinator:
             await self._balancer.run(list(self._shard_loads.values()))
             described = await self.describe()
             self._loads = gateway_loads(described["actors"])
+            self._half_ended = {name for name, actor in described["actors"].items() if actor.get("draining")}
             status = orjson.dumps(described)
             await self._redis.set(keys.STATUS, status, ex=STATUS_TTL_S)
             await raise_format(self._redis, (release_of(actor).format for actor in described["actors"].values()))
@@ -159,7 +162,8 @@ class Coordinator:
     async def _reconcile_gateways(self) -> None:
         """Have as many gateways as there should be, drained nodes not counted; those there end once others serve."""
         names = {number: gateway_name(number) for number in self._numbers("gateway-")}
-        going = self._nodes.left_on(name for number, name in names.items() if number not in self._leaving)
+        ours = {name for number, name in names.items() if number not in self._leaving}
+        going = {*self._nodes.left_on(ours), *self._half_ended & ours}
         staying = [number for number, name in names.items() if number not in self._leaving and name not in going]
         loads = [self._loads[names[number]] for number in staying if names[number] in self._loads]
         wanted = self._policy.wanted(len(staying), self._nodes.usable, loads)
@@ -190,6 +194,7 @@ class Coordinator:
         ray.kill(self._handles.pop(name), no_restart=True)
         self._actors.forget(name)
         self._nodes.made_anew(name)
+        self._half_ended.discard(name)
         log.info("actor_retired", actor=name)
 
     async def _ensure(self, name: str, cls: type, options: dict[str, Any], number: int) -> None:
@@ -347,7 +352,7 @@ def gateway_loads(actors: dict[str, Any]) -> dict[str, GatewayLoad]:
     return {
         name: GatewayLoad(actor["connections"], actor["cpu"])
         for name, actor in actors.items()
-        if name.startswith("gateway-") and actor.get("started")
+        if name.startswith("gateway-") and actor.get("started") and not actor.get("draining")
     }
 
 
