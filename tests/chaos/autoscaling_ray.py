@@ -76,7 +76,9 @@ def _config(address: str, cpus: float, least: int, most: int, idle_s: float) -> 
         "upscaling_speed": 1.0,
         "idle_timeout_minutes": idle_s / 60,
         "provider": {
-            "type": "fake_multinode",
+            # By its module: of its own name Ray wants a file of defaults that its wheel lacks.
+            "type": "external",
+            "module": "ray.autoscaler._private.fake_multi_node.node_provider.FakeMultiNodeProvider",
             "use_internal_ips": True,
             "launch_multiple": True,
             "gcs_address": address,
