@@ -14,7 +14,8 @@ from chunkcrawl_env.rendering import RENDER_FPS, RENDER_MODES, RenderMode, draw_
 from chunkcrawl_env.spaces import action_space, observation_space
 from chunkcrawl_env.worlds import Worlds
 
-Actions = dict[str, Any]
+#: A value for each agent, by its id.
+ByAgent = dict[str, Any]
 Infos = dict[str, dict[str, Any]]
 
 
@@ -50,7 +51,7 @@ class ChunkcrawlParallelEnv(ParallelEnv[str, NDArray[Any], int]):
         """Return the space of an agent's actions, one object for each agent."""
         return self.action_spaces[agent]
 
-    def reset(self, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Actions, Infos]:
+    def reset(self, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[ByAgent, Infos]:
         """Begin an episode; ``options`` are not used."""
         del options
         if seed is not None:
@@ -60,7 +61,7 @@ class ChunkcrawlParallelEnv(ParallelEnv[str, NDArray[Any], int]):
         self._steps = 0
         return dict(zip(self.agents, self.worlds.observe(), strict=True)), self._infos()
 
-    def step(self, actions: Actions) -> tuple[Actions, dict[str, float], dict[str, bool], dict[str, bool], Infos]:
+    def step(self, actions: ByAgent) -> tuple[ByAgent, dict[str, float], dict[str, bool], dict[str, bool], Infos]:
         """Let each agent do its action (one that has none waits), and the world go on.
 
         Raises:
