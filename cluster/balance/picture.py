@@ -19,7 +19,7 @@ CORE_US: Final = 1_000_000.0
 CHUNK_US: Final = 10.0
 #: Of the CPU of a shard so many times what was timed is put down to its chunks (calls, event loop and garbage come with
 #: them); the rest it would use without them.
-OVERHEAD_MOST: Final = 3.0
+OVERHEAD_MOST: Final = 4.0
 #: What a shard says before it is this old is of too little time.
 YOUNG_S: Final = 10.0
 #: What a crossing costs within a shard, and how many times that between two.

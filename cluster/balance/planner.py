@@ -26,7 +26,7 @@ from cluster.balance.picture import CORE_US, REMOTE_EXTRA_US, Picture
 from world.ids import DIRECTIONS, ChunkId
 
 #: Below this nothing is moved for its load: everybody has room.
-BUSY_US: Final = 0.03 * CORE_US
+BUSY_US: Final = 0.01 * CORE_US
 #: For how long a shard must have been too busy before anything moves; twice as long, at most so long, after each time
 #: that it did not help: what is hot here now and there then is not to be run after.
 BUSY_FOR_S: Final = 15.0

@@ -200,6 +200,7 @@ async def look(world: World, players: Players, part: str, seconds: float) -> dic
             "agents": after[shard].agents,
             "chunks": after[shard].chunks,
             "cpu": round((used[shard] - cpu[shard]) / seconds, 3),
+            "timed_us": sum(chunk.cost_us for chunk in after[shard].costliest) + after[shard].rest_us,
             "tick_p99_ms": after[shard].tick_p99_ms,
             "lag_p99_ms": after[shard].lag_p99_ms,
             "ticks_skipped": after[shard].ticks_skipped - before[shard].ticks_skipped,
@@ -264,7 +265,8 @@ def tell(found: dict[str, Any]) -> None:
         for shard, one in found[part].items():
             print(
                 f"{part:6} shard-{shard}: {one['agents']} agents in {one['chunks']} chunks, "
-                f"{one['cpu'] * 100:.1f} % of a core, ticks p99 {one['tick_p99_ms']:.1f} ms, "
+                f"{one['cpu'] * 100:.1f} % of a core, {one['timed_us'] / 1000:.1f} ms/s timed, "
+                f"ticks p99 {one['tick_p99_ms']:.1f} ms, "
                 f"late p99 {one['lag_p99_ms']:.1f} ms, {one['ticks_skipped']} skipped"
             )
         cpus = [one["cpu"] for one in found[part].values()]

@@ -154,7 +154,7 @@ def test_of_chunks_that_do_as_well_the_one_goes_whose_agents_go_there_anyway() -
 def test_two_chunks_between_which_agents_cross_all_the_time_come_together() -> None:
     one, other = ChunkId("chunk-0"), ChunkId("chunk-1")
     traffic = {one: {other: 10.0}, other: {one: 10.0}}
-    picture = Picture({one: 0, other: 1}, 2, {0: 18_000, 1: 18_000}, {one: 12_000, other: 12_000}, traffic)
+    picture = Picture({one: 0, other: 1}, 2, {0: 8_000, 1: 8_000}, {one: 4_000, other: 4_000}, traffic)
     planner = Planner(RULES)
     assert planner.plan(copy.deepcopy(picture), Held(), NOW) == []
     assert planner.plan(copy.deepcopy(picture), Held(), NOW + TOGETHER_FOR_S - 1) == []
