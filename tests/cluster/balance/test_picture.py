@@ -40,7 +40,7 @@ def test_a_shard_that_has_just_begun_has_said_nothing_yet() -> None:
 
 def test_a_chunk_is_the_one_of_who_owns_it_now() -> None:
     picture = picture_of({A: 1}, 2, [report(0, 0.5, chunk(A, 100_000)), report(1, 0.1, chunk(A, 20_000))])
-    assert picture.cost(A) == pytest.approx(60_000 + CHUNK_US)
+    assert picture.cost(A) == pytest.approx(20_000 * OVERHEAD_MOST + CHUNK_US)
 
 
 def test_crossings_are_those_of_both_directions() -> None:
