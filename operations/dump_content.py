@@ -57,7 +57,8 @@ _OURS: Final = {
         "CONSTRAINT": rf"{_ON}(?:PRIMARY KEY|UNIQUE) \({_LIST}\);\n",
         "FK CONSTRAINT": rf"{_ON}FOREIGN KEY \({_LIST}\) REFERENCES {SCHEMA}\.\w+\({_LIST}\)(?: ON DELETE CASCADE)?;\n",
         "INDEX": rf"CREATE INDEX \w+ ON (?:ONLY )?{SCHEMA}\.\w+ USING btree "
-        rf"\((?:{_LIST}|\(\(payload ->> 'to_chunk_id'::text\)\), at)\)(?: WHERE \(kind = 'crossing'::text\))?;\n",
+        rf"\((?:{_LIST}|\(\(payload ->> 'to(?:_chunk_id)?'::text\)\), at)\)"
+        r"(?: WHERE \(kind = '(?:crossing|give)'::text\))?;\n",
         "INDEX ATTACH": rf"ALTER INDEX {SCHEMA}\.\w+ ATTACH PARTITION {SCHEMA}\.\w+;\n",
     }.items()
 }
