@@ -11,9 +11,10 @@ import ray
 from ray.actor import ActorHandle
 from ray.exceptions import ActorDiedError, RayActorError, RayError
 
+from cluster.messages import ForeignVersion
 from cluster.metrics_report import Report
 from cluster.peers import Shard, ShardUnavailable
-from cluster.release import RELEASE
+from cluster.release import RELEASE, release_of
 from cluster.shard_calls import ShardProxy, Spoken
 from cluster.shard_socket import IntroducedShard, SocketShardClient
 from streaming.shared_clock import SHARED
@@ -158,9 +159,23 @@ def connected_shards(actors: NamedActors) -> SocketShardClient:
     node = ray.get_runtime_context().get_node_id()
 
     async def introduce(shard: int, timeout_s: float) -> bytes:
-        return await actors.call(shard_name(shard), timeout_s, IntroducedShard.address, node)
+        return await introduced(actors, shard, node, timeout_s)
 
     return SocketShardClient(RayShardClient(actors), introduce)
+
+
+async def introduced(actors: NamedActors, shard: int, node: str, timeout_s: float) -> bytes:
+    """Return where a shard listens for callers on ``node`` (``IntroducedShard.address``).
+
+    Raises:
+        ForeignVersion: it is of a release before calls over sockets.
+        ShardUnavailable: see ``NamedActors.call``.
+    """
+    described = await actors.call(shard_name(shard), timeout_s, WorldActor.describe)
+    if not release_of(described).messages:
+        # It is not just called: of a call that it does not know its process would die, by a fault of Ray's.
+        raise ForeignVersion(f"shard {shard} is of a release before calls over sockets")
+    return await actors.call(shard_name(shard), timeout_s, IntroducedShard.address, node)
 
 
 def host_for(node: str) -> str:

@@ -364,7 +364,7 @@ class SocketShardClient:
                 return None
             try:
                 at = ADDRESS.unpack(await self._introduce(shard, timeout_s))
-            except (AttributeError, ForeignVersion) as error:  # of a release without sockets, or with others
+            except ForeignVersion as error:  # of a release without sockets, or with others
                 log.info("shard_without_socket", shard=shard, **described(error))
                 self._over_ray_until[shard] = time.monotonic() + TRY_AGAIN_AFTER_S
                 return None

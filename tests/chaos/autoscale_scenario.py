@@ -124,7 +124,11 @@ def main(agents: str, scale_cpu: str) -> None:
                     drain_s=2,
                     log_dir=os.environ.get("AUTOSCALE_LOGS", ""),
                 )
-                found = asyncio.run(_when_up(services, settings, int(agents)))
+                try:
+                    found = asyncio.run(_when_up(services, settings, int(agents)))
+                except BaseException:
+                    print((Path(directory) / "ray.log").read_text()[-4000:], file=sys.stderr)
+                    raise
         finally:
             ray.shutdown()
             services.stop()

@@ -49,6 +49,7 @@ def autoscaling_ray(directory: Path, *, cpus: float, least: int, most: int, idle
         *(f"--object-store-memory={STORE_BYTES}", f"--autoscaling-config={config}"),
     ]
     environment = RAY_ENVIRONMENT | {
+        "RAY_AUTH_MODE": "disabled",  # as in a cluster of ray.cluster_utils; `ray start` would make a token
         "RAY_FAKE_CLUSTER": "1",
         "AUTOSCALER_UPDATE_INTERVAL_S": "1",
         "RAY_enable_autoscaler_v2": "1",

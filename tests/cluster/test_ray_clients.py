@@ -11,8 +11,10 @@ from ray.exceptions import ActorDiedError, GetTimeoutError
 from cluster.archiver_actor import ChunkArchiver
 from cluster.coordinator import Coordinator
 from cluster.gateway_actor import Gateway
+from cluster.messages import ForeignVersion
 from cluster.peers import ShardUnavailable, WorldReloaded
-from cluster.ray_clients import MetricsActor, NamedActors, ReportingActor, WorldActor
+from cluster.ray_clients import MetricsActor, NamedActors, ReportingActor, WorldActor, introduced
+from cluster.release import RELEASE
 from cluster.shard_actor import ChunkShard
 from cluster.shard_calls import ShardEndpoint
 
@@ -72,3 +74,16 @@ async def test_errors_of_the_method_come_through() -> None:
 async def test_a_call_without_an_answer_ends_and_says_which_it_was() -> None:
     with pytest.raises(ShardUnavailable, match="no answer to stop"):
         await actors_with(Handle(...)).call("shard-0", 0.01, WorldActor.stop)
+
+
+async def test_a_shard_of_a_release_without_sockets_is_not_called_by_a_method_that_it_lacks() -> None:
+    handle = Handle({"pid": 1})
+    with pytest.raises(ForeignVersion, match="shard 0 is of a release before calls over sockets"):
+        await introduced(actors_with(handle), 0, "node", 1.0)
+    assert handle.called == [("describe",)], "Ray would end its process"
+
+
+async def test_a_shard_of_ours_is_asked_where_it_listens() -> None:
+    handle = Handle(RELEASE.describe())
+    await introduced(actors_with(handle), 0, "node", 1.0)
+    assert handle.called == [("describe",), ("address", "node")]
