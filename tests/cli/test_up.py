@@ -157,7 +157,6 @@ def test_gateways_of_another_cluster_are_not_looked_for_here(data_dir: Path) -> 
 
 @pytest.mark.services
 def test_sigusr1_leaves_a_world_that_needs_nothing_of_ours(data_dir: Path, valkey_url: str, postgres_url: str) -> None:
-    data_dir.mkdir()
     servers = {"CHUNKCRAWL_REDIS_URL": valkey_url, "CHUNKCRAWL_DATABASE_URL": postgres_url}
     run = Run(data_dir, "elsewhere", environment=servers)
     run.read_until("Chunkcrawl runs in the Ray cluster at head:6379.")
