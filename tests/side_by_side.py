@@ -65,13 +65,19 @@ class EndsOnce:
         signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
+def _interrupt_once(number: int, frame: object) -> None:
+    """Do as Ctrl-C does; make passes on what a whole group is told, so the signal comes twice."""
+    signal.signal(number, signal.SIG_IGN)
+    raise KeyboardInterrupt
+
+
 def pytest_configure(config: pytest.Config) -> None:
     if hasattr(config, "workerinput"):
         os.setsid()
         config.pluginmanager.register(EndsOnce())
     elif config.option.dist != "no":
         config.option.loadscopereorder = False
-        signal.signal(signal.SIGTERM, signal.default_int_handler)
+        signal.signal(signal.SIGTERM, _interrupt_once)
         config.pluginmanager.register(EndsInOrder())
 
 

@@ -77,7 +77,7 @@ def test_all_are_run_and_counted_from_both_ends(tmp_path: Path) -> None:
     ("number", "to_all", "stops_s"),
     [
         (signal.SIGINT, True, 0.5),  # as a terminal does
-        (signal.SIGTERM, False, 0.5),  # as `kill` does
+        (signal.SIGTERM, False, 0.5),  # as `kill` does, and make once more
         pytest.param(signal.SIGINT, True, 20, marks=pytest.mark.slow),  # longer than xdist would wait
     ],
 )
@@ -92,6 +92,9 @@ def test_an_interrupt_leaves_nothing_behind(
         assert time.monotonic() < end
         time.sleep(0.05)
     (os.killpg if to_all else os.kill)(running.pid, number)
+    if number == signal.SIGTERM:
+        time.sleep(0.05)
+        running.send_signal(number)
     output, _ = running.communicate(timeout=DEADLINE_S + stops_s)
     assert running.returncode == pytest.ExitCode.INTERRUPTED, output
     assert sorted(tmp_path.glob("*.stopped")) == [path.with_suffix(".stopped") for path in begun]
