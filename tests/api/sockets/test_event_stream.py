@@ -20,6 +20,8 @@ from streaming.subscriber_queue import SubscriberQueue
 from tests.api.gates import DEADLINE_S, PLENTY, Gate
 from tests.streaming.writer import ChunkWriter
 
+OF_A_REQUEST = (BoundedHttpProtocol, RequestResponseCycle, SseResponse)
+
 
 class Transport:
     """A connection that takes whatever it is told to."""
@@ -131,8 +133,18 @@ async def test_it_ends_in_order_or_is_cut_off(stream: Stream, whole: bool, ended
     stream.may_end.set()
 
 
-def alive(*kinds: type) -> list[str]:
-    return [type(one).__name__ for one in gc.get_objects() if isinstance(one, kinds)]
+def alive(*kinds: type) -> list[object]:
+    return [one for one in gc.get_objects() if isinstance(one, kinds)]
+
+
+def held(strangers: list[object]) -> list[str]:
+    """What is left of requests, and by what: connections of other tests are none of ours."""
+    known = {id(one) for one in strangers}
+    return [
+        f"{type(one).__name__} by {[type(holder).__name__ for holder in gc.get_referrers(one)]}"
+        for one in alive(*OF_A_REQUEST)
+        if id(one) not in known
+    ]
 
 
 @pytest.mark.services
@@ -141,16 +153,16 @@ async def test_of_the_request_nothing_is_left_and_no_collection_is_needed(gate: 
     await chunk.create()
     await chunk.tick()
     gc.collect()
+    strangers = alive(*OF_A_REQUEST)
     gc.disable()
     try:
         async with gate.sse("/v1/spectate/stream?chunk_id=chunk-0", await gate.token("spectator")) as reader:
             assert [event.kind for event in await reader.take(3)] == ["session_ready", "chunk_static", "chunk_delta"]
-            assert alive(EventStreamProtocol) == ["EventStreamProtocol"]
-            async with asyncio.timeout(DEADLINE_S):
-                while alive(
-                    BoundedHttpProtocol, RequestResponseCycle, SseResponse
-                ):  # the app may not have returned yet
-                    await asyncio.sleep(0.01)
+            assert len(alive(EventStreamProtocol)) == 1
+            until = asyncio.get_running_loop().time() + DEADLINE_S
+            while (left := held(strangers)) and asyncio.get_running_loop().time() < until:
+                await asyncio.sleep(0.01)  # the app may not have returned yet
+            assert left == []
             await chunk.tick()
             assert len(await reader.take(1)) == 1
     finally:
