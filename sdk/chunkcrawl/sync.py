@@ -24,16 +24,7 @@ from types import TracebackType
 from typing import Any, Final, TypeVar
 
 from chunkcrawl import agent as asynchronous
-from chunkcrawl.journeys.outcomes import (
-    Arrived,
-    Explored,
-    Harvested,
-    LostSight,
-    NoGold,
-    NoWay,
-    StillFollowing,
-    TimedOut,
-)
+from chunkcrawl.agent import EVENTS_LIMIT, JOURNEY_TIMEOUT_S, Exploring, Following, Going, Harvesting
 from chunkcrawl.transport.callbacks import Callback
 from chunkcrawl.transport.connection import AWAY_TIMEOUT_S
 from chunkcrawl.transport.conversation import COMMAND_TIMEOUT_S
@@ -157,29 +148,27 @@ class Agent:
 
     # -- whole intentions --
 
-    def go_to(self, chunk_id: str, x: int, y: int, *, timeout_s: float | None = 300.0) -> Arrived | NoWay | TimedOut:
+    def go_to(self, chunk_id: str, x: int, y: int, *, timeout_s: float | None = JOURNEY_TIMEOUT_S) -> Going:
         """Go to a cell of any known chunk; see ``chunkcrawl.Agent.go_to``."""
         return _LOOP.run(self._agent.go_to(chunk_id, x, y, timeout_s=timeout_s))
 
-    def explore(self, chunks: int = 1, *, timeout_s: float | None = 300.0) -> Explored | NoWay | TimedOut:
+    def explore(self, chunks: int = 1, *, timeout_s: float | None = JOURNEY_TIMEOUT_S) -> Exploring:
         """Enter so many chunks for the first time; see ``chunkcrawl.Agent.explore``."""
         return _LOOP.run(self._agent.explore(chunks, timeout_s=timeout_s))
 
     def harvest_nearest(
-        self, amount: int | None = None, *, explore: bool = False, timeout_s: float | None = 300.0
-    ) -> Harvested | NoGold | NoWay | TimedOut:
+        self, amount: int | None = None, *, explore: bool = False, timeout_s: float | None = JOURNEY_TIMEOUT_S
+    ) -> Harvesting:
         """Take gold from the nearest nodes; see ``chunkcrawl.Agent.harvest_nearest``."""
         return _LOOP.run(self._agent.harvest_nearest(amount, explore=explore, timeout_s=timeout_s))
 
-    def follow(
-        self, agent_id: str, *, distance: int = 2, timeout_s: float | None = 300.0
-    ) -> StillFollowing | LostSight:
+    def follow(self, agent_id: str, *, distance: int = 2, timeout_s: float | None = JOURNEY_TIMEOUT_S) -> Following:
         """Stay near another agent; see ``chunkcrawl.Agent.follow``."""
         return _LOOP.run(self._agent.follow(agent_id, distance=distance, timeout_s=timeout_s))
 
     # -- looking --
 
-    def events(self, limit: int = 256) -> Iterator[Event]:
+    def events(self, limit: int = EVENTS_LIMIT) -> Iterator[Event]:
         """Return every event from now on; ``next`` waits for one.  See ``chunkcrawl.Agent.events``."""
 
         async def begun() -> AsyncIterator[Event]:

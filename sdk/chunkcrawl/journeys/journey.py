@@ -36,7 +36,7 @@ from chunkcrawl.journeys.outcomes import (
     TimedOut,
 )
 from chunkcrawl.view.paths import Point, is_boundary, is_floor, manhattan
-from chunkcrawl.view.world_map import KnownChunk, WorldMap
+from chunkcrawl.view.world_map import WorldMap
 from chunkcrawl.view.world_view import GoldNode, WorldView
 from chunkcrawl.wire.messages import Direction
 from chunkcrawl.wire.protocol import Completed
@@ -270,8 +270,7 @@ class Journey:
         """Get one door nearer to a chunk in which gold was left, else into a new one; False: there is neither."""
         agent = self._agent
         here = agent.view.chunk_id or ""
-        chunks = (way for way, _ in self._gold_elsewhere(here))
-        way = next(chunks, None)
+        way = next((way for way, _ in agent.map.gold_chunks(here) if way), None)
         if way is not None:
             await self._tried(lambda: self._through(way[0]))
         elif explore:
@@ -280,9 +279,6 @@ class Journey:
             return False
         await self._ready()
         return True
-
-    def _gold_elsewhere(self, here: str) -> list[tuple[list[Direction], KnownChunk]]:
-        return [(way, chunk) for way, chunk in self._agent.map.gold_chunks(here) if way]
 
     async def _closer(self, to: Point, distance: int) -> None:
         view = self._agent.view
