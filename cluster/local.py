@@ -22,7 +22,7 @@ from cluster.peers import Shard, ShardUnavailable
 from cluster.router import Router
 from cluster.shard.config import ShardConfig
 from cluster.shard.runtime import ShardRuntime
-from cluster.shard_calls import ShardEndpoint, ShardProxy, Spoken
+from cluster.shard_calls import CarryingClient, ShardEndpoint
 from cluster.shard_metrics import shard_report
 from config.settings import default
 from streaming.batch import RedisBatch
@@ -44,16 +44,12 @@ class LocalEndpoint(ShardEndpoint):
         return self._runtime
 
 
-class LocalShards:
+class LocalShards(CarryingClient):
     """``ShardClient`` to runtimes of this process; messages are packed on their way as between processes."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.runtimes: dict[int, ShardRuntime] = {}
-        self.spoken = Spoken()
-
-    def shard(self, number: int, *, timeout_s: float) -> Shard:
-        """See ``ShardClient.shard``."""
-        return ShardProxy(self, number, timeout_s)
 
     async def call(
         self,

@@ -13,9 +13,9 @@ from ray.exceptions import ActorDiedError, RayActorError, RayError
 
 from cluster.messages import ForeignVersion
 from cluster.metrics_report import Report
-from cluster.peers import Shard, ShardUnavailable
+from cluster.peers import ShardUnavailable
 from cluster.release import RELEASE, release_of
-from cluster.shard_calls import ShardProxy, Spoken
+from cluster.shard_calls import CarryingClient
 from cluster.shard_socket import IntroducedShard, SocketShardClient
 from streaming.shared_clock import SHARED
 
@@ -131,16 +131,12 @@ class NamedActors:
         return handle
 
 
-class RayShardClient:
+class RayShardClient(CarryingClient):
     """``ShardClient`` over the shards' actors."""
 
     def __init__(self, actors: NamedActors) -> None:
+        super().__init__()
         self._actors = actors
-        self.spoken = Spoken()
-
-    def shard(self, number: int, *, timeout_s: float) -> Shard:
-        """See ``ShardClient.shard``."""
-        return ShardProxy(self, number, timeout_s)
 
     async def call(
         self,

@@ -116,6 +116,7 @@ class Carrier(Protocol):
 
     spoken: Spoken
 
+    @abstractmethod
     async def call(
         self,
         shard: int,
@@ -197,3 +198,14 @@ class ShardProxy:
         self, method: Callable[Concatenate[Any, P], Coroutine[Any, Any, T]], *args: P.args, **kwargs: P.kwargs
     ) -> T:
         return await self._carrier.call(self._number, self._timeout_s, method, *args, **kwargs)
+
+
+class CarryingClient(Carrier):
+    """A ``ShardClient`` that carries the calls itself."""
+
+    def __init__(self) -> None:
+        self.spoken = Spoken()
+
+    def shard(self, number: int, *, timeout_s: float) -> Shard:
+        """See ``ShardClient.shard``."""
+        return ShardProxy(self, number, timeout_s)

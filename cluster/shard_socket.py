@@ -22,8 +22,8 @@ from typing import Any, Concatenate, Final, ParamSpec, Protocol, TypeVar, cast
 import structlog
 
 from cluster.messages import ADDRESS, OLDEST, ForeignVersion, ShardAddress
-from cluster.peers import Shard, ShardUnavailable, WorldReloaded
-from cluster.shard_calls import Carrier, ShardEndpoint, ShardProxy, Spoken
+from cluster.peers import ShardUnavailable, WorldReloaded
+from cluster.shard_calls import Carrier, CarryingClient, ShardEndpoint
 from config.logs import described
 
 __all__ = ["IntroducedShard", "ShardListener", "SocketShardClient"]
@@ -310,7 +310,7 @@ class _ShardConnection(_Framed):
             future.set_exception(ShardUnavailable(f"shard {self._shard}: {body.decode('ascii', 'replace')}"))
 
 
-class SocketShardClient:
+class SocketShardClient(CarryingClient):
     """``ShardClient`` over sockets, and over Ray for what is not for them.
 
     Args:
@@ -319,16 +319,12 @@ class SocketShardClient:
     """
 
     def __init__(self, over_ray: Carrier, introduce: Callable[[int, float], Coroutine[Any, Any, bytes]]) -> None:
+        super().__init__()
         self._over_ray = over_ray
         self._introduce = introduce
-        self.spoken = Spoken()
         self._connections: dict[int, _ShardConnection] = {}
         self._connecting: dict[int, asyncio.Lock] = {}
         self._over_ray_until: dict[int, float] = {}
-
-    def shard(self, number: int, *, timeout_s: float) -> Shard:
-        """See ``ShardClient.shard``."""
-        return ShardProxy(self, number, timeout_s)
 
     async def call(
         self,

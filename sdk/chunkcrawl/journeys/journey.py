@@ -156,21 +156,15 @@ class Journey:
         """Stay beside another agent, through doors too; see ``Agent.follow``."""
 
         async def work() -> LostSight:
-            view = await self._ready()
-            seen = view.others.get(agent_id)
-            if seen is None:
-                return LostSight(*self._place(), agent_id)
+            seen: Point | None = None
             while True:
-                view = await self._ready()
-                there = view.others.get(agent_id)
-                if there is None:
-                    if not await self._after(agent_id, (seen.x, seen.y)):
-                        return LostSight(*self._place(), agent_id)
+                there = (await self._ready()).others.get(agent_id)
+                if there is None and seen is not None and await self._after(agent_id, seen):
                     there = self._agent.view.others.get(agent_id)
-                    if there is None:
-                        return LostSight(*self._place(), agent_id)
-                seen = there
-                await self._closer((there.x, there.y), distance)
+                if there is None:
+                    return LostSight(*self._place(), agent_id)
+                seen = there.x, there.y
+                await self._closer(seen, distance)
 
         try:
             async with asyncio.timeout(timeout_s):
