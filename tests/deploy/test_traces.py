@@ -32,8 +32,8 @@ WHOLE = [
 ]
 
 
-#: The parts of one that is refused. The ack may reach its agent before the gateway notes that the call is over, so that no
-#: part is known to be the last one.
+#: The parts of one that is refused. Its ack may reach its agent before the gateway notes that the call is over, so that
+#: no part is known to be the last one.
 REFUSED = ["gateway.receive", "challenge", "gateway.answer", "gateway.submit", "gateway.deliver", "command harvest"]
 
 
