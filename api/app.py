@@ -10,7 +10,7 @@ from typing import Final
 from fastapi import FastAPI
 from fastapi.middleware.cors import CORSMiddleware
 
-from api import chunks, dev, docs_page, health, history, openapi_document, watch_page
+from api import chunks, dev, docs_page, health, history, notes, openapi_document, thoughts, watch_page
 from api.accounts import routes as accounts
 from api.accounts import session_routes
 from api.accounts.early_refusal import refuse_early
@@ -54,6 +54,8 @@ def create_app(services: Services) -> FastAPI:
         health.router,
         accounts.router,
         history.router,
+        thoughts.router,
+        notes.router,
         dev.router,
         watch_page.router,
         docs_page.router,

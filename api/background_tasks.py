@@ -1,4 +1,4 @@
-"""What a gateway does once a minute: forget expired sessions, make sure that revoked keys stay dead.
+"""What a gateway does once a minute: forget expired sessions and old thoughts, make sure that revoked keys stay dead.
 
 Every gateway does it; doing it twice changes nothing.
 """
@@ -17,7 +17,8 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from api.accounts.sessions import SessionStore
-from store import api_keys
+from config.settings import default
+from store import api_keys, thoughts
 from store import sessions as session_rows
 
 log = structlog.get_logger(__name__)
@@ -33,9 +34,16 @@ DELETE_BATCH: Final = 5000
 class GatewayTasks:
     """What a gateway does once a minute, from ``start`` to ``close``."""
 
-    def __init__(self, engine: AsyncEngine, sessions: SessionStore) -> None:
+    def __init__(
+        self,
+        engine: AsyncEngine,
+        sessions: SessionStore,
+        *,
+        thoughts_keep_days: int = default("event_log_keep_days"),
+    ) -> None:
         self._engine = engine
         self._sessions = sessions
+        self._thoughts_keep = timedelta(days=thoughts_keep_days)
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
@@ -56,6 +64,12 @@ class GatewayTasks:
             deleted += count
         return deleted
 
+    async def delete_old_thoughts(self) -> int:
+        """Delete what agents thought longer ago than it is kept; returns how many, and leaves what is too much."""
+        return await thoughts.delete_before(
+            self._engine, datetime.now(UTC) - self._thoughts_keep, limit=DELETE_BATCH
+        )
+
     async def revoke_again(self) -> int:
         """End whatever sessions the keys revoked of late still have; return the number of keys."""
         key_ids = await api_keys.revoked_within(self._engine, REVOKED_AGAIN)
@@ -69,6 +83,7 @@ class GatewayTasks:
             await asyncio.sleep(EVERY_S * random.uniform(0.8, 1.2))
             await self._try(self.delete_expired_sessions)
             await self._try(self.revoke_again)
+            await self._try(self.delete_old_thoughts)
 
     async def _try(self, work: Callable[[], Awaitable[int]]) -> None:
         try:

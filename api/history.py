@@ -1,4 +1,4 @@
-"""What an agent has done, for its owner: ``GET /v1/agents/{agent_id}/history``, from the event log."""
+"""What an agent has done, for its owner: ``GET /v1/agents/{agent_id}/history``, from the event log and its thoughts."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from fastapi import APIRouter, Depends, Path, Query, Request
 from pydantic import BaseModel, Field
 
 from api.accounts.auth import Principal
-from api.accounts.principals import agents_owner
-from api.errors import ApiError
+from api.accounts.principals import agents_owner, check_owner
 from api.fields import AgentIdField, EntryIdField, MomentField
 from api.responses import refusals
 from api.services import Services
-from store import agents, event_log
-from store.event_log import LoggedEvent
+from store import event_log, thoughts
+from store.event_log import LoggedEvent, number_of
+from store.thoughts import Thought
 
 router = APIRouter()
 
-Kind = Literal["join", "leave", "result", "crossing", "harvest", "give", "chat"]
+Kind = Literal["join", "leave", "result", "crossing", "harvest", "give", "chat", "thought"]
 
 PAGE: Final = 100
 PAGE_MAX: Final = 1000
@@ -35,11 +35,14 @@ class EntryInfo(BaseModel):
     tick: int
     chunk_id: str | None = Field(description="Where; for a crossing the chunk that was left.")
     agent_id: str | None = Field(description="Who did it: the giver, where this agent was given something.")
-    kind: str = Field(description="`join`, `leave`, `result` (a command's end), `crossing`, `harvest`, `give`, `chat`.")
+    kind: str = Field(
+        description="`join`, `leave`, `result` (a command's end), `crossing`, `harvest`, `give`,"
+        " `chat`, `thought`."
+    )
     details: dict[str, Any] = Field(
         description="By kind. `result`: `command` (its type), `asked` (its fields), `server_cmd_id`, `client_cmd_id`,"
         " `status`, `reason`. `crossing`: `to_chunk_id`, `x`, `y`. `harvest`: `node_id`, `amount`, `gold`."
-        " `give`: `to`, `amount`, `gold` (the giver's, after it). `chat`: `text`. `join`, `leave`: `x`, `y`."
+        " `give`: `to`, `amount`, `gold` (the giver's, after it). `chat`: `text`. `thought`: `text`, `doing`. `join`, `leave`: `x`, `y`."
     )
 
 
@@ -75,37 +78,42 @@ async def history(
     """
     services: Services = request.app.state.services
     await services.limits.history(caller.account_id)
-    await _check_owner(services, agent_id, caller)
-    page = await event_log.history(
-        services.engine, agent_id, before=before, since=since, until=until, kinds=kind or (), limit=limit
-    )
-    return History(
-        agent_id=agent_id, entries=_entries(page.events), next=page.events[-1].entry_id if page.more else None
-    )
-
-
-async def _check_owner(services: Services, agent_id: str, caller: Principal) -> None:
-    if caller.agent_id is not None:  # a session: whose the agent is was looked at when it was opened
-        if caller.agent_id != agent_id:
-            raise ApiError("agent_mismatch")
-        return
-    owner = await agents.owner_of(services.engine, agent_id)
-    if owner is None:
-        raise ApiError("agent_not_found")
-    if owner != caller.account_id:
-        raise ApiError("agent_not_owned")
-
-
-def _entries(events: Sequence[LoggedEvent]) -> list[EntryInfo]:
-    return [
-        EntryInfo(
-            entry_id=event.entry_id,
-            at=event.at,
-            tick=event.tick,
-            chunk_id=event.chunk_id,
-            agent_id=event.agent_id,
-            kind=event.kind,
-            details=dict(event.payload),
+    await check_owner(services, agent_id, caller)
+    logged, thought, more = [], [], False
+    if kind is None or set(kind) != {"thought"}:
+        page = await event_log.history(
+            services.engine, agent_id, before=before, since=since, until=until, kinds=kind or (), limit=limit
         )
-        for event in events
-    ]
+        logged, more = page.events, page.more
+    if kind is None or "thought" in kind:
+        thought = await thoughts.newest(
+            services.engine, agent_id, before=before, since=since, until=until, limit=limit + 1
+        )
+    entries = [_of_event(event) for event in logged] + [_of_thought(one) for one in thought]
+    entries.sort(key=lambda entry: (entry.at, number_of(entry.entry_id)), reverse=True)
+    more = more or len(entries) > limit
+    return History(agent_id=agent_id, entries=entries[:limit], next=entries[limit - 1].entry_id if more else None)
+
+
+def _of_event(event: LoggedEvent) -> EntryInfo:
+    return EntryInfo(
+        entry_id=event.entry_id,
+        at=event.at,
+        tick=event.tick,
+        chunk_id=event.chunk_id,
+        agent_id=event.agent_id,
+        kind=event.kind,
+        details=dict(event.payload),
+    )
+
+
+def _of_thought(thought: Thought) -> EntryInfo:
+    return EntryInfo(
+        entry_id=thought.entry_id,
+        at=thought.at,
+        tick=thought.tick,
+        chunk_id=thought.chunk_id,
+        agent_id=thought.agent_id,
+        kind="thought",
+        details={"text": thought.text, "doing": thought.doing},
+    )

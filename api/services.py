@@ -22,6 +22,7 @@ from api.challenge.ingress import Ingress
 from api.challenge.store import ChallengeRules
 from api.limits.http_limits import HttpLimits
 from api.limits.strikes import StrikeRules
+from api.limits.thought_rules import ThoughtRules
 from api.limits.word_file import WordFile
 from api.ports import World
 from api.readiness import Readiness
@@ -55,6 +56,7 @@ class Services:
     limits: HttpLimits
     local_only: LocalOnly
     words: WordFile
+    thought_rules: ThoughtRules
     ingress: Ingress
     readiness: Readiness
     background: GatewayTasks
@@ -81,6 +83,7 @@ class Services:
         batch = RedisBatch(redis) if batch is None else batch
         sessions = SessionStore(batch, ttl_s=settings.session_ttl_s)
         words = WordFile(settings.banned_words_file)
+        rules = challenge_rules(settings)
         return cls(
             settings=settings,
             world=world,
@@ -98,9 +101,10 @@ class Services:
             limits=HttpLimits(batch, settings),
             local_only=LocalOnly(settings),
             words=words,
-            ingress=Ingress(batch, world, challenge_rules(settings), find_banned=words.find, tracing=tracing),
+            thought_rules=ThoughtRules(batch, rules.strikes, words.find),
+            ingress=Ingress(batch, world, rules, find_banned=words.find, tracing=tracing),
             readiness=Readiness(engine, redis, world),
-            background=GatewayTasks(engine, sessions),
+            background=GatewayTasks(engine, sessions, thoughts_keep_days=settings.event_log_keep_days),
         )
 
     def start(self) -> None:

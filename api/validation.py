@@ -33,6 +33,7 @@ RULES: Final[Mapping[str, str]] = {
     "chunk_id": "must be the id of a chunk",
     "email": "must be an e-mail address",
     "label": "is one line without control characters",
+    "thought": "is one visible line, not too long",
 }
 OTHERWISE: Final = "is not of the right shape"
 

@@ -44,7 +44,7 @@ SECRET_MIN_CHARS: Final = 32
 LIMITS: Final = (
     *("limit_agent_commands", "limit_account_commands", "limit_signups", "limit_address_logins"),
     *("limit_account_logins", "limit_address_session_failures", "limit_account_session_failures"),
-    *("limit_account_sessions", "limit_account_history"),
+    *("limit_account_sessions", "limit_account_history", "limit_account_writings"),
 )
 
 #: Settings that may be given as a range, `2..8`; each has one of its name and ``_max``.
@@ -209,6 +209,7 @@ class Settings(BaseSettings):
     )
     limit_account_sessions: str = Field("5000+100/s", description="Sessions an account may open.")
     limit_account_history: str = Field("60+20/s", description="Pages of its agents' history an account may read.")
+    limit_account_writings: str = Field("60+10/s", description="Thoughts and notes an account's agents may write.")
 
     # connections
     connections_max: int = Field(
@@ -231,7 +232,7 @@ class Settings(BaseSettings):
     drain_s: int = Field(15, ge=0, description="Seconds a gateway takes to stop.")
 
     # what is kept (docs/decisions/0040-event-log-and-snapshots.md)
-    event_log_keep_days: int = Field(14, ge=1, le=3650, description="Days the event log goes back.")
+    event_log_keep_days: int = Field(14, ge=1, le=3650, description="Days the event log, and what agents thought, go back.")
     snapshot_interval_s: int = Field(60, ge=1, description="Seconds between two snapshots of a chunk that changes.")
     snapshot_keep_days: int = Field(3, ge=1, le=3650, description="Days the snapshots of chunks go back, thinned.")
 

@@ -9,7 +9,18 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import BigInteger, CheckConstraint, DateTime, ForeignKey, Index, Integer, MetaData, Text, text
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    DateTime,
+    ForeignKey,
+    Identity,
+    Index,
+    Integer,
+    MetaData,
+    Text,
+    text,
+)
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
@@ -168,3 +179,33 @@ class AgentSnapshot(Base):
     seq: Mapped[int] = mapped_column(BigInteger)
     taken_at: Mapped[datetime] = mapped_column(server_default=NOW)
     state: Mapped[dict[str, Any]]
+
+
+class ThoughtRow(Base):
+    """What an agent thought when it did something (``store.thoughts``), for whoever may see it."""
+
+    __tablename__ = "thoughts"
+    __table_args__ = (
+        Index("ix_thoughts_agent_id_at_thought_id", "agent_id", "at", "thought_id"),
+        Index("ix_thoughts_at", "at"),
+    )
+
+    thought_id: Mapped[int] = mapped_column(BigInteger, Identity(always=True), primary_key=True)
+    agent_id: Mapped[str]
+    at: Mapped[datetime]
+    tick: Mapped[int] = mapped_column(BigInteger)
+    chunk_id: Mapped[str | None]
+    #: What it was about to do, in one word.
+    doing: Mapped[str | None]
+    text: Mapped[str]
+
+
+class NoteRow(Base):
+    """A note that an agent wrote to itself (``store.notes``)."""
+
+    __tablename__ = "notes"
+
+    agent_id: Mapped[str] = mapped_column(primary_key=True)
+    name: Mapped[str] = mapped_column(primary_key=True)
+    text: Mapped[str]
+    at: Mapped[datetime]

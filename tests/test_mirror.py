@@ -23,6 +23,7 @@ ROOMS: Final = (
 ELSEWHERE: Final = {
     "api/accounts/password_process.py": "tests/api/accounts/test_passwords.py",
     "api/accounts/password_worker.py": "tests/api/accounts/test_passwords.py",
+    "api/limits/thought_rules.py": "tests/api/test_thoughts.py",
     "api/sockets/listening.py": "tests/api/sockets/test_frame_protocol.py",
     "api/sockets/mount.py": "tests/api/sockets/test_streams.py",
     "api/sockets/server.py": "tests/api/sockets/test_new_connection.py",

@@ -17,7 +17,7 @@ from api.accounts.passwords import MAX_CHARS as PASSWORD_MAX_CHARS
 from api.accounts.tokens import API_KEY_PREFIX_LENGTH, is_token, sha256_hex
 from api.errors import ApiError
 from api.services import Services
-from store import accounts
+from store import accounts, agents
 from store.email_address import BadEmail, normal_form
 
 MAX_BASIC_CHARS: Final = 2048
@@ -99,6 +99,24 @@ async def agents_owner(
     if session.agent_id is None:
         raise ApiError("invalid_scope")
     return Principal(session.account_id, session.agent_id)
+
+
+async def check_owner(services: Services, agent_id: str, caller: Principal) -> None:
+    """Let the owner of an agent pass.
+
+    Raises:
+        ApiError: ``agent_mismatch``: a session of another agent; ``agent_not_found``: nobody has played it;
+            ``agent_not_owned``.
+    """
+    if caller.agent_id is not None:  # a session: whose the agent is was looked at when it was opened
+        if caller.agent_id != agent_id:
+            raise ApiError("agent_mismatch")
+        return
+    owner = await agents.owner_of(services.engine, agent_id)
+    if owner is None:
+        raise ApiError("agent_not_found")
+    if owner != caller.account_id:
+        raise ApiError("agent_not_owned")
 
 
 def basic_credentials(credentials: str) -> tuple[str, str] | None:

@@ -35,6 +35,7 @@ class HttpRules:
     account_session_failures: Limit
     account_sessions: Limit
     account_history: Limit
+    account_writings: Limit
 
     @classmethod
     def of(cls, settings: Settings) -> HttpRules:
@@ -47,6 +48,7 @@ class HttpRules:
             account_session_failures=Limit.parse(settings.limit_account_session_failures),
             account_sessions=Limit.parse(settings.limit_account_sessions),
             account_history=Limit.parse(settings.limit_account_history),
+            account_writings=Limit.parse(settings.limit_account_writings),
         )
 
 
@@ -119,3 +121,7 @@ class HttpLimits:
     async def history(self, account_id: str) -> None:
         """Count a question to the event log before it is asked."""
         await self._limiter.take([Bucket("history", account_id, self._rules.account_history)])
+
+    async def writings(self, account_id: str) -> None:
+        """Count a thought or a note before it is kept."""
+        await self._limiter.take([Bucket("writings", account_id, self._rules.account_writings)])

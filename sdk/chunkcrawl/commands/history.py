@@ -14,7 +14,7 @@ from chunkcrawl.commands.common import DEFAULT_BASE, BaseOption, JsonOption, api
 
 __all__ = ["KINDS", "entry_line", "history", "parse_moment", "show_history"]
 
-KINDS: Final = ("join", "leave", "result", "crossing", "harvest", "give", "chat")
+KINDS: Final = ("join", "leave", "result", "crossing", "harvest", "give", "chat", "thought")
 LIMIT_MOST: Final = 100_000
 UNITS: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 

@@ -23,12 +23,14 @@ class HistoryEntry(msgspec.Struct, frozen=True):
         entry_id: Unique, and higher the later it happened.
         at: When, in UTC.
         tick: The world's tick.
-        kind: ``join``, ``leave``, ``result``, ``crossing``, ``harvest``, ``give``, ``chat``; more in newer servers.
+        kind: ``join``, ``leave``, ``result``, ``crossing``, ``harvest``, ``give``, ``chat``, ``thought``; more in newer
+            servers.
         chunk_id: Where; for a crossing the chunk that was left.
         agent_id: Who did it: the giver, where this agent was given something.
         details: By kind.  Of a ``result``: ``command``, ``asked``, ``status``, ``reason``, ``client_cmd_id`` and
             ``server_cmd_id``; of a ``crossing`` ``to_chunk_id``, ``x``, ``y``; of a ``harvest`` ``node_id``,
-            ``amount``, ``gold``; of a ``give`` ``to``, ``amount``; of a ``chat`` ``text``.
+            ``amount``, ``gold``; of a ``give`` ``to``, ``amount``; of a ``chat`` ``text``; of a ``thought``
+            ``text`` and ``doing``.
     """
 
     entry_id: str
