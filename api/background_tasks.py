@@ -66,9 +66,7 @@ class GatewayTasks:
 
     async def delete_old_thoughts(self) -> int:
         """Delete what agents thought longer ago than it is kept; returns how many, and leaves what is too much."""
-        return await thoughts.delete_before(
-            self._engine, datetime.now(UTC) - self._thoughts_keep, limit=DELETE_BATCH
-        )
+        return await thoughts.delete_before(self._engine, datetime.now(UTC) - self._thoughts_keep, limit=DELETE_BATCH)
 
     async def revoke_again(self) -> int:
         """End whatever sessions the keys revoked of late still have; return the number of keys."""

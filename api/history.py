@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from datetime import datetime
 from typing import Annotated, Any, Final, Literal
 
@@ -36,8 +35,7 @@ class EntryInfo(BaseModel):
     chunk_id: str | None = Field(description="Where; for a crossing the chunk that was left.")
     agent_id: str | None = Field(description="Who did it: the giver, where this agent was given something.")
     kind: str = Field(
-        description="`join`, `leave`, `result` (a command's end), `crossing`, `harvest`, `give`,"
-        " `chat`, `thought`."
+        description="`join`, `leave`, `result` (a command's end), `crossing`, `harvest`, `give`, `chat`, `thought`."
     )
     details: dict[str, Any] = Field(
         description="By kind. `result`: `command` (its type), `asked` (its fields), `server_cmd_id`, `client_cmd_id`,"

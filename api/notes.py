@@ -62,9 +62,7 @@ async def read_notes(
     return Notes(agent_id=agent_id, notes=listed, most=NOTES_MAX)
 
 
-@router.put(
-    "/v1/agents/{agent_id}/notes/{name}", responses=refusals(*OWNERS_REFUSALS, "notes_full"), tags=["accounts"]
-)
+@router.put("/v1/agents/{agent_id}/notes/{name}", responses=refusals(*OWNERS_REFUSALS, "notes_full"), tags=["accounts"])
 async def write_note(
     agent_id: Annotated[AgentIdField, Path()],
     name: NoteName,

@@ -232,7 +232,9 @@ class Settings(BaseSettings):
     drain_s: int = Field(15, ge=0, description="Seconds a gateway takes to stop.")
 
     # what is kept (docs/decisions/0040-event-log-and-snapshots.md)
-    event_log_keep_days: int = Field(14, ge=1, le=3650, description="Days the event log, and what agents thought, go back.")
+    event_log_keep_days: int = Field(
+        14, ge=1, le=3650, description="Days the event log, and what agents thought, go back."
+    )
     snapshot_interval_s: int = Field(60, ge=1, description="Seconds between two snapshots of a chunk that changes.")
     snapshot_keep_days: int = Field(3, ge=1, le=3650, description="Days the snapshots of chunks go back, thinned.")
 

@@ -44,9 +44,7 @@ async def test_it_is_part_of_the_history(http: httpx.AsyncClient, services: Serv
     found: list[dict[str, object]] = []
     query: dict[str, str] = {}
     while True:
-        answer = (
-            await http.get("/v1/agents/a-1/history", params={"limit": "2"} | query, headers=bearer(token))
-        ).json()
+        answer = (await http.get("/v1/agents/a-1/history", params={"limit": "2"} | query, headers=bearer(token))).json()
         found += answer["entries"]
         if answer["next"] is None:
             break
