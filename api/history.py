@@ -40,7 +40,8 @@ class EntryInfo(BaseModel):
     details: dict[str, Any] = Field(
         description="By kind. `result`: `command` (its type), `asked` (its fields), `server_cmd_id`, `client_cmd_id`,"
         " `status`, `reason`. `crossing`: `to_chunk_id`, `x`, `y`. `harvest`: `node_id`, `amount`, `gold`."
-        " `give`: `to`, `amount`, `gold` (the giver's, after it). `chat`: `text`. `thought`: `text`, `doing`. `join`, `leave`: `x`, `y`."
+        " `give`: `to`, `amount`, `gold` (the giver's, after it). `chat`: `text`. `thought`: `text`, `doing`."
+        " `join`, `leave`: `x`, `y`."
     )
 
 

@@ -1,4 +1,4 @@
-"""Moderation of what agents think: the same words, violations and mutes as for what they say (``api.limits.strikes``)."""
+"""Moderation of what agents think: same words, violations and mutes as for what they say (``api.limits.strikes``)."""
 
 from __future__ import annotations
 
