@@ -78,7 +78,9 @@ async def history(
     services: Services = request.app.state.services
     await services.limits.history(caller.account_id)
     await check_owner(services, agent_id, caller)
-    logged, thought, more = [], [], False
+    logged: list[LoggedEvent] = []
+    thought: Sequence[Thought] = ()
+    more = False
     if kind is None or set(kind) != {"thought"}:
         page = await event_log.history(
             services.engine, agent_id, before=before, since=since, until=until, kinds=kind or (), limit=limit
