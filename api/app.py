@@ -10,7 +10,7 @@ from typing import Final
 from fastapi import FastAPI
 from fastapi.middleware.cors import CORSMiddleware
 
-from api import chunks, dev, docs_page, health, history, notes, openapi_document, thoughts, watch_page
+from api import chunks, dev, docs_page, health, history, notes, openapi_document, sdk_files, thoughts, watch_page
 from api.accounts import routes as accounts
 from api.accounts import session_routes
 from api.accounts.early_refusal import refuse_early
@@ -58,6 +58,7 @@ def create_app(services: Services) -> FastAPI:
         notes.router,
         dev.router,
         watch_page.router,
+        sdk_files.router,
         docs_page.router,
         openapi_document.router,
     ):

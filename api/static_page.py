@@ -86,6 +86,14 @@ def page_router(name: str, directory: Path) -> APIRouter:
     async def page_with_slash() -> Response:
         return RedirectResponse(f"../{name}", status_code=308, headers=HEADERS)
 
+    router.include_router(files_router(name, directory))
+    return router
+
+
+def files_router(name: str, directory: Path) -> APIRouter:
+    """Return the route of the files in ``directory``, each below ``/{name}/``."""
+    router = APIRouter(include_in_schema=False)
+
     @router.api_route(f"/{name}/{{file:path}}", methods=["GET", "HEAD"])
     async def file_of_page(file: str, request: Request) -> Response:
         return answer(request, directory, file)

@@ -8,15 +8,17 @@ from typing import Any
 
 from playwright.async_api import Browser, Page, Request, Route
 
+from api import sdk_files, watch_page
 from api.static_page import files_of
-from api.watch_page import STATIC_DIR
 from tests.browser.chromium import browsing
 
 ORIGIN = "http://modules.test"
 
 
 async def _serve(route: Route, request: Request) -> None:
-    found = files_of(STATIC_DIR).get(request.url.removeprefix(f"{ORIGIN}/watch/"))
+    place, _, name = request.url.removeprefix(f"{ORIGIN}/").partition("/")
+    directory = sdk_files.STATIC_DIR if place == "sdk" else watch_page.STATIC_DIR
+    found = files_of(directory).get(name)
     if found is None:
         await route.fulfill(status=200, body="<!doctype html><title>nothing</title>", content_type="text/html")
     else:

@@ -14,7 +14,7 @@ import uvicorn
 from fastapi import FastAPI, Request, Response
 from starlette.responses import JSONResponse, StreamingResponse
 
-from api import watch_page
+from api import sdk_files, watch_page
 
 CELLS = 50
 #: A session lasts longer than any test.
@@ -97,6 +97,7 @@ class ScriptedServer:
     def app(self) -> FastAPI:
         inner = FastAPI()
         inner.include_router(watch_page.router)
+        inner.include_router(sdk_files.router)
         inner.add_api_route("/v1/dev/spectator-session", self._session, methods=["POST"])
         inner.add_api_route("/v1/dev/owner-session", self._owner_session, methods=["POST"])
         inner.add_api_route("/v1/chunks", self._listed)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -20,161 +19,6 @@ pytestmark = [needs_chromium, pytest.mark.asyncio(loop_scope="module")]
 async def page(browser: Browser) -> AsyncIterator[Page]:
     async with module_page(browser) as page:
         yield page
-
-
-# -- server-sent events --
-
-PARSE = """
-const parser = new m.SseParser();
-const events = given.flatMap((piece) => parser.feed(piece));
-return { events, retry: parser.retryMs };
-"""
-
-
-async def parsed(page: Page, *pieces: str) -> Any:
-    return await run(page, "net/sse.js", PARSE, list(pieces))
-
-
-async def test_an_event_is_the_same_wherever_it_is_cut(page: Page) -> None:
-    text = 'retry: 1500\r\n: note\r\nid: chunk-0:7:0\r\nevent: chunk_delta\r\ndata: {"tick":\r\ndata:7}\r\n\r\n'
-    wanted = {"events": [{"type": "chunk_delta", "data": '{"tick":\n7}', "id": "chunk-0:7:0"}], "retry": 1500}
-    assert await parsed(page, text) == wanted
-    assert await parsed(page, *text) == wanted
-    assert await parsed(page, *text.replace("\r\n", "\r")) == wanted
-    assert await parsed(page, "\ufeff" + text.replace("\r\n", "\n")) == wanted
-
-
-async def test_only_line_ends_end_lines(page: Page) -> None:
-    said = "a\u2028b\u2029c\u0085d\x0b"
-    found = await parsed(page, f"data: {said}\n\n")
-    assert [event["data"] for event in found["events"]] == [said]
-
-
-async def test_an_id_is_the_events_own_and_what_is_odd_is_ignored(page: Page) -> None:
-    found = await parsed(page, "id: 1\ndata: a\n\nid: 2\x00\ndata: b\n\nretry: 1x\nodd\nid: 3\n\ndata\n\n")
-    assert found == {
-        "events": [
-            {"type": "message", "data": "a", "id": "1"},
-            {"type": "message", "data": "b", "id": ""},
-            {"type": "message", "data": "", "id": ""},
-        ],
-        "retry": None,
-    }
-
-
-async def test_an_event_has_a_greatest_size(page: Page) -> None:
-    body = """
-    const parser = new m.SseParser();
-    const piece = "data: " + "x".repeat(1 << 20) + (given ? "\\n" : "");
-    try { for (let i = 0; i < 6; i += 1) parser.feed(piece); } catch (error) { return error.name; }
-    return "no end";
-    """
-    assert await run(page, "net/sse.js", body, True) == "RangeError"
-    assert await run(page, "net/sse.js", body, False) == "RangeError"
-
-
-# -- waiting --
-
-
-async def test_waiting_grows_with_full_jitter_up_to_a_cap(page: Page) -> None:
-    body = """
-    const most = new m.Backoff(() => 0.999999), least = new m.Backoff(() => 0);
-    const delays = Array.from({ length: 40 }, () => Math.round(most.next()));
-    most.reset();
-    return { delays, after: Math.round(most.next()), least: least.next(1200) };
-    """
-    found = await run(page, "net/backoff.js", body)
-    assert found["delays"][:6] == [500, 1000, 2000, 4000, 8000, 15000]
-    assert set(found["delays"][5:]) == {15000}
-    assert found["after"] == 500
-    assert found["least"] == 1200
-
-
-# -- the view --
-
-ROWS = ["####", "#..#", "#...", "#.##"]  # south first: a door in the south at x = 1 is none, one in the east at y = 2
-WORLD_VIEW = """
-const view = new m.WorldView(given.agent ?? null);
-const told = given.events.map(([type, data]) => view.feed(type, data));
-return {
-  chunkId: view.chunkId, tick: view.tick, ready: view.ready, closed: view.closed, gold: view.gold,
-  setBacks: view.setBacks,
-  agents: [...view.agents.values()], npcs: [...view.npcs.values()], nodes: [...view.nodes.values()],
-  neighbors: view.neighbors, exits: view.exits(), grid: view.grid, told,
-};
-"""
-
-
-def static(chunk_id: str = "chunk-0", **more: Any) -> tuple[str, dict[str, Any]]:
-    nodes = [{"node_id": "n-0", "type": "gold", "x": 2, "y": 0, "max_remaining": 9}]
-    neighbors = {"N": None, "E": "chunk-1", "S": None, "W": None}
-    return "chunk_static", {"chunk_id": chunk_id, "tiles": ROWS, "resource_nodes": nodes, "neighbors": neighbors} | more
-
-
-def delta(tick: int, x: int = 1, chunk_id: str = "chunk-0", **more: Any) -> tuple[str, dict[str, Any]]:
-    agents = [{"id": "ada", "x": x, "y": 1, "activity_state": "moving"}]
-    return "chunk_delta", {"chunk_id": chunk_id, "tick": tick, "agents": agents, "npcs": [], "resources": []} | more
-
-
-async def view_after(page: Page, *events: tuple[str, dict[str, Any]], agent: str | None = None) -> Any:
-    return await run(
-        page, "state/world_view.js", WORLD_VIEW, {"events": [list(event) for event in events], "agent": agent}
-    )
-
-
-async def test_the_world_view_holds_the_newest_delta_and_tells_each_event_once(page: Page) -> None:
-    chat = {"type": "chat", "from": "ada", "text": "hi"}
-    used = [{"node_id": "n-0", "remaining": 4, "state": "available", "version": 2}, {"node_id": "unknown"}]
-    ready: tuple[str, dict[str, Any]] = ("session_ready", {})
-    newest = delta(8, 2, events=[chat], resources=used)
-    found = await view_after(page, static(), delta(7), newest, delta(6), newest, ready, static(), newest)
-    assert (found["chunkId"], found["tick"], found["ready"], found["gold"]) == ("chunk-0", 8, True, 4)
-    assert found["agents"] == [{"id": "ada", "x": 2, "y": 1, "activity": "moving", "name": "ada"}]
-    assert found["told"] == [[], [], [chat], [], [], [], [], []]
-
-
-async def test_ways_out_lie_where_the_boundary_is_floor(page: Page) -> None:
-    found = await view_after(page, static())
-    assert found["exits"] == {"N": [{"x": 1, "y": 3}], "E": [{"x": 3, "y": 2}], "S": [], "W": []}
-
-
-async def test_links_change_while_one_looks(page: Page) -> None:
-    events = [
-        {"type": "neighbor_linked", "dir": "N", "chunk_id": "chunk-5"},
-        {"type": "neighbor_unlinked", "dir": "E", "chunk_id": "chunk-1"},
-        {"type": "neighbor_linked", "dir": "__proto__", "chunk_id": "chunk-6"},
-    ]
-    found = await view_after(page, static(), delta(1, events=events))
-    assert found["neighbors"] == {"N": "chunk-5", "E": None, "S": None, "W": None}
-
-
-async def test_a_world_put_back_from_a_backup_may_count_lower(page: Page) -> None:
-    resync: tuple[str, dict[str, Any]] = ("resync_required", {"chunk_id": "chunk-0"})
-    found = await view_after(page, static(), delta(900), resync, static(), delta(30, 2))
-    assert (found["tick"], found["setBacks"]) == (30, 1)
-    assert found["agents"][0]["x"] == 2
-
-
-async def test_the_owner_is_led_along_but_never_back(page: Page) -> None:
-    there: tuple[str, dict[str, Any]] = (
-        "chunk_transition",
-        {"agent_id": "ada", "from_chunk_id": "chunk-0", "to_chunk_id": "chunk-1", "tick": 9},
-    )
-    stale = (there[0], there[1] | {"to_chunk_id": "chunk-7", "tick": 3})
-    other = (there[0], there[1] | {"agent_id": "bob", "to_chunk_id": "chunk-8", "tick": 99})
-    arrived = (static("chunk-1"), delta(10, chunk_id="chunk-1"))
-    found = await view_after(page, static(), delta(8), there, *arrived, delta(11, 3), stale, other, agent="ada")
-    assert (found["chunkId"], found["tick"], found["agents"][0]["x"]) == ("chunk-1", 10, 1)
-
-
-async def test_a_closed_chunk_is_empty(page: Page) -> None:
-    found = await view_after(page, static(), delta(8), ("chunk_closed", {"chunk_id": "chunk-0"}))
-    assert (found["closed"], found["agents"], found["nodes"], found["gold"]) == (True, [], [], 0)
-
-
-@pytest.mark.parametrize("odd", [{"tiles": None}, {"tiles": ["##", "#"]}, {"grid": [[]]}, {"grid": [[0] * 300] * 300}])
-async def test_terrain_of_no_sound_shape_is_none(page: Page, odd: dict[str, Any]) -> None:
-    assert (await view_after(page, static(**odd), delta(1)))["grid"] == []
 
 
 # -- commands and news --
@@ -290,11 +134,6 @@ async def test_what_every_object_has_is_a_text_like_any_other(page: Page, name: 
     texts = await run(page, "ui/words.js", body, name)
     spaced = name.replace("_", " ")
     assert texts == [f"The server says: {name}", spaced, name, f"{name} opened in the side", name]
-    seat = {"id": name, "x": 1, "y": 1, "activity_state": name}
-    node = {"node_id": name, "type": "gold", "x": 2, "y": 0, "max_remaining": 9}
-    odd = delta(1, agents=[seat], resources=[{"node_id": name, "remaining": 3, "state": "available"}])
-    found = await view_after(page, static(resource_nodes=[node]), odd)
-    assert (found["agents"][0]["name"], found["gold"]) == (name, 3)
 
 
 # -- the map --
@@ -369,7 +208,7 @@ async def test_without_motion_things_jump(page: Page) -> None:
     assert await run(page, "map/motion.js", body) == [["a", 1]]
 
 
-# -- addresses and streams --
+# -- addresses --
 
 
 async def test_addresses_name_a_chunk_or_an_agent_and_nothing_else(page: Page) -> None:
@@ -382,112 +221,6 @@ async def test_addresses_name_a_chunk_or_an_agent_and_nothing_else(page: Page) -
         {"chunkId": None, "agentId": "ada.b_c-1"},
         *[first] * 4,
     ]
-
-
-STREAM = """
-const asked = [], phases = [], events = [], refused = [];
-let cut = 0;
-window.fetch = (url, { headers, signal }) => {
-  asked.push([new URL(url).pathname + new URL(url).search, headers]);
-  const answer = given.answers[Math.min(asked.length, given.answers.length) - 1];
-  if (answer.fails) return Promise.reject(new TypeError("no"));
-  const body = new ReadableStream({
-    start(controller) {
-      if (answer.text) controller.enqueue(new TextEncoder().encode(answer.text));
-      if (answer.ends) controller.close();
-      signal.addEventListener("abort", () => { cut += 1; try { controller.error(new Error("cut")); } catch {} });
-    },
-  });
-  return Promise.resolve(new Response(body, { status: answer.status ?? 200, headers: answer.headers ?? {} }));
-};
-const get = async () => ({ token: `sess_${asked.length}` });
-const sessions = { get, dead: (token) => events.push(["dead", token]) };
-const stream = new m.EventStream("v1/spectate/stream?chunk_id=demo", null, sessions, {
-  event: (type, data) => { events.push([type, data]); return type === "chunk_closed"; },
-  phase: (phase) => phases.push(phase),
-  refused: (error) => refused.push(error.reason),
-});
-window.stream = stream;
-window.seen = () => ({ asked, phases, events, refused, cut });
-stream.run();
-"""
-
-
-async def streaming(page: Page, *answers: dict[str, Any]) -> None:
-    await page.clock.install()
-    await page.goto(f"{ORIGIN}/")
-    await run(page, "net/stream.js", STREAM, {"answers": list(answers)})
-    await page.clock.run_for(100)
-
-
-async def seen(page: Page) -> Any:
-    return await page.evaluate("window.seen()")
-
-
-async def test_a_lost_stream_is_resumed_where_it_was(page: Page) -> None:
-    first = {"text": 'retry: 2000\n\nid: chunk-0:5:0\nevent: chunk_delta\ndata: {"tick":5}\n\n', "ends": True}
-    await streaming(page, first, {"fails": True}, {"text": "event: heartbeat\ndata: {}\n\n"})
-    await page.clock.run_for(60_000)
-    found = await seen(page)
-    assert [asked[0] for asked in found["asked"][:3]] == ["/v1/spectate/stream?chunk_id=demo"] * 3
-    headers = [asked[1] for asked in found["asked"][:3]]
-    assert headers[0] == {"accept": "text/event-stream", "authorization": "Bearer sess_0"}
-    assert headers[1]["last-event-id"] == headers[2]["last-event-id"] == "chunk-0:5:0"
-    assert found["phases"][:5] == ["connecting", "live", "waiting", "connecting", "waiting"]
-    assert found["events"][:2] == [["chunk_delta", {"tick": 5}], ["heartbeat", {}]]
-
-
-async def test_the_servers_hint_is_heeded(page: Page) -> None:
-    await streaming(page, {"text": "retry: 9000\n\n", "ends": True})
-    await page.clock.run_for(8_000)
-    assert len((await seen(page))["asked"]) == 1
-    await page.clock.run_for(2_000)
-    assert len((await seen(page))["asked"]) == 2
-
-
-async def test_silence_of_thirty_seconds_is_a_lost_connection(page: Page) -> None:
-    await streaming(page, {"text": "event: heartbeat\ndata: {}\n\n"})
-    await page.clock.run_for(29_000)
-    assert (await seen(page))["cut"] == 0
-    await page.clock.run_for(2_000)
-    found = await seen(page)
-    assert found["cut"] == 1
-    assert found["phases"][:3] == ["connecting", "live", "waiting"]
-
-
-async def test_the_end_and_refusals_for_good_end_it(page: Page) -> None:
-    await streaming(page, {"text": "event: chunk_closed\ndata: {}\n\nevent: late\ndata: {}\n\n"})
-    await page.clock.run_for(60_000)
-    found = await seen(page)
-    assert (len(found["asked"]), found["events"]) == (1, [["chunk_closed", {}]])
-    await streaming(page, {"status": 404, "text": json.dumps({"detail": "chunk_not_found"}), "ends": True})
-    await page.clock.run_for(60_000)
-    found = await seen(page)
-    assert (len(found["asked"]), found["refused"]) == (1, ["chunk_not_found"])
-
-
-async def test_a_dead_session_gets_another_chance_but_not_for_ever(page: Page) -> None:
-    await streaming(page, {"status": 401, "text": json.dumps({"detail": "invalid_session"}), "ends": True})
-    await page.clock.run_for(120_000)
-    found = await seen(page)
-    assert found["events"] == [["dead", "sess_0"], ["dead", "sess_1"], ["dead", "sess_2"]]
-    assert found["refused"] == ["invalid_session"]
-
-
-async def test_what_is_no_message_is_passed_over(page: Page) -> None:
-    text = 'data: nonsense\n\ndata: [1]\n\nid: x:1:0\nevent: chunk_delta\ndata: {"tick":1}\n\n'
-    await streaming(page, {"text": text})
-    found = await seen(page)
-    assert found["events"] == [["chunk_delta", {"tick": 1}]]
-    assert await page.evaluate("window.stream.lastEventId") == "x:1:0"
-
-
-async def test_a_closed_stream_is_silent(page: Page) -> None:
-    await streaming(page, {"text": "event: heartbeat\ndata: {}\n\n"})
-    await page.evaluate("window.stream.close()")
-    before = await seen(page)
-    await page.clock.run_for(60_000)
-    assert (await seen(page))["phases"] == before["phases"]
 
 
 # -- sessions --
@@ -570,7 +303,7 @@ async def test_a_kept_token_outlives_a_server_that_is_away_and_not_its_own_end(p
 
     for away in ({"away": True}, {"status": 503, "detail": "unavailable"}):
         await page.evaluate("([away, name]) => { window.answers = { [name]: away } }", [away, REFRESH])
-        error = away.get("detail", "unreachable")
+        error = away.get("detail", "server_unreachable")
         assert await tried(page, "await sessions.restore()") == {"error": error}
         assert await page.evaluate("sessionStorage.length") == 1
 

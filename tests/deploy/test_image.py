@@ -55,7 +55,7 @@ def test_it_is_built_in_stages_and_runs_as_nobody_special() -> None:
 def test_what_is_copied_reaches_the_builder() -> None:
     let_in = {line[1:] for line in (ROOT / ".dockerignore").read_text().splitlines() if line.startswith("!")}
     copied = {line.split()[1:-1][0] for line in instructions() if line.startswith("COPY ") and "--from" not in line}
-    assert {*PACKAGES, "sdk"} <= copied
+    assert {*PACKAGES, "sdk", "sdk-js"} <= copied
     assert copied | {"README.md"} == let_in
 
 

@@ -93,6 +93,10 @@ def test_the_servers_wheel_has_every_file_and_names_its_commands(wheels: dict[st
     with zipfile.ZipFile(wheels["chunkcrawl_server"]) as wheel:
         names = set(wheel.namelist())
         points = next(wheel.read(name).decode() for name in names if name.endswith("entry_points.txt"))
-    assert not set(tracked.split()) - names
+    scripts = [str(path.relative_to(ROOT / "sdk-js" / "src")) for path in (ROOT / "sdk-js" / "src").rglob("*.js")]
+    assert len(scripts) > 10
+    # A link in the checkout, files in the wheel: what the pages load from /sdk/.
+    assert not {f"web/sdk/{script}" for script in scripts} - names
+    assert not set(tracked.split()) - names - {"web/sdk"}
     assert "operators = cli.table:TABLE" in points
     assert not [name for name in names if name.startswith(("chunkcrawl/", "sdk/", "tests/"))]

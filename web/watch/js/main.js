@@ -1,9 +1,9 @@
 // The page: what comes from the streams goes to the map and the panels, what people do goes to the streams.
 
+import { Backoff } from "../../sdk/index.js";
 import { byId } from "./dom.js";
 import { attachHands } from "./map/hands.js";
 import { Stage } from "./map/stage.js";
-import { Backoff } from "./net/backoff.js";
 import { Sessions } from "./net/sessions.js";
 import { routeOf, toAgent, toChunk } from "./route.js";
 import { AccessDialog } from "./ui/access_dialog.js";

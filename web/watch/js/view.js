@@ -1,11 +1,11 @@
 // One look at the world: a chunk as a spectator sees it, or an agent as its owner does. It ends when another begins.
 
 import { byId, setText } from "./dom.js";
+import { ChunkGone, Watcher } from "../../sdk/index.js";
+import { BASE } from "./net/api.js";
 import { AccessNeeded } from "./net/sessions.js";
-import { EventStream } from "./net/stream.js";
 import { toAgent, toChunk } from "./route.js";
 import { CommandLog } from "./state/commands.js";
-import { WorldView } from "./state/world_view.js";
 import { summaryOf } from "./ui/agent_list.js";
 import { drawCurtain, openCurtain } from "./ui/curtain.js";
 import { counted, reasonText } from "./ui/words.js";
@@ -19,7 +19,8 @@ export class View {
   agentId;
   #chunkId;
   #parts;
-  #stream;
+  #watcher;
+  #over = false;
   #commands = new CommandLog();
   #online = true;
   #jump = true;
@@ -35,14 +36,16 @@ export class View {
   constructor({ chunkId, agentId }, parts) {
     this.agentId = agentId;
     this.#chunkId = chunkId;
-    this.worldView = new WorldView(agentId);
     this.#parts = parts;
-    const path = agentId === null ? `v1/spectate/stream?chunk_id=${chunkId}` : `v1/owner/stream?agent_id=${agentId}`;
-    this.#stream = new EventStream(path, agentId, parts.sessions, {
-      event: (type, data) => this.#event(type, data),
-      phase: (phase, waitMs) => this.#phase(phase, waitMs),
-      refused: (error) => this.#refused(error),
-    });
+    const options = {
+      sessions: parts.sessions.of(agentId),
+      onPhase: (phase, waitMs) => this.#over || this.#phase(phase, waitMs),
+      // Somebody looks on; they are told how it stands, and the page goes on by itself.
+      openTimeoutMs: null,
+      awayTimeoutMs: null,
+    };
+    this.#watcher = agentId === null ? Watcher.chunk(BASE, chunkId, options) : Watcher.owner(BASE, agentId, options);
+    this.worldView = this.#watcher.view;
   }
 
   open() {
@@ -51,15 +54,42 @@ export class View {
     stage.chosen = this.agentId;
     stage.setTarget(null);
     chosenCard.show(null, this.worldView);
-    this.#stream.run();
+    this.#watch();
   }
 
   close() {
-    this.#stream.close();
+    this.#over = true;
+    this.#watcher.close();
   }
 
   retryNow() {
-    this.#stream.retryNow();
+    this.#watcher.retryNow();
+  }
+
+  async #watch() {
+    let was = this.worldView.chunkId;
+    try {
+      for await (const event of this.#watcher.events()) {
+        if (this.#over) return;
+        if (this.worldView.chunkId !== was) this.#jump = true;
+        was = this.worldView.chunkId;
+        this.#take(event);
+      }
+    } catch (error) {
+      if (this.#over) return;
+      this.#over = true;
+      if (error instanceof ChunkGone) this.#gone(error.chunkId);
+      else this.#refused(error);
+    }
+  }
+
+  /** One event of a shape nobody thought of must not end the stream. */
+  #take(event) {
+    try {
+      this.#event(event.type, event);
+    } catch (error) {
+      console.error("event not understood", event.type, error);
+    }
   }
 
   /** @param {string | null} agentId */
@@ -78,7 +108,7 @@ export class View {
     // The short while of another try would only flicker.
     if (phase === "connecting" && connection.phase === "waiting") return;
     if (phase === "waiting" && connection.phase === "live") announcer.say("Connection lost. Trying again.");
-    if (phase === "live" && this.#stream.connections > 1) announcer.say("Connected again.");
+    if (phase === "live" && this.#watcher.connections > 1) announcer.say("Connected again.");
     connection.show(phase, waitMs);
     if (phase === "waiting" && this.worldView.chunkId === null) {
       this.#blank(this.#wanted, "waiting for the server");
@@ -118,22 +148,17 @@ export class View {
   }
 
   #event(type, data) {
-    const was = this.worldView.chunkId;
-    const happened = this.worldView.feed(type, data);
-    if (this.worldView.chunkId !== was) this.#jump = true;
     switch (type) {
       case "session_ready":
         return this.#ready(data);
       case "chunk_static":
         return this.#static();
       case "chunk_delta":
-        return this.#delta(data, happened);
+        return this.#delta(data, this.worldView.happened);
       case "resync_required":
         return this.#resync(data);
       case "chunk_transition":
         return this.#transition(data);
-      case "chunk_closed":
-        return this.#closed(data);
       case "agent_private_delta":
         return this.#private(data);
       case "heartbeat":
@@ -244,17 +269,15 @@ export class View {
     this.#parts.stage.setTarget(null);
   }
 
-  /** @returns {boolean} A spectator's stream is over. */
-  #closed(data) {
-    if (this.agentId !== null) return false;
+  /** A spectator's stream is over. */
+  #gone(chunkId) {
     const back = Object.values(this.worldView.neighbors).find(Boolean) ?? "chunk-0";
     this.#parts.connection.show("stopped");
-    this.#blank(data.chunk_id, "removed");
-    drawCurtain(`${data.chunk_id} is gone`, "Nobody was in it for a while, so the world has removed it. Who goes there again finds a new chunk.", [
+    this.#blank(chunkId, "removed");
+    drawCurtain(`${chunkId} is gone`, "Nobody was in it for a while, so the world has removed it. Who goes there again finds a new chunk.", [
       [`Watch ${back}`, () => toChunk(back)],
     ]);
-    this.#parts.announcer.say(`${data.chunk_id} was removed.`);
-    return true;
+    this.#parts.announcer.say(`${chunkId} was removed.`);
   }
 
   /** An owner's says at once when the agent has come or gone. */

@@ -73,7 +73,7 @@ export class Stage {
     this.invalidate();
   }
 
-  /** @param {import("../state/world_view.js").WorldView} worldView  @param {boolean} jump  Nothing came here from anywhere. */
+  /** @param {import("../../../sdk/index.js").WorldView} worldView  @param {boolean} jump  Nothing came here from anywhere. */
   update(worldView, jump) {
     const now = performance.now();
     this.#agents.smooth = this.#npcs.smooth = this.smooth;

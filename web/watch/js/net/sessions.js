@@ -2,7 +2,8 @@
 // key or a session token. Secrets stay in memory; a session token may be kept for the life of the tab. None is ever put
 // into an address.
 
-import { ask, Refusal } from "./api.js";
+import { Forbidden } from "../../../sdk/index.js";
+import { ask } from "./api.js";
 
 const KEPT = "chunkcrawl.session";
 const REFRESH_AT = 0.6;
@@ -52,6 +53,11 @@ export class Sessions {
     return opening;
   }
 
+  /** The sessions of one stream, as the SDK asks for them. @returns {import("../../../sdk/transport/event_stream.js").SessionSource} */
+  of(agentId) {
+    return { current: () => this.get(agentId), dead: ({ token }) => this.dead(token) };
+  }
+
   /** Any token that is at hand, for what every role may ask; null if there is none. */
   get anyToken() {
     for (const session of this.#open.values()) return session.token;
@@ -71,7 +77,7 @@ export class Sessions {
 
   /**
    * Take what a person pasted; the server is asked at once whether it is any good.
-   * @throws {Refusal | AccessNeeded}
+   * @throws {ApiError | ServerUnreachable | AccessNeeded}
    */
   async use(secret, keep) {
     this.forget();
@@ -81,7 +87,7 @@ export class Sessions {
 
   /**
    * Take what an earlier page of this tab kept, if it still works.
-   * @throws {Refusal} The server can't say now; it stays kept.
+   * @throws {ApiError | ServerUnreachable} The server can't say now; it stays kept.
    */
   async restore() {
     const kept = attempt(() => sessionStorage.getItem(KEPT));
@@ -89,7 +95,7 @@ export class Sessions {
     try {
       await this.#adopt(kept);
     } catch (error) {
-      if (error instanceof Refusal && error.mayPass) throw error;
+      if (error.mayPass) throw error;
       this.forget();
     }
   }
@@ -148,13 +154,13 @@ export class Sessions {
         if (agentId === null) return await ask("v1/dev/spectator-session", { method: "POST" });
         return await ask("v1/dev/owner-session", { method: "POST", body: { agent_id: agentId } });
       } catch (error) {
-        if (!(error instanceof Refusal) || !KEY_NEEDED.includes(error.reason)) throw error;
+        if (!KEY_NEEDED.includes(error.reason)) throw error;
         this.kind = "none";
       }
     }
     if (this.kind === "key") {
       // A session for a name that nobody has would make it the account's: a slip of the pen must not.
-      if (agentId !== null && !(await this.ownAgents()).includes(agentId)) throw new Refusal(403, "agent_not_owned");
+      if (agentId !== null && !(await this.ownAgents()).includes(agentId)) throw new Forbidden(403, "agent_not_owned");
       const role = agentId === null ? "spectator" : "owner_spectator";
       const body = { api_key: this.#secret, role, agent_id: agentId };
       return ask("v1/sessions", { method: "POST", body });

@@ -59,7 +59,7 @@ export class AccessDialog {
       await this.#sessions.use(secret, byId("access-keep").checked);
       return true;
     } catch (error) {
-      this.#problem(reasonText(error instanceof AccessNeeded ? error.why : (error.reason ?? "unreachable")));
+      this.#problem(reasonText(error instanceof AccessNeeded ? error.why : (error.reason ?? "server_unreachable")));
       return false;
     }
   }

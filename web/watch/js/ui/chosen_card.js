@@ -23,7 +23,7 @@ export class ChosenCard {
     byId("chosen-close").addEventListener("click", letGo);
   }
 
-  /** @param {string | null} agentId  @param {import("../state/world_view.js").WorldView} worldView */
+  /** @param {string | null} agentId  @param {import("../../../sdk/index.js").WorldView} worldView */
   show(agentId, worldView) {
     this.#agentId = agentId;
     this.#card.hidden = agentId === null;

@@ -35,7 +35,7 @@ export class Doors {
   }
 
   /**
-   * @param {import("../state/world_view.js").WorldView} worldView
+   * @param {import("../../../sdk/index.js").WorldView} worldView
    * @param {(chunkId: string) => number | null} agentsIn  How many agents a chunk is known to have.
    */
   update(worldView, agentsIn) {

@@ -67,7 +67,7 @@ export class FollowPanel {
     this.problem(text);
   }
 
-  /** Where it is. @param {import("../state/world_view.js").WorldView} worldView */
+  /** Where it is. @param {import("../../../sdk/index.js").WorldView} worldView */
   place(agentId, worldView, online) {
     const me = worldView.agents.get(agentId);
     setText(byId("followed-place"), online ? `in ${worldView.chunkId ?? "…"}` : "not in the world now");

@@ -16,7 +16,7 @@ const REASONS = new Map(Object.entries({
   not_local: "Under this address, this server wants a session token or an API key.",
   rate_limited: "Too many requests; wait a moment.",
   unavailable: "A part of the server is away at the moment.",
-  unreachable: "The server does not answer.",
+  server_unreachable: "The server does not answer.",
 }));
 
 export function reasonText(reason) {
