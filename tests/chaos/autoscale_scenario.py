@@ -61,12 +61,12 @@ class Watch:
         """Whether there are so many now."""
         return bool(self.seen) and self.seen[-1][1:3] == (shards, nodes)
 
-    def steps(self) -> list[tuple[float, int, int]]:
-        """Seconds, shards and nodes, when one of them had changed."""
-        found: list[tuple[float, int, int]] = []
-        for at_s, shards, nodes, _ in self.seen:
-            if not found or found[-1][1:] != (shards, nodes):
-                found.append((at_s, shards, nodes))
+    def steps(self) -> list[tuple[float, int, int, float]]:
+        """Seconds, shards, nodes and the cores that all shards used, when one of the numbers had changed."""
+        found: list[tuple[float, int, int, float]] = []
+        for at_s, shards, nodes, cpus in self.seen:
+            if not found or found[-1][1:3] != (shards, nodes):
+                found.append((at_s, shards, nodes, round(sum(cpus), 3)))
         return found
 
 
@@ -78,7 +78,7 @@ async def scenario(services: EmbeddedServices, settings: Settings, agents: int) 
     watch = Watch(redis)
     watching = asyncio.create_task(watch.run())
     try:
-        async with stage.playing(agents):
+        async with stage.playing(agents, hurrying=True):
             await until(lambda: watch.at(SHARDS[1], NODES[1]), f"grown: {watch.steps()}", STEP_S)
         await until(lambda: watch.at(SHARDS[0], NODES[0]), f"shrunk: {watch.steps()}", STEP_S)
         ledger = stage.ledger

@@ -23,9 +23,9 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from chunkcrawl import Agent, Api
-from chunkcrawl.bots.driver import drive
-from chunkcrawl.bots.rules import Bot, GoldSeeker, Wanderer
-from chunkcrawl.errors import ChunkcrawlError
+from chunkcrawl.bots.driver import AFTER_REFUSAL_S, act, drive
+from chunkcrawl.bots.rules import Bot, GoldSeeker, Move, Wanderer
+from chunkcrawl.errors import ChunkcrawlError, CommandDropped, CommandFailed, CommandRefused, OutcomeUnknown
 from cluster import deploy
 from cluster.configs import rules_of
 from cluster.deploy import Deployment
@@ -46,6 +46,8 @@ from world.terrain import make_terrain
 CALL_S = 15.0
 SETTLE_S = 60.0
 FREEZE_S = 3.0
+#: Share of the actions of a hurrying agent that its bot decides.
+THINK = 0.05
 
 
 @dataclass(slots=True)
@@ -76,6 +78,20 @@ class Ledger:
         return sorted(one for one in ids if (self.accepted[one], self.results[one]) != (1, 1))
 
 
+async def hurry(agent: Agent, bot: Bot, rng: random.Random) -> None:
+    """Play one step after the other without a pause, which makes as many commands as ticks allow."""
+    while True:
+        if not await agent.wait_until(lambda view: view.ready and view.me is not None, CALL_S):
+            continue
+        x, y = agent.view.position or (0, 0)
+        near = [cell for cell in ((x + 1, y), (x - 1, y), (x, y + 1), (x, y - 1)) if agent.view.is_free(*cell)]
+        think = not near or rng.random() < THINK
+        try:
+            await act(agent, bot.decide(agent.view, rng) if think else Move(*rng.choice(near)))
+        except (CommandRefused, CommandFailed, CommandDropped, OutcomeUnknown):
+            await asyncio.sleep(rng.uniform(*AFTER_REFUSAL_S))
+
+
 class Scene:
     """Everything of one run."""
 
@@ -104,13 +120,17 @@ class Scene:
             await asyncio.sleep(max(0.0, end - time.monotonic()))
 
     @contextlib.asynccontextmanager
-    async def playing(self, count: int) -> AsyncIterator[None]:
-        """Let ``count`` agents play while the block runs; then wait until all that was accepted has its result."""
+    async def playing(self, count: int, *, hurrying: bool = False) -> AsyncIterator[None]:
+        """Let ``count`` agents play while the block runs; then wait until all that was accepted has its result.
+
+        Args:
+            hurrying: they play like ``hurry``.
+        """
         async with Api(self.base) as api:
             account = await api.signup("chaos@example.com", "password-of-chaos")
             key = (await api.create_key(account.account_id, auth=account.account_token)).api_key
             reading = asyncio.create_task(self.read_streams())
-            players = [asyncio.create_task(self._player(api, key, number)) for number in range(count)]
+            players = [asyncio.create_task(self._player(api, key, number, hurrying)) for number in range(count)]
             yield
             await until(self.ready, "the world is ready again", SETTLE_S)
             for player in players:
@@ -121,14 +141,15 @@ class Scene:
             reading.cancel()
             await asyncio.gather(reading, return_exceptions=True)
 
-    async def _player(self, api: Api, key: str, number: int) -> None:
+    async def _player(self, api: Api, key: str, number: int, hurrying: bool) -> None:
         rng = random.Random(self.rng.random())
         bot: Bot = GoldSeeker() if number % 3 == 0 else Wanderer(cross=0.4, chat=0.05)
+        play = hurry if hurrying else drive
         while True:
             agent = Agent.connect(self.base, agent_id=f"chaos-{number}", api_key=key, api=api, rng=rng)
             try:
                 async with agent:
-                    await drive(agent, bot, rng)
+                    await play(agent, bot, rng)
             except ChunkcrawlError as error:
                 self._say(f"chaos-{number} starts again: {error!r}")
                 await asyncio.sleep(rng.uniform(0.5, 1.5))

@@ -20,11 +20,11 @@ SCALE_CPU = os.environ.get("AUTOSCALE_CPU", "0.03")
 @pytest.mark.timeout(LIMIT_S + 20)
 def test_shards_and_nodes_follow_a_load_up_and_down() -> None:
     found = run_scenario("tests.chaos.autoscale_scenario", AGENTS, SCALE_CPU, limit_s=LIMIT_S)
-    print("seconds, shards, nodes:", *found["steps"])
+    print("seconds, shards, nodes, cores:", *found["steps"])
     seed = f"CHAOS_SEED={found['seed']}"
     assert found["accepted"] > 0, seed
     assert (found["unsettled"], found["holes"], found["findings"]) == ([], [], []), seed
-    seen = [(shards, nodes) for _, shards, nodes in found["steps"]]
+    seen = [(shards, nodes) for _, shards, nodes, _ in found["steps"]]
     assert seen[0] == seen[-1] == (1, 1)
     assert (3, 3) in seen
     counts = [shards for shards, _ in seen]
