@@ -1,17 +1,21 @@
 """A load that comes and goes in a Ray cluster that adds and removes nodes; prints one JSON line.
 
-Usage: python -m tests.chaos.autoscale_scenario AGENTS SCALE_CPU
+Usage: python -m tests.chaos.autoscale_scenario AGENTS CROWD SCALE_CPU
 
+AGENTS play over gateways, and a CROWD talks straight to the shards, which makes them busy at little cost elsewhere.
 SCALE_CPU: the share of a core above which a shard is added.  Run it as a process of its own.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import random
 import sys
 import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -19,20 +23,60 @@ import orjson
 import ray
 
 from cluster import deploy
+from cluster.peers import ShardUnavailable
+from cluster.ray_clients import NamedActors, connected_shards
+from cluster.router import Router
 from config.settings import Settings
 from embedded.children import free_port
 from embedded.services import EmbeddedServices
 from migrations.run import upgrade
 from streaming import keys
+from streaming.batch import RedisBatch
 from streaming.connect import connect
 from tests.chaos.autoscaling_ray import autoscaling_ray
 from tests.chaos.scene import Scene, scratch, services_in
-from tests.cluster.worlds import until
+from tests.cluster.worlds import Player, until
 
 SHARDS = (1, 3)
 NODES = (1, 3)
 STEP_S = 300.0
 LOOK_S = 2.0
+TALK_S = 0.25
+#: Agents that a chunk takes who come into the world.
+CHUNK_FULL = 40
+
+
+class Crowd:
+    """Players who talk all the time, by a router of their own as a gateway has one."""
+
+    def __init__(self, redis: Any, settings: Settings, count: int) -> None:
+        self._batch = RedisBatch(redis)
+        shards = connected_shards(NamedActors(settings.ray_namespace))
+        self._router = Router(redis, self._batch, shards, spawn_capacity=CHUNK_FULL)
+        self._players = [Player(redis, self._router, f"crowd-{number}") for number in range(count)]
+
+    @asynccontextmanager
+    async def talking(self) -> AsyncIterator[None]:
+        """Let them talk while the block runs."""
+        for player in self._players:
+            await player.join()
+        talking = [asyncio.create_task(self._talk(player)) for player in self._players]
+        try:
+            yield
+        finally:
+            for task in talking:
+                task.cancel()
+            ended = await asyncio.gather(*talking, return_exceptions=True)
+            await self._router.close()
+            await self._batch.close()
+        assert all(isinstance(one, asyncio.CancelledError) for one in ended), ended
+
+    @staticmethod
+    async def _talk(player: Player) -> None:
+        while True:
+            with contextlib.suppress(ShardUnavailable):
+                await player.submit({"type": "say", "text": "so many here"})
+            await asyncio.sleep(TALK_S)
 
 
 class Watch:
@@ -70,7 +114,7 @@ class Watch:
         return found
 
 
-async def scenario(services: EmbeddedServices, settings: Settings, agents: int) -> dict[str, Any]:
+async def scenario(services: EmbeddedServices, settings: Settings, agents: int, talkers: int) -> dict[str, Any]:
     deployment = await deploy.start(settings)
     redis = connect(settings.redis_url)
     seed = int(os.environ.get("CHAOS_SEED") or random.SystemRandom().randrange(10**6))
@@ -78,7 +122,8 @@ async def scenario(services: EmbeddedServices, settings: Settings, agents: int) 
     watch = Watch(redis)
     watching = asyncio.create_task(watch.run())
     try:
-        async with stage.playing(agents, hurrying=True):
+        crowd = Crowd(redis, settings, talkers)
+        async with stage.playing(agents), crowd.talking():
             await until(lambda: watch.at(SHARDS[1], NODES[1]), f"grown: {watch.steps()}", STEP_S)
         await until(lambda: watch.at(SHARDS[0], NODES[0]), f"shrunk: {watch.steps()}", STEP_S)
         ledger = stage.ledger
@@ -98,7 +143,7 @@ async def scenario(services: EmbeddedServices, settings: Settings, agents: int) 
         await deployment.stop()
 
 
-def main(agents: str, scale_cpu: str) -> None:
+def main(agents: str, crowd: str, scale_cpu: str) -> None:
     with scratch() as directory:
         services = services_in(directory)
         urls = services.start()
@@ -125,7 +170,7 @@ def main(agents: str, scale_cpu: str) -> None:
                     log_dir=os.environ.get("AUTOSCALE_LOGS", ""),
                 )
                 try:
-                    found = asyncio.run(_when_up(services, settings, int(agents)))
+                    found = asyncio.run(_when_up(services, settings, int(agents), int(crowd)))
                 except BaseException:
                     print((Path(directory) / "ray.log").read_text()[-4000:], file=sys.stderr)
                     raise
@@ -135,7 +180,7 @@ def main(agents: str, scale_cpu: str) -> None:
     print(orjson.dumps(found).decode())
 
 
-async def _when_up(services: EmbeddedServices, settings: Settings, agents: int) -> dict[str, Any]:
+async def _when_up(services: EmbeddedServices, settings: Settings, agents: int, talkers: int) -> dict[str, Any]:
     host, _, port = settings.ray_address.rpartition(":")
 
     async def answers() -> bool:
@@ -147,7 +192,7 @@ async def _when_up(services: EmbeddedServices, settings: Settings, agents: int) 
         return True
 
     await until(answers, "Ray is up", 60)
-    return await scenario(services, settings, agents)
+    return await scenario(services, settings, agents, talkers)
 
 
 if __name__ == "__main__":

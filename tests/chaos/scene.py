@@ -256,7 +256,7 @@ class Scene:
     async def findings(self) -> list[str]:
         """What the checker finds in the settled world."""
         names: set[str] = set()
-        for chunk in await self._chunks():
+        for chunk in await self.chunks():
             names.update(as_text(name) for name in await self.redis.smembers(keys.members(chunk)))
         return [str(finding) for finding in await whole(self.redis, sorted(names))]
 
@@ -265,7 +265,7 @@ class Scene:
         rules = rules_of(self.deployment.settings)
         seed = self.deployment.settings.world_seed
         made = there = 0
-        for chunk in await self._chunks():
+        for chunk in await self.chunks():
             fields = await self.redis.hgetall(keys.chunk(chunk))
             terrain = make_terrain(seed, int(fields[b"number"]), entry_side(fields[b"entry"]), rules)
             made += sum(node.max_remaining for node in terrain.nodes)
@@ -277,7 +277,8 @@ class Scene:
             there += orjson.loads(record)["gold"] if record else 0
         return made, there
 
-    async def _chunks(self) -> list[str]:
+    async def chunks(self) -> list[str]:
+        """All chunks of the world."""
         return list(await chunk_names(self.redis))
 
 

@@ -12,10 +12,10 @@ import orjson
 ROOT = Path(__file__).parents[2]
 
 
-def run_scenario(module: str, *words: str, limit_s: float) -> dict[str, Any]:
-    """Run a scenario to its end; what it found."""
+def run_scenario(module: str, *words: str, limit_s: float, tree: Path = ROOT) -> dict[str, Any]:
+    """Run a scenario to its end; what it found.  ``tree``: the one that it runs from."""
     done = subprocess.run(
-        [sys.executable, "-m", module, *words], cwd=ROOT, capture_output=True, text=True, timeout=limit_s, check=False
+        [sys.executable, "-m", module, *words], cwd=tree, capture_output=True, text=True, timeout=limit_s, check=False
     )
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-4000:]
     found: dict[str, Any] = orjson.loads(done.stdout.strip().splitlines()[-1])
