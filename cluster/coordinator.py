@@ -25,6 +25,13 @@ from redis.exceptions import RedisError
 
 from api.accounts.auth import DEV_ACCOUNT_ID
 from cluster import graph
+from cluster.actor_classes import (
+    ArchiverActor,
+    CoordinatorMoverActor,
+    GatewayActor,
+    ShardActor,
+    first_answer,
+)
 from cluster.actor_loop import run_or_exit
 from cluster.actor_metrics import actor_sources, cluster_families
 from cluster.actor_options import (
@@ -34,14 +41,11 @@ from cluster.actor_options import (
     gateway_options,
     shard_options,
 )
-from cluster.archiver_actor import ChunkArchiver
 from cluster.balancer import Balancer, Progress
 from cluster.configs import balance_rules, rules_of
 from cluster.demo_world import seat_demo_actors
-from cluster.drain.coordinator_mover import CoordinatorMover
 from cluster.drain.drained_nodes import DrainedNodes
 from cluster.drain.ray_nodes import dead_nodes
-from cluster.gateway_actor import Gateway
 from cluster.gateway_policy import GatewayLoad, GatewayPolicy
 from cluster.load_reports import take_loads
 from cluster.messages import ShardLoad
@@ -59,7 +63,6 @@ from cluster.ray_clients import (
 )
 from cluster.release import release_of
 from cluster.scale.scaling import Scaling, scale_bounds
-from cluster.shard_actor import ChunkShard
 from cluster.stored_format import raise_format
 from config.logs import configure_logging
 from config.settings import Settings
@@ -153,11 +156,11 @@ class Coordinator:
 
     async def _ensure_shard(self, shard: int) -> None:
         await self._ensure(
-            shard_name(shard), ChunkShard, shard_options(self._settings, shard, self._nodes.avoid), shard
+            shard_name(shard), ShardActor, shard_options(self._settings, shard, self._nodes.avoid), shard
         )
 
     async def _ensure_archiver(self) -> None:
-        await self._ensure(archiver_name(0), ChunkArchiver, archiver_options(self._settings, 0, self._nodes.avoid), 0)
+        await self._ensure(archiver_name(0), ArchiverActor, archiver_options(self._settings, 0, self._nodes.avoid), 0)
 
     async def _reconcile_gateways(self) -> None:
         """Have as many gateways as there should be, drained nodes not counted; those there end once others serve."""
@@ -169,7 +172,7 @@ class Coordinator:
         wanted = self._policy.wanted(len(staying), self._nodes.usable, loads)
         for gateway in free_numbers(names, wanted - len(staying)):
             options = gateway_options(self._settings, gateway, self._nodes.avoid)
-            await self._ensure(gateway_name(gateway), Gateway, options, gateway)
+            await self._ensure(gateway_name(gateway), GatewayActor, options, gateway)
         too_many = sorted(staying)[wanted:]
         if len(loads) >= wanted:
             too_many += [number for number, name in names.items() if name in going]
@@ -253,15 +256,15 @@ class Coordinator:
                 await self._end_actor(archiver_name(0), STOP_TIMEOUT_S)
                 await self._ensure_archiver()
         if here()["node"] in self._nodes.avoid and not self._nodes.left_on(self._handles):
-            arguments = (self._settings, Coordinator, sorted(self._nodes.avoid))
+            arguments = (self._settings, sorted(self._nodes.avoid))
             options = coordinator_mover_options(self._settings, self._nodes.avoid)
-            await asyncio.to_thread(_create, CoordinatorMover, options, arguments)
+            await asyncio.to_thread(_create, CoordinatorMoverActor, options, arguments)
 
     async def _all_up(self) -> bool:
         """Wait a while for every actor's first answer; return whether they have come."""
         try:
             async with asyncio.timeout(UP_TIMEOUT_S):
-                await asyncio.gather(*(handle.ready.remote() for handle in self._handles.values()))
+                await asyncio.gather(*(first_answer(handle) for handle in self._handles.values()))
         except (TimeoutError, ray.exceptions.RayError) as error:
             log.info("actors_awaited", error=repr(error))
             return False

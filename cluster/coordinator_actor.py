@@ -9,6 +9,7 @@ from typing import Any, Final
 import ray
 from ray.actor import ActorHandle
 
+from cluster.actor_classes import CoordinatorActor
 from cluster.ray_clients import COORDINATOR
 from config.settings import Settings
 
@@ -24,9 +25,9 @@ def find_coordinator(namespace: str) -> ActorHandle[Any] | None:
     return found
 
 
-def make_coordinator(coordinator: type, options: Mapping[str, Any], settings: Settings) -> ActorHandle[Any]:
-    """Make the coordinator, an instance of ``coordinator``, or return the one that is there."""
-    actor: Any = ray.remote(coordinator)
+def make_coordinator(options: Mapping[str, Any], settings: Settings) -> ActorHandle[Any]:
+    """Make the coordinator, or return the one that is there."""
+    actor: Any = ray.remote(CoordinatorActor)
     made: ActorHandle[Any] = actor.options(**options).remote(settings)
     return made
 

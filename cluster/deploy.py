@@ -14,13 +14,13 @@ from ray.actor import ActorHandle
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from cluster import graph
+from cluster.actor_classes import first_answer
 from cluster.actor_options import coordinator_options
 from cluster.configs import rules_of
-from cluster.coordinator import Coordinator
 from cluster.coordinator_actor import end_coordinator, find_coordinator, make_coordinator
 from cluster.first_checks import check_ray_address
 from cluster.peers import ShardUnavailable
-from cluster.ray_clients import COORDINATOR, NamedActors, WorldActor
+from cluster.ray_clients import COORDINATOR, CoordinatorCalls, NamedActors, WorldActor
 from cluster.ray_directory import RunDirectory
 from cluster.ray_start import join_ray, leave_ray
 from cluster.release import RELEASE, release_of
@@ -64,7 +64,7 @@ class Deployment:
     async def stop(self) -> None:
         """Drain gateways, stop shards after their last commit, then leave (or end) the Ray cluster."""
         try:
-            await self._coordinator.call(COORDINATOR, STOP_TIMEOUT_S, Coordinator.drain)
+            await self._coordinator.call(COORDINATOR, STOP_TIMEOUT_S, CoordinatorCalls.drain)
         except Exception as error:  # what can't be drained is stopped all the same
             log.warning("drain_failed", error=repr(error))
         await asyncio.to_thread(self._end)
@@ -103,8 +103,8 @@ async def start(settings: Settings) -> Deployment:
     try:
         notices = await _have_world(settings)
         async with asyncio.timeout(READY_TIMEOUT_S):
-            coordinator: Any = await _have_coordinator(settings)
-            await coordinator.ready.remote()
+            coordinator = await _have_coordinator(settings)
+            await first_answer(coordinator)
     except BaseException:
         await asyncio.to_thread(ray.shutdown)
         if directory is not None:
@@ -133,7 +133,7 @@ async def _have_coordinator(settings: Settings) -> ActorHandle[Any]:
             await asyncio.to_thread(end_coordinator, settings.ray_namespace)
             node = ray.get_runtime_context().get_node_id()
             options |= {"scheduling_strategy": NodeAffinitySchedulingStrategy(node, soft=True)}
-    return await asyncio.to_thread(make_coordinator, Coordinator, options, settings)
+    return await asyncio.to_thread(make_coordinator, options, settings)
 
 
 async def _have_world(settings: Settings) -> list[str]:

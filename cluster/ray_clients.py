@@ -11,10 +11,9 @@ import ray
 from ray.actor import ActorHandle
 from ray.exceptions import ActorDiedError, RayActorError, RayError
 
-from cluster.messages import ForeignVersion
 from cluster.metrics_report import Report
 from cluster.peers import ShardUnavailable
-from cluster.release import RELEASE, release_of
+from cluster.release import RELEASE
 from cluster.shard_calls import CarryingClient
 from cluster.shard_socket import IntroducedShard, SocketShardClient
 from streaming.shared_clock import SHARED
@@ -71,11 +70,15 @@ class ReportingActor(WorldActor, Protocol):
         ...
 
 
-class MetricsActor(Protocol):
-    """The coordinator."""
+class CoordinatorCalls(Protocol):
+    """The coordinator, besides ``WorldActor.describe``."""
 
     async def metrics(self) -> bytes:
         """Return the metrics page of the whole cluster."""
+        ...
+
+    async def drain(self) -> None:
+        """Stop gateways, then shards, then the archiver, each after its last work; they may be killed afterwards."""
         ...
 
 
@@ -100,12 +103,14 @@ class NamedActors:
 
         Raises:
             ShardUnavailable: no such actor, no answer in time, or it died meanwhile.
+            ForeignVersion: it is of a release that has no such method.
             Exception: whatever the method raised.
         """
         try:
             async with asyncio.timeout(timeout_s):
                 handle = self._handles.get(name) or await self._find(name)
-                answer: T = await getattr(handle, method.__name__).remote(*args, **kwargs)
+                actor: Any = handle
+                answer: T = await actor.call.remote(method.__name__, *args, **kwargs)
                 return answer
         except ActorDiedError as error:
             self._handles.pop(name, None)
@@ -164,13 +169,8 @@ async def introduced(actors: NamedActors, shard: int, node: str, timeout_s: floa
     """Return where a shard listens for callers on ``node`` (``IntroducedShard.address``).
 
     Raises:
-        ForeignVersion: it is of a release before calls over sockets.
-        ShardUnavailable: see ``NamedActors.call``.
+        ForeignVersion, ShardUnavailable: see ``NamedActors.call``.
     """
-    described = await actors.call(shard_name(shard), timeout_s, WorldActor.describe)
-    if not release_of(described).messages:
-        # It is not just called: of a call that it does not know its process would die, by a fault of Ray's.
-        raise ForeignVersion(f"shard {shard} is of a release before calls over sockets")
     return await actors.call(shard_name(shard), timeout_s, IntroducedShard.address, node)
 
 
@@ -188,4 +188,4 @@ class RayClusterClient:
 
     async def metrics(self) -> bytes:
         """See ``ClusterClient.metrics``."""
-        return await self._actors.call(COORDINATOR, METRICS_TIMEOUT_S, MetricsActor.metrics)
+        return await self._actors.call(COORDINATOR, METRICS_TIMEOUT_S, CoordinatorCalls.metrics)

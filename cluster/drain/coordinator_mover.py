@@ -19,6 +19,7 @@ from typing import Final
 
 import structlog
 
+from cluster.actor_classes import first_answer
 from cluster.actor_loop import run_or_exit
 from cluster.actor_options import coordinator_options
 from cluster.coordinator_actor import POLL_S, end_coordinator, find_coordinator, make_coordinator
@@ -33,16 +34,11 @@ CALL_TIMEOUT_S: Final = 5.0
 
 
 class CoordinatorMover:
-    """Ends the coordinator where it is on one of the nodes ``avoid``, and makes it anew elsewhere.
+    """Ends the coordinator where it is on one of the nodes ``avoid``, and makes it anew elsewhere."""
 
-    Args:
-        coordinator: its class, given by whoever makes this actor.
-    """
-
-    def __init__(self, settings: Settings, coordinator: type, avoid: Collection[str]) -> None:
+    def __init__(self, settings: Settings, avoid: Collection[str]) -> None:
         configure_logging(settings, actor=COORDINATOR_MOVER)
         self._settings = settings
-        self._coordinator = coordinator
         self._avoid = frozenset(avoid)
         self._loop = run_or_exit(COORDINATOR_MOVER, self._run())
 
@@ -51,8 +47,8 @@ class CoordinatorMover:
             await asyncio.to_thread(end_coordinator, self._settings.ray_namespace)
             log.info("coordinator_ended", node=place)
         options = coordinator_options(self._settings, self._avoid)
-        made = await asyncio.to_thread(make_coordinator, self._coordinator, options, self._settings)
-        await made.ready.remote()
+        made = await asyncio.to_thread(make_coordinator, options, self._settings)
+        await first_answer(made)
 
     async def _place(self) -> str | None:
         """Return the node of the coordinator; None: there is none."""

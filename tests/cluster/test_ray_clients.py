@@ -13,15 +13,14 @@ from cluster.coordinator import Coordinator
 from cluster.gateway_actor import Gateway
 from cluster.messages import ForeignVersion
 from cluster.peers import ShardUnavailable, WorldReloaded
-from cluster.ray_clients import MetricsActor, NamedActors, ReportingActor, WorldActor, introduced
-from cluster.release import RELEASE
+from cluster.ray_clients import CoordinatorCalls, NamedActors, ReportingActor, WorldActor, introduced
 from cluster.shard_actor import ChunkShard
 from cluster.shard_calls import ShardEndpoint
 
 
 def every_actor_is_what_callers_take_it_for(
     shard: ChunkShard, gateway: Gateway, archiver: ChunkArchiver, coordinator: Coordinator
-) -> tuple[ReportingActor, ReportingActor, WorldActor, MetricsActor]:
+) -> tuple[ReportingActor, ReportingActor, WorldActor, CoordinatorCalls]:
     """For mypy, which is all that has to read it."""
     return shard, gateway, archiver, coordinator
 
@@ -57,7 +56,7 @@ def actors_with(handle: Handle) -> NamedActors:
 async def test_a_method_is_called_by_its_name_with_its_arguments() -> None:
     handle = Handle(0.5)
     assert await actors_with(handle).call("shard-0", 1.0, ShardEndpoint.give, "chunk-0", 1) == 0.5
-    assert handle.called == [("give", "chunk-0", 1)]
+    assert handle.called == [("call", "give", "chunk-0", 1)]
 
 
 @pytest.mark.parametrize("error", [ActorDiedError(), GetTimeoutError("late")])
@@ -76,14 +75,12 @@ async def test_a_call_without_an_answer_ends_and_says_which_it_was() -> None:
         await actors_with(Handle(...)).call("shard-0", 0.01, WorldActor.stop)
 
 
-async def test_a_shard_of_a_release_without_sockets_is_not_called_by_a_method_that_it_lacks() -> None:
-    handle = Handle({"pid": 1})
-    with pytest.raises(ForeignVersion, match="shard 0 is of a release before calls over sockets"):
-        await introduced(actors_with(handle), 0, "node", 1.0)
-    assert handle.called == [("describe",)], "Ray would end its process"
+async def test_a_call_that_an_actor_of_another_release_lacks_is_refused_by_it() -> None:
+    with pytest.raises(ForeignVersion):
+        await introduced(actors_with(Handle(ForeignVersion("no call address"))), 0, "node", 1.0)
 
 
 async def test_a_shard_of_ours_is_asked_where_it_listens() -> None:
-    handle = Handle(RELEASE.describe())
-    await introduced(actors_with(handle), 0, "node", 1.0)
-    assert handle.called == [("describe",), ("address", "node")]
+    handle = Handle(b"address")
+    assert await introduced(actors_with(handle), 0, "node", 1.0) == b"address"
+    assert handle.called == [("call", "address", "node")]
