@@ -9,10 +9,8 @@ from pathlib import Path
 
 from tests.cluster.scenarios import ROOT
 
-#: What a process needs of the tree, and what is never copied.
-LEFT_OUT = shutil.ignore_patterns(
-    *(".*", "__pycache__", "node_modules", "build", "dist", "docs", "data", "*.egg-info", "deploy"),
-)
+#: What no process of ours needs, at the top of the tree.
+LEFT_OUT = ("build", "data", "deploy", "dist", "docs")
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +24,7 @@ class Patch:
 
 def patched_tree(directory: Path, patches: Iterable[Patch]) -> Path:
     """Copy the tree to ``directory``, which must not exist, with the patches; raises when one does not fit."""
-    shutil.copytree(ROOT, directory, ignore=LEFT_OUT)
+    shutil.copytree(ROOT, directory, ignore=_left_out)
     for patch in patches:
         file = directory / patch.path
         text = file.read_text()
@@ -35,3 +33,8 @@ def patched_tree(directory: Path, patches: Iterable[Patch]) -> Path:
         )
         file.write_text(text.replace(patch.old, patch.new))
     return directory
+
+
+def _left_out(directory: str, names: list[str]) -> set[str]:
+    top = LEFT_OUT if Path(directory) == ROOT else ()
+    return {name for name in names if name.startswith(".") or name in ("__pycache__", "node_modules", *top)}

@@ -3,17 +3,20 @@
 Usage: python -m tests.chaos.rolling_scenario NODES AGENTS [OLD_TREE]
 
 OLD_TREE: a checkout of an older release, which starts the world; ours then takes it over, and all that is made anew is
-ours.  Run it as a process of its own.
+ours.  In the end the older release is started once more, and has to refuse.  Run it as a process of its own.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import random
+import re
 import signal
 import sys
 import time
+from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -23,8 +26,10 @@ import orjson
 import psutil
 import ray
 from ray.cluster_utils import Cluster
+from sqlalchemy import make_url, text
+from sqlalchemy.ext.asyncio import create_async_engine
 
-from cluster import deploy
+from cluster import deploy, stored_format
 from cluster.drain.nodes import short
 from cluster.peers import ShardUnavailable
 from cluster.ray_clients import COORDINATOR
@@ -34,6 +39,7 @@ from config.settings import ENV_PREFIX, Settings
 from embedded.children import free_port
 from embedded.services import EmbeddedServices
 from migrations.run import upgrade
+from streaming import keys
 from streaming.connect import connect
 from tests.chaos.scene import Scene, scratch, services_in
 from tests.cluster.worlds import until
@@ -44,6 +50,8 @@ STORE_BYTES = 80 * 1024 * 1024
 READY_S = 120.0
 PLAY_S = 5.0
 ROOT = Path(__file__).parents[2]
+#: The event in a line of a log.
+EVENT = re.compile(r"\[\w+ *\] (\w+)")
 
 #: ``chunkcrawl up`` of the tree that ``PYTHONPATH`` names; the command itself takes the packages that are installed.
 UP = "from cli.up import run; from config.settings import load_settings; run(load_settings())"
@@ -62,6 +70,10 @@ GIVEN: dict[str, Any] = {
     "drain_s": 5,
     "log_level": "info",
 }
+
+
+class OlderEnded(Exception):
+    """The older release has ended by itself."""
 
 
 class Rolling:
@@ -123,7 +135,7 @@ class Rolling:
 @asynccontextmanager
 async def older_world(settings: Settings, tree: Path, log: Path) -> AsyncIterator[psutil.Process]:
     """A world that an older release has started; its supervisor, which is killed in the end if it is still there."""
-    given = settings.model_dump(include={*GIVEN, "ray_address", "redis_url", "database_url", "port"})
+    given = settings.model_dump(include={*GIVEN, "ray_address", "redis_url", "database_url", "port", "log_dir"})
     clean = {name: value for name, value in os.environ.items() if not name.startswith(ENV_PREFIX)}
     environment = clean | {f"{ENV_PREFIX}{name.upper()}": str(value) for name, value in given.items()}
     environment["PYTHONPATH"] = f"{tree}{os.pathsep}{tree / 'sdk'}"
@@ -139,7 +151,8 @@ async def older_world(settings: Settings, tree: Path, log: Path) -> AsyncIterato
 
         async def runs() -> bool:
             said = await asyncio.to_thread(log.read_text)
-            assert process.returncode is None, said
+            if process.returncode is not None:
+                raise OlderEnded(said)
             return "Chunkcrawl runs" in said
 
         await until(runs, "the older world runs", READY_S)
@@ -150,6 +163,26 @@ async def older_world(settings: Settings, tree: Path, log: Path) -> AsyncIterato
         await process.wait()
 
 
+async def refusals(settings: Settings, tree: Path, log: Path) -> list[str]:
+    """What the older release says when it is started again: with the database as it is, and with a fresh one."""
+    said = []
+    for database_url in (settings.database_url, await _fresh_database(settings.database_url)):
+        again = settings.model_copy(update={"database_url": database_url})
+        with contextlib.suppress(OlderEnded):
+            async with older_world(again, tree, log):
+                pass
+        said.append(await asyncio.to_thread(log.read_text))
+    return said
+
+
+async def _fresh_database(database_url: str) -> str:
+    engine = create_async_engine(database_url, isolation_level="AUTOCOMMIT")
+    async with engine.connect() as connection:
+        await connection.execute(text("CREATE DATABASE fresh"))
+    await engine.dispose()
+    return make_url(database_url).set(database="fresh").render_as_string(hide_password=False)
+
+
 async def scenario(rolling: Rolling, agents: int, old_tree: Path | None, directory: Path) -> dict[str, Any]:
     settings = rolling.settings
     old_nodes = sorted(rolling.cluster.worker_nodes, key=lambda node: node.node_id)
@@ -158,7 +191,16 @@ async def scenario(rolling: Rolling, agents: int, old_tree: Path | None, directo
         return await _play(rolling, deployment, agents, old_nodes, mixed=None)
     async with older_world(settings, old_tree, directory / "older.log") as supervisor:
         deployment = deploy.Deployment(settings, None, [])
-        return await _play(rolling, deployment, agents, old_nodes, mixed=supervisor)
+        found = await _play(rolling, deployment, agents, old_nodes, mixed=supervisor)
+    found["refusals"] = await refusals(settings, old_tree, directory / "older-again.log")
+    found["events"] = _events(Path(settings.log_dir))
+    return found
+
+
+def _events(directory: Path) -> dict[str, int]:
+    """How often each event was logged."""
+    lines = "\n".join(log.read_text() for log in directory.glob("*.log*")).splitlines()
+    return dict(Counter(found[1] for line in lines if (found := EVENT.search(line))))
 
 
 async def _play(
@@ -173,7 +215,8 @@ async def _play(
         async with stage.playing(agents):
             await asyncio.sleep(PLAY_S)
             if mixed is not None:
-                mixed.send_signal(signal.SIGKILL)  # its release knows no other way to go and leave the world
+                mixed.send_signal(signal.SIGUSR1)
+                await asyncio.to_thread(mixed.wait, READY_S)
                 await upgrade(rolling.settings.database_url)  # while older processes use it
                 deployment = stage.deployment = await deploy.start(rolling.settings)
                 await asyncio.sleep(PLAY_S)
@@ -193,6 +236,7 @@ async def _play(
             "places": await rolling.places(deployment),
             "releases": await rolling.releases(deployment),
             "our_release": RELEASE.release,
+            "format": int(await redis.hget(keys.WORLD, stored_format.FIELD) or 1),
             "log": stage.log,
         }
     finally:
@@ -216,7 +260,7 @@ def main(nodes: str, agents: str, old_tree: str = "") -> None:
                 redis_url=urls.redis_url,
                 database_url=urls.database_url,
                 port=free_port(),
-                log_dir=os.environ.get("ROLLING_LOGS", ""),
+                log_dir=os.environ.get("ROLLING_LOGS", str(Path(directory) / "logs")),
             )
             rolling = Rolling(cluster, services, settings)
             for _ in range(int(nodes)):
