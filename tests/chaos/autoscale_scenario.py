@@ -50,6 +50,7 @@ class Crowd:
     """Players who talk all the time, by a router of their own as a gateway has one."""
 
     def __init__(self, redis: Any, settings: Settings, count: int) -> None:
+        self._redis = redis
         self._batch = RedisBatch(redis)
         shards = connected_shards(NamedActors(settings.ray_namespace))
         self._router = Router(redis, self._batch, shards, spawn_capacity=CHUNK_FULL)
@@ -67,6 +68,7 @@ class Crowd:
             for task in talking:
                 task.cancel()
             ended = await asyncio.gather(*talking, return_exceptions=True)
+            await self._redis.zadd(keys.PRESENCE, {player.agent_id: 0 for player in self._players})  # they leave
             await self._router.close()
             await self._batch.close()
         assert all(isinstance(one, asyncio.CancelledError) for one in ended), ended
@@ -156,6 +158,7 @@ def main(agents: str, crowd: str, scale_cpu: str) -> None:
                     redis_url=urls.redis_url,
                     database_url=urls.database_url,
                     port=free_port(),
+                    tick_hz=2,  # an idle shard uses less, and a busy one hardly
                     shards=SHARDS[0],
                     shards_max=SHARDS[1],
                     shard_cpus=1.25,  # one on each node, with a gateway beside it

@@ -10,9 +10,9 @@ from tests.cluster.scenarios import run_scenario
 
 LIMIT_S = 900
 AGENTS = os.environ.get("AUTOSCALE_AGENTS", "60")
-CROWD = os.environ.get("AUTOSCALE_CROWD", "250")
+CROWD = os.environ.get("AUTOSCALE_CROWD", "350")
 #: Of such a crowd two shards use more than this each, and three shards without any a quarter of it.
-SCALE_CPU = os.environ.get("AUTOSCALE_CPU", "0.04")
+SCALE_CPU = os.environ.get("AUTOSCALE_CPU", "0.045")
 
 
 @pytest.mark.ray
