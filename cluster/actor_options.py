@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Any, Final
 
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
 from cluster.ray_clients import COORDINATOR, COORDINATOR_MOVER, gateway_name, shard_name
 from config.settings import Settings
 
@@ -30,6 +32,12 @@ def _detached(settings: Settings, name: str, avoid: Collection[str]) -> dict[str
         "max_task_retries": 0,
         "scheduling_strategy": "SPREAD",
     }
+
+
+def on_node(options: dict[str, Any], node_id: str) -> dict[str, Any]:
+    """Return these options for an actor that is to begin on a node, or elsewhere when it has no room or is gone."""
+    kept = {name: value for name, value in options.items() if name != "label_selector"}
+    return kept | {"scheduling_strategy": NodeAffinitySchedulingStrategy(node_id, soft=True)}
 
 
 def shard_options(settings: Settings, shard: int, avoid: Collection[str] = ()) -> dict[str, Any]:

@@ -23,16 +23,19 @@ from cluster import graph
 from cluster.actor_classes import ArchiverActor, CoordinatorMoverActor, ShardActor
 from cluster.actor_loop import run_or_exit
 from cluster.actor_metrics import actor_sources, cluster_families
-from cluster.actor_options import archiver_name, archiver_options, coordinator_mover_options, shard_options
+from cluster.actor_options import archiver_name, archiver_options, coordinator_mover_options, on_node, shard_options
 from cluster.balancer import Balancer, Progress
 from cluster.configs import balance_rules, rules_of
 from cluster.demo_world import seat_demo_actors
 from cluster.drain.drained_nodes import DrainedNodes
+from cluster.drain.evening import NodeEvener
+from cluster.drain.nodes import short
 from cluster.drain.ray_nodes import dead_nodes
 from cluster.gateway_count import GatewayCount
 from cluster.load_reports import take_loads
 from cluster.messages import ShardLoad
 from cluster.metrics_collector import MetricsCollector
+from cluster.pins import read_pins
 from cluster.ray_clients import COORDINATOR, NamedActors, RayShardClient, here, shard_name
 from cluster.release import release_of
 from cluster.scale.scaling import Scaling, scale_bounds
@@ -63,6 +66,7 @@ class Coordinator:
         #: What the shards that answered last said of themselves, by number.
         self._shard_loads: dict[int, ShardLoad] = {}
         self._nodes = DrainedNodes(self._redis, settings)
+        self._evener = NodeEvener()
         self._gateways = GatewayCount(settings, self._actors, self._nodes, self._end_actor)
         self._scaling: Scaling
         self._balancer = Balancer(self._redis, self._shards, balance_rules(settings))
@@ -100,7 +104,8 @@ class Coordinator:
                 await self._match_running_actors()
                 await self._reconcile(count, wished)
             await self._scale_as_wished(count, wished)
-            self._balancer.emptied, self._balancer.closed = self._leaving_shards()
+            leaving, self._balancer.closed = self._leaving_shards()
+            self._balancer.emptied = leaving + ([self._evener.move.shard] if self._evener.move else [])
             await self._balancer.run(list(self._shard_loads.values()))
             described = await self.describe()
             self._gateways.heard(described["actors"])
@@ -109,6 +114,7 @@ class Coordinator:
             await raise_format(self._redis, (release_of(actor).format for actor in described["actors"].values()))
             await self._scale_by_load(described)
             await self._move_off()
+            await self._even_out()
         except (RedisError, OSError, TimeoutError, ray.exceptions.RayError) as error:
             log.warning("pass_put_off", error=repr(error))
 
@@ -125,8 +131,10 @@ class Coordinator:
         await self._ensure_archiver()
         await self._retire(most, owners)
 
-    async def _ensure_shard(self, shard: int) -> None:
+    async def _ensure_shard(self, shard: int, node_id: str | None = None) -> None:
         options = shard_options(self._settings, shard, self._nodes.avoid)
+        if node_id is not None:
+            options = on_node(options, node_id)
         await self._actors.ensure(shard_name(shard), ShardActor, options, (shard, self._settings))
 
     async def _ensure_archiver(self) -> None:
@@ -174,6 +182,29 @@ class Coordinator:
             arguments = (self._settings, sorted(self._nodes.avoid))
             options = coordinator_mover_options(self._settings, self._nodes.avoid)
             await asyncio.to_thread(make_actor, CoordinatorMoverActor, options, arguments)
+
+    async def _even_out(self) -> None:
+        """Have a node that came back, or was added, carry shards too; not where nodes are to become empty by load.
+
+        The shard gives its chunks away first, is ended when it has none, and made anew there.  Killed in between, the
+        next coordinator makes it anew wherever Ray puts it, and the nodes are looked at again.
+        """
+        if self._settings.nodes_min:
+            return
+        count, wished = await self._counts()
+        settled = count == wished and not self._gateways.leaving
+        settled = settled and not self._nodes.left_on(self._actors.names())
+        settled = settled and not self._nodes.silent(self._actors.names())
+        pinned = (await read_pins(self._redis)).shards
+        loads = {shard: load.cpu for shard, load in self._shard_loads.items() if shard not in pinned}
+        move = self._evener.look(self._nodes.hosts, self._nodes.avoid, loads, time.monotonic(), settled=settled)
+        if move is None or move.shard in set((await graph.chunk_owners(self._redis)).values()):
+            return
+        async with self._changing:
+            await self._end_actor(shard_name(move.shard), STOP_TIMEOUT_S)
+            await self._ensure_shard(move.shard, move.node_id)
+        self._evener.done()
+        log.info("shard_moved_to_node", shard=move.shard, to_node=short(move.node_id))
 
     async def ready(self) -> bool:
         """Return True once every shard and gateway has answered for the first time."""
