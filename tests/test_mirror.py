@@ -52,6 +52,7 @@ ELSEWHERE: Final = {
     "cluster/router.py": "tests/cluster/test_deploy.py",
     "cluster/shard_actor.py": "tests/cluster/test_deploy.py",
     "cluster/shard_metrics.py": "tests/deploy/test_scrape.py",
+    "cluster/world_actors.py": "tests/cluster/test_deploy.py",
     "cluster/world_run.py": "tests/cluster/test_archiver.py",
     "embedded/children.py": "tests/embedded/test_services.py",
     "embedded/postgres.py": "tests/embedded/test_services.py",

@@ -103,6 +103,10 @@ def test_a_move_that_can_not_end_is_given_up(why: str) -> None:
     assert evener.look(there, avoid, loads(*nodes), now, settled=why != "unsettled") is None
 
 
+def without(one: ClusterNode, shard: int) -> dict[str, float]:
+    return {name: ask for name, ask in one.actors.items() if name != f"shard-{shard}"}
+
+
 @given(st.lists(st.tuples(st.integers(0, 6), st.sampled_from([1.0, 2.0, 4.0, 16.0])), min_size=1, max_size=6))
 def test_whatever_there_is_it_ends(shape: list[tuple[int, float]]) -> None:
     numbers = iter(range(100))
