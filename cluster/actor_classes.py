@@ -27,7 +27,7 @@ __all__ = [
 READY: Final = "ready"
 
 
-class _Actor:
+class _RayActor:
     #: Where what does the work is: imported where the actor runs, so of the release that runs there.
     module: ClassVar[str]
     name: ClassVar[str]
@@ -49,31 +49,31 @@ class _Actor:
         return await called(*args, **kwargs)
 
 
-class ShardActor(_Actor):
+class ShardActor(_RayActor):
     """A shard."""
 
     module, name = "cluster.shard_actor", "ChunkShard"
 
 
-class GatewayActor(_Actor):
+class GatewayActor(_RayActor):
     """A gateway."""
 
     module, name = "cluster.gateway_actor", "Gateway"
 
 
-class ArchiverActor(_Actor):
+class ArchiverActor(_RayActor):
     """An archiver."""
 
     module, name = "cluster.archiver_actor", "ChunkArchiver"
 
 
-class CoordinatorActor(_Actor):
+class CoordinatorActor(_RayActor):
     """The coordinator."""
 
     module, name = "cluster.coordinator", "Coordinator"
 
 
-class CoordinatorMoverActor(_Actor):
+class CoordinatorMoverActor(_RayActor):
     """What makes the coordinator anew elsewhere."""
 
     module, name = "cluster.drain.coordinator_mover", "CoordinatorMover"

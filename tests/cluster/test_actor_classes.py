@@ -42,7 +42,7 @@ class Inside:
         return 0
 
 
-class Sample(actor_classes._Actor):
+class Sample(actor_classes._RayActor):
     module, name = __name__, "Inside"
 
 
@@ -50,7 +50,7 @@ class Sample(actor_classes._Actor):
 def test_what_ray_knows_of_an_actor_is_what_it_has_always_known(actor: type) -> None:
     """A process of another release that lacks one of these, private ones too, can't look the actor up (0047)."""
     assert {name for name, _ in inspect.getmembers(actor, inspect.isfunction)} == {"__init__", "call"}
-    assert (actor.__module__, actor.__mro__[1].__qualname__) == ("cluster.actor_classes", "_Actor")
+    assert (actor.__module__, actor.__mro__[1].__qualname__) == ("cluster.actor_classes", "_RayActor")
     assert str(inspect.signature(actor)) == "(*args: 'Any') -> 'None'"
     assert str(inspect.signature(actor.call)) == "(self, method: 'str', *args: 'Any', **kwargs: 'Any') -> 'Any'"  # type: ignore[attr-defined]
 
@@ -62,7 +62,7 @@ def test_their_names_stay() -> None:
 
 
 @pytest.mark.parametrize("actor", ACTORS)
-def test_each_has_something_inside(actor: type[actor_classes._Actor]) -> None:
+def test_each_has_something_inside(actor: type[actor_classes._RayActor]) -> None:
     assert inspect.isclass(getattr(import_module(actor.module), actor.name))
 
 
