@@ -29,7 +29,17 @@ app = typer.Typer(no_args_is_help=True, rich_markup_mode="markdown", pretty_exce
 
 REFRESH_S: Final = 1.0
 SHARDS_MOST: Final = 256
-COLUMNS: Final = ("actor", "state", "tick", "chunks", "agents", "sockets", "tick ms\np50 / p99", "commit ms\np50 / p99")
+COLUMNS: Final = (
+    "actor",
+    "state",
+    "tick",
+    "chunks",
+    "agents",
+    "sockets",
+    "core %\nall / chunks",
+    "tick ms\np50 / p99",
+    "commit ms\np50 / p99",
+)
 #: Where there is no terminal to fit into, a file or a pipe, nothing is to be cut off.
 PLAIN_WIDTH: Final = 200
 
@@ -219,7 +229,7 @@ def _table(found: dict[str, Any]) -> Table:
             overflow="fold",
         )
     for name, actor in found["actors"].items():
-        table.add_row(name, *_row(actor))
+        table.add_row(name, *_row(actor, _load(name, actor, found.get("balance", {}))))
     captions = [_rules_line(found.get("rules", {}))]
     if ahead := wrong_clocks(found["actors"]):
         captions.append(f"Clocks that differ from Redis': {', '.join(ahead)} (see chunkcrawl doctor).")
@@ -258,12 +268,21 @@ def release_lines(found: dict[str, Any]) -> list[str]:
     return [f"Release {release}: {', '.join(sorted(names))}" for release, names in sorted(releases.items())]
 
 
-def _row(actor: dict[str, Any]) -> tuple[str, ...]:
+def _load(name: str, actor: dict[str, Any], balance: dict[str, Any]) -> str:
+    """Return what an actor uses of a core and, of a shard, what its chunks cost, by which they are balanced."""
+    if "cpu" not in actor:
+        return ""
+    used = f"{actor['cpu'] * 100:.1f}"
+    cost = balance.get("loads", {}).get(name.removeprefix("shard-"))
+    return used if cost is None else f"{used} / {cost * 100:.1f}"
+
+
+def _row(actor: dict[str, Any], load: str) -> tuple[str, ...]:
     if "error" in actor:
-        return (f"[red]{escape(actor['error'])}[/red]", "", "", "", "", "", "")
+        return (f"[red]{escape(actor['error'])}[/red]", "", "", "", "", "", "", "")
     if "tick" not in actor:
         state = "draining" if actor.get("draining") else "up"
-        return (state, "", "", "", str(actor.get("connections", "")), "", "")
+        return (state, "", "", "", str(actor.get("connections", "")), load, "", "")
     state = "[yellow]waits for Redis[/yellow]" if actor["stalled"] else "up"
     ticks, commits = actor["tick_ms"], actor["commit_ms"]
     return (
@@ -272,6 +291,7 @@ def _row(actor: dict[str, Any]) -> tuple[str, ...]:
         str(actor["chunks"]),
         str(actor["agents"]),
         "",
+        load,
         f"{ticks['p50']:.1f} / {ticks['p99']:.1f}",
         f"{commits['p50']:.1f} / {commits['p99']:.1f}",
     )

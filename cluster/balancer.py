@@ -20,7 +20,7 @@ from api.exposition import Family, family, single
 from cluster import graph, move_log
 from cluster.balance.by_hash import HashPlanner
 from cluster.balance.moves import OUTCOMES, WHYS, ChunkMove, MoveRecord
-from cluster.balance.picture import Picture, picture_of
+from cluster.balance.picture import CORE_US, Picture, picture_of
 from cluster.balance.planner import BalanceRules, Held, Planner, imbalance
 from cluster.messages import ShardLoad
 from cluster.metrics_report import DurationWindow
@@ -99,6 +99,8 @@ class Balancer:
         self._paused_until = float("-inf")
         self._counts = _Counts()
         self._imbalance = 1.0
+        #: What the chunks of each shard cost, in cores, when it was last looked at.
+        self._loads: dict[int, float] = {}
         self.progress = Progress()
         #: Shards that are to be empty, besides those beyond the number of shards.
         self.emptied: Collection[int] = ()
@@ -126,6 +128,7 @@ class Balancer:
             return
         picture, held = await self._look(reports)
         self._imbalance = imbalance([load for shard, load in picture.loads.items() if shard not in held.shards])
+        self._loads = {shard: round(load / CORE_US, 4) for shard, load in sorted(picture.loads.items())}
         misplaced, moved = self._misplaced(picture, held), self.progress.moved
         self.progress.to_move = misplaced
         moves = planner.plan(picture, held, now_ms() / 1000)
@@ -253,6 +256,7 @@ class Balancer:
         return {
             "on": self._rules is not None,
             "imbalance": round(self._imbalance, 3),
+            "loads": {str(shard): load for shard, load in self._loads.items()},
             "paused_s": round(max(0.0, self._paused_until - monotonic()), 1),
         }
 
@@ -272,6 +276,12 @@ class Balancer:
                 "gauge",
                 "How many times the mean the busiest shard carries.",
                 round(self._imbalance, 3),
+            ),
+            family(
+                "balance_load_cores",
+                "gauge",
+                "Share of a core that the chunks of a shard cost, by which they are balanced.",
+                [({"shard": str(shard)}, load) for shard, load in self._loads.items()],
             ),
             single(
                 "balance_paused",

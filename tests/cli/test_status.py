@@ -23,6 +23,7 @@ SHARD = {
     "stalled": False,
     "chunks": 1_234,
     "agents": 12_345,
+    "cpu": 0.8766,
     "tick_ms": {"p50": 101.1, "p99": 199.9},
     "commit_ms": {"p50": 101.1, "p99": 199.9},
 }
@@ -37,6 +38,7 @@ def status() -> dict[str, Any]:
         "shards": 128,
         "nodes": [{"alive": True}],
         "moving": {"to_move": 0, "moved": 0},
+        "balance": {"loads": {"0": 0.7654}},
         "actors": actors,
     }
 
@@ -53,10 +55,26 @@ def test_nothing_is_cut_off(width: int) -> None:
     assert "Made with 5 ticks a second, 3 to 6 gold nodes a chunk" in " ".join(text.split())
 
 
-def shown(status: dict[str, Any]) -> str:
+def plain(status: dict[str, Any]) -> str:
     out = io.StringIO()
     Console(file=out, width=200).print(_table(status))
-    return " ".join(out.getvalue().split())
+    return out.getvalue()
+
+
+def shown(status: dict[str, Any]) -> str:
+    return " ".join(plain(status).split())
+
+
+def test_a_shard_shows_what_it_uses_and_what_its_chunks_cost() -> None:
+    busy = status()
+    busy["actors"]["gateway-100"]["cpu"] = 0.25
+    lines = {line.split()[0]: line for line in plain(busy).splitlines() if line.split()}
+    assert "87.7 / 76.5" in lines["shard-0"]
+    assert "87.7" in lines["shard-127"], "of one that has just begun it is not known what its chunks cost"
+    assert "/ 76.5" not in lines["shard-127"]
+    assert "25.0" in lines["gateway-100"]
+    busy.pop("balance")
+    assert "76.5" not in shown(busy), "a coordinator of an older release does not say"
 
 
 def test_nodes_are_named_as_they_are_drained_with_what_is_on_them() -> None:

@@ -141,7 +141,13 @@ async def test_a_busy_shard_gives_chunks_to_an_idle_one_and_each_is_explained(wo
     families = {family.name: family.samples for family in balancer.families()}
     assert families["balance_moves_total"]['balance_moves_total{why="load",outcome="moved"}'] == len(records)
     assert balancer.window().count == len(records)
-    assert balancer.describe() == {"on": True, "imbalance": 1.0, "paused_s": 0.0}
+    described = balancer.describe()
+    loads = described.pop("loads")
+    assert described == {"on": True, "imbalance": 1.0, "paused_s": 0.0}
+    assert loads == {"0": pytest.approx(0.3, abs=0.06), "1": pytest.approx(0.3, abs=0.06)}
+    assert families["balance_load_cores"] == {
+        f'balance_load_cores{{shard="{shard}"}}': load for shard, load in loads.items()
+    }
     moved = len(shards.given)
     await passes(balancer, world, clock, 120)
     assert len(shards.given) == moved
