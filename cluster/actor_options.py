@@ -18,11 +18,14 @@ SHARD_CONCURRENCY: Final = 1_000
 
 #: The label that every Ray node has.
 NODE_ID_LABEL: Final = "ray.io/node-id"
+#: What holds when no node is left that an actor is not kept off: a node that was drained may be in use again by then.
+ANY_NODE: Final = [{"label_selector": {NODE_ID_LABEL: "!in(none)"}}]
 
 
 def _detached(settings: Settings, name: str, avoid: Collection[str]) -> dict[str, Any]:
     # Without blanks: Ray would take them for a part of the id.
-    kept_off = {"label_selector": {NODE_ID_LABEL: f"!in({','.join(sorted(avoid))})"}} if avoid else {}
+    others = {NODE_ID_LABEL: f"!in({','.join(sorted(avoid))})"}
+    kept_off = {"label_selector": others, "fallback_strategy": ANY_NODE} if avoid else {}
     return kept_off | {
         "name": name,
         "namespace": settings.ray_namespace,
@@ -36,7 +39,7 @@ def _detached(settings: Settings, name: str, avoid: Collection[str]) -> dict[str
 
 def on_node(options: dict[str, Any], node_id: str) -> dict[str, Any]:
     """Return these options for an actor that is to begin on a node, or elsewhere when it has no room or is gone."""
-    kept = {name: value for name, value in options.items() if name != "label_selector"}
+    kept = {name: value for name, value in options.items() if name not in ("label_selector", "fallback_strategy")}
     return kept | {"scheduling_strategy": NodeAffinitySchedulingStrategy(node_id, soft=True)}
 
 

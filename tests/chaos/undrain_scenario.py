@@ -1,0 +1,122 @@
+"""A node that is drained and taken back, and then is the only one left; prints one JSON line.
+
+Usage: python -m tests.chaos.undrain_scenario AGENTS
+
+Run it from the tree that ``test_undrain`` makes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+import sys
+import time
+from typing import Any
+
+import orjson
+import ray
+from ray.cluster_utils import Cluster
+
+from cluster import deploy
+from cluster.drain.nodes import short
+from cluster.ray_start import RAY_ENVIRONMENT
+from config.settings import Settings
+from embedded.children import free_port
+from migrations.run import upgrade
+from streaming.connect import connect
+from tests.chaos.rolling_scenario import GIVEN, READY_S, STORE_BYTES, Rolling
+from tests.chaos.scene import Scene, scratch, services_in
+from tests.cluster.worlds import until
+
+HALF = 2
+BACK_S = 120.0
+ALL_S = 120.0
+
+
+async def scenario(rolling: Rolling, agents: int) -> dict[str, Any]:
+    settings = rolling.settings
+    deployment = await deploy.start(settings)
+    redis = connect(settings.redis_url)
+    seed = int(os.environ.get("CHAOS_SEED") or random.SystemRandom().randrange(10**6))
+    stage = Scene(rolling.services, deployment, redis, random.Random(seed))
+    node, other = sorted(rolling.cluster.worker_nodes, key=lambda one: one.node_id)
+    began = time.monotonic()
+    steps: list[tuple[float, int]] = []
+
+    async def shards_here() -> int:
+        places = await rolling.places(deployment)
+        count: int = sum(name.startswith("shard-") and place == node.node_id for name, place in places.items())
+        if not steps or steps[-1][1] != count:
+            steps.append((round(time.monotonic() - began, 1), count))
+        return count
+
+    async def half() -> bool:
+        return await shards_here() == HALF
+
+    names = {f"shard-{number}" for number in range(settings.shards)} | {"coordinator", "archiver-0"}
+
+    async def all_here() -> dict[str, str] | None:
+        places = await rolling.places(deployment)
+        return places if names <= places.keys() and set(places.values()) == {node.node_id} else None
+
+    try:
+        await until(stage.ready, "the world serves", READY_S)
+        async with stage.playing(agents):
+            await shards_here()
+            drained = await rolling.command("drain", short(node.node_id), "--wait", "100")
+            await shards_here()
+            undrained = await rolling.command("undrain", short(node.node_id))
+            await until(half, f"half of the shards are back: {steps}", BACK_S)
+            rolling.cluster.remove_node(other)
+            alone = await until(all_here, "everything runs on the one that is left", ALL_S)
+        return {
+            "seed": seed,
+            "node": node.node_id,
+            "drained": drained,
+            "undrained": undrained,
+            "steps": steps,
+            "alone": alone,
+            "accepted": len(stage.ledger.accepted),
+            "unsettled": stage.ledger.unsettled,
+            "holes": stage.ledger.holes,
+            "findings": await stage.findings(),
+            "gold": await stage.gold(),
+            "log": stage.log,
+        }
+    finally:
+        print(steps, file=sys.stderr)
+        await redis.aclose()
+        await deployment.stop()
+
+
+def main(agents: str) -> None:
+    os.environ.update(RAY_ENVIRONMENT)
+    with scratch() as directory:
+        services = services_in(directory)
+        urls = services.start()
+        asyncio.run(upgrade(urls.database_url))
+        cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "object_store_memory": STORE_BYTES})
+        try:
+            settings = Settings(
+                **GIVEN,
+                ray_address=cluster.address,
+                redis_url=urls.redis_url,
+                database_url=urls.database_url,
+                port=free_port(),
+                log_dir=os.environ.get("UNDRAIN_LOGS", ""),
+            )
+            rolling = Rolling(cluster, services, settings)
+            for _ in range(2):
+                rolling.add_node()
+            cluster.wait_for_nodes()
+            found = asyncio.run(scenario(rolling, int(agents)))
+        finally:
+            ray.shutdown()
+            cluster.shutdown()  # type: ignore[no-untyped-call]
+            services.stop()
+    print(orjson.dumps(found).decode())
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
