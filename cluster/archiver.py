@@ -4,7 +4,8 @@ What happens to a batch, and what a death at each point leaves:
 
 1. it is read for the consumer group - not acknowledged, so its next process (or another consumer) is given it again;
 2. what was undone is deleted: rows of facts that the stream has never heard of;
-3. it is written in one transaction, rows that are there already aside - the commit point;
+3. it is written in one transaction, rows that are there already aside, and what is new is added to the standings - the
+   commit point;
 4. it is acknowledged and taken out of the stream - before that it is read again, and conflicts with itself.
 
 A Redis that came back without its end (a power cut, a replica that took over) has undone facts that are in the log
@@ -33,7 +34,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from cluster.archive_stream import ArchiveEntry, ArchiveStream, GroupMissing, Waiting
 from cluster.world_run import ensure_run
 from config.settings import default
-from store import event_log, event_log_days, snapshots
+from store import event_log, event_log_days, snapshots, standings
 from store.event_log import LogRow, RowRefused, Span, is_before
 from streaming.retry_pause import RetryPause
 
@@ -51,6 +52,7 @@ DEAD_AFTER_MS: Final = 30_000
 MEASURE_EVERY_S: Final = 1.0
 DAYS_EVERY_S: Final = 600.0
 DAYS_AHEAD: Final = 2
+STANDINGS_EVERY_S: Final = 60.0
 NOTHING: Final = "0-0"
 #: How old a fact may be that was undone although none from before it is left.
 UNDONE_MOST_MS: Final = 600_000
@@ -100,6 +102,7 @@ class Archiver:
             group.create_task(self._archive_on(), name="archive")
             group.create_task(self._every(MEASURE_EVERY_S, self._measure), name="archive-measure")
             group.create_task(self._every(DAYS_EVERY_S, self.keep_days), name="archive-days")
+            group.create_task(self._every(STANDINGS_EVERY_S, self.keep_standings), name="archive-standings")
 
     async def _archive_on(self) -> None:
         pause = RetryPause(PAUSE_FIRST_S, PAUSE_MOST_S)
@@ -166,6 +169,7 @@ class Archiver:
     async def _begin(self) -> str:
         """Make the group if it is not there, and return the run that entries belong to."""
         await self._stream.prepare()
+        await self.keep_standings()  # before any fact: the time that nobody noted ends here
         run_id = await ensure_run(self._redis, self._engine)
         # In this order: what was in the log before Redis is asked must be known to Redis.
         logged = await event_log.last_entry(self._engine, run_id)
@@ -233,8 +237,13 @@ class Archiver:
         today = (now or datetime.now(UTC)).date()
         made = await event_log_days.make(self._engine, today - timedelta(days=1), today + timedelta(days=DAYS_AHEAD))
         dropped = await event_log_days.drop(self._engine, today - timedelta(days=self._keep_days))
+        await standings.forget_chunks(self._engine, datetime.now(UTC) - timedelta(days=self._keep_days))
         if made or dropped:
             log.info("event_log_days", made=[str(day) for day in made], dropped=[str(day) for day in dropped])
+
+    async def keep_standings(self) -> None:
+        """Begin the standings' new days and weeks, and note the time.  Raises ``SQLAlchemyError``, ``OSError``."""
+        await standings.keep(self._engine, datetime.now(UTC))
 
     async def _measure(self) -> None:
         lost_before = self._waiting.lost

@@ -6,6 +6,7 @@ entry again conflicts with itself.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -13,10 +14,12 @@ from typing import Any, Final
 
 from sqlalchemy import BigInteger, ColumnElement, and_, cast, func, or_, select, text
 from sqlalchemy.exc import DBAPIError
-from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from config.errors import ServerError
+from store import standings
 from store.models import EventLog
+from store.standings import Fact
 
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 #: SQLSTATE class 22, "data exception": this row will be refused for ever.
@@ -28,11 +31,19 @@ INSERT: Final = text(
     " FROM unnest(CAST(:at AS timestamptz[]), CAST(:entry_id AS text[]), CAST(:run_id AS text[]),"
     " CAST(:tick AS bigint[]), CAST(:chunk_id AS text[]), CAST(:agent_id AS text[]), CAST(:kind AS text[]),"
     " CAST(:payload AS text[])) AS row (at, entry_id, run_id, tick, chunk_id, agent_id, kind, payload)"
-    # Another fact under the same id: the earlier one was undone, and Redis' clock set back.
-    " ON CONFLICT (at, entry_id) DO UPDATE SET tick = excluded.tick, chunk_id = excluded.chunk_id,"
-    " agent_id = excluded.agent_id, kind = excluded.kind, payload = excluded.payload"
-    " WHERE event_logs.run_id = excluded.run_id AND (event_logs.tick, event_logs.kind, event_logs.payload)"
-    " IS DISTINCT FROM (excluded.tick, excluded.kind, excluded.payload)"
+    " ON CONFLICT (at, entry_id) DO NOTHING RETURNING entry_id"
+)
+#: What is said of deleted facts, which no longer count (``store.standings``).
+DELETED: Final = "event_logs.at, event_logs.entry_id, event_logs.agent_id, event_logs.kind, event_logs.payload"
+# Another fact under the same id: the earlier one was undone, and Redis' clock set back.
+DELETE_OTHERS: Final = text(
+    "DELETE FROM event_logs USING unnest(CAST(:at AS timestamptz[]), CAST(:entry_id AS text[]),"
+    " CAST(:run_id AS text[]), CAST(:tick AS bigint[]), CAST(:kind AS text[]), CAST(:payload AS text[]))"
+    " AS row (at, entry_id, run_id, tick, kind, payload)"
+    # The first condition is for the partitions.
+    " WHERE event_logs.at BETWEEN :first AND :last AND event_logs.at = row.at AND event_logs.entry_id = row.entry_id"
+    " AND event_logs.run_id = row.run_id AND (event_logs.tick, event_logs.kind, event_logs.payload)"
+    f" IS DISTINCT FROM (row.tick, row.kind, CAST(row.payload AS jsonb)) RETURNING {DELETED}"
 )
 NUMBER: Final = cast(func.split_part(EventLog.entry_id, "-", 2), BigInteger)
 COLUMNS: Final = ("at", "entry_id", "run_id", "tick", "chunk_id", "agent_id", "kind", "payload")
@@ -100,22 +111,57 @@ def is_before(one: str, other: str) -> bool:
     return (time_of(one), number_of(one)) < (time_of(other), number_of(other))
 
 
-async def insert(engine: AsyncEngine, rows: Sequence[LogRow]) -> int:
-    """Write rows in one transaction, those that are there already aside; return how many were new.
+async def insert(engine: AsyncEngine, rows: Sequence[LogRow], now: datetime | None = None) -> int:
+    """Write rows, those that are there already aside, and count them, in one transaction; return how many were new.
+
+    Args:
+        now: When it is, for the standings' day and week.
 
     Raises:
         RowRefused: nothing was written; tried one by one, all but the bad ones will be.
         SQLAlchemyError, OSError: the database is away; whether it was written is not known.
     """
-    columns = {name: [getattr(row, name) for row in rows] for name in COLUMNS}
+    now = now or datetime.now(UTC)
     try:
         async with engine.begin() as connection:
-            answer = await connection.execute(INSERT, columns)
-            return int(answer.rowcount)
+            await standings.lock(connection)
+            new = await _write(connection, rows)
+            known = [row for row in rows if row.entry_id not in new]
+            if known:
+                new |= await _replace(connection, known, now)
+            await standings.count(connection, [_fact(row) for row in rows if row.entry_id in new], now)
+            return len(new)
     except DBAPIError as error:
         if str(getattr(error.orig, "sqlstate", "")).startswith(BAD_DATA):
             raise RowRefused(str(error.orig)) from None
         raise
+
+
+async def _write(connection: AsyncConnection, rows: Sequence[LogRow]) -> set[str]:
+    """Write rows; return the ids of those that were not there."""
+    return set(await connection.scalars(INSERT, _columns(rows, COLUMNS)))
+
+
+async def _replace(connection: AsyncConnection, rows: Sequence[LogRow], now: datetime) -> set[str]:
+    """Write rows in the place of other ones that have their ids; return the ids of those."""
+    times = [row.at for row in rows]
+    columns = _columns(rows, ("at", "entry_id", "run_id", "tick", "kind", "payload"))
+    deleted = await connection.execute(DELETE_OTHERS, columns | {"first": min(times), "last": max(times)})
+    others = [Fact(*row) for row in deleted]
+    if not others:
+        return set()
+    await standings.uncount(connection, others, now)
+    ids = {fact.entry_id for fact in others}
+    return await _write(connection, [row for row in rows if row.entry_id in ids])
+
+
+def _columns(rows: Sequence[LogRow], names: Sequence[str]) -> dict[str, list[Any]]:
+    return {name: [getattr(row, name) for row in rows] for name in names}
+
+
+def _fact(row: LogRow) -> Fact:
+    payload = json.loads(row.payload) if row.kind in standings.KINDS else {}
+    return Fact(row.at, row.entry_id, row.agent_id, row.kind, payload if isinstance(payload, dict) else {})
 
 
 async def read(
@@ -199,6 +245,28 @@ def _time_wheres(before: str | None, since: datetime | None, until: datetime | N
     return wheres
 
 
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What an agent said, and where."""
+
+    at: datetime
+    entry_id: str
+    chunk_id: str | None
+    text: str
+
+
+async def said(engine: AsyncEngine, agent_id: str, limit: int) -> list[Said]:
+    """Return what an agent said, newest first, at most ``limit``."""
+    statement = (
+        select(EventLog.at, EventLog.entry_id, EventLog.chunk_id, EventLog.payload["text"].astext)
+        .where(EventLog.agent_id == agent_id, EventLog.kind == "chat")
+        .order_by(EventLog.at.desc(), NUMBER.desc())
+        .limit(limit)
+    )
+    async with engine.connect() as connection:
+        return [Said(row[0], row[1], row[2], row[3] or "") for row in await connection.execute(statement)]
+
+
 async def last_entry(engine: AsyncEngine, run_id: str | None = None) -> str | None:
     """Return the highest entry id of the log, or of one run in it; None when there is none."""
     wheres = [] if run_id is None else [EventLog.run_id == run_id]
@@ -220,35 +288,40 @@ def beyond(run_id: str, position: str) -> dict[str, Any]:
     return {"run_id": run_id, "at": time_of(position), "number": number_of(position)}
 
 
-async def cut_after(engine: AsyncEngine, run_id: str, position: str) -> int:
+async def cut_after(engine: AsyncEngine, run_id: str, position: str, now: datetime | None = None) -> int:
     """Delete what ``run_id`` logged after ``position``, which a restored world never saw; return how many."""
     async with engine.begin() as connection:
-        answer = await connection.execute(text(f"DELETE FROM event_logs WHERE {BEYOND}"), beyond(run_id, position))
-        return int(answer.rowcount)
+        await standings.lock(connection)
+        statement = text(f"DELETE FROM event_logs WHERE {BEYOND} RETURNING {DELETED}")
+        deleted = [Fact(*row) for row in await connection.execute(statement, beyond(run_id, position))]
+        await standings.uncount(connection, deleted, now or datetime.now(UTC))
+        return len(deleted)
 
 
 DELETE_UNKNOWN: Final = text(
     f"DELETE FROM event_logs WHERE {BEYOND}"
     " AND (at < :upto_at OR (at = :upto_at AND CAST(split_part(entry_id, '-', 2) AS bigint) <= :upto_number))"
     " AND entry_id <> ALL(CAST(:known AS text[]))"
-    " RETURNING agent_id, payload ->> 'to'"
+    f" RETURNING {DELETED}"
 )
 
 
 async def delete_unknown(
-    engine: AsyncEngine, run_id: str, spans: Sequence[Span]
+    engine: AsyncEngine, run_id: str, spans: Sequence[Span], now: datetime | None = None
 ) -> list[tuple[str | None, str | None]]:
     """Delete those facts of ``run_id`` within ``spans`` that the spans do not know.
 
     Returns:
         Of each such fact the agent it was about, and the one that was given something by it.
     """
-    found: list[tuple[str | None, str | None]] = []
+    found: list[Fact] = []
     if not spans:
-        return found
+        return []
     async with engine.begin() as connection:
+        await standings.lock(connection)
         for span in spans:
             upto = {"upto_at": time_of(span.upto), "upto_number": number_of(span.upto), "known": list(span.known)}
             rows = await connection.execute(DELETE_UNKNOWN, beyond(run_id, span.after) | upto)
-            found += [(row[0], row[1]) for row in rows]
-    return found
+            found += [Fact(*row) for row in rows]
+        await standings.uncount(connection, found, now or datetime.now(UTC))
+    return [(fact.agent_id, fact.payload.get("to")) for fact in found]

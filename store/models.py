@@ -19,6 +19,8 @@ from sqlalchemy import (
     Integer,
     MetaData,
     Text,
+    func,
+    literal_column,
     text,
 )
 from sqlalchemy.dialects.postgresql import JSONB
@@ -85,6 +87,8 @@ class Agent(Base):
     agent_id: Mapped[str] = mapped_column(primary_key=True)
     account_id: Mapped[str] = mapped_column(ForeignKey("accounts.account_id", ondelete="CASCADE"))
     created_at: Mapped[datetime] = mapped_column(server_default=NOW)
+    #: Whether anybody may read what it thinks; its owner says so.
+    thoughts_public: Mapped[bool] = mapped_column(server_default=text("false"))
 
 
 class SessionRow(Base):
@@ -143,6 +147,8 @@ class EventLog(Base):
         ),
         # What an agent was given: a gift is logged under the one who gave it.
         Index("ix_event_logs_gifts", text("(payload ->> 'to')"), "at", postgresql_where=text("kind = 'give'")),
+        # What an agent said, among the many things it did.
+        Index("ix_event_logs_said", "agent_id", "at", postgresql_where=text("kind = 'chat'")),
         {"postgresql_partition_by": "RANGE (at)"},
     )
 
@@ -209,3 +215,57 @@ class NoteRow(Base):
     name: Mapped[str] = mapped_column(primary_key=True)
     text: Mapped[str]
     at: Mapped[datetime]
+
+
+class StandingRow(Base):
+    """What an agent did in a period, summed up (``store.standings``)."""
+
+    __tablename__ = "standings"
+    __table_args__ = (
+        Index("ix_standings_gold", "period", "starts", "gold", "agent_id"),
+        Index("ix_standings_chunks", "period", "starts", "chunks", "agent_id"),
+        Index("ix_standings_away", "period", "starts", "away_rank", "agent_id"),
+        Index("ix_standings_here", "period", "starts", "here_rank", "agent_id"),
+        # For names by their beginning, whatever the server's collation.
+        Index(
+            "ix_standings_names",
+            func.lower(literal_column("agent_id")).label("name"),
+            postgresql_ops={"name": "text_pattern_ops"},
+            postgresql_where=text("period = 'all'"),
+        ),
+    )
+
+    #: ``day``, ``week`` or ``all``.
+    period: Mapped[str] = mapped_column(primary_key=True)
+    starts: Mapped[datetime] = mapped_column(primary_key=True)
+    agent_id: Mapped[str] = mapped_column(primary_key=True)
+    gold: Mapped[int] = mapped_column(BigInteger, server_default=text("0"))
+    chunks: Mapped[int] = mapped_column(BigInteger, server_default=text("0"))
+    alive_ms: Mapped[int] = mapped_column(BigInteger, server_default=text("0"))
+    #: Since when it is in the world, within the period; NULL: it is away.
+    since_ms: Mapped[int | None] = mapped_column(BigInteger)
+    #: Its time alive while it is away; NULL while it is here.
+    away_rank: Mapped[int | None] = mapped_column(BigInteger)
+    #: While it is here what its time alive is in any moment, that moment taken off: the order does not change with it.
+    here_rank: Mapped[int | None] = mapped_column(BigInteger)
+
+
+class Discovery(Base):
+    """Who came first into a chunk, and by which fact; nobody knows of those that were there before we counted."""
+
+    __tablename__ = "discoveries"
+    __table_args__ = (Index("ix_discoveries_at", "at"),)
+
+    chunk_id: Mapped[str] = mapped_column(primary_key=True)
+    agent_id: Mapped[str | None]
+    at: Mapped[datetime]
+    entry_id: Mapped[str | None]
+
+
+class StandingsClock(Base):
+    """One row: which day the standings are of, and when time was last noted."""
+
+    __tablename__ = "standings_clock"
+
+    day: Mapped[datetime] = mapped_column(primary_key=True)
+    seen_at: Mapped[datetime]
