@@ -10,7 +10,21 @@ from typing import Final
 from fastapi import FastAPI
 from fastapi.middleware.cors import CORSMiddleware
 
-from api import chunks, dev, docs_page, health, history, notes, openapi_document, sdk_files, thoughts, watch_page
+from api import (
+    agent_profile,
+    chunks,
+    dev,
+    docs_page,
+    health,
+    history,
+    leaderboard,
+    notes,
+    openapi_document,
+    recent,
+    sdk_files,
+    thoughts,
+    watch_page,
+)
 from api.accounts import routes as accounts
 from api.accounts import session_routes
 from api.accounts.early_refusal import refuse_early
@@ -56,6 +70,9 @@ def create_app(services: Services) -> FastAPI:
         history.router,
         thoughts.router,
         notes.router,
+        leaderboard.router,
+        agent_profile.router,
+        recent.router,
         dev.router,
         watch_page.router,
         sdk_files.router,
@@ -71,7 +88,7 @@ def create_app(services: Services) -> FastAPI:
     app.add_middleware(
         CORSMiddleware,
         allow_origins=services.settings.allowed_origins,
-        allow_methods=["GET", "POST", "DELETE"],
+        allow_methods=["GET", "POST", "PATCH", "DELETE"],
         allow_headers=["authorization", "content-type", "last-event-id", TRACE_HEADER],
         expose_headers=["retry-after", TRACE_HEADER],
         max_age=600,

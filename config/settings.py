@@ -44,7 +44,7 @@ SECRET_MIN_CHARS: Final = 32
 LIMITS: Final = (
     *("limit_agent_commands", "limit_account_commands", "limit_signups", "limit_address_logins"),
     *("limit_account_logins", "limit_address_session_failures", "limit_account_session_failures"),
-    *("limit_account_sessions", "limit_account_history", "limit_account_writings"),
+    *("limit_account_sessions", "limit_account_history", "limit_account_writings", "limit_watching"),
 )
 
 #: Settings that may be given as a range, `2..8`; each has one of its name and ``_max``.
@@ -210,6 +210,10 @@ class Settings(BaseSettings):
     limit_account_sessions: str = Field("5000+100/s", description="Sessions an account may open.")
     limit_account_history: str = Field("60+20/s", description="Pages of its agents' history an account may read.")
     limit_account_writings: str = Field("60+10/s", description="Thoughts and notes an account's agents may write.")
+    limit_watching: str = Field(
+        "120+30/s",
+        description="Leaderboards, profiles, searches and recent events an account, or an address without a key, may read.",
+    )
 
     # connections
     connections_max: int = Field(

@@ -25,6 +25,8 @@ class OwnedAgent:
 
     agent_id: str
     created_at: datetime
+    #: Whether anybody may read what it thinks.
+    thoughts_public: bool = False
 
 
 async def claim(engine: AsyncEngine, agent_id: str, account_id: str, *, limit: int) -> str:
@@ -69,10 +71,29 @@ async def owner_of(engine: AsyncEngine, agent_id: str) -> str | None:
 async def list_of(engine: AsyncEngine, account_id: str, *, after: str = "", limit: int = 1000) -> list[OwnedAgent]:
     """Return the account's agents by id, from the one behind ``after`` on, at most ``limit``."""
     statement = (
-        select(Agent.agent_id, Agent.created_at)
+        select(Agent.agent_id, Agent.created_at, Agent.thoughts_public)
         .where(Agent.account_id == account_id, Agent.agent_id > after)
         .order_by(Agent.agent_id)
         .limit(limit)
     )
     async with engine.connect() as connection:
         return [OwnedAgent(*row) for row in await connection.execute(statement)]
+
+
+async def show_thoughts(engine: AsyncEngine, agent_id: str, account_id: str, *, public: bool) -> OwnedAgent | None:
+    """Let anybody read what the account's agent thinks, or nobody else; None: it is not the account's."""
+    statement = (
+        update(Agent)
+        .where(Agent.agent_id == agent_id, Agent.account_id == account_id)
+        .values(thoughts_public=public)
+        .returning(Agent.agent_id, Agent.created_at, Agent.thoughts_public)
+    )
+    async with engine.begin() as connection:
+        row = (await connection.execute(statement)).one_or_none()
+    return None if row is None else OwnedAgent(*row)
+
+
+async def thoughts_are_public(engine: AsyncEngine, agent_id: str) -> bool:
+    """Return whether anybody may read what it thinks."""
+    async with engine.connect() as connection:
+        return bool(await connection.scalar(select(Agent.thoughts_public).where(Agent.agent_id == agent_id)))

@@ -19,6 +19,7 @@ from api.services import Services
 from store import accounts, agents, api_keys
 from store import sessions as session_rows
 from store.accounts import EmailTaken
+from store.agents import OwnedAgent
 from store.api_keys import KeyLimitReached, KeyRecord, PrefixTaken
 from streaming.shared_clock import utc_now
 
@@ -84,6 +85,13 @@ class AgentInfo(BaseModel):
 
     agent_id: str
     created_at: datetime
+    thoughts_public: bool = Field(description="Whether anybody may read what it thinks, on its public page.")
+
+
+class AgentChange(BaseModel):
+    """What is to be different about an agent."""
+
+    thoughts_public: bool = Field(strict=True, description="Whether anybody may read what it thinks.")
 
 
 class AgentList(BaseModel):
@@ -206,9 +214,36 @@ async def list_agents(
     services: Services = request.app.state.services
     found = await agents.list_of(services.engine, caller.account_id, after=after or "", limit=limit)
     return AgentList(
-        agents=[AgentInfo(agent_id=agent.agent_id, created_at=agent.created_at) for agent in found],
+        agents=[_agent_info(agent) for agent in found],
         next=found[-1].agent_id if len(found) == limit else None,
     )
+
+
+@router.patch(
+    "/v1/agents/{agent_id}",
+    responses=refusals(
+        *("invalid_session", "invalid_credentials", "invalid_api_key", "agent_not_owned", "agent_not_found"),
+        *("rate_limited", "overloaded"),
+    ),
+    tags=["accounts"],
+)
+async def change_agent(
+    agent_id: Annotated[AgentIdField, Path()],
+    body: AgentChange,
+    request: Request,
+    caller: Annotated[Principal, Depends(account_or_key)],
+) -> AgentInfo:
+    """Say whether anybody may read what an agent of the account thinks; at first nobody else may."""
+    services: Services = request.app.state.services
+    changed = await agents.show_thoughts(services.engine, agent_id, caller.account_id, public=body.thoughts_public)
+    if changed is None:
+        known = await agents.owner_of(services.engine, agent_id) is not None
+        raise ApiError("agent_not_owned" if known else "agent_not_found")
+    return _agent_info(changed)
+
+
+def _agent_info(agent: OwnedAgent) -> AgentInfo:
+    return AgentInfo(agent_id=agent.agent_id, created_at=agent.created_at, thoughts_public=agent.thoughts_public)
 
 
 def _key_info(record: KeyRecord) -> KeyInfo:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from starlette.requests import HTTPConnection
 
-from api.accounts.auth import RedisCalls
+from api.accounts.auth import RedisCalls, Session
 from api.accounts.key_ring import KeyRefused, KeyRing
 from api.accounts.tokens import sha256_hex
 from api.errors import ApiError
@@ -36,6 +36,7 @@ class HttpRules:
     account_sessions: Limit
     account_history: Limit
     account_writings: Limit
+    watching: Limit
 
     @classmethod
     def of(cls, settings: Settings) -> HttpRules:
@@ -49,6 +50,7 @@ class HttpRules:
             account_sessions=Limit.parse(settings.limit_account_sessions),
             account_history=Limit.parse(settings.limit_account_history),
             account_writings=Limit.parse(settings.limit_account_writings),
+            watching=Limit.parse(settings.limit_watching),
         )
 
 
@@ -125,3 +127,8 @@ class HttpLimits:
     async def writings(self, account_id: str) -> None:
         """Count a thought or a note before it is kept."""
         await self._limiter.take([Bucket("writings", account_id, self._rules.account_writings)])
+
+    async def watching(self, connection: HTTPConnection, session: Session) -> None:
+        """Count a question of who watches before it is asked: by account, or by address for sessions without a key."""
+        whose = self.address_of(connection) if session.key_id is None else session.account_id
+        await self._limiter.take([Bucket("watching", whose, self._rules.watching)])
