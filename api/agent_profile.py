@@ -32,7 +32,7 @@ FOUND: Final = 10
 FOUND_MAX: Final = 20
 
 
-class Whereabouts(BaseModel):
+class AgentPlace(BaseModel):
     """An agent, and where it is."""
 
     agent_id: str
@@ -43,7 +43,7 @@ class Whereabouts(BaseModel):
 class FoundAgents(BaseModel):
     """Agents whose ids begin with what was asked for."""
 
-    agents: list[Whereabouts] = Field(max_length=FOUND_MAX, description="By name.")
+    agents: list[AgentPlace] = Field(max_length=FOUND_MAX, description="By name.")
     more: bool = Field(description="Whether there are others.")
 
 
@@ -64,7 +64,7 @@ class Sums(BaseModel):
     alive_s: int = Field(description="Seconds in the world.")
 
 
-class AgentProfile(Whereabouts):
+class AgentProfile(AgentPlace):
     """An agent as everybody may see it."""
 
     x: int | None
@@ -89,7 +89,7 @@ async def find_agents(
     services: Services = request.app.state.services
     await services.limits.watching(request, session)
     names = await standings.find(services.engine, prefix, limit + 1)
-    agents = [await _whereabouts(services.batch, name) for name in names[:limit]]
+    agents = [await _place(services.batch, name) for name in names[:limit]]
     return FoundAgents(agents=agents, more=len(names) > limit)
 
 
@@ -122,14 +122,14 @@ async def profile(
     )
 
 
-async def _whereabouts(redis: RedisCalls, agent_id: str) -> Whereabouts:
+async def _place(redis: RedisCalls, agent_id: str) -> AgentPlace:
     return (await _record(redis, agent_id))[0]
 
 
-async def _record(redis: RedisCalls, agent_id: str) -> tuple[Whereabouts, dict[str, Any]]:
+async def _record(redis: RedisCalls, agent_id: str) -> tuple[AgentPlace, dict[str, Any]]:
     """Return where an agent is and its record, as Redis has them; nothing in it for one that Redis has not."""
     chunk, here, record = await redis.command("HMGET", keys.agent(agent_id), "chunk", "here", "rec")
-    where = Whereabouts(agent_id=agent_id, here=here == b"1", chunk_id=chunk.decode() if chunk else None)
+    where = AgentPlace(agent_id=agent_id, here=here == b"1", chunk_id=chunk.decode() if chunk else None)
     return where, orjson.loads(record) if record else {}
 
 

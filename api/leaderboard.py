@@ -14,7 +14,7 @@ from api.kept_answers import KeptAnswers
 from api.responses import refusals
 from api.services import Services
 from store import standings
-from store.standings import Measure, Period, Standing
+from store.standings import Measure, Period, PeriodSums
 from streaming.shared_clock import utc_now
 
 router = APIRouter()
@@ -75,7 +75,7 @@ async def leaderboard(
     return Response(body, media_type="application/json", headers={"cache-control": "no-store"})
 
 
-def _places(found: Sequence[Standing], by: Measure) -> list[PlaceInfo]:
+def _places(found: Sequence[PeriodSums], by: Measure) -> list[PlaceInfo]:
     places: list[PlaceInfo] = []
     for number, one in enumerate(found, 1):
         place = PlaceInfo(

@@ -212,7 +212,7 @@ class Settings(BaseSettings):
     limit_account_writings: str = Field("60+10/s", description="Thoughts and notes an account's agents may write.")
     limit_watching: str = Field(
         "120+30/s",
-        description="Leaderboards, profiles, searches and recent events an account, or an address without a key, may read.",
+        description="Boards, profiles, searches, recent events that an account, or an address without a key, may read.",
     )
 
     # connections

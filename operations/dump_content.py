@@ -39,8 +39,8 @@ ABOUT_SESSION: Final = {
 ABOUT_DATABASE: Final = ("DATABASE", "DATABASE PROPERTIES")
 
 _LIST: Final = r"\w+(?:, \w+)*"
-_TYPE: Final = r"(?:text|integer|bigint|jsonb|timestamp with time zone|character varying\(32\))"
-_DEFAULT: Final = r"(?: DEFAULT (?:0|now\(\)|'\{\}'::jsonb))?"
+_TYPE: Final = r"(?:text|integer|bigint|boolean|jsonb|timestamp with time zone|character varying\(32\))"
+_DEFAULT: Final = r"(?: DEFAULT (?:0|false|now\(\)|'\{\}'::jsonb))?"
 _COLUMN: Final = rf"    \w+ {_TYPE}{_DEFAULT}(?: CONSTRAINT \w+)?(?: NOT NULL)?"
 _ROLES: Final = r"    CONSTRAINT \w+ CHECK \(\(role = ANY \(ARRAY\['\w+'::text(?:, '\w+'::text)*\]\)\)\)"
 _ON: Final = rf"ALTER TABLE ONLY {SCHEMA}\.\w+\n    ADD CONSTRAINT \w+ "
@@ -57,8 +57,8 @@ _OURS: Final = {
         "CONSTRAINT": rf"{_ON}(?:PRIMARY KEY|UNIQUE) \({_LIST}\);\n",
         "FK CONSTRAINT": rf"{_ON}FOREIGN KEY \({_LIST}\) REFERENCES {SCHEMA}\.\w+\({_LIST}\)(?: ON DELETE CASCADE)?;\n",
         "INDEX": rf"CREATE INDEX \w+ ON (?:ONLY )?{SCHEMA}\.\w+ USING btree "
-        rf"\((?:{_LIST}|\(\(payload ->> 'to(?:_chunk_id)?'::text\)\), at)\)"
-        r"(?: WHERE \(kind = '(?:crossing|give)'::text\))?;\n",
+        rf"\((?:{_LIST}|\(\(payload ->> 'to(?:_chunk_id)?'::text\)\), at|lower\(agent_id\) text_pattern_ops)\)"
+        r"(?: WHERE \((?:kind = '(?:chat|crossing|give)'|period = 'all')::text\))?;\n",
         "INDEX ATTACH": rf"ALTER INDEX {SCHEMA}\.\w+ ATTACH PARTITION {SCHEMA}\.\w+;\n",
     }.items()
 }

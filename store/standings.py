@@ -50,7 +50,7 @@ class Fact:
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class PeriodSums:
     """An agent in one period."""
 
     agent_id: str
@@ -362,28 +362,28 @@ FIND: Final = text(
 BEYOND: Final = "\x7f"
 
 
-async def board(engine: AsyncEngine, by: Measure, period: Period, most: int, now: datetime) -> list[Standing]:
+async def board(engine: AsyncEngine, by: Measure, period: Period, most: int, now: datetime) -> list[PeriodSums]:
     """Return the ``most`` first of a period, along an index."""
     parameters = {"period": period, "starts": starts_of(now)[period], "most": most}
     async with engine.connect() as connection:
         until_ms = await _until_ms(connection, now)
         rows = (await connection.execute(BY_TIME if by == "alive" else BY_SUM[by], parameters)).all()
-    found = [_standing(row, until_ms) for row in rows]
+    found = [_sums(row, until_ms) for row in rows]
     if by == "alive":
         found = [one for one in found if one.alive_ms > 0]
         found.sort(key=lambda one: (one.alive_ms, one.agent_id), reverse=True)
     return found[:most]
 
 
-async def of_agent(engine: AsyncEngine, agent_id: str, now: datetime) -> dict[Period, Standing]:
+async def of_agent(engine: AsyncEngine, agent_id: str, now: datetime) -> dict[Period, PeriodSums]:
     """Return an agent's standing by period; empty for one that never was in the world."""
     starts = starts_of(now)
     parameters = {"agent": agent_id, "day": starts["day"], "week": starts["week"], "epoch": EPOCH}
     async with engine.connect() as connection:
         until_ms = await _until_ms(connection, now)
         rows = await connection.execute(OF_AGENT, parameters)
-        found: dict[Period, Standing] = {row.period: _standing(row, until_ms) for row in rows}
-    nothing = Standing(agent_id, 0, 0, 0, found["all"].here if "all" in found else False)
+        found: dict[Period, PeriodSums] = {row.period: _sums(row, until_ms) for row in rows}
+    nothing = PeriodSums(agent_id, 0, 0, 0, found["all"].here if "all" in found else False)
     return {period: found.get(period, nothing) for period in starts} if "all" in found else {}
 
 
@@ -401,6 +401,6 @@ async def _until_ms(connection: AsyncConnection, now: datetime) -> int:
     return ms_of(now if clock is None else min(now, clock.seen_at + UNSEEN_MOST))
 
 
-def _standing(row: Any, until_ms: int) -> Standing:
+def _sums(row: Any, until_ms: int) -> PeriodSums:
     running = 0 if row.since_ms is None else max(0, until_ms - row.since_ms)
-    return Standing(row.agent_id, row.gold, row.chunks, row.alive_ms + running, row.since_ms is not None)
+    return PeriodSums(row.agent_id, row.gold, row.chunks, row.alive_ms + running, row.since_ms is not None)

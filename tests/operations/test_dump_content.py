@@ -173,7 +173,11 @@ async def test_rows_for_another_table_and_another_schema(
     redis: Redis, source: str, blank_postgres_url: str, tmp_path: Path
 ) -> None:
     directory = await second_format(redis, source, tmp_path / "b")
-    patch(directory, "COPY public.agents (agent_id, account_id, created_at)", "COPY public.agents (ctid, account_id)")
+    patch(
+        directory,
+        "COPY public.agents (agent_id, account_id, created_at, thoughts_public)",
+        "COPY public.agents (ctid, account_id)",
+    )
     await refused(redis, blank_postgres_url, directory, "begin with something else")
     patch(
         directory,

@@ -123,6 +123,46 @@ async def test_a_filled_database_goes_down_and_up(blank: AsyncEngine, blank_post
     assert set((await counts(blank)).values()) == {0}
 
 
+async def test_what_the_log_has_is_counted_when_standings_come(blank: AsyncEngine, blank_postgres_url: str) -> None:
+    await upgrade(blank_postgres_url, "0003")
+    fact = (
+        "INSERT INTO event_logs (at, entry_id, run_id, tick, kind, agent_id, payload) SELECT"
+        " CASE WHEN CAST(:days AS int) = 0 THEN date_trunc('day', now(), 'UTC') ELSE now() - interval '40 days' END"
+        " + :seconds * interval '1 s', :entry, 'run_1', 1, :kind, :agent, CAST(:payload AS jsonb)"
+    )
+    facts = [
+        (40, 0, "join", "a", "{}"),
+        (40, 60, "leave", "a", "{}"),
+        (40, 70, "harvest", "a", '{"amount": 5}'),
+        (0, 0, "join", "a", "{}"),
+        (0, 1, "harvest", "a", '{"amount": 2}'),
+        (0, 2, "crossing", "a", '{"to_chunk_id": "chunk-4"}'),
+        (0, 3, "crossing", "b", '{"to_chunk_id": "chunk-4"}'),
+        (0, 4, "leave", "a", "{}"),
+        (0, 5, "crossing", "b", '{"to_chunk_id": "chunk-0"}'),
+    ]
+    async with blank.begin() as connection:
+        for number, (days, seconds, kind, agent, payload) in enumerate(facts):
+            values = {"days": days, "seconds": seconds, "kind": kind, "agent": agent, "payload": payload}
+            await connection.execute(text(fact), values | {"entry": f"{number}-0"})
+        await connection.execute(text("INSERT INTO runs (run_id, seed) VALUES ('run_1', 1)"))
+        await connection.execute(
+            text("INSERT INTO snapshots (run_id, chunk_id, tick, state) VALUES ('run_1', 'chunk-9', 1, '{}')")
+        )
+    await upgrade(blank_postgres_url)
+    async with blank.connect() as connection:
+        rows = await connection.execute(
+            text("SELECT period, agent_id, gold, chunks, alive_ms, away_rank FROM standings ORDER BY 1, 2")
+        )
+        assert [tuple(row) for row in rows] == [
+            ("all", "a", 7, 1, 64_000, 64_000),
+            ("day", "a", 2, 1, 4_000, 4_000),
+            ("week", "a", 2, 1, 4_000, 4_000),
+        ]
+        found = await connection.execute(text("SELECT chunk_id, agent_id FROM discoveries ORDER BY 1"))
+        assert [tuple(row) for row in found] == [("chunk-4", "a"), ("chunk-9", None)]
+
+
 async def test_four_at_once_run_each_step_once(blank_postgres_url: str) -> None:
     await asyncio.gather(*(upgrade(blank_postgres_url) for _ in range(4)))
     assert await current(blank_postgres_url) == head()

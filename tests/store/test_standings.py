@@ -15,7 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from store import event_log, event_log_days, snapshots, standings
 from store.engine import make_engine
 from store.event_log import LogRow, Span
-from store.standings import Period, Standing
+from store.standings import Period, PeriodSums
 
 #: A Wednesday; its week began on the 23rd.
 NOON = datetime(2026, 3, 25, 12, tzinfo=UTC)
@@ -134,9 +134,9 @@ async def test_time_goes_on_for_those_who_are_here(engine: AsyncEngine) -> None:
     )
     await standings.keep(engine, NOON)
     assert await standings.board(engine, "alive", "day", 10, NOON) == [
-        Standing("old", 0, 0, 80 * MINUTE_MS, False),
-        Standing("here", 0, 0, 79 * MINUTE_MS, True),
-        Standing("young", 0, 0, 5 * MINUTE_MS, True),
+        PeriodSums("old", 0, 0, 80 * MINUTE_MS, False),
+        PeriodSums("here", 0, 0, 79 * MINUTE_MS, True),
+        PeriodSums("young", 0, 0, 5 * MINUTE_MS, True),
     ]
     assert await first(engine, "alive", NOON + timedelta(minutes=2)) == ["here", "old", "young"]
     assert [one.agent_id for one in await standings.board(engine, "alive", "day", 1, NOON + timedelta(minutes=2))] == [
@@ -243,7 +243,7 @@ async def test_nothing_that_is_asked_scans_a_table(engine: AsyncEngine) -> None:
     listen(engine.sync_engine, "after_cursor_execute", explain)
     for period in EACH:
         for by in ("gold", "chunks", "alive"):
-            assert len(await standings.board(engine, by, period, 20, NOON)) == 20  # type: ignore[arg-type]
+            assert len(await standings.board(engine, by, period, 20, NOON)) == 20
     assert len(await standings.find(engine, "agent-49", 20)) == 20
     assert (await standings.of_agent(engine, "agent-7", NOON))["all"].gold == 7
     assert len(await event_log.said(engine, "agent-7", 20)) == 20

@@ -10,6 +10,7 @@ from typing import Final
 import typer
 
 from chunkcrawl.commands.account import key_app, login, session, signup
+from chunkcrawl.commands.agents import agent_app
 from chunkcrawl.commands.history import history
 from chunkcrawl.commands.mcp import mcp
 from chunkcrawl.commands.playing import play, say, watch
@@ -30,6 +31,7 @@ app = typer.Typer(
 for command in (signup, login, session, play, say, watch, history, scenario, mcp):
     app.command(epilog=EXIT_CODES)(command)
 app.add_typer(key_app, name="key", epilog=EXIT_CODES)
+app.add_typer(agent_app, name="agent", epilog=EXIT_CODES)
 
 if __name__ == "__main__":
     app()

@@ -53,6 +53,7 @@ TABLE: Final = Table(
         "signup": Lazy(_APP, "Make an account."),
         "login": Lazy(_APP, "Log in with e-mail and password, on another machine or again."),
         "key": Lazy(_APP, "Create, list and revoke API keys."),
+        "agent": Lazy(_APP, "List agents of yours; say who may read what they think."),
         "session": Lazy(_APP, "Open a session and print it."),
         "play": Lazy(_APP, "Play in the terminal, by hand or with a bot."),
         "watch": Lazy(_APP, "Watch a chunk, or follow an agent of yours."),

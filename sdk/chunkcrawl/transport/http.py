@@ -20,7 +20,7 @@ from chunkcrawl.transport.proxies import Proxy, http_client, over, proxy_for, un
 from chunkcrawl.wire.codec import decode_snapshot
 from chunkcrawl.wire.messages import Snapshot
 
-__all__ = ["Account", "Api", "ApiKey", "KeyInfo", "Role", "Session", "bearer", "error_of", "websocket_url"]
+__all__ = ["Account", "Api", "ApiKey", "KeyInfo", "OwnAgent", "Role", "Session", "bearer", "error_of", "websocket_url"]
 
 Role: TypeAlias = Literal["agent", "owner_spectator", "spectator"]
 
@@ -64,6 +64,14 @@ class KeyInfo(msgspec.Struct, frozen=True):
     revoked_at: str | int | None = None
 
 
+class OwnAgent(msgspec.Struct, frozen=True):
+    """An agent of the account.  ``thoughts_public``: whether anybody may read what it thinks."""
+
+    agent_id: str
+    created_at: str | int | None = None
+    thoughts_public: bool = False
+
+
 class Session(msgspec.Struct, frozen=True):
     """An open session.  ``cmd_secret`` signs commands and is empty for roles that only watch."""
 
@@ -79,6 +87,11 @@ class Session(msgspec.Struct, frozen=True):
     def __repr__(self) -> str:
         """Without the secrets, since representations end up in logs."""
         return f"Session(session_jti={self.session_jti!r}, role={self.role!r}, expires_at={self.expires_at!r})"
+
+
+class _Agents(msgspec.Struct):
+    agents: list[OwnAgent]
+    next: str | None = None
 
 
 class _Refreshed(msgspec.Struct):
@@ -151,6 +164,22 @@ class Api:
         """Return the account's agents, as the server lists them.  ``auth`` may also be an API key."""
         answer = await self._send("GET", "/v1/agents", auth=auth)
         return _list_of(answer, dict[str, Any], "agents")
+
+    async def own_agents(self, *, auth: tuple[str, str] | str) -> list[OwnAgent]:
+        """Return all agents of the account.  ``auth`` may also be an API key."""
+        found: list[OwnAgent] = []
+        query: list[tuple[str, str]] = []
+        while True:
+            page = await self.get("/v1/agents", _Agents, auth=auth, query=query)
+            found += page.agents
+            if page.next is None:
+                return found
+            query = [("after", page.next)]
+
+    async def show_thoughts(self, agent_id: str, public: bool, *, auth: tuple[str, str] | str) -> OwnAgent:
+        """Let anybody read what an agent of the account thinks, or nobody else.  ``auth`` may also be an API key."""
+        path = f"/v1/agents/{quote(agent_id, safe='')}"
+        return _decoded(await self._send("PATCH", path, {"thoughts_public": public}, auth), OwnAgent, path)
 
     # -- sessions --
 

@@ -13,6 +13,7 @@ from sqlalchemy import text
 from api.app import create_app
 from api.services import Services
 from config.settings import Settings
+from store import agents
 from tests.api.people import PASSWORD, bearer, keyed, refused, session, signed_up
 from tests.api.support import FakeWorld
 
@@ -309,6 +310,34 @@ async def test_agents_are_listed_for_the_account_and_for_its_key(http: httpx.Asy
     assert page["next"] == "b"
     rest = (await http.get("/v1/agents?limit=2&after=b", headers=person.bearer)).json()
     assert [agent["agent_id"] for agent in rest["agents"]] == ["c"]
+
+
+async def test_an_owner_says_whether_thoughts_are_public(http: httpx.AsyncClient, services: Services) -> None:
+    person, stranger = await signed_up(http), await signed_up(http)
+    key = await keyed(http, person)
+    opened = await session(http, key["api_key"], agent_id="a-1")
+
+    async def shown() -> list[bool]:
+        listed = (await http.get("/v1/agents", headers=person.bearer)).json()["agents"]
+        return [agent["thoughts_public"] for agent in listed]
+
+    assert await shown() == [False]
+    for headers, public in ((person.bearer, True), (bearer(key["api_key"]), False), (person.bearer, True)):
+        answer = await http.patch("/v1/agents/a-1", json={"thoughts_public": public}, headers=headers)
+        assert (answer.status_code, answer.json()["agent_id"], answer.json()["thoughts_public"]) == (200, "a-1", public)
+        assert await shown() == [public]
+        assert await agents.thoughts_are_public(services.engine, "a-1") is public
+    off = {"thoughts_public": False}
+    refused(await http.patch("/v1/agents/a-1", json=off, headers=stranger.bearer), 403, "agent_not_owned")
+    refused(await http.patch("/v1/agents/a-2", json=off, headers=person.bearer), 404, "agent_not_found")
+    refused(await http.patch("/v1/agents/a-1", json=off), 401, "invalid_session")
+    refused(
+        await http.patch("/v1/agents/a-1", json=off, headers=bearer(opened["session_token"])), 401, "invalid_session"
+    )
+    wrongs: list[object] = [{}, {"thoughts_public": "yes"}, {"thoughts_public": None}, []]
+    for wrong in wrongs:
+        refused(await http.patch("/v1/agents/a-1", json=wrong, headers=person.bearer), 422, "invalid_request")
+    assert await shown() == [True]
 
 
 async def test_a_dead_key_lists_nothing(http: httpx.AsyncClient) -> None:

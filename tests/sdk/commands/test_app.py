@@ -62,7 +62,18 @@ class Accounts(BaseHTTPRequestHandler):
         else:
             self.answer(401, {"detail": "invalid_credentials"})
 
+    def do_PATCH(self) -> None:
+        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        if self.headers["Authorization"] != "Bearer dcw_secret":
+            self.answer(401, {"detail": "invalid_api_key"})
+        elif self.path == "/v1/agents/scout-1":
+            self.answer(200, {"agent_id": "scout-1"} | body)
+        else:
+            self.answer(404, {"detail": "agent_not_found"})
+
     def do_GET(self) -> None:
+        if self.path == "/v1/agents" and self.headers["Authorization"] == "Bearer dcw_secret":
+            return self.answer(200, {"agents": [{"agent_id": "scout-1", "thoughts_public": False}], "next": None})
         if not self.logged_in():
             return self.answer(401, {"detail": "invalid_credentials"})
         revoked_at = "2030-01-01T00:00:00Z" if "key_1" in self.revoked else None
@@ -272,8 +283,26 @@ def test_a_credentials_file_that_is_none_is_no_traceback(config: Path) -> None:
     assert "no credentials file" in result.stderr
 
 
+def test_agents_are_listed_and_their_thoughts_shown(base: str) -> None:
+    signed_up(base)
+    assert run("key", "create", "--base", base).exit_code == 0
+    assert run("agent", "list", "--base", base).stdout == "scout-1  thoughts private\n"
+    shown = run("agent", "thoughts", "scout-1", "public", "--base", base)
+    assert shown.stdout == "scout-1  thoughts public\n"
+    hidden = run("agent", "thoughts", "scout-1", "private", "--base", base, "--json")
+    assert json.loads(hidden.stdout) == {"agent_id": "scout-1", "thoughts_public": False}
+    assert run("agent", "thoughts", "scout-1", "everybody", "--base", base).exit_code == 2
+    unknown = run("agent", "thoughts", "nobody", "public", "--base", base)
+    assert (unknown.exit_code, unknown.stdout) == (1, "")
+    assert "agent_not_found" in unknown.stderr
+
+
 @pytest.mark.parametrize(
-    "command", ["signup", "login", "key create", "key list", "key revoke", "session", "play", "say", "watch"]
+    "command",
+    [
+        *("signup", "login", "key create", "key list", "key revoke", "agent list", "agent thoughts", "session"),
+        *("play", "say", "watch"),
+    ],
 )
 def test_every_command_explains_itself_with_an_example(command: str) -> None:
     result = run(*command.split(), "--help")

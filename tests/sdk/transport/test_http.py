@@ -133,6 +133,27 @@ async def test_lists_come_bare_or_under_their_name() -> None:
         await answering(200, {"else": 1}).list_keys(auth="t")
 
 
+async def test_all_pages_of_agents_are_read_and_thoughts_shown() -> None:
+    seen: list[httpx.Request] = []
+
+    def handler(request: httpx.Request) -> httpx.Response:
+        seen.append(request)
+        if request.method == "PATCH":
+            return httpx.Response(200, json={"agent_id": "a/b", "thoughts_public": True})
+        second = "after" in request.url.params
+        agents = [{"agent_id": "b", "thoughts_public": True}] if second else [{"agent_id": "a", "created_at": "x"}]
+        return httpx.Response(200, json={"agents": agents, "next": None if second else "a"})
+
+    found = await api(handler).own_agents(auth="dcw_1")
+    assert [(agent.agent_id, agent.thoughts_public) for agent in found] == [("a", False), ("b", True)]
+    assert (await api(handler).show_thoughts("a/b", True, auth="dcw_1")).thoughts_public
+    assert [str(request.url) for request in seen[1:]] == [
+        "http://test/v1/agents?after=a",
+        "http://test/v1/agents/a%2Fb",
+    ]
+    assert json.loads(seen[2].content) == {"thoughts_public": True}
+
+
 def test_a_refused_request_names_field_and_rule() -> None:
     fields = [{"field": "password", "rule": "has 8 characters at least"}, {"field": 7}, "else"]
     error = error_of(422, {}, json.dumps({"detail": "invalid_request", "fields": fields}).encode())
