@@ -19,7 +19,8 @@ from api.errors import ApiError
 from api.fields import AgentIdField
 from api.responses import refusals
 from api.services import Services
-from store import event_log, standings
+from api.thoughts import ThoughtInfo, shown
+from store import agents, event_log, standings, thoughts
 from store.event_log import Said
 from store.standings import Period
 from streaming import keys
@@ -28,6 +29,7 @@ from streaming.shared_clock import utc_now
 router = APIRouter()
 
 SAID_MAX: Final = 20
+THOUGHTS_MAX: Final = 20
 FOUND: Final = 10
 FOUND_MAX: Final = 20
 
@@ -72,6 +74,9 @@ class AgentProfile(AgentPlace):
     gold: int = Field(description="What it owns.")
     standing: dict[Period, Sums]
     says: list[SaidLine] = Field(max_length=SAID_MAX, description="What it said, newest first.")
+    thinks: list[ThoughtInfo] | None = Field(
+        max_length=THOUGHTS_MAX, description="What it thought, newest first; null: its owner does not show it."
+    )
 
 
 @router.get(
@@ -119,6 +124,7 @@ async def profile(
         gold=record.get("gold", 0),
         standing=sums or {period: Sums(gold=0, chunks=0, alive_s=0) for period in ("day", "week", "all")},
         says=_lines(said, services.words.find),
+        thinks=await _thoughts(services, agent_id),
     )
 
 
@@ -131,6 +137,13 @@ async def _record(redis: RedisCalls, agent_id: str) -> tuple[AgentPlace, dict[st
     chunk, here, record = await redis.command("HMGET", keys.agent(agent_id), "chunk", "here", "rec")
     where = AgentPlace(agent_id=agent_id, here=here == b"1", chunk_id=chunk.decode() if chunk else None)
     return where, orjson.loads(record) if record else {}
+
+
+async def _thoughts(services: Services, agent_id: str) -> list[ThoughtInfo] | None:
+    if not await agents.thoughts_are_public(services.engine, agent_id):
+        return None
+    found = await thoughts.newest(services.engine, agent_id, limit=THOUGHTS_MAX)
+    return [shown(one) for one in found if services.words.find(one.text) is None]
 
 
 def _lines(said: Sequence[Said], find_banned: Callable[[str], int | None]) -> list[SaidLine]:

@@ -14,7 +14,7 @@ from store import event_log, standings
 from store.event_log import LogRow
 from streaming import keys
 from streaming.shared_clock import utc_now
-from tests.api.people import bearer, playing, refused
+from tests.api.people import bearer, keyed, playing, refused, session, signed_up
 
 DEV = bearer("test-spectator-token")
 
@@ -55,8 +55,33 @@ async def test_what_everybody_may_see_of_an_agent(http: httpx.AsyncClient, servi
         "y": 4,
         "gold": 7,
         "standing": {"day": sums, "week": sums, "all": sums},
+        "thinks": None,
     }
     assert not any(secret in answer.text for secret in ("acc_1", "srv-1", "cmd-1"))
+
+
+async def test_what_it_thinks_is_its_owners_to_show(
+    http: httpx.AsyncClient, services: Services, redis: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    person = await signed_up(http)
+    key = await keyed(http, person)
+    await session(http, key["api_key"])
+    await seat(redis)
+    for text in ("north looks rich", "a foul word"):
+        thought = {"text": text, "doing": "go_to"}
+        answer = await http.post("/v1/agents/a-1/thoughts", json=thought, headers=person.bearer)
+        assert answer.status_code == 201, answer.text
+
+    async def shown() -> Any:
+        return (await http.get("/v1/agents/a-1/profile", headers=DEV)).json()["thinks"]
+
+    assert await shown() is None
+    await http.patch("/v1/agents/a-1", json={"thoughts_public": True}, headers=person.bearer)
+    monkeypatch.setattr(services.words, "find", lambda line: 1 if "foul" in line else None)
+    [one] = await shown()
+    assert (one["text"], one["doing"], one["chunk_id"]) == ("north looks rich", "go_to", "chunk-5")
+    await http.patch("/v1/agents/a-1", json={"thoughts_public": False}, headers=person.bearer)
+    assert await shown() is None
 
 
 async def test_one_that_is_away_and_one_that_never_was(http: httpx.AsyncClient, redis: Redis) -> None:
