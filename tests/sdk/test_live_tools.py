@@ -20,6 +20,7 @@ import pytest
 from chunkcrawl.embedded import EmbeddedWorld
 from embedded.children import free_port
 from tests.sdk.bad_line import BadLine
+from tests.sdk.explorer import came_home, explorer
 
 pytestmark = [pytest.mark.ray, pytest.mark.timeout(240)]
 
@@ -65,15 +66,6 @@ def test_the_readmes_agent_runs_as_it_stands(world: EmbeddedWorld, tmp_path: Pat
             assert re.fullmatch(r"chunk-[1-9]\d* \(25, 0\)", done.stdout.splitlines()[-1])
 
 
-def explorer() -> str:
-    """The README's explorer, which is ``examples/explorer.py``."""
-    example = (ROOT / "examples" / "explorer.py").read_text()
-    code = example.split('"""\n\n', 1)[1]
-    assert f"```python\n{code}```" in (ROOT / "README.md").read_text()
-    assert len(code.splitlines()) <= 25
-    return example
-
-
 @pytest.mark.parametrize(
     ("chunks", "gold"),
     [(1, 1), pytest.param(10, 100, marks=[pytest.mark.slow, pytest.mark.timeout(1500)])],
@@ -81,22 +73,8 @@ def explorer() -> str:
 def test_the_readmes_explorer_comes_home_with_gold(
     world: EmbeddedWorld, tmp_path: Path, chunks: int, gold: int
 ) -> None:
-    mine = explorer().replace("scout-2", f"scout-{secrets.token_hex(4)}")
-    mine = mine.replace("explore(10", f"explore({chunks}").replace("nearest(100", f"nearest({gold}")
-    done = subprocess.run(
-        [sys.executable, "-c", mine],
-        env=environment(world, tmp_path),
-        capture_output=True,
-        text=True,
-        timeout=1400,
-        cwd=tmp_path,
-    )
-    assert done.returncode == 0, done.stderr
-    said = [line for line in done.stdout.splitlines() if not re.match(r"[\w.-]+: ", line)]
-    assert re.fullmatch(rf"found (chunk-\d+, ){{{chunks - 1}}}chunk-\d+, now at chunk-\d+:\d+,\d+", said[0]), said
-    assert re.fullmatch(r"took \d+ gold, now at chunk-\d+:\d+,\d+", said[1])
-    assert re.match(r"arrived at chunk-0:", said[2])
-    assert int(said[3].split()[-3]) >= gold
+    mine = explorer("explorer.py", "python", chunks, gold)
+    came_home([sys.executable, "-c", mine], environment(world, tmp_path), tmp_path, chunks, gold)
     assert [path.suffix for path in tmp_path.iterdir() if path.name.startswith("scout")] == [".map"]
 
 

@@ -4,7 +4,7 @@
 
 Nothing of the server is imported.  The canonical JSON is written out here character by character, and HMAC is spelled
 out as RFC 2104 has it, so that the server's use of the library's functions is checked against something else.
-``check_signing.mjs`` does the same in JavaScript.
+Both SDKs are held to it too: tests/sdk/wire/test_signing.py, tests/sdk_js/wire/signing.test.mjs.
 """
 
 from __future__ import annotations
