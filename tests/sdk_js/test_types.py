@@ -1,4 +1,4 @@
-"""The declarations as TypeScript's own compiler reads them; what a user may write passes, what is a mistake does not."""
+"""The declarations as TypeScript's own compiler reads them: what a user may write passes, mistakes are found."""
 
 from __future__ import annotations
 
