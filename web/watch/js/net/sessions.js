@@ -197,8 +197,8 @@ export class Sessions {
   }
 }
 
-/** Storage throws where it is forbidden. */
-function attempt(work) {
+/** What `work` returns, or null: storage throws where it is forbidden. */
+export function attempt(work) {
   try {
     return work();
   } catch {
