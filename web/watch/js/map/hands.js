@@ -5,8 +5,8 @@ const WHEEL_STEP = 0.0016;
 
 /**
  * @param {HTMLElement} canvas
- * @param {import("./stage.js").Stage} stage
- * @param {(agentId: string | null) => void} choose
+ * @param {import("./stage.js").Stage} stage  Or whatever has its `camera`, `idAt`, `hovered`, `tracking` and `invalidate`.
+ * @param {(id: string | null) => void} choose
  */
 export function attachHands(canvas, stage, choose) {
   const { camera } = stage;
@@ -32,7 +32,7 @@ export function attachHands(canvas, stage, choose) {
     const now = place(event);
     const before = pointers.get(event.pointerId);
     if (!before) {
-      hover(stage.agentAt(now.x, now.y));
+      hover(stage.idAt(now.x, now.y));
       return;
     }
     travelled += Math.hypot(now.x - before.x, now.y - before.y);
@@ -50,7 +50,7 @@ export function attachHands(canvas, stage, choose) {
   });
   canvas.addEventListener("pointerup", (event) => {
     const at = place(event);
-    if (pointers.delete(event.pointerId) && pointers.size === 0 && travelled <= CLICK_MAX_PX) choose(stage.agentAt(at.x, at.y));
+    if (pointers.delete(event.pointerId) && pointers.size === 0 && travelled <= CLICK_MAX_PX) choose(stage.idAt(at.x, at.y));
   });
   canvas.addEventListener("pointercancel", (event) => pointers.delete(event.pointerId));
   canvas.addEventListener("pointerleave", () => hover(null));
@@ -67,10 +67,10 @@ export function attachHands(canvas, stage, choose) {
     { passive: false },
   );
 
-  function hover(agentId) {
-    canvas.classList.toggle("over-agent", agentId !== null);
-    if (stage.hovered === agentId) return;
-    stage.hovered = agentId;
+  function hover(id) {
+    canvas.classList.toggle("over-agent", id !== null);
+    if (stage.hovered === id) return;
+    stage.hovered = id;
     stage.invalidate();
   }
 

@@ -111,7 +111,7 @@ export class Stage {
   }
 
   /** The agent at a pixel, or null. */
-  agentAt(px, py) {
+  idAt(px, py) {
     const reach = Math.max(16, agentRadius(this.camera.scale) + 4);
     let best = null;
     for (const [id, body] of this.#agents.bodies) {
