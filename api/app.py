@@ -13,6 +13,7 @@ from fastapi.middleware.cors import CORSMiddleware
 from api import (
     agent_profile,
     chunks,
+    console_page,
     dev,
     docs_page,
     health,
@@ -75,6 +76,7 @@ def create_app(services: Services) -> FastAPI:
         recent.router,
         dev.router,
         watch_page.router,
+        console_page.router,
         sdk_files.router,
         docs_page.router,
         openapi_document.router,

@@ -10,9 +10,12 @@ export class ChunksPage {
   title = "Chunks";
   #board;
   #table;
+  #first;
 
-  constructor({ board }) {
+  /** @param {object} desk  @param {string | null} filter  What is filtered by at first: `shard-1`. */
+  constructor({ board }, filter) {
     this.#board = board;
+    this.#first = filter ?? "";
     this.#table = new Table({
       label: "Chunks",
       columns: [
@@ -34,6 +37,8 @@ export class ChunksPage {
 
   mount(root) {
     const filter = filterField("Filter: chunk-7, shard-1, frozen", (text) => this.#table.filter(text));
+    filter.value = this.#first;
+    this.#table.filter(this.#first);
     root.classList.add("fills");
     root.append(pageHead("Chunks", filter), this.#table.node);
   }
