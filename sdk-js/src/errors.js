@@ -78,9 +78,9 @@ export class ApiError extends ChunkcrawlError {
   /**
    * @param {number} status
    * @param {string} reason
-   * @param {{retryAfterMs?: number | null, faults?: {field: string, rule: string}[]}} [more]
+   * @param {{retryAfterMs?: number | null, faults?: {field: string, rule: string}[], said?: string}} [more]
    */
-  constructor(status, reason, { retryAfterMs = null, faults = [] } = {}) {
+  constructor(status, reason, { retryAfterMs = null, faults = [], said = "" } = {}) {
     const hint = faults.map(({ field, rule }) => `${field} ${rule}`).join("; ") || API_HINTS.get(reason);
     super(`${reason} (HTTP ${status})${hint ? `: ${hint}` : ""}`, { reason });
     this.status = status;
@@ -88,6 +88,8 @@ export class ApiError extends ChunkcrawlError {
     this.retryAfterMs = retryAfterMs;
     /** What is wrong with the request (422), field by field. */
     this.faults = faults;
+    /** What the server says to do, "" where it says nothing. */
+    this.said = said;
   }
 
   get mayPass() {

@@ -6,6 +6,7 @@ import { Session } from "./session.js";
 /** How long a whole request may take, from the connection to the answer's last byte. */
 export const REQUEST_TIMEOUT_MS = 30_000;
 const REASON_MAX_CHARS = 200;
+const SAID_MAX_CHARS = 400;
 const FAULTS_MAX = 20;
 
 export class Api {
@@ -166,7 +167,8 @@ export function errorOf(status, headers, text) {
   const reason = typeof detail === "string" && detail ? detail.slice(0, REASON_MAX_CHARS) : `http_${status}`;
   const seconds = headers.get("retry-after") ?? "";
   const retryAfterMs = /^[0-9]+$/.test(seconds) ? Number(seconds) * 1000 : null;
-  return apiError(status, reason, { retryAfterMs, faults: faultsOf(answer?.fields) });
+  const said = typeof answer?.text === "string" ? answer.text.slice(0, SAID_MAX_CHARS) : "";
+  return apiError(status, reason, { retryAfterMs, faults: faultsOf(answer?.fields), said });
 }
 
 /** The header that carries a token; tokens never go into an address. */

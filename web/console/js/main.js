@@ -1,9 +1,11 @@
 // The console: one stream tells how the world is, one page at a time shows a part of it, actions go through one dialog.
 
+import { Backoff } from "../../sdk/index.js";
+import { EventStream } from "../../sdk/transport/event_stream.js";
+import { decodeEvent } from "../../sdk/wire/messages.js";
 import { byId, setText } from "../../watch/js/dom.js";
-import { Backoff } from "../../watch/js/net/backoff.js";
+import { BASE } from "../../watch/js/net/api.js";
 import { Sessions } from "../../watch/js/net/sessions.js";
-import { EventStream } from "../../watch/js/net/stream.js";
 import { Announcer } from "../../watch/js/ui/announcer.js";
 import { ConnectionState } from "../../watch/js/ui/connection.js";
 import { attachTheme } from "../../watch/js/ui/controls.js";
@@ -75,7 +77,7 @@ async function start() {
         gate.close(error);
         return;
       }
-      const delayMs = backoff.next(error.retryAfterMs);
+      const delayMs = backoff.next(error.retryAfterMs ?? 0);
       connection.show("waiting", delayMs);
       await new Promise((resolve) => setTimeout(resolve, delayMs));
     }
@@ -108,18 +110,31 @@ function signOut(why) {
   gate.close(why);
 }
 
-function listen() {
+async function listen() {
   stream?.close();
-  stream = new EventStream(STREAM_PATH, null, operator, {
-    event: (type, data) => take(type, data),
-    phase: (phase, waitMs) => phaseChanged(phase, waitMs),
-    refused: (error) => signOut({ reason: error.reason ?? error.why, text: error.text }),
-  });
-  stream.run();
+  const mine = (stream = new EventStream(new URL(STREAM_PATH, BASE), operator.sessions, {
+    openTimeoutMs: null,
+    awayTimeoutMs: null,
+    onPhase: (phase, waitMs) => mine === stream && phaseChanged(phase, waitMs),
+  }));
+  try {
+    for await (const event of mine.events()) {
+      if (mine !== stream) return;
+      take(decodeEvent(event));
+    }
+  } catch (error) {
+    if (mine === stream) signOut({ reason: error.reason ?? error.why, said: error.said });
+  }
 }
 
-function take(type, data) {
-  const topic = desk.board.feed(type, data);
+/** @param {object | null} event  One of a shape nobody thought of must not end the stream. */
+function take(event) {
+  let topic = null;
+  try {
+    topic = event && desk.board.feed(event.type, event);
+  } catch (error) {
+    console.error("event not understood", event.type, error);
+  }
   if (topic === null) return;
   changed.add(topic);
   if (!frame) frame = requestAnimationFrame(draw);

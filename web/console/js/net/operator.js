@@ -1,6 +1,6 @@
 // Who works here: the operator's token, in memory and for the life of the tab, never in an address.
 
-import { ask, Refusal } from "../../../watch/js/net/api.js";
+import { ask } from "../../../watch/js/net/api.js";
 import { AccessNeeded, attempt } from "../../../watch/js/net/sessions.js";
 
 const KEPT = "chunkcrawl.operator";
@@ -20,7 +20,7 @@ export class Operator {
 
   /**
    * Take a token; the server is asked at once whether it is any good.
-   * @throws {Refusal}
+   * @throws {import("../../../sdk/index.js").ChunkcrawlError}
    */
   async signIn(token) {
     this.me = await ask(`${API}/me`, { token });
@@ -31,7 +31,7 @@ export class Operator {
   /**
    * Take what an earlier page of this tab kept.
    * @returns {Promise<boolean>} Whether somebody is signed in now.
-   * @throws {Refusal} The server can't say now; it stays kept.
+   * @throws {import("../../../sdk/index.js").ChunkcrawlError} If the server can't say now (`mayPass`), it stays kept.
    */
   async restore() {
     const kept = attempt(() => sessionStorage.getItem(KEPT));
@@ -40,7 +40,7 @@ export class Operator {
       await this.signIn(kept);
       return true;
     } catch (error) {
-      if (!(error instanceof Refusal) || !error.mayPass) this.signOut();
+      if (!error.mayPass) this.signOut();
       throw error;
     }
   }
@@ -53,22 +53,23 @@ export class Operator {
   /**
    * Ask the operators' API.
    * @param {string} path  Below it, without a leading slash.
-   * @throws {Refusal}
+   * @throws {import("../../../sdk/index.js").ChunkcrawlError}
    */
   ask(path, options = {}) {
     return ask(`${API}/${path}`, { ...options, token: this.#token });
   }
 
-  // -- what an event stream wants of its sessions --
-
-  async get() {
-    if (!this.#token) throw new AccessNeeded();
-    return { token: this.#token };
-  }
-
-  /** The server does not know this token any more. */
-  dead() {
-    this.signOut();
-    throw new AccessNeeded("invalid_token");
+  /** The token as an event stream asks for it. @returns {import("../../../sdk/transport/event_stream.js").SessionSource} */
+  get sessions() {
+    return {
+      current: async () => {
+        if (!this.#token) throw new AccessNeeded();
+        return { token: this.#token };
+      },
+      // There is no other token to try.
+      dead: () => {
+        throw new AccessNeeded("invalid_token");
+      },
+    };
   }
 }

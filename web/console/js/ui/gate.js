@@ -16,7 +16,7 @@ export class Gate {
     });
   }
 
-  /** @param {{reason: string, text?: string} | null} why  The refusal that closed it. */
+  /** @param {{reason: string, said?: string} | null} why  The refusal that closed it. */
   close(why = null) {
     document.body.classList.add("signed-out");
     this.#problem(why ? refusalText(why) : "");

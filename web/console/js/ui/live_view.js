@@ -1,21 +1,22 @@
 // A chunk as a spectator sees it, live, in a small stage: the same parts that the page to watch is made of.
 
+import { ChunkGone, Watcher } from "../../../sdk/index.js";
 import { el, setText } from "../../../watch/js/dom.js";
 import { Stage } from "../../../watch/js/map/stage.js";
+import { BASE } from "../../../watch/js/net/api.js";
 import { AccessNeeded } from "../../../watch/js/net/sessions.js";
-import { EventStream } from "../../../watch/js/net/stream.js";
 import { Looks } from "../../../watch/js/state/looks.js";
-import { WorldView } from "../../../watch/js/state/world_view.js";
-import { inPath } from "../route.js";
 import { refusalText } from "./words.js";
 
+const PHASES = { live: "", waiting: "Connection lost; trying again.", connecting: "Connecting …" };
+
 export class LiveView {
-  #stream;
+  #watcher;
   #stage;
   #looks = new Looks();
-  #world = new WorldView();
   #terrain = "";
   #jump = true;
+  #over = false;
   #note = el("p", { class: "live-note" }, "Connecting …");
 
   /**
@@ -28,45 +29,48 @@ export class LiveView {
     this.node = el("div", { class: "stage live" }, canvas, bubbles, this.#note);
     this.#stage = new Stage(this.node, canvas, bubbles, this.#looks, () => {});
     this.#stage.smooth = !matchMedia("(prefers-reduced-motion: reduce)").matches;
-    this.#stream = new EventStream(`v1/spectate/stream?chunk_id=${inPath(chunkId)}`, null, sessions, {
-      event: (type, data) => this.#event(type, data),
-      phase: (phase) => this.#say(phase === "live" ? "" : phase === "waiting" ? "Connection lost; trying again." : "Connecting …"),
-      refused: (error) => this.#refused(error),
+    this.#watcher = Watcher.chunk(BASE, chunkId, {
+      sessions: sessions.of(null),
+      onPhase: (phase) => this.#say(PHASES[phase]),
+      openTimeoutMs: null,
+      awayTimeoutMs: null,
     });
-    this.#stream.run();
+    this.#watch();
   }
 
   close() {
-    this.#stream.close();
+    this.#over = true;
+    this.#watcher.close();
   }
 
   restyle() {
     this.#stage.restyle();
   }
 
-  #event(type, data) {
-    const happened = this.#world.feed(type, data);
-    if (type === "chunk_static") this.#static();
-    else if (type === "chunk_delta" && data.tick === this.#world.tick) this.#delta(happened);
-    else if (type === "chunk_closed") {
-      this.#say("This chunk was removed: nobody was in it for a while.");
-      return true;
+  async #watch() {
+    try {
+      for await (const event of this.#watcher.events()) {
+        if (this.#over) return;
+        if (event.type === "chunk_static") this.#static();
+        else if (event.type === "chunk_delta" && event.tick === this.#watcher.view.tick) this.#delta();
+      }
+    } catch (error) {
+      if (!this.#over) this.#refused(error);
     }
-    return false;
   }
 
   #static() {
-    const terrain = this.#world.grid.map((row) => row.join("")).join();
+    const terrain = this.#watcher.view.grid.map((row) => row.join("")).join();
     if (terrain === this.#terrain) return;
     this.#terrain = terrain;
-    this.#stage.setTerrain(this.#world.grid);
+    this.#stage.setTerrain(this.#watcher.view.grid);
   }
 
-  #delta(happened) {
-    this.#looks.update(this.#world.agents.values());
-    this.#stage.update(this.#world, this.#jump);
+  #delta() {
+    this.#looks.update(this.#watcher.view.agents.values());
+    this.#stage.update(this.#watcher.view, this.#jump);
     this.#jump = false;
-    for (const event of happened) {
+    for (const event of this.#watcher.view.happened) {
       if (event.type === "chat") this.#stage.say(event.from, this.#looks.of(event.from).full, String(event.text).slice(0, 400));
     }
   }
@@ -77,7 +81,8 @@ export class LiveView {
   }
 
   #refused(error) {
-    if (error instanceof AccessNeeded) this.#say("This world wants to know who watches. Open it in the page to watch, with a spectator’s token, or set CHUNKCRAWL_PUBLIC_WATCHING.");
+    if (error instanceof ChunkGone) this.#say("This chunk was removed: nobody was in it for a while.");
+    else if (error instanceof AccessNeeded) this.#say("This world wants to know who watches. Open it in the page to watch, with a spectator’s token, or set CHUNKCRAWL_PUBLIC_WATCHING.");
     else this.#say(refusalText(error));
   }
 }

@@ -21,14 +21,15 @@ const REASONS = new Map(Object.entries({
   not_local: "The fixed token is for pages of the server’s own machine. Make a real one: chunkcrawl operator create NAME --role operator.",
   operators_closed: "No operator exists yet, so this is closed. On the server: chunkcrawl operator create NAME --role operator.",
   rate_limited: "Too many requests; wait a moment and try again.",
+  server_unreachable: "The server does not answer. Is it running? Try again when it is.",
   shard_not_found: "There is no such shard any more.",
   unavailable: "A part of the server is away at the moment; try again when it is back.",
-  unreachable: "The server does not answer; the page tries again by itself.",
 }));
 
-/** @param {{reason: string, text?: string}} refusal */
-export function refusalText({ reason, text }) {
-  return text || (REASONS.get(reason) ?? reasonText(reason));
+/** @param {{reason: string, said?: string, faults?: {field: string, rule: string}[]}} refusal */
+export function refusalText({ reason, said, faults = [] }) {
+  const wrong = faults.map(({ field, rule }) => `${field} ${rule}`).join("; ");
+  return said || (wrong && `The server does not take this: ${wrong}.`) || (REASONS.get(reason) ?? reasonText(reason));
 }
 
 const whole = new Intl.NumberFormat("en", { maximumFractionDigits: 0 });
