@@ -96,6 +96,14 @@ class ScriptedServer:
 
     def app(self) -> FastAPI:
         inner = FastAPI()
+        self.add_routes(inner)
+        if not self.prefix:
+            return inner
+        outer = FastAPI()
+        outer.mount(self.prefix, inner)
+        return outer
+
+    def add_routes(self, inner: FastAPI) -> None:
         inner.include_router(watch_page.router)
         inner.include_router(sdk_files.router)
         inner.add_api_route("/v1/dev/spectator-session", self._session, methods=["POST"])
@@ -103,11 +111,6 @@ class ScriptedServer:
         inner.add_api_route("/v1/chunks", self._listed)
         inner.add_api_route("/v1/spectate/stream", self._spectate)
         inner.add_api_route("/v1/owner/stream", self._own)
-        if not self.prefix:
-            return inner
-        outer = FastAPI()
-        outer.mount(self.prefix, inner)
-        return outer
 
     async def _session(self) -> Response:
         token = {"session_token": "sess_scripted", "expires_at": time.time() + SESSION_S}
