@@ -33,7 +33,7 @@ export class OverviewPage {
   constructor({ board }) {
     this.#board = board;
     this.#plots = [
-      new Plot("Commands a second", [
+      new Plot("Commands/s", [
         { label: "accepted", kind: "a", value: (point) => point.commands_per_s },
         { label: "refused", kind: "b", value: (point) => point.refused_per_s },
       ], figure),

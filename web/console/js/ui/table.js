@@ -7,6 +7,8 @@ import { filtered, sorted } from "../state/order.js";
 const BEYOND = 6;
 /** So far from the end more rows are asked for, where there are more. */
 const NEAR_END_ROWS = 60;
+/** Fewer rows are counted at a glance. */
+const COUNTED_FROM_ROWS = 10;
 const KEYS = { ArrowDown: 1, ArrowUp: -1 };
 
 /**
@@ -100,6 +102,7 @@ export class Table {
     const all = total ?? this.#rows.length;
     const some = rows.length !== all;
     setText(this.#count, `${some ? `${rows.length.toLocaleString("en")} of ` : ""}${all.toLocaleString("en")} ${all === 1 ? "row" : "rows"}`);
+    this.#count.hidden = !some && all < COUNTED_FROM_ROWS;
     this.#scroll.setAttribute("aria-rowcount", String(all + 1));
     this.#soon();
   }

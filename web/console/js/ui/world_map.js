@@ -9,6 +9,8 @@ import { ramp, shardColour, stepOf } from "./paint.js";
 const STEPS = { ArrowUp: [0, 1], ArrowRight: [1, 0], ArrowDown: [0, -1], ArrowLeft: [-1, 0] };
 /** Cells as large as this have room for a number. */
 const NUMBER_FROM_PX = 30;
+const EMPTY_ALPHA = 0.38;
+const OTHERS_ALPHA = 0.12;
 
 export class WorldMap {
   camera = new Camera();
@@ -105,9 +107,12 @@ export class WorldMap {
       const chunk = this.#board.chunks.get(place.id);
       const box = this.#box(place, gap);
       if (!chunk || box.x > camera.width || box.y > camera.height || box.x + box.w < 0 || box.y + box.h < 0) continue;
-      ctx.globalAlpha = this.onlyShard === null || this.onlyShard === chunk.shard ? 1 : 0.15;
+      const others = this.onlyShard !== null && this.onlyShard !== chunk.shard;
+      // Of a shard's chunks those stand out in which somebody is.
+      ctx.globalAlpha = others ? OTHERS_ALPHA : this.colouring === "shard" && chunk.agents === 0 ? EMPTY_ALPHA : 1;
       ctx.fillStyle = colourOf(chunk);
       ctx.fillRect(box.x, box.y, box.w, box.h);
+      ctx.globalAlpha = others ? OTHERS_ALPHA : 1;
       this.#marks(ctx, place.id, box, token);
       if (box.w >= NUMBER_FROM_PX && chunk.agents > 0) number(ctx, chunk.agents, box, dark, this.colouring, style.fontFamily);
     }
@@ -146,6 +151,8 @@ export class WorldMap {
   #marks(ctx, id, box, token) {
     const { frozen, pinned, moving, worldFrozen } = this.#board.marks;
     if (frozen.has(id) || worldFrozen) {
+      ctx.fillStyle = token("--cold-soft");
+      ctx.fillRect(box.x, box.y, box.w, box.h);
       ctx.strokeStyle = token("--cold");
       ctx.lineWidth = Math.max(1, Math.min(3, box.w / 5));
       ctx.strokeRect(box.x + ctx.lineWidth / 2, box.y + ctx.lineWidth / 2, box.w - ctx.lineWidth, box.h - ctx.lineWidth);
