@@ -25,6 +25,7 @@ STATUS_OF_REASON: Final[Mapping[str, int]] = {
     "agent_mismatch": 403,
     "agent_not_owned": 403,
     "dev_routes_disabled": 403,
+    "watching_not_public": 403,
     "banned_words": 403,
     "not_local": 403,
     "not_found": 404,

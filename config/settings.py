@@ -45,6 +45,7 @@ LIMITS: Final = (
     *("limit_agent_commands", "limit_account_commands", "limit_signups", "limit_address_logins"),
     *("limit_account_logins", "limit_address_session_failures", "limit_account_session_failures"),
     *("limit_account_sessions", "limit_account_history", "limit_account_writings", "limit_watching"),
+    "limit_address_watchers",
 )
 
 #: Settings that may be given as a range, `2..8`; each has one of its name and ``_max``.
@@ -145,6 +146,9 @@ class Settings(BaseSettings):
     cors_origins: Annotated[tuple[str, ...], NoDecode] = Field(
         (), description=f"Origins that browsers may call from, comma separated; `{DEV_ORIGIN}` too outside `prod`."
     )
+    public_watching: bool = Field(
+        False, description="Anybody may open `/watch` and see every chunk, without a token; in `prod`, too."
+    )
     trusted_proxies: Annotated[tuple[str, ...], NoDecode] = Field(
         (), description="Addresses or networks whose `X-Forwarded-For` is believed, comma separated."
     )
@@ -208,6 +212,9 @@ class Settings(BaseSettings):
         "100+3600/h", description="Bad API keys of an account: revoked, expired, mistyped."
     )
     limit_account_sessions: str = Field("5000+100/s", description="Sessions an account may open.")
+    limit_address_watchers: str = Field(
+        "60+600/h", description="Sessions to watch that an address may open without a token."
+    )
     limit_account_history: str = Field("60+20/s", description="Pages of its agents' history an account may read.")
     limit_account_writings: str = Field("60+10/s", description="Thoughts and notes an account's agents may write.")
     limit_watching: str = Field(

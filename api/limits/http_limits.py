@@ -34,6 +34,7 @@ class HttpRules:
     address_session_failures: Limit
     account_session_failures: Limit
     account_sessions: Limit
+    address_watchers: Limit
     account_history: Limit
     account_writings: Limit
     watching: Limit
@@ -48,6 +49,7 @@ class HttpRules:
             address_session_failures=Limit.parse(settings.limit_address_session_failures),
             account_session_failures=Limit.parse(settings.limit_account_session_failures),
             account_sessions=Limit.parse(settings.limit_account_sessions),
+            address_watchers=Limit.parse(settings.limit_address_watchers),
             account_history=Limit.parse(settings.limit_account_history),
             account_writings=Limit.parse(settings.limit_account_writings),
             watching=Limit.parse(settings.limit_watching),
@@ -119,6 +121,10 @@ class HttpLimits:
     async def session(self, account_id: str) -> None:
         """Count a session before it is opened with a good key."""
         await self._limiter.take([Bucket("session", account_id, self._rules.account_sessions)])
+
+    async def public_session(self, connection: HTTPConnection) -> None:
+        """Count a session to watch before it is opened for somebody without a key."""
+        await self._limiter.take([Bucket("watcher", self.address_of(connection), self._rules.address_watchers)])
 
     async def history(self, account_id: str) -> None:
         """Count a question to the event log before it is asked."""

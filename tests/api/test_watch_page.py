@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import re
-from html.parser import HTMLParser
 from pathlib import Path
 
 import httpx
@@ -9,13 +8,21 @@ import pytest
 
 from api.static_page import MEDIA_TYPES, files_of
 from api.watch_page import STATIC_DIR
+from tests.api.page_files import (
+    NAMESPACES,
+    Markup,
+    addresses_in,
+    ids_named_by,
+    imports_of,
+    looks_of,
+    makes_markup,
+    markup_of,
+)
 from tests.api.people import refused
 from tests.api.support import exposition
 
 SCRIPTS = sorted(STATIC_DIR.rglob("*.js"))
 FILE_MOST_BYTES = 64 * 1024
-#: Names, not addresses: nothing is fetched from there.
-NAMESPACES = {"http://www.w3.org/2000/svg"}
 
 
 @pytest.fixture
@@ -128,39 +135,9 @@ async def test_the_page_is_not_part_of_the_api(http: httpx.AsyncClient) -> None:
 # -- the files --
 
 
-class Markup(HTMLParser):
-    """What could run or be fetched in a document."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.links: list[str] = []
-        self.ids: list[str] = []
-        self.faults: list[str] = []
-        self._open_tag = ""
-
-    def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
-        self._open_tag = tag
-        for name, value in attributes:
-            if name in ("src", "href") and value and not value.startswith("#"):
-                self.links.append(value)
-            if name == "id" and value:
-                self.ids.append(value)
-            if name.startswith("on") or name in ("style", "action", "srcdoc"):
-                self.faults.append(f"{tag} {name}")
-
-    def handle_data(self, data: str) -> None:
-        if self._open_tag in ("script", "style") and data.strip():
-            self.faults.append(f"inline {self._open_tag}")
-
-    def handle_endtag(self, tag: str) -> None:
-        self._open_tag = ""
-
-
 @pytest.fixture(scope="module")
 def markup() -> Markup:
-    found = Markup()
-    found.feed((STATIC_DIR / "index.html").read_text())
-    return found
+    return markup_of(STATIC_DIR)
 
 
 def test_the_document_has_nothing_inline_and_links_only_what_there_is(markup: Markup) -> None:
@@ -171,25 +148,21 @@ def test_the_document_has_nothing_inline_and_links_only_what_there_is(markup: Ma
 
 
 def test_scripts_find_every_element_that_they_name(markup: Markup) -> None:
-    named = {name for script in SCRIPTS for name in re.findall(r'byId\("([^"]+)"\)', script.read_text())}
+    named = ids_named_by(SCRIPTS)
     assert named
     assert named <= set(markup.ids)
 
 
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda script: script.name)
 def test_scripts_import_only_what_there_is_and_make_no_markup_of_text(script: Path) -> None:
-    text = script.read_text()
-    for imported in re.findall(r'^(?:import|export)\b[^;]*?from "([^"]+)";', text, re.MULTILINE):
-        assert (script.parent / imported).resolve().is_file(), imported
-    assert not re.search(
-        r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\(|new Function|DOMParser|srcdoc", text
-    )
+    for imported in imports_of(script):
+        assert imported.is_file(), imported
+    assert not makes_markup(script)
 
 
 @pytest.mark.parametrize("name", files_of(STATIC_DIR))
 def test_nothing_comes_from_elsewhere(name: str) -> None:
-    addresses = set(re.findall(r"""(?:https?:)?//[\w.-]+\.\w+[^\s"'`)<>]*""", (STATIC_DIR / name).read_text()))
-    assert addresses <= NAMESPACES
+    assert addresses_in(STATIC_DIR / name) <= NAMESPACES
 
 
 def test_no_token_gets_near_an_address() -> None:
@@ -201,11 +174,7 @@ def test_no_token_gets_near_an_address() -> None:
 
 def test_dark_is_the_same_whether_the_system_or_the_reader_chose_it() -> None:
     """Style sheets have no way to say it once; light has the same names."""
-    sheet = (STATIC_DIR / "css" / "tokens.css").read_text()
-    light, system, chosen = (
-        dict(re.findall(r"(--[\w-]+|color-scheme): (.+);", block))
-        for block in re.findall(r":root[^{]*\{([^}]*)\}", sheet)
-    )
+    light, system, chosen = looks_of(STATIC_DIR / "css" / "tokens.css")
     assert len(system) > 30
     assert system == chosen
     assert light.keys() >= system.keys()

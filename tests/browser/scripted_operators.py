@@ -1,4 +1,4 @@
-"""Operators' API of a made-up world, for the console: as many chunks and agents as a test wants, and actions that do."""
+"""Operators' API of a made-up world, for the console: as many chunks and agents as one wants, and actions that do."""
 
 from __future__ import annotations
 
@@ -204,7 +204,9 @@ class MadeUpWorld(ScriptedServer):
 
     def _owner(self, place: int) -> int:
         x, y = place % self.side, place // self.side
-        return int(2 * x / self.side) + 2 * int(2 * y / self.side) if self.shards == 4 else (x // 4 + y // 4) % self.shards
+        return (
+            int(2 * x / self.side) + 2 * int(2 * y / self.side) if self.shards == 4 else (x // 4 + y // 4) % self.shards
+        )
 
     def _columns(self) -> Row:
         standing = dict.fromkeys(self.ids, 0)
@@ -215,9 +217,12 @@ class MadeUpWorld(ScriptedServer):
             "ids": self.ids,
             "shard": [self._owner(place) for place in places],
             "agents": [standing[chunk] for chunk in self.ids],
-            "cost_us": [standing[chunk] * 900 + (place * 37) % 400 if standing[chunk] else None for place, chunk in enumerate(self.ids)],
+            "cost_us": [
+                standing[chunk] * 900 + (place * 37) % 400 if standing[chunk] else None
+                for place, chunk in enumerate(self.ids)
+            ],
             "commands_per_s": [standing[chunk] * 0.6 or None for chunk in self.ids],
-            "watchers": [place % 11 == 0 and 1 or 0 for place in places],
+            "watchers": [(place % 11 == 0 and 1) or 0 for place in places],
         }
 
     def _moves(self) -> Row:
@@ -311,7 +316,11 @@ class MadeUpWorld(ScriptedServer):
         query = request.query_params
         key = {"agent": "agent_id", "chunk": "chunk_id", "doing": "doing"}[query.get("sort", "agent")]
         rows = sorted(self.agents.values(), key=lambda one: str(one[key] or ""), reverse=query.get("order") == "desc")
-        rows = [one for one in rows if query.get("q", "") in one["agent_id"] and query.get("chunk", one["chunk_id"]) == one["chunk_id"]]
+        rows = [
+            one
+            for one in rows
+            if query.get("q", "") in one["agent_id"] and query.get("chunk", one["chunk_id"]) == one["chunk_id"]
+        ]
         first, limit = int(query.get("cursor", 0)), int(query.get("limit", 100))
         after = first + limit
         return {"rows": rows[first:after], "total": len(rows), "next": str(after) if after < len(rows) else None}
@@ -342,7 +351,9 @@ class MadeUpWorld(ScriptedServer):
         who = self._who(request)
         if who is None:
             return refusal(401, "invalid_token")
-        what, name, action = ["", *path.split("/")][-3:] if path.count("/") == 2 else (path.split("/")[0], "", path.split("/")[-1])
+        what, name, action = (
+            ["", *path.split("/")][-3:] if path.count("/") == 2 else (path.split("/")[0], "", path.split("/")[-1])
+        )
         outcome = next((why for end, why in self.refuse.items() if path.endswith(end)), None)
         if who[1] != "operator":
             outcome = (403, "invalid_scope", "")
@@ -471,7 +482,16 @@ def history(chunk_id: str) -> list[Row]:
             "crossing": {"from_chunk_id": "chunk-1", "to_chunk_id": chunk_id},
         }[kind]
         at = now_ms() - number * 9_000
-        lines.append({"entry_id": str(number), "at_ms": at, "tick": 12_345 - number * 45, "chunk_id": chunk_id, "kind": kind, "details": details})
+        lines.append(
+            {
+                "entry_id": str(number),
+                "at_ms": at,
+                "tick": 12_345 - number * 45,
+                "chunk_id": chunk_id,
+                "kind": kind,
+                "details": details,
+            }
+        )
     return lines
 
 

@@ -242,6 +242,7 @@ window.tried = async (work) => {
 };
 """
 DEV, OWNER, REFRESH = "POST /v1/dev/spectator-session", "POST /v1/dev/owner-session", "POST /v1/sessions/refresh"
+PUBLIC = "POST /v1/spectate/session"
 FORBIDDEN = {"status": 403, "detail": "dev_routes_disabled"}
 NOW_S = 1_800_000_000
 NOTHING = {"is": None}
@@ -278,8 +279,15 @@ async def test_a_development_session_is_opened_once_and_refreshed_in_time(page: 
 async def test_without_development_routes_a_person_is_asked(page: Page, reason: str) -> None:
     await with_sessions(page, {DEV: FORBIDDEN | {"detail": reason}})
     assert await tried(page, "await sessions.get()") == {"error": ""}
-    assert await tried(page, "await sessions.get()") == {"error": ""}
-    assert len(await page.evaluate("window.asked")) == 1
+    assert await tried(page, "await sessions.get('ada')") == {"error": ""}
+    assert [what for what, _, _ in await page.evaluate("window.asked")] == [DEV, PUBLIC]
+
+
+async def test_where_anybody_may_watch_nobody_is_asked(page: Page) -> None:
+    await with_sessions(page, {DEV: FORBIDDEN, PUBLIC: opened("sess_p")})
+    assert await tried(page, "await sessions.get('ada')") == {"error": ""}
+    assert await tried(page, "(await sessions.get()).token") == {"is": "sess_p"}
+    assert await tried(page, "sessions.followsAnyone") == {"is": False}
 
 
 async def test_a_key_opens_no_session_for_a_name_that_is_not_its_accounts(page: Page) -> None:

@@ -29,7 +29,10 @@ export class Sessions {
   #opening = new Map();
   #timers = new Map();
 
-  /** "dev" until the server says that it has no development routes; then "key", "token", or "none". */
+  /**
+   * "dev" until the server says that it has no development routes; then "public" until it says that not everybody may
+   * watch; then "key", "token", or "none".
+   */
   kind = "dev";
   /** Of a pasted session token: what it is for. */
   role = null;
@@ -155,6 +158,14 @@ export class Sessions {
         return await ask("v1/dev/owner-session", { method: "POST", body: { agent_id: agentId } });
       } catch (error) {
         if (!KEY_NEEDED.includes(error.reason)) throw error;
+        this.kind = "public";
+      }
+    }
+    if (this.kind === "public" && agentId === null) {
+      try {
+        return await ask("v1/spectate/session", { method: "POST" });
+      } catch (error) {
+        if (error.mayPass) throw error;
         this.kind = "none";
       }
     }

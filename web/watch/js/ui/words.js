@@ -15,6 +15,7 @@ const REASONS = new Map(Object.entries({
   invalid_session: "The session has ended, or never was.",
   not_local: "Under this address, this server wants a session token or an API key.",
   rate_limited: "Too many requests; wait a moment.",
+  watching_not_public: "This server wants a session token or an API key.",
   unavailable: "A part of the server is away at the moment.",
   server_unreachable: "The server does not answer.",
 }));
