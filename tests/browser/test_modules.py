@@ -284,7 +284,7 @@ async def test_without_development_routes_a_person_is_asked(page: Page, reason: 
 
 
 async def test_where_anybody_may_watch_nobody_is_asked(page: Page) -> None:
-    await with_sessions(page, {DEV: FORBIDDEN, PUBLIC: opened("sess_p")})
+    await with_sessions(page, {OWNER: FORBIDDEN, PUBLIC: opened("sess_p")})
     assert await tried(page, "await sessions.get('ada')") == {"error": ""}
     assert await tried(page, "(await sessions.get()).token") == {"is": "sess_p"}
     assert await tried(page, "sessions.followsAnyone") == {"is": False}
