@@ -39,6 +39,8 @@ DEMO_STOP_LADDER: Final = (Rung(signal.SIGTERM, 4.0),)
 WORLD_STOP_MARGIN_S: Final = 30.0
 STRAY_WAIT_S: Final = 5.0
 EXIT_FORCED: Final = 130
+#: A SIGTERM to the whole process group reaches us by itself, and once more from ``make``, which passes its own on.
+SAME_SIGNAL_S: Final = 0.5
 
 
 class StartInterrupted(BaseException):
@@ -71,6 +73,7 @@ class Up:
             fsync=settings.redis_fsync,
         )
         self._signals_seen = 0
+        self._terminated_at = float("-inf")
         self._task: asyncio.Task[None] | None = None
         self._ending = False
         self._leaving = False
@@ -127,6 +130,10 @@ class Up:
         if number == signal.SIGUSR1:
             self._leave()
             return
+        if number == signal.SIGTERM:
+            before, self._terminated_at = self._terminated_at, time.monotonic()
+            if self._terminated_at - before < SAME_SIGNAL_S:
+                return
         self._signals_seen += 1
         if self._signals_seen > 1:
             kill_everything()

@@ -16,6 +16,7 @@ from typing import Any, Final
 
 import ray
 import ray._private.ray_constants
+import ray._private.services
 import ray._private.utils
 import ray._private.worker
 import ray._raylet
@@ -117,15 +118,26 @@ def _job_config() -> JobConfig:
     return config
 
 
+class _InOwnSession(ray._private.services.ConsolePopen):
+    """A server of Ray in a session of its own: a signal to our process group (``timeout``, ``kill -- -PID``) ends us.
+
+    Ray, which would go with us at once, is ended by us when the world is.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, start_new_session=True, **kwargs)
+
+
 @contextlib.contextmanager
 def _own_cluster() -> Iterator[None]:
-    """Set what Ray and its processes read from the environment, for as long as they start."""
+    """Set what Ray's processes read from the environment, and how they are started, for as long as they start."""
     token = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(TOKEN_BYTES)}
     wanted = {name: os.environ.get(name, value) for name, value in RAY_ENVIRONMENT.items()}
     constants = ray._private.ray_constants
-    before = constants.ENABLE_RAY_CLUSTER
+    services: Any = ray._private.services
+    before, popen = constants.ENABLE_RAY_CLUSTER, services.ConsolePopen
     with _environment(wanted | LOOPBACK_ONLY | token):
-        constants.ENABLE_RAY_CLUSTER = False
+        constants.ENABLE_RAY_CLUSTER, services.ConsolePopen = False, _InOwnSession
         # This process may have read both before.
         raylet: Any = ray._raylet
         raylet.Config.initialize("")
@@ -133,7 +145,7 @@ def _own_cluster() -> Iterator[None]:
         try:
             yield
         finally:
-            constants.ENABLE_RAY_CLUSTER = before
+            constants.ENABLE_RAY_CLUSTER, services.ConsolePopen = before, popen
 
 
 @contextlib.contextmanager

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import os
 import pty
 import shutil
@@ -14,9 +15,11 @@ import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from types import SimpleNamespace
 
 import psutil
 import pytest
+from rich.console import Console
 
 from cli import up
 from config.settings import Settings
@@ -186,6 +189,24 @@ def test_second_signal_does_not_wait(data_dir: Path) -> None:
     run.process.send_signal(signal.SIGINT)
     assert run.end() == up.EXIT_FORCED, run.output
     wait_until_nothing_left(run)
+
+
+def test_sigterm_that_comes_twice_at_once_is_one(data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As it does when a process group with ``make`` in it is ended; a later one forces the end."""
+    now = 100.0
+    forced: list[float] = []
+    monkeypatch.setattr(up, "time", SimpleNamespace(monotonic=lambda: now))
+    monkeypatch.setattr(up, "kill_everything", lambda: forced.append(now))
+    one = up.Up(Settings(data_dir=str(data_dir)), Console(file=io.StringIO()))
+    with pytest.raises(up.StartInterrupted):
+        one._on_signal(signal.SIGTERM, None)
+    now += up.SAME_SIGNAL_S / 2
+    one._on_signal(signal.SIGTERM, None)
+    assert forced == []
+    now += up.SAME_SIGNAL_S * 2
+    with pytest.raises(up.StartInterrupted):
+        one._on_signal(signal.SIGTERM, None)
+    assert forced == [now]
 
 
 @pytest.mark.services

@@ -76,8 +76,9 @@ def test_it_starts_among_everyday_names_under_a_long_tmpdir(user: Path) -> None:
     run = Start(user, long)
     run.read_until("Ctrl-C")
     assert (user / ("d" * 100) / "data" / "services.json").exists()
-    run.process.send_signal(signal.SIGTERM)
+    os.killpg(run.process.pid, signal.SIGTERM)  # to the whole process group, as `timeout` does it
     assert run.end() == 0, run.output
+    assert "failed" not in run.output, run.output
     wait_until_nothing_left(user)
     assert list(long.iterdir()) == []
 
