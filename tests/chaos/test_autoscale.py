@@ -21,6 +21,7 @@ SCALE_CPU = os.environ.get("AUTOSCALE_CPU", "0.045")
 def test_shards_and_nodes_follow_a_load_up_and_down() -> None:
     found = run_scenario("tests.chaos.autoscale_scenario", AGENTS, CROWD, SCALE_CPU, limit_s=LIMIT_S)
     print("seconds, shards, nodes, cores:", *found["steps"])
+    print(f"{found['accepted']} commands accepted")
     seed = f"CHAOS_SEED={found['seed']}"
     assert found["accepted"] > 0, seed
     assert (found["unsettled"], found["holes"], found["findings"]) == ([], [], []), seed
