@@ -6,8 +6,10 @@ release before this one, this tree is the older of the two.
 
 from __future__ import annotations
 
+from importlib import metadata
 from pathlib import Path
 
+from cluster.release import DISTRIBUTION
 from tests.chaos.patched_tree import Patch, patched_tree
 
 RELEASE = "0.999"
@@ -83,7 +85,8 @@ def next_release(directory: Path) -> Path:
     versions = tree / "migrations" / "versions"
     before = max(path.name for path in versions.glob("0*.py"))[:4]
     (versions / f"{REVISION}_nickname.py").write_text(MIGRATION.format(before=before))
-    metadata = tree / f"chunkcrawl_server-{RELEASE}.dist-info" / "METADATA"
-    metadata.parent.mkdir()
-    metadata.write_text(f"Metadata-Version: 2.1\nName: chunkcrawl-server\nVersion: {RELEASE}\n")
+    about = tree / f"chunkcrawl_server-{RELEASE}.dist-info"
+    about.mkdir()
+    (about / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {DISTRIBUTION}\nVersion: {RELEASE}\n")
+    (about / "entry_points.txt").write_text(metadata.distribution(DISTRIBUTION).read_text("entry_points.txt") or "")
     return tree
