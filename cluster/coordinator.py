@@ -112,9 +112,9 @@ class Coordinator:
             status = orjson.dumps(described)
             await self._redis.set(keys.STATUS, status, ex=STATUS_TTL_S)
             await raise_format(self._redis, (release_of(actor).format for actor in described["actors"].values()))
-            await self._scale_by_load(described)
+            settled = await self._scale_by_load(described)
             await self._move_off()
-            await self._even_out()
+            await self._even_out(settled)
         except (RedisError, OSError, TimeoutError, ray.exceptions.RayError) as error:
             log.warning("pass_put_off", error=repr(error))
 
@@ -183,7 +183,7 @@ class Coordinator:
             options = coordinator_mover_options(self._settings, self._nodes.avoid)
             await asyncio.to_thread(make_actor, CoordinatorMoverActor, options, arguments)
 
-    async def _even_out(self) -> None:
+    async def _even_out(self, settled: bool) -> None:
         """Have a node that came back, or was added, carry shards too; not where nodes are to become empty by load.
 
         The shard gives its chunks away first, is ended when it has none, and made anew there.  Killed in between, the
@@ -191,10 +191,7 @@ class Coordinator:
         """
         if self._settings.nodes_min:
             return
-        count, wished = await self._counts()
-        settled = count == wished and not self._gateways.leaving
         settled = settled and not self._nodes.left_on(self._actors.names())
-        settled = settled and not self._nodes.silent(self._actors.names())
         pinned = (await read_pins(self._redis)).shards
         loads = {shard: load.cpu for shard, load in self._shard_loads.items() if shard not in pinned}
         move = self._evener.look(self._nodes.hosts, self._nodes.avoid, loads, time.monotonic(), settled=settled)
@@ -227,13 +224,15 @@ class Coordinator:
         count, wish = await self._redis.hmget(keys.WORLD, ["shard_count", keys.WANTED_SHARDS])
         return int(count or 0), int(wish or count or 0)
 
-    async def _scale_by_load(self, described: dict[str, Any]) -> None:
+    async def _scale_by_load(self, described: dict[str, Any]) -> bool:
+        """Decide about shards and nodes; return whether there are as many actors as there should be, and all answer."""
         count, wished = await self._counts()  # anew: moving chunks takes its time, and operators wish meanwhile
         now = time.monotonic()
         wanted = await self._scaling.shards(wished, self._shard_loads, now)
-        settled = count == wanted and not described["misplaced"] and not self._gateways.leaving
-        settled = settled and not self._nodes.silent(self._actors.names())
-        await self._scaling.nodes(self._nodes.hosts, self._nodes.avoid, now, settled=settled)
+        settled = count == wanted and not self._gateways.leaving and not self._nodes.silent(self._actors.names())
+        placed = settled and not described["misplaced"]
+        await self._scaling.nodes(self._nodes.hosts, self._nodes.avoid, now, settled=placed)
+        return settled
 
     async def describe(self) -> dict[str, Any]:
         """Return every actor's own description, by name; an error text for one that does not answer."""
