@@ -17,8 +17,8 @@ import signal
 import sys
 import time
 from collections import Counter
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -245,12 +245,14 @@ async def _play(
     return found
 
 
-def main(nodes: str, agents: str, old_tree: str = "") -> None:
+@contextmanager
+def rolling_cluster(nodes: int, logs: str, *, migrated: bool = True) -> Iterator[tuple[Rolling, Path]]:
+    """A cluster of so many nodes besides its head, with servers and their directory; in the main thread."""
     os.environ.update(RAY_ENVIRONMENT)
     with scratch() as directory:
         services = services_in(directory)
         urls = services.start()
-        if not old_tree:
+        if migrated:
             asyncio.run(upgrade(urls.database_url))
         cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "object_store_memory": STORE_BYTES})
         try:
@@ -260,18 +262,22 @@ def main(nodes: str, agents: str, old_tree: str = "") -> None:
                 redis_url=urls.redis_url,
                 database_url=urls.database_url,
                 port=free_port(),
-                log_dir=os.environ.get("ROLLING_LOGS", str(Path(directory) / "logs")),
+                log_dir=logs or str(Path(directory) / "logs"),
             )
             rolling = Rolling(cluster, services, settings)
-            for _ in range(int(nodes)):
+            for _ in range(nodes):
                 rolling.add_node()
             cluster.wait_for_nodes()
-            tree = Path(old_tree) if old_tree else None
-            found = asyncio.run(scenario(rolling, int(agents), tree, Path(directory)))
+            yield rolling, Path(directory)
         finally:
             ray.shutdown()
             cluster.shutdown()  # type: ignore[no-untyped-call]
             services.stop()
+
+
+def main(nodes: str, agents: str, old_tree: str = "") -> None:
+    with rolling_cluster(int(nodes), os.environ.get("ROLLING_LOGS", ""), migrated=not old_tree) as (rolling, directory):
+        found = asyncio.run(scenario(rolling, int(agents), Path(old_tree) if old_tree else None, directory))
     print(orjson.dumps(found).decode())
 
 

@@ -15,18 +15,12 @@ import time
 from typing import Any
 
 import orjson
-import ray
-from ray.cluster_utils import Cluster
 
 from cluster import deploy
 from cluster.drain.nodes import short
-from cluster.ray_start import RAY_ENVIRONMENT
-from config.settings import Settings
-from embedded.children import free_port
-from migrations.run import upgrade
 from streaming.connect import connect
-from tests.chaos.rolling_scenario import GIVEN, READY_S, STORE_BYTES, Rolling
-from tests.chaos.scene import Scene, scratch, services_in
+from tests.chaos.rolling_scenario import READY_S, Rolling, rolling_cluster
+from tests.chaos.scene import Scene
 from tests.cluster.worlds import until
 
 HALF = 2
@@ -91,30 +85,8 @@ async def scenario(rolling: Rolling, agents: int) -> dict[str, Any]:
 
 
 def main(agents: str) -> None:
-    os.environ.update(RAY_ENVIRONMENT)
-    with scratch() as directory:
-        services = services_in(directory)
-        urls = services.start()
-        asyncio.run(upgrade(urls.database_url))
-        cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "object_store_memory": STORE_BYTES})
-        try:
-            settings = Settings(
-                **GIVEN,
-                ray_address=cluster.address,
-                redis_url=urls.redis_url,
-                database_url=urls.database_url,
-                port=free_port(),
-                log_dir=os.environ.get("UNDRAIN_LOGS", ""),
-            )
-            rolling = Rolling(cluster, services, settings)
-            for _ in range(2):
-                rolling.add_node()
-            cluster.wait_for_nodes()
-            found = asyncio.run(scenario(rolling, int(agents)))
-        finally:
-            ray.shutdown()
-            cluster.shutdown()  # type: ignore[no-untyped-call]
-            services.stop()
+    with rolling_cluster(2, os.environ.get("UNDRAIN_LOGS", "")) as (rolling, _):
+        found = asyncio.run(scenario(rolling, int(agents)))
     print(orjson.dumps(found).decode())
 
 
