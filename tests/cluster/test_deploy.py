@@ -19,6 +19,7 @@ from redis.asyncio import Redis
 from cluster import deploy
 from cluster.deploy import Deployment
 from cluster.graph import chunk_owners
+from cluster.messages import ForeignVersion
 from cluster.move_log import read_moves
 from cluster.ray_clients import COORDINATOR, NamedActors, WorldActor, connected_shards, gateway_name, shard_name
 from cluster.router import Router
@@ -109,6 +110,20 @@ async def test_everything_is_up_and_says_so(deployment: Deployment) -> None:
     assert all("error" not in actor for actor in described["actors"].values())
     assert described["rules"] == asdict(WorldRules())
     assert await ready(deployment)
+
+
+class NextRelease:
+    """What a shard of the release after this one can be asked."""
+
+    async def weather(self, chunk_id: str) -> str:
+        raise NotImplementedError
+
+
+async def test_a_call_that_an_actor_lacks_is_refused_and_it_goes_on(deployment: Deployment) -> None:
+    before = await describe(deployment, shard_name(0))
+    with pytest.raises(ForeignVersion, match="ChunkShard has no call weather"):
+        await NamedActors(deployment.settings.ray_namespace).call(shard_name(0), CALL_S, NextRelease.weather, "chunk-0")
+    assert (await describe(deployment, shard_name(0)))["pid"] == before["pid"]
 
 
 async def test_an_agent_walks_through_shards(router: Router, redis_now: Redis) -> None:
