@@ -37,7 +37,7 @@ from cluster.messages import ShardLoad
 from cluster.metrics_collector import MetricsCollector
 from cluster.pins import read_pins
 from cluster.ray_clients import COORDINATOR, NamedActors, RayShardClient, here, shard_name
-from cluster.release import release_of
+from cluster.release import RELEASE, release_of
 from cluster.scale.scaling import Scaling, scale_bounds
 from cluster.stored_format import raise_format
 from cluster.world_actors import WorldActors, make_actor
@@ -75,6 +75,7 @@ class Coordinator:
         self._changing = asyncio.Lock()
         self._ready = asyncio.Event()
         self._draining = False
+        self._archiver_renewed = False
         self._loop = run_or_exit(COORDINATOR, self._run())
 
     async def _run(self) -> None:
@@ -115,6 +116,7 @@ class Coordinator:
             settled = await self._scale_by_load(described)
             await self._move_off()
             await self._even_out(settled)
+            await self._renew_archiver(described["actors"].get(archiver_name(0), {}))
         except (RedisError, OSError, TimeoutError, ray.exceptions.RayError) as error:
             log.warning("pass_put_off", error=repr(error))
 
@@ -137,8 +139,10 @@ class Coordinator:
             options = on_node(options, node_id)
         await self._actors.ensure(shard_name(shard), ShardActor, options, (shard, self._settings))
 
-    async def _ensure_archiver(self) -> None:
+    async def _ensure_archiver(self, node_id: str | None = None) -> None:
         options = archiver_options(self._settings, 0, self._nodes.avoid)
+        if node_id is not None:
+            options = on_node(options, node_id)
         await self._actors.ensure(archiver_name(0), ArchiverActor, options, (0, self._settings))
 
     async def _end_actor(self, name: str, timeout_s: float) -> None:
@@ -202,6 +206,20 @@ class Coordinator:
             await self._ensure_shard(move.shard, move.node_id)
         self._evener.done()
         log.info("shard_moved_to_node", shard=move.shard, to_node=short(move.node_id))
+
+    async def _renew_archiver(self, described: dict[str, Any]) -> None:
+        """Make an archiver of another release anew on our own node, which has our code.
+
+        Asking for no CPU, it may be on Ray's head, which nobody drains.  It is tried once: our node may have no room.
+        """
+        node = here()["node"]
+        if self._archiver_renewed or "node" not in described or release_of(described) == RELEASE:
+            return
+        if node not in self._nodes.avoid:
+            self._archiver_renewed = True
+            async with self._changing:
+                await self._end_actor(archiver_name(0), STOP_TIMEOUT_S)
+                await self._ensure_archiver(node)
 
     async def ready(self) -> bool:
         """Return True once every shard and gateway has answered for the first time."""

@@ -210,6 +210,10 @@ async def _play(
     seed = int(os.environ.get("CHAOS_SEED") or random.SystemRandom().randrange(10**6))
     stage = Scene(rolling.services, deployment, redis, random.Random(seed))
     found: dict[str, Any] = {"seed": seed}
+
+    async def renewed() -> bool:
+        return (await rolling.releases(deployment)).get("archiver-0") == RELEASE.release
+
     try:
         await until(stage.ready, "the world serves", READY_S)
         async with stage.playing(agents):
@@ -219,7 +223,7 @@ async def _play(
                 await asyncio.to_thread(mixed.wait, READY_S)
                 await upgrade(rolling.settings.database_url)  # while older processes use it
                 deployment = stage.deployment = await deploy.start(rolling.settings)
-                await asyncio.sleep(PLAY_S)
+                await until(renewed, "the newer release has its archiver", READY_S)
                 found["releases_between"] = await rolling.releases(deployment)
             for node in old_nodes:
                 await rolling.replace(node, deployment)

@@ -57,6 +57,7 @@ def test_a_release_is_replaced_by_the_next_node_by_node_while_agents_play(tmp_pa
     between, ours = found["releases_between"], RELEASE.release
     assert found["our_release"] == NEXT
     assert between.pop("coordinator") == NEXT, "the newer one has taken over"
+    assert between.pop("archiver-0") == NEXT, "which nobody drains where it is on Ray's head"
     assert set(between.values()) == {ours}, "all others are still of this one"
     left = {name: found["places"].get(name) for name, release in found["releases"].items() if release != NEXT}
     assert left == {}, found["log"]
