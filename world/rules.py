@@ -12,6 +12,10 @@ from typing import Any, Final
 
 MS_PER_S: Final = 1_000
 
+#: Version of what the rules do: the same inputs give the same states under the same version.  It rises with every
+#: change by which they would not, in whatever module, so that a recording is never run again by other rules unnoticed.
+RULES_VERSION: Final = 1
+
 _MAY_BE_ZERO: Final = frozenset({"regen_ticks", "npcs_per_chunk", "gold_nodes_min", "gold_nodes_max", "demo"})
 
 

@@ -1,0 +1,140 @@
+"""Where finished segments lie: a directory, or whatever fsspec has a URL for (``s3://bucket/world``)."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO, Protocol, cast
+
+from config.errors import OperatorError
+from recordings.names import SegmentName, read_name
+
+
+class NoSuchPlace(OperatorError):
+    """What was named as a place of recordings is none; the message is a line with the remedy."""
+
+    reason = "no_such_place"
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """A segment that lies there."""
+
+    name: SegmentName
+    size: int
+
+
+class Place(Protocol):
+    """Segments under their names.  Methods raise ``OSError`` when it is away."""
+
+    def segments(self) -> list[Kept]:
+        """Return all segments by shard and time."""
+        ...
+
+    def open(self, name: SegmentName) -> contextlib.AbstractContextManager[BinaryIO]:
+        """Return a segment's file, to be read at any offset."""
+        ...
+
+    def put(self, path: Path) -> None:
+        """Copy a finished segment there; under its name it is whole or not there."""
+        ...
+
+    def remove(self, name: SegmentName) -> None:
+        """Take a segment away; it may be gone already."""
+        ...
+
+
+class Directory:
+    """A directory."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def segments(self) -> list[Kept]:
+        """See ``Place``."""
+        found = []
+        for path in self.path.iterdir():
+            name = read_name(path.name)
+            if name is not None:
+                with contextlib.suppress(FileNotFoundError):  # renamed or removed since
+                    found.append(Kept(name, path.stat().st_size))
+        return sorted(found, key=lambda one: one.name)
+
+    @contextlib.contextmanager
+    def open(self, name: SegmentName) -> Iterator[BinaryIO]:
+        """See ``Place``; one that was finished since it was listed is opened under its final name."""
+        path = self.path / str(name)
+        if not name.finished and not path.exists():
+            path = self.path / str(SegmentName(name.shard, name.began_ms, name.epoch, name.first))
+        with path.open("rb") as file:
+            yield file
+
+    def put(self, path: Path) -> None:
+        """See ``Place``."""
+        if path.parent.resolve() != self.path.resolve():
+            shutil.copyfile(path, self.path / (path.name + ".copy"))
+            (self.path / (path.name + ".copy")).rename(self.path / path.name)
+
+    def remove(self, name: SegmentName) -> None:
+        """See ``Place``."""
+        (self.path / str(name)).unlink(missing_ok=True)
+
+
+class Remote:
+    """A URL of fsspec's.  Its blocking calls are for a thread."""
+
+    def __init__(self, url: str) -> None:
+        try:
+            import fsspec  # an extra
+        except ImportError:
+            raise NoSuchPlace(f"{_scheme(url)} needs fsspec: pip install 'chunkcrawl-server[object-stores]'") from None
+        try:
+            self._files, self._root = fsspec.core.url_to_fs(url)
+        except (ValueError, ImportError) as error:
+            raise NoSuchPlace(f"{_scheme(url)} can't be used: {error}") from None
+
+    def segments(self) -> list[Kept]:
+        """See ``Place``."""
+        with contextlib.suppress(FileNotFoundError):
+            listed: list[dict[str, Any]] = self._files.ls(self._root, detail=True, refresh=True)
+            found = [(read_name(one["name"].rpartition("/")[2]), int(one["size"] or 0)) for one in listed]
+            return sorted((Kept(name, size) for name, size in found if name is not None), key=lambda one: one.name)
+        return []
+
+    @contextlib.contextmanager
+    def open(self, name: SegmentName) -> Iterator[BinaryIO]:
+        """See ``Place``."""
+        with self._files.open(f"{self._root}/{name}", "rb") as file:
+            yield cast("BinaryIO", file)
+
+    def put(self, path: Path) -> None:
+        """See ``Place``: object stores show a file once it is whole."""
+        self._files.makedirs(self._root, exist_ok=True)
+        self._files.put_file(str(path), f"{self._root}/{path.name}")
+
+    def remove(self, name: SegmentName) -> None:
+        """See ``Place``."""
+        with contextlib.suppress(FileNotFoundError):
+            self._files.rm_file(f"{self._root}/{name}")
+
+
+def _scheme(url: str) -> str:
+    """Return a URL's beginning: the rest may hold secrets."""
+    return url.partition("://")[0] + "://"
+
+
+def place_of(where: str) -> Place:
+    """Return the place that a directory's path or a URL names.
+
+    Raises:
+        NoSuchPlace: there is none; the line names the remedy.
+    """
+    if "://" in where:
+        return Remote(where)
+    path = Path(where)
+    if not path.is_dir():
+        raise NoSuchPlace(f"{where} is no directory: give the one that holds the recordings (shard-*.ccrec)")
+    return Directory(path)
