@@ -5,6 +5,7 @@ from __future__ import annotations
 from cluster.balance.planner import BalanceRules
 from cluster.shard.config import ShardConfig
 from config.settings import Settings
+from recordings.source import Pace
 from world.rules import Rules, WorldRules
 
 
@@ -36,6 +37,9 @@ def shard_config(settings: Settings, rules: Rules) -> ShardConfig:
         back_to_back_most=settings.late_ticks_max,
         replay_window_ticks=settings.replay_window_ticks,
         record_dir=settings.record_dir,
+        recordings=Pace(settings.recording_digest_ticks, settings.recording_frame_ticks)
+        if settings.recordings
+        else None,
     )
 
 

@@ -16,6 +16,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 from cluster import graph
 from cluster.actor_classes import first_answer
 from cluster.actor_options import coordinator_options
+from cluster.archiver_actor import RECORDINGS
 from cluster.configs import rules_of
 from cluster.coordinator_actor import end_coordinator, find_coordinator, make_coordinator
 from cluster.first_checks import check_ray_address
@@ -28,6 +29,7 @@ from cluster.stored_format import NewerWorld
 from cluster.world_rules import rules_taken, unused_settings
 from config.settings import Settings
 from embedded.children import ServiceError
+from recordings.places import NoSuchPlace, place_of
 from streaming.connect import connect
 
 log = structlog.get_logger(__name__)
@@ -97,6 +99,7 @@ async def start(settings: Settings) -> Deployment:
         TimeoutError: not every actor was up within ``READY_TIMEOUT_S``.
     """
     check_ray_address(settings.ray_address)
+    settings = _with_recordings(settings)
     # In this very thread, though it blocks: Ray's processes get a signal when the thread that started them ends.
     address = None if settings.ray_address == "local" else settings.ray_address
     directory = join_ray(address, settings.ray_namespace)
@@ -112,6 +115,21 @@ async def start(settings: Settings) -> Deployment:
             directory.remove()
         raise
     return Deployment(settings, directory, notices)
+
+
+def _with_recordings(settings: Settings) -> Settings:
+    """Return settings that name the directory of recordings as actors find it, whose working directory is another.
+
+    Raises:
+        ServiceError: recordings can't go where they are to go.
+    """
+    try:
+        if settings.recordings_url:
+            place_of(settings.recordings_url)
+    except NoSuchPlace as error:
+        raise ServiceError(f"CHUNKCRAWL_RECORDINGS_URL: {error}") from None
+    where = settings.recordings_dir or Path(settings.data_dir) / RECORDINGS
+    return settings.model_copy(update={"recordings_dir": str(Path(where).absolute())})
 
 
 async def _have_coordinator(settings: Settings) -> ActorHandle[Any]:

@@ -249,6 +249,21 @@ class Settings(BaseSettings):
     snapshot_interval_s: int = Field(60, ge=1, description="Seconds between two snapshots of a chunk that changes.")
     snapshot_keep_days: int = Field(3, ge=1, le=3650, description="Days the snapshots of chunks go back, thinned.")
 
+    # recordings (docs/recordings.md)
+    recordings: bool = Field(True, description="What happens is recorded, to be looked at and proved later.")
+    recordings_dir: str = Field("", description="Where recordings lie; empty: `recordings` in `CHUNKCRAWL_DATA_DIR`.")
+    recordings_url: str = Field(
+        "",
+        repr=False,
+        description="Where whole segments go from there, any URL of fsspec's (`s3://bucket/world`; extra "
+        "`object-stores`); empty: they stay.",
+    )
+    recordings_keep_days: int = Field(7, ge=1, le=3650, description="Days that recordings go back.")
+    recordings_max_mb: int = Field(5000, ge=10, description="Megabytes of recordings at most; the oldest go first.")
+    recording_segment_s: int = Field(600, ge=10, le=86_400, description="Seconds that a file of a recording spans.")
+    recording_digest_ticks: int = Field(50, ge=1, le=100_000, description="Ticks between two digests of a chunk.")
+    recording_frame_ticks: int = Field(300, ge=10, le=100_000, description="Ticks between two key frames.")
+
     @model_validator(mode="before")
     @classmethod
     def _split_ranges(cls, given: Any) -> Any:

@@ -73,7 +73,8 @@ class EmbeddedServices:
         fsync: Fsync = default("redis_fsync"),
     ) -> None:
         self._redis_alone = redis_alone
-        self._data_dir = data_dir.absolute()
+        #: Where the data lies.
+        self.data_dir = self._data_dir = data_dir.absolute()
         self._database_url = database_url
         self._redis_url = redis_url
         self._durable = durable

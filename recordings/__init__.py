@@ -1,1 +1,1 @@
-"""Recordings that last: what each shard was told, key frames and digests, in compressed segments; reading and proving."""
+"""Recordings that last: what each shard was told, key frames and digests; writing, reading and proving them."""

@@ -1,6 +1,6 @@
-"""One entry of a recording: what one commit of a shard was made of, as bytes that a hash chain runs over.
+r"""One entry of a recording: what one commit of a shard was made of, as bytes that a hash chain runs over.
 
-    CHAIN (32 hex digits) \\n BODY \\n FRAME (only now and then)
+    CHAIN (32 hex digits) \n BODY \n FRAME (only now and then)
 
 The body is JSON on one line: ``n``, the number within the life of the shard's memory; ``t``, the tick; ``o``, what was
 done in order, ``[first, last]`` for steps and ``[kind, fields]`` for an input; ``h``, in the first of a life, the
@@ -211,7 +211,7 @@ def read_entry(chain: str, body: bytes) -> Entry:
         data = orjson.loads(body)
         header = None if "h" not in data else Header.from_json(data["h"])
         entry = Entry(data["n"], data["t"], data["o"], header, data.get("d", {}), chain, body)
-        if not (isinstance(entry.n, int) and isinstance(entry.tick, int) and isinstance(entry.done, list)):
+        if any(type(data[name]) is not kind for name, kind in (("n", int), ("t", int), ("o", list))):
             raise BadRecording("not an entry")
     except (orjson.JSONDecodeError, KeyError, TypeError) as error:
         raise BadRecording(f"an entry that can't be read: {error}") from None

@@ -104,7 +104,9 @@ class Lane:
             self.repeated += 1
             return None
         chain, body, frame = unpack(given.message)
-        begun = self._begin_life(given, chain, body) if position.n == 0 else self._go_on(given)
+        begun = self._begin_life(given, chain, body) if position.n == 0 else None
+        if begun is None:
+            self._go_on(given)
         if self._header is None:
             self.missing += 1  # of a life of which nothing is known it can't be run again
             return None
@@ -130,7 +132,7 @@ class Lane:
 
     # -- lives --
 
-    def _begin_life(self, given: Given, chain: str, body: bytes) -> Header | None:
+    def _begin_life(self, given: Given, chain: str, body: bytes) -> Header:
         header = read_entry(chain, body).header
         if header is None:
             raise BadRecording("the first entry of a life without its header")

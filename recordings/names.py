@@ -17,7 +17,7 @@ _NAME: Final = re.compile(r"shard-(\d{1,4})-(\d{1,16})-(\d{1,12})-(\d{1,12})(\.c
 
 @dataclass(frozen=True, slots=True, order=True)
 class SegmentName:
-    """Shard, Unix time of the first entry (ms), epoch, and number of the first entry, in the order in which they were."""
+    """Shard, Unix time of the first entry (ms), epoch, number of the first entry: in this order they were written."""
 
     shard: int
     began_ms: int

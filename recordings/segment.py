@@ -98,7 +98,7 @@ class BlockHead:
     def from_json(cls, data: dict[str, Any]) -> BlockHead:
         """Read what ``to_json`` wrote.  Raises ``BadRecording``."""
         try:
-            pairs = {name: (int(data[name][0]), int(data[name][1])) for name in ("entries", "ticks", "ms")}
+            pairs: dict[str, Any] = {n: (int(data[n][0]), int(data[n][1])) for n in ("entries", "ticks", "ms")}
             return cls(**pairs, **{name: data[name] for name in cls.__slots__ if name not in pairs})
         except (KeyError, TypeError, ValueError, IndexError) as error:
             raise BadRecording(f"a block's head that can't be read: {error}") from None

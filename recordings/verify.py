@@ -284,10 +284,8 @@ class LaneCheck:
         assert last is not None
         if entry.n == last.n + 1:
             return
-        if entry.n <= last.n:
-            what = f"entry {entry.n} comes after entry {last.n}"
-        else:
-            what = _entries(last.n + 1, entry.n)
+        again = entry.n <= last.n
+        what = f"entry {entry.n} comes after entry {last.n}" if again else _entries(last.n + 1, entry.n)
         self._find(self._chunks_of(entry), entry.tick, "entries", what)
 
     def _run(self, world: ShardWorld, entry: Entry) -> None:

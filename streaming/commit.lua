@@ -57,6 +57,7 @@ local function newest_fact()
   local info = redis.call('XINFO', 'STREAM', ARCHIVE_STREAM)
   for k = 1, #info, 2 do if info[k] == 'last-generated-id' then return info[k + 1] end end
 end
+local recorded -- where the shard's recording has come to
 local n = #ARGV
 while i <= n do
   local op = ARGV[i]
@@ -118,9 +119,18 @@ while i <= n do
     local before = fact or newest_fact()
     fact = redis.call('XADD', ARCHIVE_STREAM, 'MAXLEN', '~', archive_most, '*', 'm', payload, 'p', before)
     i = i + 2
+  elseif op == 'J' then -- what was done, for the recording
+    local number, position, entry = unpack(ARGV, i + 1, i + 3)
+    redis.call('XADD', RECORDING_STREAM, 'MAXLEN', '~', tostring(RECORDING_MAXLEN), '*', 's', number, 'p', position, 'm', entry)
+    recorded = position
+    i = i + 4
   else
     return redis.error_reply('unknown op ' .. op)
   end
 end
-redis.call('HSET', shard, 'seq', seq, 'tick', tick)
+if recorded then
+  redis.call('HSET', shard, 'seq', seq, 'tick', tick, 'recorded', recorded)
+else
+  redis.call('HSET', shard, 'seq', seq, 'tick', tick)
+end
 return {'ok'}

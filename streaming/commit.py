@@ -15,6 +15,9 @@ from streaming.lua import load
 #: Upper bound of the archive stream; what the archiver has not read by then is lost to the event log (not to the game).
 ARCHIVE_MAXLEN: Final = 200_000
 
+#: Upper bound of the recording's stream, some 50 MB; what the recorder has not read by then is missing from it.
+RECORDING_MAXLEN: Final = 100_000
+
 #: How long after its deadline a command may still be committed.  Until then it is surely known if its gateway has
 #: refused it (the mark stays for ten minutes).
 REFUSAL_KNOWN_MS: Final = 300_000
@@ -22,6 +25,7 @@ REFUSAL_KNOWN_MS: Final = 300_000
 COMMIT: Final = load(
     "streaming/commit.lua",
     ARCHIVE_MAXLEN=ARCHIVE_MAXLEN,
+    RECORDING_MAXLEN=RECORDING_MAXLEN,
     REFUSAL_KNOWN_MS=REFUSAL_KNOWN_MS,
 )
 
@@ -144,6 +148,10 @@ class Batch:
         A refusal is known for a while after the deadline; whoever commits later than that comes too late.
         """
         self.conditions += ("C", server_cmd_id, str(deadline_ms), "")
+
+    def recorded(self, shard: int, position: str, entry: bytes) -> None:
+        """Append what was done to the recording; ``position``: where the shard's recording has come to with it."""
+        self.ops += ("J", shard, position, entry)
 
     def archive(self, payload: bytes) -> None:
         """Append a fact for the event log."""

@@ -20,6 +20,9 @@ MOVES_UNDER_WAY: Final = "balance:under_way"
 DRAINED: Final = "cluster:drained"
 WANTED_SHARDS: Final = "wanted_shards"
 ARCHIVE_STREAM: Final = "stream:archive"
+RECORDING_STREAM: Final = "stream:recording"
+#: Hash: the header of each shard's newest life, JSON, for a recorder that begins in the middle of it.
+RECORDING_HEADERS: Final = "recording:headers"
 SESSIONS_CHANNEL: Final = "ctl:sessions"
 
 #: Newest entries kept of one agent's stream.  An agent gets a few events a second at most, so this is minutes.
@@ -101,6 +104,10 @@ def session(token_hash: str) -> str:
 
 def session_by_jti(jti: str) -> str:
     return f"jti:{jti}"
+
+
+def chunk_digests(chunk_id: str) -> str:
+    return f"digests:{chunk_id}"
 
 
 def neighbor_lock(chunk_id: str, direction: str) -> str:

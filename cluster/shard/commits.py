@@ -145,6 +145,8 @@ class Commits:
                 output, memory.world, tick=memory.tick, ts_ms=now_ms(), window_ticks=self._window_ticks
             )
             if batch:
+                if (entry := memory.entry(output)) is not None:
+                    batch.recorded(entry.shard, entry.position, entry.data)
                 encode_ns = time.perf_counter_ns() - encoding
                 began = time.monotonic()
                 self._gathering.began(began)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from config.settings import default
+from recordings.source import Pace
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,3 +23,5 @@ class ShardConfig:
     presence_pause_after_stall_s: float = 20.0
     refuse_after_stall_s: float = 1.0
     record_dir: str = default("record_dir")
+    #: None: nothing is recorded.
+    recordings: Pace | None = None

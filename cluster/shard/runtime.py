@@ -46,6 +46,8 @@ from cluster.shard.stats import ShardStats, newest_p99_ms
 from cluster.shard.submissions import Submissions
 from cluster.stored_format import refuse_newer
 from cluster.tick_clock import TickClock, phase_of
+from streaming import keys
+from streaming.connect import as_text
 from streaming.direct_redis import DirectRedis
 from streaming.journal import Journal
 from streaming.shared_clock import SHARED, now_ms
@@ -180,7 +182,9 @@ class ShardRuntime:
         refuse_newer(info.format)
         journal, last_tick = await Journal.acquire(direct or redis, shard)
         await SHARED.read(redis)
-        memory = ShardMemory(shard, rules, info.seed, tick=last_tick, record_dir=config.record_dir)
+        memory = ShardMemory(
+            shard, rules, info.seed, tick=last_tick, record_dir=config.record_dir, pace=config.recordings
+        )
         runtime = cls(
             redis, memory, journal, start_clock(info, config, shard, last_tick), config, peers, direct or redis
         )
@@ -331,7 +335,8 @@ class ShardRuntime:
                 raise self.epoch.fail(error) from error
 
     async def _load_world(self) -> None:
-        self.memory.begin_anew(self.journal.epoch)
+        recorded = await self._redis.hget(keys.shard(self.shard), "recorded")
+        self.memory.begin_anew(self.journal.epoch, as_text(recorded or ""))
         self.commits.next.forget()
         self.reservations.forget()
         self.departures.forget()

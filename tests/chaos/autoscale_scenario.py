@@ -159,6 +159,7 @@ def main(agents: str, crowd: str, scale_cpu: str) -> None:
                     database_url=urls.database_url,
                     port=free_port(),
                     tick_hz=2,  # an idle shard uses less, and a busy one hardly
+                    data_dir=directory,
                     shards=SHARDS[0],
                     shards_max=SHARDS[1],
                     shard_cpus=1.25,  # one on each node, with a gateway beside it

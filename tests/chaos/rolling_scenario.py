@@ -267,6 +267,7 @@ def rolling_cluster(nodes: int, logs: str, *, migrated: bool = True) -> Iterator
                 database_url=urls.database_url,
                 port=free_port(),
                 log_dir=logs or str(Path(directory) / "logs"),
+                data_dir=directory,
             )
             rolling = Rolling(cluster, services, settings)
             for _ in range(nodes):

@@ -302,6 +302,8 @@ async def scene(
         demo=False,
         drain_s=1,
         log_level="warning",
+        data_dir=str(services.data_dir),
+        recording_segment_s=10,
         **other_settings,
     )
     deployment = await deploy.start(settings)

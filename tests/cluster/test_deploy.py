@@ -37,7 +37,7 @@ CALL_S = 10.0
 
 
 @pytest.fixture(scope="module")
-def deployment(valkey_url: str, postgres_url: str) -> Iterator[Deployment]:
+def deployment(valkey_url: str, postgres_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]:
     """A world with two shards and two gateways; it is shared by the tests of this module."""
 
     async def empty() -> None:
@@ -56,6 +56,7 @@ def deployment(valkey_url: str, postgres_url: str) -> Iterator[Deployment]:
         demo=False,
         drain_s=2,
         log_level="warning",
+        data_dir=str(tmp_path_factory.mktemp("data")),
     )
     running = asyncio.run(deploy.start(settings))
     yield running
