@@ -75,6 +75,8 @@ class Verdict:
     frames: int = 0
     #: Of those published, the ones that were met.
     published: int = 0
+    #: Where each shard's recording ends.
+    ends: dict[int, Position] = field(default_factory=dict)
 
     @property
     def same(self) -> bool:
@@ -153,6 +155,7 @@ class LaneCheck:
     def end(self) -> None:
         """Say where the shard's recording ends."""
         if self._last is not None:
+            self._verdict.ends[self._shard] = self._last
             self._verdict.notes.append(f"shard {self._shard} ends with tick {self._tick}, entry {self._last.text}")
 
     def _read(self, segment: Segment, name: SegmentName) -> None:

@@ -27,6 +27,7 @@ from chunkcrawl.bots.driver import AFTER_REFUSAL_S, act, drive
 from chunkcrawl.bots.rules import Bot, GoldSeeker, Move, Wanderer
 from chunkcrawl.errors import ChunkcrawlError, CommandDropped, CommandFailed, CommandRefused, OutcomeUnknown
 from cluster import deploy
+from cluster.actor_options import archiver_name
 from cluster.configs import rules_of
 from cluster.deploy import Deployment
 from cluster.graph import chunk_names, entry_side
@@ -191,6 +192,7 @@ class Scene:
             ("shard", self._kill_shard),
             ("gateway", self._kill_gateway),
             ("coordinator", self._kill_coordinator),
+            ("recorder", self._kill_recorder),
             ("freeze", self._freeze_valkey),
             ("valkey", self._kill_valkey),
         ]
@@ -219,6 +221,9 @@ class Scene:
 
     async def _kill_coordinator(self) -> None:
         await self.kill_actor(COORDINATOR)
+
+    async def _kill_recorder(self) -> None:
+        await self.kill_actor(archiver_name(0))
 
     async def _freeze_valkey(self) -> None:
         await self.freeze_valkey(FREEZE_S)

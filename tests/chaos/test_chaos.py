@@ -8,9 +8,18 @@ from __future__ import annotations
 import asyncio
 import os
 import random
+from collections.abc import Collection
+from pathlib import Path
 
 import pytest
 
+from recordings.entry import Position
+from recordings.places import Directory
+from recordings.replay import entries_of
+from recordings.segment import Segment
+from recordings.verify import verify
+from streaming import keys
+from streaming.connect import as_text, connect
 from tests.chaos.scene import scene, scratch, services_in
 
 
@@ -28,13 +37,43 @@ async def run(seed: int, *, agents: int, shards: int, duration_s: float, hit_eve
                 ledger = stage.ledger
                 print(f"seed {seed}: {len(ledger.accepted)} commands accepted, gold {gold[1]} of {gold[0]}")
                 print("\n".join(stage.log))
+                url = stage.deployment.settings.redis_url
+            ends = await recorded_ends(url, shards)
         finally:
             services.stop()
+        check_recordings(Path(directory) / "recordings", ends, ledger.accepted)
     assert ledger.unsettled == [], f"seed {seed}"
     assert ledger.holes == [], f"seed {seed}"
     assert findings == [], f"seed {seed}"
     assert gold[0] == gold[1], f"seed {seed}: gold is conserved"
     assert len(ledger.accepted) > agents
+
+
+async def recorded_ends(redis_url: str, shards: int) -> dict[int, Position | None]:
+    """Where each shard's recording must have come to: with its last commit."""
+    redis = connect(redis_url)
+    try:
+        found = [await redis.hget(keys.shard(shard), "recorded") for shard in range(shards)]
+    finally:
+        await redis.aclose()
+    return {shard: Position.read(as_text(text or "")) for shard, text in enumerate(found)}
+
+
+def check_recordings(directory: Path, ends: dict[int, Position | None], accepted: Collection[str]) -> None:
+    """Run what was recorded again: nothing is wrong, nothing is missing, and every accepted command is in it."""
+    verdict = verify(Directory(directory))
+    print("\n".join(verdict.notes))
+    assert [finding.line for finding in verdict.findings] == []
+    assert verdict.ends == ends
+    assert verdict.digests > 0
+    submitted = set()
+    for path in sorted(directory.glob("*.ccrec")):
+        with path.open("rb") as file:
+            segment = Segment(file)
+            for block in segment.blocks:
+                for entry in entries_of(segment.data(block)):
+                    submitted |= {one[1]["server_cmd_id"] for one in entry.done if one[0] == "Submit"}
+    assert set(accepted) <= submitted
 
 
 @pytest.mark.ray
