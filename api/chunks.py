@@ -17,6 +17,7 @@ from api.ids import CHUNK_ID_PATTERN, is_chunk_id
 from api.responses import refusals
 from api.services import Services
 from streaming import keys
+from streaming.digests import KEPT, read_digests
 from streaming.snapshot import read_snapshot
 
 DEMO_CHUNK: Final = "demo"
@@ -61,6 +62,22 @@ class ChunkList(BaseModel):
     total: int = Field(description="Chunks there are, also those beyond the end of the list.")
 
 
+class ChunkDigest(BaseModel):
+    """The digest of a chunk's state at a tick."""
+
+    tick: int
+    digest: str = Field(description="Over the chunk's records; four parts of 16 hex digits.")
+    chain: str = Field(description="Hash chain over everything that the chunk's shard was told until then.")
+    entry: str = Field(description="Epoch, number and chain of the entry of its shard's recording.")
+
+
+class ChunkDigestList(BaseModel):
+    """The newest digests of a chunk."""
+
+    chunk_id: str
+    digests: list[ChunkDigest] = Field(max_length=KEPT, description="Oldest first.")
+
+
 @router.get(
     "/v1/chunks",
     response_model=ChunkList,
@@ -95,6 +112,29 @@ async def snapshot(
         raise ApiError("chunk_not_found")
     # The bytes that readers of the stream get, as they are.
     return Response(found.json(), media_type="application/json", headers={"cache-control": "no-store"})
+
+
+@router.get(
+    "/v1/chunks/{chunk_id}/digests",
+    response_model=ChunkDigestList,
+    responses=refusals("invalid_session", "not_local", "chunk_not_found"),
+    tags=["chunks"],
+)
+async def digests(
+    chunk_id: Annotated[str, Path(max_length=64, json_schema_extra={"pattern": CHUNK_ID_PATTERN})],
+    request: Request,
+    _: Annotated[Session, Depends(require())],
+) -> ChunkDigestList:
+    """Return the newest digests of the chunk's state, oldest first, by which its recording can be proved later.
+
+    They stay for a day after the chunk has gone.  Empty where nothing is recorded.
+    """
+    services: Services = request.app.state.services
+    wanted = FIRST_CHUNK_ID if chunk_id == DEMO_CHUNK else chunk_id
+    found = await read_digests(services.redis, wanted) if is_chunk_id(wanted) else []
+    if not found and not (is_chunk_id(wanted) and await services.redis.exists(keys.chunk(wanted))):
+        raise ApiError("chunk_not_found")
+    return ChunkDigestList(chunk_id=wanted, digests=[ChunkDigest(**one.to_json()) for one in found])
 
 
 class ListedChunks:

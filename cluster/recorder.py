@@ -33,6 +33,7 @@ from recordings.retention import to_remove
 from recordings.writer import RecordingWriter
 from streaming import keys
 from streaming.connect import as_text
+from streaming.digests import KEPT
 from streaming.retry_pause import RetryPause
 
 log = structlog.get_logger(__name__)
@@ -49,7 +50,6 @@ PAUSE_FIRST_S: Final = 0.2
 PAUSE_MOST_S: Final = 10.0
 MEASURE_EVERY_S: Final = 2.0
 TIDY_EVERY_S: Final = 60.0
-DIGESTS_KEPT: Final = 100
 DIGESTS_TTL_S: Final = 86_400
 BEGINNING: Final = "0-0"
 
@@ -231,7 +231,7 @@ class Recorder:
             for chunk_id, parts in entry.digests.items():
                 key = keys.chunk_digests(chunk_id)
                 fields = {"digest": one_line(parts), "chain": given.position.chain, "entry": given.position.text}
-                pipe.xadd(key, fields, id=f"{max(entry.tick, 0)}-1", maxlen=DIGESTS_KEPT, approximate=True)
+                pipe.xadd(key, fields, id=f"{max(entry.tick, 0)}-1", maxlen=KEPT, approximate=True)
                 pipe.expire(key, DIGESTS_TTL_S)
         await pipe.execute(raise_on_error=False)
 

@@ -9,9 +9,11 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, AsyncIterator, Iterable
 
 from redis.asyncio import Redis
+from redis.exceptions import RedisError
 
 from streaming import keys
 from streaming.cursor import ChunkCursor
+from streaming.digests import digests_of
 from streaming.entry import BEFORE_FIRST, EventId, SharedEvent, StreamId, notice
 from streaming.gap_detector import Item, Resync
 from streaming.hub import Hub, Subscription
@@ -70,6 +72,8 @@ class Watch:
         self.at: StreamId = BEFORE_FIRST
         self._ended = False
         self._lost = False
+        #: Tick of the last digest that was told; None: the first are told as they come.
+        self._digest_tick: int | None = None
 
     async def events(self) -> AsyncGenerator[list[Shown], None]:
         """Yield what to send, a list at a time; ends after ``chunk_closed``.  Use ``contextlib.aclosing``.
@@ -135,7 +139,19 @@ class Watch:
             if not self._ended:
                 fields: dict[str, object] = {"chunk_id": self.chunk_id, "tick": self.at[0]}
                 shown.append(self._say("heartbeat", fields))
+                shown += await self._digests()
         return shown
+
+    async def _digests(self) -> list[Shown]:
+        """Return the chunk's digests since the last heartbeat; none while Redis is away: they are told again."""
+        try:
+            found = await digests_of(self._redis).newest(self.chunk_id)
+        except (RedisError, OSError, TimeoutError):
+            return []
+        new = [one for one in found if self._digest_tick is None or one.tick > self._digest_tick]
+        if new:
+            self._digest_tick = new[-1].tick
+        return [self._say("chunk_digest", {"chunk_id": self.chunk_id, **one.to_json()}) for one in new]
 
     def _show(self, items: Iterable[object]) -> list[Shown]:
         shown: list[Shown] = []
