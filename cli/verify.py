@@ -116,7 +116,7 @@ def _progress(console: Console, *, shown: bool) -> Iterator[Callable[[int, int],
 def _say(verdict: Verdict, took_s: float, *, as_json: bool) -> None:
     figures: dict[str, Any] = {
         name: getattr(verdict, name)
-        for name in ("segments", "entries", "inputs", "ticks", "digests", "frames", "published", "not_run")
+        for name in ("segments", "entries", "inputs", "ticks", "digests", "frames", "crossings", "published", "not_run")
     }
     if as_json:
         findings = [{name: getattr(one, name) for name in one.__slots__} for one in verdict.findings]

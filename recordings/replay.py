@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import orjson
 
 from recordings.entry import BadRecording, Entry, Header, read_entry
 from recordings.segment import ENTRY, FRAME, BlockHead, Segment, records
+from world.inputs import Input, Reply
 from world.key_frame import BadKeyFrame, thaw
 from world.outputs import Output
 from world.shard import ShardWorld
@@ -22,7 +23,19 @@ def begin(header: Header) -> ShardWorld:
     return ShardWorld(header.rules_of(), header.seed, header.shard)
 
 
-def apply_entry(world: ShardWorld, entry: Entry) -> Output:
+class Watch(Protocol):
+    """Sees each input before and after it is applied."""
+
+    def before(self, order: Input) -> None:
+        """Look at an input that is about to be applied."""
+        ...
+
+    def after(self, order: Input, reply: Reply) -> None:
+        """Look at one that was, and at its answer."""
+        ...
+
+
+def apply_entry(world: ShardWorld, entry: Entry, watch: Watch | None = None) -> Output:
     """Do what an entry says was done; return what came of it.
 
     Raises:
@@ -30,7 +43,11 @@ def apply_entry(world: ShardWorld, entry: Entry) -> Output:
     """
     for operation in entry.operations():
         if not isinstance(operation, tuple):
-            world.apply(operation)
+            if watch is not None:
+                watch.before(operation)
+            reply = world.apply(operation)
+            if watch is not None:
+                watch.after(operation, reply)
             continue
         first, last = operation
         if last - first > STEPS_MOST:

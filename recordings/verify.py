@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from recordings.custody import Custody
 from recordings.digests import PARTS, chunk_digest, one_line
 from recordings.entry import FIRST_CHAIN, BadRecording, Entry, Header, Position, chain_after, read_entry
 from recordings.names import SegmentName
@@ -18,7 +19,7 @@ from recordings.places import Kept, Place
 from recordings.replay import apply_entry, begin, frame_at, read_frame, thawed
 from recordings.segment import ENTRY, BlockHead, Segment, records
 from world.ids import ChunkId
-from world.inputs import Input, Load
+from world.inputs import Input, Load, Reply
 from world.key_frame import difference, freeze_chunk
 from world.shard import ShardWorld
 
@@ -73,6 +74,8 @@ class Verdict:
     ticks: int = 0
     digests: int = 0
     frames: int = 0
+    #: Agents and chunks that came into a shard, each compared with how it was given away.
+    crossings: int = 0
     #: Of those published, the ones that were met.
     published: int = 0
     #: Where each shard's recording ends.
@@ -98,15 +101,28 @@ def verify(
     verdict = Verdict()
     kept = place.segments()
     total, done = sum(one.size for one in kept), 0
+    custody = Custody()
     for shard in sorted({one.name.shard for one in kept}):
-        lane = LaneCheck(shard, wanted or Wanted(), verdict)
+        lane = LaneCheck(shard, wanted or Wanted(), verdict, custody)
         for one in _of_interest([one for one in kept if one.name.shard == shard]):
             progress(done, total)
             done += one.size
             lane.segment(place, one.name)
         lane.end()
     progress(total, total)
+    _judge(custody, verdict)
     return verdict
+
+
+def _judge(custody: Custody, verdict: Verdict) -> None:
+    """Say who and what came into a shard as nobody gave it."""
+    if custody.partial:
+        verdict.notes.append(f"what came from shard to shard was not compared: {custody.partial}")
+        return
+    verdict.crossings = len(custody)
+    for taken in custody.wrong():
+        finding = Finding(taken.shard, taken.chunk_id, taken.tick, taken.field, taken.text, taken.segment)
+        verdict.findings.append(finding)
 
 
 def _of_interest(kept: Sequence[Kept]) -> Iterable[Kept]:
@@ -122,7 +138,8 @@ def _of_interest(kept: Sequence[Kept]) -> Iterable[Kept]:
 class LaneCheck:
     """The recording of one shard, segment by segment in order."""
 
-    def __init__(self, shard: int, wanted: Wanted, verdict: Verdict) -> None:
+    def __init__(self, shard: int, wanted: Wanted, verdict: Verdict, custody: Custody) -> None:
+        self._custody = custody
         self._shard = shard
         self._wanted = wanted
         self._verdict = verdict
@@ -147,13 +164,14 @@ class LaneCheck:
                 self._read(Segment(file), name)
         except FileNotFoundError:
             self._verdict.notes.append(f"{name} was removed meanwhile: too old")
-            self._lose()
+            self._lose("a segment was removed meanwhile")
         except BadRecording as error:
             self._find("", None, "segment", str(error))
             self._lose()
 
     def end(self) -> None:
         """Say where the shard's recording ends."""
+        self._end_life()
         if self._last is not None:
             self._verdict.ends[self._shard] = self._last
             self._verdict.notes.append(f"shard {self._shard} ends with tick {self._tick}, entry {self._last.text}")
@@ -164,13 +182,15 @@ class LaneCheck:
             self._find("", None, "name", "the file's name and its head are of different segments")
         if not segment.finished and name.finished:
             self._find("", None, "index", "the file has lost its end")
+        if not segment.finished:
+            self._custody.partial = f"{name} is being written"
         if (why := header.why_not_here()) is not None:
             self._verdict.notes.append(f"{name} was not run: {why}")
             self._verdict.not_run += 1
-            self._lose()
+            self._lose("some was made by another version")
             return
         if self._is_outside(segment):
-            self._lose()
+            self._lose("not all of it was asked for")
             return
         self._join(segment)
         for block in segment.blocks:
@@ -201,6 +221,7 @@ class LaneCheck:
             self._lose()
         elif last is None and self._verdict.segments > 0 and self._world is None:
             self._verdict.notes.append(f"shard {self._shard} is looked at from {self._name} on, entry {head.first}")
+            self._custody.partial = self._custody.partial or "what was before is not there"
         elif not head.follows and last is not None and last.n + 1 != head.first:
             self._find("", self._tick, "entries", f"{_entries(last.n + 1, head.first)}: never recorded")
             self._lose()
@@ -213,6 +234,7 @@ class LaneCheck:
         if last is not None and self._name and before != last:
             if before is None or (before.epoch, before.n) < (last.epoch, last.n):
                 at = header.previous or "nothing"
+                self._custody.partial = "some of it was undone"
                 self._verdict.notes.append(
                     f"shard {self._shard}: Redis came back without its end; what follows entry {at} was undone"
                 )
@@ -220,14 +242,31 @@ class LaneCheck:
                 self._find("", self._tick, "entries", f"{_entries(last.n + 1, before.n + 1)} at the end of a life")
             else:
                 self._find("", self._tick, "entries", f"a life is missing: epoch {before.epoch}")
+        self._end_life()
         self._world = begin(header)
         self._last = Position(header.epoch, -1, FIRST_CHAIN)
         self._tick = -1
 
-    def _lose(self) -> None:
+    def _end_life(self) -> None:
+        if self._world is not None:
+            self._custody.gives_all(self._world)
+
+    def _lose(self, why: str = "some of it is damaged") -> None:
         """Forget the state: it comes back with a whole key frame, or the next life."""
+        self._custody.partial = self._custody.partial or why
         self._world = None
         self._last = None
+
+    # -- for the replay --
+
+    def before(self, order: Input) -> None:
+        """Note who comes in."""
+        if self._world is not None:
+            self._custody.came(self._world, order, self._name)
+
+    def after(self, order: Input, reply: Reply) -> None:
+        """Note who goes."""
+        self._custody.went(order, reply)
 
     # -- blocks and entries --
 
@@ -294,7 +333,7 @@ class LaneCheck:
     def _run(self, world: ShardWorld, entry: Entry) -> None:
         before = world.tick
         try:
-            apply_entry(world, entry)
+            self._custody.departed(apply_entry(world, entry, self))
         except BadRecording as error:
             self._find("", entry.tick, "inputs", str(error))
             self._world = None
@@ -366,6 +405,8 @@ class LaneCheck:
 
     def _find(self, chunk: str, tick: int | None, what: str, text: str) -> None:
         self._found += 1
+        if not chunk and self._world is not None:
+            chunk = _named(self._world.chunk_ids)  # one of these: those that the shard has
         if self._found <= FINDINGS_MOST:
             self._verdict.findings.append(Finding(self._shard, chunk, tick, what, text, self._name))
 
