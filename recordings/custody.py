@@ -127,7 +127,12 @@ def _key(taken: Taken) -> tuple[str, str]:
 
 
 def _kept(record: AgentRecord) -> Kept:
-    return record.gold, tuple(record.recent), record.running.server_cmd_id if record.running is not None else ""
+    running = record.running
+    if running is None:
+        return record.gold, tuple(record.recent), ""
+    # The rest of a way is written down when something else changes.
+    details = sorted((name, str(value)) for name, value in running.details.items() if name not in ("origin", "path"))
+    return record.gold, tuple(record.recent), running.server_cmd_id, tuple(details)
 
 
 def _placed(record: AgentRecord) -> Kept:
