@@ -90,7 +90,6 @@ class Recorder:
         self._pending = 0
         self._flush_at = 0.0
         self._digests: list[tuple[Given, bytes]] = []
-        self._to_ship: list[Path] = []
         self._counts: dict[str, int] = {"entries": 0, "repeated": 0, "missing": 0}
         self._waiting = 0
         self._lag_s = 0.0
@@ -191,7 +190,7 @@ class Recorder:
             writer, self._writer = self._writer, None
             if writer is not None:
                 await asyncio.to_thread(writer.close)
-                self._to_ship += writer.take_finished()
+                self._counts = self._total(writer)
         await self.tidy()
 
     async def _opened(self) -> RecordingWriter:
@@ -213,7 +212,6 @@ class Recorder:
         self._digests, self._pending = [], 0
         if writer is not None:
             await asyncio.to_thread(writer.abandon)
-            self._to_ship += writer.take_finished()
             self._counts = self._total(writer)
 
     def _total(self, writer: RecordingWriter) -> dict[str, int]:
@@ -247,8 +245,6 @@ class Recorder:
 
     async def tidy(self) -> None:
         """Send whole segments where they belong, and take away what is too old or too much.  Raises ``OSError``."""
-        if self._writer is not None:
-            self._to_ship += self._writer.take_finished()
         await asyncio.to_thread(self._tidy)
 
     def _tidy(self) -> None:
@@ -257,9 +253,13 @@ class Recorder:
             return
         kept = here.segments()
         if self._elsewhere is not None:
+            there = {one.name for one in self._elsewhere.segments()}
+            # The newest of each shard stays, too: the next recorder reads in it what need not be written again.
+            newest = {one.name.shard: one.name for one in kept}
             for one in kept:
-                if one.name.finished:
+                if one.name.finished and one.name not in there:
                     self._elsewhere.put(self._directory / str(one.name))
+                if one.name.finished and one.name != newest[one.name.shard]:
                     here.remove(one.name)
             kept = self._elsewhere.segments()
         place = self._elsewhere or here

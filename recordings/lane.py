@@ -72,8 +72,6 @@ class Lane:
         self._block: Block | None = None
         #: The newest frame of each chunk; None once one may be missing.
         self._frames: dict[str, Any] = {}
-        #: Paths of segments finished since somebody last took them.
-        self.finished: list[Path] = []
         self.entries = 0
         self.repeated = 0
         #: Entries that never came: cut off in Redis before they were read.
@@ -178,7 +176,7 @@ class Lane:
             writer.path.unlink()
             return
         writer.finish()
-        self.finished.append(put_in_place(writer.path))
+        put_in_place(writer.path)
 
     def _end_block(self) -> None:
         block, self._block = self._block, None
@@ -242,8 +240,8 @@ def _same(one: Any, other: Any) -> bool:
     return bool({**one["record"], "tick": 0} == {**other["record"], "tick": 0})
 
 
-def put_in_place(path: Path) -> Path:
-    """Give a whole segment its final name; return it.  Raises ``OSError``."""
+def put_in_place(path: Path) -> None:
+    """Give a whole segment its final name.  Raises ``OSError``."""
     final = path.with_suffix(FINISHED)
     path.rename(final)
     directory = os.open(final.parent, os.O_RDONLY)
@@ -251,7 +249,6 @@ def put_in_place(path: Path) -> Path:
         os.fsync(directory)
     finally:
         os.close(directory)
-    return final
 
 
 def frames_of(segment: Segment, blocks: Iterable[BlockHead] | None = None) -> dict[str, Any]:

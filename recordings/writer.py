@@ -59,8 +59,7 @@ class RecordingWriter:
         except OSError:
             os.close(self._lock)
             raise InUse(f"another recorder writes into {directory}") from None
-        #: Finished segments that a former recorder has left unfinished.
-        self.recovered = self._recover()
+        self._recover()
 
     def add(self, given: Iterable[Given]) -> dict[int, Header]:
         """Take entries; return the headers of lives that began, by shard.
@@ -84,15 +83,6 @@ class RecordingWriter:
         """Return when everything taken is on the disk.  Raises as ``add``."""
         for lane in self._lanes.values():
             lane.flush()
-
-    def take_finished(self) -> list[Path]:
-        """Return the segments that were finished since the last call."""
-        found = self.recovered
-        self.recovered = []
-        for lane in self._lanes.values():
-            found += lane.finished
-            lane.finished = []
-        return found
 
     def close(self) -> None:
         """End all segments, and let others write here."""
@@ -125,9 +115,8 @@ class RecordingWriter:
 
     # -- what a former recorder has left --
 
-    def _recover(self) -> list[Path]:
+    def _recover(self) -> None:
         """Give every open segment its end, and let each lane go on after its newest."""
-        finished = []
         names = sorted(name for path in self.directory.iterdir() if (name := read_name(path.name)) is not None)
         newest: dict[int, SegmentName] = {}
         for name in names:
@@ -137,12 +126,11 @@ class RecordingWriter:
                     # Without a whole block nothing was taken out of Redis for it.
                     path.rename(path.with_suffix(SPOILT))
                     continue
-                finished.append(put_in_place(path))
+                put_in_place(path)
             newest[name.shard] = name
         for shard, name in newest.items():
             final = SegmentName(name.shard, name.began_ms, name.epoch, name.first)
             self._go_on(shard, self.directory / str(final))
-        return finished
 
     def _go_on(self, shard: int, path: Path) -> None:
         with path.open("rb") as file:

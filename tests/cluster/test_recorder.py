@@ -1,0 +1,169 @@
+"""The recorder: from Redis' stream onto the disk, each entry once, whatever is lost meanwhile."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import fsspec
+import orjson
+import pytest
+from redis.asyncio import Redis
+
+from cluster.recorder import Recorder
+from recordings.lane import Given
+from recordings.places import Directory, Place, place_of
+from recordings.verify import verify
+from recordings.writer import RecordingWriter
+from streaming import keys
+from streaming.digests import ChunkDigests, read_digests
+from tests.recordings.simulate import played
+
+DAYS = 7
+BYTES = 10**9
+
+
+@pytest.fixture(scope="module")
+def given() -> list[Given]:
+    return played(seed=9, shards=2, ticks=120)
+
+
+def recorder(redis: Redis, directory: Path, place: Place | None = None, *, bytes_most: int = BYTES) -> Recorder:
+    return Recorder(redis, directory, segment_s=10, keep_days=10**6, bytes_most=bytes_most, place=place)
+
+
+async def put(redis: Any, given: list[Given]) -> None:
+    """Put entries into the stream under their ids, as commits do under Redis' own."""
+    pipe = redis.pipeline(transaction=False)
+    for one in given:
+        fields = {"s": one.shard, "p": one.position.text, "m": one.message}
+        pipe.xadd(keys.RECORDING_STREAM, fields, id=one.id)
+    await pipe.execute()
+
+
+async def test_everything_is_on_the_disk_before_it_leaves_redis(
+    redis: Redis, given: list[Given], tmp_path: Path
+) -> None:
+    await put(redis, given)
+    one = recorder(redis, tmp_path)
+    while await one.step():
+        pass
+    await one.flush()
+    assert await redis.xlen(keys.RECORDING_STREAM) == 0
+    await one.measure()
+    assert one.describe()["recorded"] == len(given)
+    assert one.describe()["recording_waiting"] == 0
+    assert sum(kept.size for kept in Directory(tmp_path).segments()) > 10_000
+    verdict = verify(Directory(tmp_path))  # while it is written
+    assert verdict.same
+    await one.drain()
+    verdict = verify(Directory(tmp_path))
+    assert verdict.same
+    assert verdict.entries == len(given)
+    assert one.describe()["recording_bytes"] == sum(kept.size for kept in Directory(tmp_path).segments())
+
+
+async def test_watchers_are_told_what_the_recording_proves(redis: Redis, given: list[Given], tmp_path: Path) -> None:
+    await put(redis, given)
+    one = recorder(redis, tmp_path)
+    await one.drain()
+    told = await read_digests(redis, "chunk-0")
+    assert told
+    assert [digest.tick for digest in told] == sorted({digest.tick for digest in told})
+    newest = await ChunkDigests(redis).newest("chunk-0")
+    assert newest == told[-10:]
+    assert await redis.ttl(keys.chunk_digests("chunk-0")) > 80_000
+    positions = {one.position.text for one in given}
+    assert {digest.entry for digest in told} <= positions
+    # Told again after a death: each still once.
+    await put(
+        redis, [Given(f"{one.ms + 10**9}-{n}", one.shard, one.position, one.message) for n, one in enumerate(given)]
+    )
+    await recorder(redis, tmp_path / "again").drain()
+    assert await read_digests(redis, "chunk-0") == told
+
+
+async def test_the_next_recorder_goes_on(redis: Redis, given: list[Given], tmp_path: Path) -> None:
+    """The first read, wrote and was killed before it took anything out of Redis."""
+    await put(redis, given)
+    first = recorder(redis, tmp_path)
+    first._flush_at = float("inf")
+    await first.step()
+    assert first._writer is not None
+    first._writer.flush()
+    first._writer.abandon()
+    second = recorder(redis, tmp_path)
+    await second.drain()
+    described = second.describe()
+    assert described["recording_repeated"] > 0
+    assert described["recorded"] + described["recording_repeated"] == len(given)
+    verdict = verify(Directory(tmp_path))
+    assert verdict.same
+    assert verdict.entries == len(given)
+
+
+async def test_a_full_disk_is_waited_for(
+    redis: Redis, given: list[Given], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await put(redis, given)
+    one = recorder(redis, tmp_path)
+    with monkeypatch.context() as patch:
+
+        def full(*_: object) -> None:
+            raise OSError(28, "No space left on device")
+
+        patch.setattr(RecordingWriter, "flush", full)
+        with pytest.raises(OSError, match="No space"):
+            await one.step()
+    assert await redis.xlen(keys.RECORDING_STREAM) == len(given)
+    await one.drain()
+    assert verify(Directory(tmp_path)).same
+    assert verify(Directory(tmp_path)).entries == len(given)
+
+
+async def test_another_recorder_has_the_directory(redis: Redis, given: list[Given], tmp_path: Path) -> None:
+    first, second = recorder(redis, tmp_path), recorder(redis, tmp_path)
+    await put(redis, given)
+    await first.step()
+    with pytest.raises(OSError, match="another recorder"):
+        await second.step()
+    await first.drain()
+
+
+async def test_headers_of_lives_are_kept_for_a_recorder_elsewhere(
+    redis: Redis, given: list[Given], tmp_path: Path
+) -> None:
+    await put(redis, given[:500])
+    await recorder(redis, tmp_path / "here").drain()
+    kept = await redis.hgetall(keys.RECORDING_HEADERS)
+    assert {orjson.loads(header)["shard"] for header in kept.values()} == {0, 1}
+    await put(redis, given[500:])
+    there = recorder(redis, tmp_path / "there")
+    await there.drain()
+    assert there.describe()["recorded"] == len(given) - 500
+    assert there.describe()["recording_missing"] == 0
+
+
+async def test_whole_segments_go_elsewhere(redis: Redis, given: list[Given], tmp_path: Path) -> None:
+    url = "memory://recordings-of-a-test"
+    await put(redis, given)
+    place = place_of(url)
+    one = recorder(redis, tmp_path, place)
+    await one.drain()
+    assert len(Directory(tmp_path).segments()) == 2, "the newest of each shard stays here, too"
+    verdict = verify(place)
+    assert verdict.same
+    assert verdict.entries == len(given)
+    assert one.describe()["recording_bytes"] == sum(kept.size for kept in place.segments())
+    fsspec.filesystem("memory").rm("/recordings-of-a-test", recursive=True)
+
+
+async def test_the_oldest_go_when_there_are_too_many_bytes(redis: Redis, given: list[Given], tmp_path: Path) -> None:
+    await put(redis, given)
+    one = recorder(redis, tmp_path, bytes_most=40_000)
+    await one.drain()
+    left = Directory(tmp_path).segments()
+    assert 0 < sum(kept.size for kept in left) <= 40_000
+    verdict = verify(Directory(tmp_path))
+    assert verdict.same, "what is left begins with key frames"
+    assert verdict.digests > 0
