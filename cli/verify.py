@@ -16,7 +16,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from chunkcrawl.commands.common import EXIT_FAILED, EXIT_USAGE, JsonOption
 from config.errors import OperatorError
 from recordings.places import place_of
-from recordings.verify import Verdict, Wanted
+from recordings.verify import Proof, Wanted
 from recordings.verify import verify as run_again
 
 #: Exit code where something was made by another version of the rules or of the format, and nothing is wrong.
@@ -113,7 +113,7 @@ def _progress(console: Console, *, shown: bool) -> Iterator[Callable[[int, int],
         yield lambda done, of: bar.update(task, completed=done, total=max(of, 1))
 
 
-def _say(verdict: Verdict, took_s: float, *, as_json: bool) -> None:
+def _say(verdict: Proof, took_s: float, *, as_json: bool) -> None:
     figures: dict[str, Any] = {
         name: getattr(verdict, name)
         for name in ("segments", "entries", "inputs", "ticks", "digests", "frames", "crossings", "published", "not_run")

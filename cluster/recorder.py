@@ -26,9 +26,9 @@ from redis.exceptions import RedisError
 
 from config.errors import OperatorError
 from recordings.digests import one_line
-from recordings.entry import BadRecording, Header, Position, read_entry, unpack
+from recordings.entry import BadRecording, Header, RecordedUpTo, read_entry, unpack
 from recordings.lane import Given
-from recordings.places import Directory, Place
+from recordings.places import Directory, SegmentPlace
 from recordings.retention import to_remove
 from recordings.writer import RecordingWriter
 from streaming import keys
@@ -75,7 +75,7 @@ class Recorder:
         segment_s: int,
         keep_days: int,
         bytes_most: int,
-        place: Place | None = None,
+        place: SegmentPlace | None = None,
     ) -> None:
         self._redis: Any = redis  # its types have no list of ids
         self._directory = directory
@@ -289,7 +289,7 @@ class Recorder:
 def _given(id_: bytes, fields: dict[bytes, bytes]) -> Given | None:
     """Return an entry of the stream; None, and a line in the log, for what no shard of ours has written."""
     try:
-        position = Position.read(as_text(fields[b"p"]))
+        position = RecordedUpTo.read(as_text(fields[b"p"]))
         if position is None:
             raise ValueError("no position")
         return Given(as_text(id_), int(fields[b"s"]), position, fields[b"m"])

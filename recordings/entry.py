@@ -41,7 +41,7 @@ class Header:
     epoch: int
     seed: int
     rules: dict[str, Any]
-    #: Epoch, number and chain of the last entry committed before it, as ``Position.text`` writes them; empty: none.
+    #: Epoch, number and chain of the last entry committed before it, as ``RecordedUpTo.text`` writes them; empty: none.
     previous: str = ""
     rules_version: int = RULES_VERSION
     format: int = FORMAT
@@ -88,7 +88,7 @@ class Header:
 
 
 @dataclass(frozen=True, slots=True)
-class Position:
+class RecordedUpTo:
     """Where a shard's recording has come to."""
 
     epoch: int
@@ -101,7 +101,7 @@ class Position:
         return f"{self.epoch} {self.n} {self.chain}"
 
     @classmethod
-    def read(cls, text: str) -> Position | None:
+    def read(cls, text: str) -> RecordedUpTo | None:
         """Read what ``text`` gave; None for anything else."""
         words = text.split(" ")
         if len(words) != 3 or not (words[0].isdecimal() and words[1].isdecimal()):

@@ -17,7 +17,7 @@ from typing import Any, Final
 import orjson
 import structlog
 
-from recordings.entry import FIRST_CHAIN, BadRecording, Header, Position, read_entry, unpack
+from recordings.entry import FIRST_CHAIN, BadRecording, Header, RecordedUpTo, read_entry, unpack
 from recordings.names import FINISHED, SegmentName
 from recordings.segment import ENTRY, FRAME, Block, BlockHead, Segment, SegmentHead, SegmentWriter, records
 
@@ -34,7 +34,7 @@ class Given:
 
     id: str
     shard: int
-    position: Position
+    position: RecordedUpTo
     message: bytes
 
     @property
@@ -66,7 +66,7 @@ class Lane:
         self._shard = shard
         self._segment_ms = segment_ms
         self._header: Header | None = None
-        self._last: Position | None = None
+        self._last: RecordedUpTo | None = None
         self._last_id = "0-0"
         self._writer: SegmentWriter | None = None
         self._block: Block | None = None
@@ -81,7 +81,7 @@ class Lane:
         """Go on after what a former recorder has written; ``frames``: the newest of each chunk."""
         last = segment.blocks[-1]
         self._header = segment.head.header
-        self._last = Position(segment.head.header.epoch, last.entries[1], last.chain)
+        self._last = RecordedUpTo(segment.head.header.epoch, last.entries[1], last.chain)
         self._last_id = last.upto
         self._frames = frames
 
@@ -227,7 +227,7 @@ class Lane:
         self._block.add(FRAME, orjson.dumps({"shard": shard, "chunks": changed}))
 
 
-def _order(position: Position) -> tuple[int, int]:
+def _order(position: RecordedUpTo) -> tuple[int, int]:
     return position.epoch, position.n
 
 

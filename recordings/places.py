@@ -27,7 +27,7 @@ class Kept:
     size: int
 
 
-class Place(Protocol):
+class SegmentPlace(Protocol):
     """Segments under their names.  Methods raise ``OSError`` when it is away."""
 
     def segments(self) -> list[Kept]:
@@ -54,7 +54,7 @@ class Directory:
         self.path = path
 
     def segments(self) -> list[Kept]:
-        """See ``Place``."""
+        """See ``SegmentPlace``."""
         found = []
         for path in self.path.iterdir():
             name = read_name(path.name)
@@ -65,7 +65,7 @@ class Directory:
 
     @contextlib.contextmanager
     def open(self, name: SegmentName) -> Iterator[BinaryIO]:
-        """See ``Place``; one that was finished since it was listed is opened under its final name."""
+        """See ``SegmentPlace``; one that was finished since it was listed is opened under its final name."""
         path = self.path / str(name)
         if not name.finished and not path.exists():
             path = self.path / str(SegmentName(name.shard, name.began_ms, name.epoch, name.first))
@@ -73,13 +73,13 @@ class Directory:
             yield file
 
     def put(self, path: Path) -> None:
-        """See ``Place``."""
+        """See ``SegmentPlace``."""
         if path.parent.resolve() != self.path.resolve():
             shutil.copyfile(path, self.path / (path.name + ".copy"))
             (self.path / (path.name + ".copy")).rename(self.path / path.name)
 
     def remove(self, name: SegmentName) -> None:
-        """See ``Place``."""
+        """See ``SegmentPlace``."""
         (self.path / str(name)).unlink(missing_ok=True)
 
 
@@ -97,7 +97,7 @@ class Remote:
             raise NoSuchPlace(f"{_scheme(url)} can't be used: {error}") from None
 
     def segments(self) -> list[Kept]:
-        """See ``Place``."""
+        """See ``SegmentPlace``."""
         with contextlib.suppress(FileNotFoundError):
             listed: list[dict[str, Any]] = self._files.ls(self._root, detail=True, refresh=True)
             found = [(read_name(one["name"].rpartition("/")[2]), int(one["size"] or 0)) for one in listed]
@@ -106,17 +106,17 @@ class Remote:
 
     @contextlib.contextmanager
     def open(self, name: SegmentName) -> Iterator[BinaryIO]:
-        """See ``Place``."""
+        """See ``SegmentPlace``."""
         with self._files.open(f"{self._root}/{name}", "rb") as file:
             yield cast("BinaryIO", file)
 
     def put(self, path: Path) -> None:
-        """See ``Place``: object stores show a file once it is whole."""
+        """See ``SegmentPlace``: object stores show a file once it is whole."""
         self._files.makedirs(self._root, exist_ok=True)
         self._files.put_file(str(path), f"{self._root}/{path.name}")
 
     def remove(self, name: SegmentName) -> None:
-        """See ``Place``."""
+        """See ``SegmentPlace``."""
         with contextlib.suppress(FileNotFoundError):
             self._files.rm_file(f"{self._root}/{name}")
 
@@ -126,7 +126,7 @@ def _scheme(url: str) -> str:
     return url.partition("://")[0] + "://"
 
 
-def place_of(where: str) -> Place:
+def place_of(where: str) -> SegmentPlace:
     """Return the place that a directory's path or a URL names.
 
     Raises:

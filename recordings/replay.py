@@ -23,7 +23,7 @@ def begin(header: Header) -> ShardWorld:
     return ShardWorld(header.rules_of(), header.seed, header.shard)
 
 
-class Watch(Protocol):
+class InputWatch(Protocol):
     """Sees each input before and after it is applied."""
 
     def before(self, order: Input) -> None:
@@ -35,7 +35,7 @@ class Watch(Protocol):
         ...
 
 
-def apply_entry(world: ShardWorld, entry: Entry, watch: Watch | None = None) -> Output:
+def apply_entry(world: ShardWorld, entry: Entry, watch: InputWatch | None = None) -> Output:
     """Do what an entry says was done; return what came of it.
 
     Raises:

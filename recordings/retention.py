@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Final
 
 from recordings.names import SegmentName
 from recordings.places import Kept
 
-DAY_MS = 86_400_000
+DAY_MS: Final = 86_400_000
 
 
 def to_remove(kept: Sequence[Kept], *, now_ms: int, days: float, bytes_most: int) -> list[SegmentName]:

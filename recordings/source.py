@@ -13,8 +13,9 @@ from typing import Any, Final
 
 import orjson
 
+from config.settings import default
 from recordings.digests import chunk_digest
-from recordings.entry import FIRST_CHAIN, Header, Position, chain_after, dump_body, encode_done, pack
+from recordings.entry import FIRST_CHAIN, Header, RecordedUpTo, chain_after, dump_body, encode_done, pack
 from recordings.told_world import ToldWorld
 from world.ids import ChunkId
 from world.key_frame import freeze_chunk, freeze_shard, rest_mark
@@ -28,8 +29,8 @@ ROUND: Final = 10
 class Pace:
     """How often, in ticks."""
 
-    digest_ticks: int = 50
-    frame_ticks: int = 300
+    digest_ticks: int = default("recording_digest_ticks")
+    frame_ticks: int = default("recording_frame_ticks")
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +80,7 @@ class Source:
             self._touched = {}
         data = dump_body(body)
         self._chain = chain_after(self._chain, data)
-        position = Position(self._epoch, self._n, self._chain).text
+        position = RecordedUpTo(self._epoch, self._n, self._chain).text
         self._n += 1
         return Message(self._shard, pack(self._chain, data, self._frame(world, tick)), position)
 

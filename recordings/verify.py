@@ -13,9 +13,9 @@ from typing import Any, Final
 
 from recordings.custody import Custody
 from recordings.digests import PARTS, chunk_digest, one_line
-from recordings.entry import FIRST_CHAIN, BadRecording, Entry, Header, Position, chain_after, read_entry
+from recordings.entry import FIRST_CHAIN, BadRecording, Entry, Header, RecordedUpTo, chain_after, read_entry
 from recordings.names import SegmentName
-from recordings.places import Kept, Place
+from recordings.places import Kept, SegmentPlace
 from recordings.replay import apply_entry, begin, frame_at, read_frame, thawed
 from recordings.segment import ENTRY, BlockHead, Segment, records
 from world.ids import ChunkId
@@ -29,7 +29,7 @@ NAMED_MOST: Final = 4
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class Mismatch:
     """Something that is not as it was."""
 
     shard: int
@@ -60,10 +60,10 @@ class Wanted:
 
 
 @dataclass(slots=True)
-class Verdict:
+class Proof:
     """What came of it."""
 
-    findings: list[Finding] = field(default_factory=list)
+    findings: list[Mismatch] = field(default_factory=list)
     #: What a reader should know that is no fault: where it begins, what was undone, what is of another version.
     notes: list[str] = field(default_factory=list)
     #: Segments of other versions, which were not run.
@@ -79,7 +79,7 @@ class Verdict:
     #: Of those published, the ones that were met.
     published: int = 0
     #: Where each shard's recording ends.
-    ends: dict[int, Position] = field(default_factory=dict)
+    ends: dict[int, RecordedUpTo] = field(default_factory=dict)
 
     @property
     def same(self) -> bool:
@@ -88,8 +88,8 @@ class Verdict:
 
 
 def verify(
-    place: Place, wanted: Wanted | None = None, progress: Callable[[int, int], object] = lambda done, of: None
-) -> Verdict:
+    place: SegmentPlace, wanted: Wanted | None = None, progress: Callable[[int, int], object] = lambda done, of: None
+) -> Proof:
     """Run every shard's recording in a place again and compare.
 
     Args:
@@ -98,7 +98,7 @@ def verify(
     Raises:
         OSError: the place can't be read.
     """
-    verdict = Verdict()
+    verdict = Proof()
     kept = place.segments()
     total, done = sum(one.size for one in kept), 0
     custody = Custody()
@@ -114,14 +114,14 @@ def verify(
     return verdict
 
 
-def _judge(custody: Custody, verdict: Verdict) -> None:
+def _judge(custody: Custody, verdict: Proof) -> None:
     """Say who and what came into a shard as nobody gave it."""
     if custody.partial:
         verdict.notes.append(f"what came from shard to shard was not compared: {custody.partial}")
         return
     verdict.crossings = len(custody)
     for taken in custody.wrong():
-        finding = Finding(taken.shard, taken.chunk_id, taken.tick, taken.field, taken.text, taken.segment)
+        finding = Mismatch(taken.shard, taken.chunk_id, taken.tick, taken.field, taken.text, taken.segment)
         verdict.findings.append(finding)
 
 
@@ -138,7 +138,7 @@ def _of_interest(kept: Sequence[Kept]) -> Iterable[Kept]:
 class LaneCheck:
     """The recording of one shard, segment by segment in order."""
 
-    def __init__(self, shard: int, wanted: Wanted, verdict: Verdict, custody: Custody) -> None:
+    def __init__(self, shard: int, wanted: Wanted, verdict: Proof, custody: Custody) -> None:
         self._custody = custody
         self._shard = shard
         self._wanted = wanted
@@ -146,14 +146,14 @@ class LaneCheck:
         self._world: ShardWorld | None = None
         self._header: Header | None = None
         #: The last entry that was read; None before the first, and where it can't be said.
-        self._last: Position | None = None
+        self._last: RecordedUpTo | None = None
         self._tick = -1
         self._name = ""
         self._found = 0
 
     # -- segments --
 
-    def segment(self, place: Place, name: SegmentName) -> None:
+    def segment(self, place: SegmentPlace, name: SegmentName) -> None:
         """Look at one segment."""
         if self._found > FINDINGS_MOST:
             return
@@ -226,11 +226,11 @@ class LaneCheck:
             self._find("", self._tick, "entries", f"{_entries(last.n + 1, head.first)}: never recorded")
             self._lose()
         if self._last is None:
-            self._last = Position(head.header.epoch, head.first - 1, head.chain or "")
+            self._last = RecordedUpTo(head.header.epoch, head.first - 1, head.chain or "")
 
     def _begin_life(self, header: Header) -> None:
         """Compare what the life says it follows with what there was."""
-        last, before = self._last, Position.read(header.previous)
+        last, before = self._last, RecordedUpTo.read(header.previous)
         if last is not None and self._name and before != last:
             if before is None or (before.epoch, before.n) < (last.epoch, last.n):
                 at = header.previous or "nothing"
@@ -244,7 +244,7 @@ class LaneCheck:
                 self._find("", self._tick, "entries", f"a life is missing: epoch {before.epoch}")
         self._end_life()
         self._world = begin(header)
-        self._last = Position(header.epoch, -1, FIRST_CHAIN)
+        self._last = RecordedUpTo(header.epoch, -1, FIRST_CHAIN)
         self._tick = -1
 
     def _end_life(self) -> None:
@@ -293,7 +293,7 @@ class LaneCheck:
             frame = frame_at(segment, block)
             if frame is not None:
                 self._world = thawed(segment.head.header, frame)
-                self._last = Position(segment.head.header.epoch, block.entries[0] - 1, "")
+                self._last = RecordedUpTo(segment.head.header.epoch, block.entries[0] - 1, "")
                 self._tick = self._world.tick
         except BadRecording as error:
             self._find(_named(block.frame or []), block.ticks[0], "key frame", str(error))
@@ -312,7 +312,7 @@ class LaneCheck:
         expected = chain_after(self._last.chain, body) if self._last.chain else chain
         if chain != expected:
             self._find(self._chunks_of(entry), entry.tick, "inputs", f"entry {entry.n} is not what was done (chain)")
-        self._last = Position(self._last.epoch, entry.n, chain)
+        self._last = RecordedUpTo(self._last.epoch, entry.n, chain)
         if entry.tick < self._tick:
             self._find(self._chunks_of(entry), entry.tick, "ticks", f"tick {entry.tick} after tick {self._tick}")
         self._tick = entry.tick
@@ -408,7 +408,7 @@ class LaneCheck:
         if not chunk and self._world is not None:
             chunk = _named(self._world.chunk_ids)  # one of these: those that the shard has
         if self._found <= FINDINGS_MOST:
-            self._verdict.findings.append(Finding(self._shard, chunk, tick, what, text, self._name))
+            self._verdict.findings.append(Mismatch(self._shard, chunk, tick, what, text, self._name))
 
     def _chunks_of(self, entry: Entry) -> str:
         """Return the chunks that an entry's inputs are about."""

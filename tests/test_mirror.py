@@ -15,7 +15,19 @@ import pytest
 from tests.docs.blocks import ROOT
 
 ROOMS: Final = (
-    *("api", "cli", "cluster", "config", "embedded", "loadtest", "migrations", "operations", "store", "streaming"),
+    *(
+        "api",
+        "cli",
+        "cluster",
+        "config",
+        "embedded",
+        "loadtest",
+        "migrations",
+        "operations",
+        "recordings",
+        "store",
+        "streaming",
+    ),
     *("chunkcrawl_env", "sdk/chunkcrawl", "world"),
 )
 
@@ -50,6 +62,7 @@ ELSEWHERE: Final = {
     "cluster/gateway_actor.py": "tests/cluster/test_deploy.py",
     "cluster/local.py": "tests/cluster/test_shard_calls.py",
     "cluster/router.py": "tests/cluster/test_deploy.py",
+    "cluster/recording_metrics.py": "tests/cluster/test_recorder.py",
     "cluster/shard_actor.py": "tests/cluster/test_deploy.py",
     "cluster/shard_metrics.py": "tests/deploy/test_scrape.py",
     "cluster/world_actors.py": "tests/cluster/test_deploy.py",
@@ -77,6 +90,12 @@ ELSEWHERE: Final = {
     "operations/table_digests.py": "tests/operations/test_dump_content.py",
     "operations/world_dump.py": "tests/operations/test_world_bounds.py",
     "operations/world_load.py": "tests/operations/test_world_settle.py",
+    "recordings/custody.py": "tests/recordings/test_verify.py",
+    "recordings/digests.py": "tests/recordings/test_verify.py",
+    "recordings/lane.py": "tests/recordings/test_writer.py",
+    "recordings/segment.py": "tests/recordings/test_verify.py",
+    "recordings/source.py": "tests/recordings/test_replay.py",
+    "recordings/told_world.py": "tests/recordings/test_replay.py",
     "sdk/chunkcrawl/__init__.py": "tests/sdk/test_agent.py",
     "sdk/chunkcrawl/bots/demo.py": "tests/cluster/test_up_for_real.py",
     "sdk/chunkcrawl/bots/driver.py": "tests/sdk/test_live_agent.py",

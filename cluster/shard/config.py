@@ -24,4 +24,4 @@ class ShardConfig:
     refuse_after_stall_s: float = 1.0
     record_dir: str = default("record_dir")
     #: None: nothing is recorded.
-    recordings: Pace | None = None
+    recordings: Pace | None = Pace()  # noqa: RUF009 - frozen

@@ -19,6 +19,7 @@ TIMEOUT_S: Final = 5.0
 TICK_AGE_MOST_S: Final = 5.0
 TICK_P99_MOST_MS: Final = 150.0
 ARCHIVE_LAG_MOST_S: Final = 60.0
+RECORDING_LAG_MOST_S: Final = 120.0
 
 
 async def gateways(installation: Installation) -> Iterator[Finding]:
@@ -99,7 +100,7 @@ def _judge_shard(name: str, actor: dict[str, Any]) -> Iterator[Finding]:
 
 
 async def event_log(installation: Installation) -> Iterator[Finding]:
-    """Check that the archiver keeps up."""
+    """Check that the archiver keeps up, and the recorder in it."""
     actors = (installation.status or {}).get("actors", {})
     archivers = [actor for name, actor in actors.items() if name.startswith("archiver") and "error" not in actor]
     if not archivers:
@@ -117,6 +118,13 @@ def judge_archiver(actor: dict[str, Any]) -> Iterator[Finding]:
     if actor.get("archive_lost"):
         reason = f"{actor['archive_lost']} facts never reached the event log"
         yield Finding(reason, "PostgreSQL was away for too long; nothing brings them back", "warning")
+    if (lag := actor.get("recording_lag_s") or 0.0) > RECORDING_LAG_MOST_S:
+        trouble = actor.get("recording_trouble") or "slow"
+        reason = f"recordings are {lag:.0f} s behind ({trouble}); beyond 100000 entries the oldest are lost"
+        yield Finding(reason, "free disk space, or see archiver-0.log")
+    if actor.get("recording_missing"):
+        reason = f"{actor['recording_missing']} entries never reached a recording"
+        yield Finding(reason, "the recorder was away for too long; nothing brings them back", "warning")
 
 
 async def backups(installation: Installation) -> Iterator[Finding]:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from recordings.entry import Position
+from recordings.entry import RecordedUpTo
 from recordings.places import Directory
 from recordings.replay import entries_of
 from recordings.segment import Segment
@@ -49,17 +49,17 @@ async def run(seed: int, *, agents: int, shards: int, duration_s: float, hit_eve
     assert len(ledger.accepted) > agents
 
 
-async def recorded_ends(redis_url: str, shards: int) -> dict[int, Position | None]:
+async def recorded_ends(redis_url: str, shards: int) -> dict[int, RecordedUpTo | None]:
     """Where each shard's recording must have come to: with its last commit."""
     redis = connect(redis_url)
     try:
         found = [await redis.hget(keys.shard(shard), "recorded") for shard in range(shards)]
     finally:
         await redis.aclose()
-    return {shard: Position.read(as_text(text or "")) for shard, text in enumerate(found)}
+    return {shard: RecordedUpTo.read(as_text(text or "")) for shard, text in enumerate(found)}
 
 
-def check_recordings(directory: Path, ends: dict[int, Position | None], accepted: Collection[str]) -> None:
+def check_recordings(directory: Path, ends: dict[int, RecordedUpTo | None], accepted: Collection[str]) -> None:
     """Run what was recorded again: nothing is wrong, nothing is missing, and every accepted command is in it."""
     verdict = verify(Directory(directory))
     print("\n".join(verdict.notes))

@@ -11,8 +11,9 @@ import pytest
 from redis.asyncio import Redis
 
 from cluster.recorder import Recorder
+from cluster.recording_metrics import recording_families
 from recordings.lane import Given
-from recordings.places import Directory, Place, place_of
+from recordings.places import Directory, SegmentPlace, place_of
 from recordings.verify import verify
 from recordings.writer import RecordingWriter
 from streaming import keys
@@ -28,7 +29,7 @@ def given() -> list[Given]:
     return played(seed=9, shards=2, ticks=120)
 
 
-def recorder(redis: Redis, directory: Path, place: Place | None = None, *, bytes_most: int = BYTES) -> Recorder:
+def recorder(redis: Redis, directory: Path, place: SegmentPlace | None = None, *, bytes_most: int = BYTES) -> Recorder:
     return Recorder(redis, directory, segment_s=10, keep_days=10**6, bytes_most=bytes_most, place=place)
 
 
@@ -53,6 +54,9 @@ async def test_everything_is_on_the_disk_before_it_leaves_redis(
     await one.measure()
     assert one.describe()["recorded"] == len(given)
     assert one.describe()["recording_waiting"] == 0
+    families = {family.name: family.samples[0].value for family in recording_families(one.describe())}
+    assert families["recording_entries"] == len(given)
+    assert families["recording_lag_seconds"] == families["recording_entries_missing"] == 0
     assert sum(kept.size for kept in Directory(tmp_path).segments()) > 10_000
     verdict = verify(Directory(tmp_path))  # while it is written
     assert verdict.same

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from recordings.entry import Header, Position
+from recordings.entry import Header, RecordedUpTo
 from recordings.lane import Given
 from recordings.source import Pace, Source
 from recordings.told_world import ToldWorld
@@ -64,7 +64,7 @@ def given_of(cluster: TinyCluster) -> Iterator[Given]:
     ]
     found.sort(key=lambda one: one[0])
     for seq, (tick, shard, text, data) in enumerate(found):
-        position = Position.read(text)
+        position = RecordedUpTo.read(text)
         assert position is not None
         yield Given(f"{1_000_000 + tick * 200}-{seq}", shard, position, data)
 

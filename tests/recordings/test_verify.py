@@ -13,11 +13,11 @@ import orjson
 import pytest
 
 from recordings.digests import one_line
-from recordings.entry import FORMAT, Position, chain_after, pack, read_entry, unpack
+from recordings.entry import FORMAT, RecordedUpTo, chain_after, pack, read_entry, unpack
 from recordings.lane import Given
 from recordings.places import Directory
 from recordings.segment import END, Segment
-from recordings.verify import Finding, Verdict, Wanted, verify
+from recordings.verify import Mismatch, Proof, Wanted, verify
 from tests.recordings.simulate import played, write
 from world.commands.harvest import HarvestRule
 from world.crossing import cross
@@ -36,7 +36,7 @@ def untouched(given: list[Given], tmp_path_factory: pytest.TempPathFactory) -> P
     return write(tmp_path_factory.mktemp("recordings"), given)
 
 
-def findings(directory: Path) -> list[Finding]:
+def findings(directory: Path) -> list[Mismatch]:
     return verify(Directory(directory)).findings
 
 
@@ -99,7 +99,7 @@ def rechained(given: list[Given]) -> list[Given]:
         _, data, frame = unpack(one.message)
         chain = chain_after(chains.get(one.shard, "0" * 32), data)
         chains[one.shard] = chain
-        position = Position(one.position.epoch, one.position.n, chain)
+        position = RecordedUpTo(one.position.epoch, one.position.n, chain)
         result.append(replace(one, message=pack(chain, data, frame), position=position))
     return result
 
@@ -111,7 +111,7 @@ def renumbered(given: list[Given]) -> list[Given]:
     for one in given:
         n = counts.get(one.shard, 0)
         counts[one.shard] = n + 1
-        position = Position(one.position.epoch, n, one.position.chain)
+        position = RecordedUpTo(one.position.epoch, n, one.position.chain)
         result.append(replace(with_body(one, body_of(one) | {"n": n}), position=position))
     return rechained(result)
 
@@ -461,7 +461,7 @@ def test_another_version_is_said_plainly(given: list[Given], tmp_path: Path, fie
 
 
 def published(given: list[Given]) -> dict[tuple[str, int], str]:
-    found = {}
+    found: dict[tuple[str, int], str] = {}
     for one in given:
         entry = read_entry(one.position.chain, unpack(one.message)[1])
         found |= {(chunk, entry.tick): one_line(parts) for chunk, parts in entry.digests.items()}
@@ -479,7 +479,7 @@ def test_a_recording_made_anew_is_found_by_what_watchers_were_told(given: list[G
     """Of another story, with every hash made anew: nothing in it contradicts itself."""
     directory = write(tmp_path, played(seed=5, shards=2, ticks=TICKS))
     assert verify(Directory(directory)).same
-    verdict: Verdict = verify(Directory(directory), Wanted(published=published(given)))
+    verdict: Proof = verify(Directory(directory), Wanted(published=published(given)))
     assert {one.field for one in verdict.findings} == {"published"}
 
 

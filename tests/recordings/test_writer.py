@@ -11,7 +11,7 @@ from typing import Any, Final
 import pytest
 
 from recordings import lane
-from recordings.entry import Position
+from recordings.entry import RecordedUpTo
 from recordings.lane import Given, is_after
 from recordings.names import read_name
 from recordings.places import Directory
@@ -104,13 +104,13 @@ def no_writer_left() -> Iterator[None]:
     holder.clear()
 
 
-def entries(directory: Path) -> Iterator[Position]:
+def entries(directory: Path) -> Iterator[RecordedUpTo]:
     for path in sorted(directory.glob("*.ccrec")):
         with path.open("rb") as file:
             segment = Segment(file)
             for block in segment.blocks:
                 for entry in entries_of(segment.data(block)):
-                    yield Position(segment.head.header.epoch, entry.n, entry.chain)
+                    yield RecordedUpTo(segment.head.header.epoch, entry.n, entry.chain)
 
 
 def steps_of(given: list[Given], directory: Path) -> int:
@@ -198,7 +198,7 @@ def test_one_recorder_at_a_time(tmp_path: Path) -> None:
 def test_an_entry_that_is_none_is_left_out_and_counted(given: list[Given], tmp_path: Path) -> None:
     writer = RecordingWriter(tmp_path, segment_s=SEGMENT_S)
     writer.add(given[:10])
-    bad = Given(f"{given[9].ms + 1}-0", 0, Position(1, given[9].position.n + 1, "x"), b"nonsense")
+    bad = Given(f"{given[9].ms + 1}-0", 0, RecordedUpTo(1, given[9].position.n + 1, "x"), b"nonsense")
     writer.add([bad])
     writer.close()
     assert writer.counts()["missing"] == 1

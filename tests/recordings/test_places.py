@@ -1,0 +1,58 @@
+"""Where segments lie: a directory and a URL do the same."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from recordings.names import SegmentName, read_name
+from recordings.places import NoSuchPlace, SegmentPlace, place_of
+
+
+@pytest.fixture(params=["directory", "url"])
+def place(request: pytest.FixtureRequest, tmp_path: Path) -> SegmentPlace:
+    if request.param == "url":
+        return place_of(f"memory://{tmp_path.name}")
+    (tmp_path / "there").mkdir()
+    return place_of(str(tmp_path / "there"))
+
+
+def test_segments_come_go_and_are_read_at_any_offset(place: SegmentPlace, tmp_path: Path) -> None:
+    assert place.segments() == []
+    names = [SegmentName(1, 2_000, 1, 0), SegmentName(0, 3_000, 1, 0), SegmentName(0, 1_000, 1, 0)]
+    for name in names:
+        (tmp_path / str(name)).write_bytes(b"0123456789")
+        place.put(tmp_path / str(name))
+    assert [one.name for one in place.segments()] == sorted(names)
+    assert {one.size for one in place.segments()} == {10}
+    with place.open(names[0]) as file:
+        file.seek(4)
+        assert file.read(3) == b"456"
+    place.remove(names[0])
+    place.remove(names[0])
+    assert len(place.segments()) == 2
+    with pytest.raises(FileNotFoundError), place.open(names[0]):
+        pass
+
+
+def test_one_that_was_finished_meanwhile_is_opened_under_its_final_name(tmp_path: Path) -> None:
+    name = SegmentName(0, 1_000, 1, 0)
+    (tmp_path / str(name)).write_bytes(b"x")
+    with place_of(str(tmp_path)).open(SegmentName(0, 1_000, 1, 0, finished=False)) as file:
+        assert file.read() == b"x"
+
+
+@pytest.mark.parametrize("where", ["/nowhere/at/all", "no-such-protocol://user:secret@host/x"])
+def test_no_such_place_is_a_line_without_secrets(where: str) -> None:
+    with pytest.raises(NoSuchPlace) as error:
+        place_of(where)
+    assert "secret" not in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_names_are_read_as_written() -> None:
+    for name in (SegmentName(3, 1_700_000_000_000, 12, 99), SegmentName(0, 0, 1, 0, finished=False)):
+        assert read_name(str(name)) == name
+    for other in ("recorder.lock", "shard-x-1-1-1.ccrec", "shard-000-1-1-1.ccrec.copy", "shard-000-1-1-1.spoilt"):
+        assert read_name(other) is None
