@@ -121,7 +121,8 @@ while i <= n do
     i = i + 2
   elseif op == 'J' then -- what was done, for the recording
     local number, position, entry = unpack(ARGV, i + 1, i + 3)
-    redis.call('XADD', RECORDING_STREAM, 'MAXLEN', '~', tostring(RECORDING_MAXLEN), '*', 's', number, 'p', position, 'm', entry)
+    local most = tostring(RECORDING_MAXLEN)
+    redis.call('XADD', RECORDING_STREAM, 'MAXLEN', '~', most, '*', 's', number, 'p', position, 'm', entry)
     recorded = position
     i = i + 4
   else

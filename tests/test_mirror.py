@@ -93,6 +93,7 @@ ELSEWHERE: Final = {
     "recordings/custody.py": "tests/recordings/test_verify.py",
     "recordings/digests.py": "tests/recordings/test_verify.py",
     "recordings/lane.py": "tests/recordings/test_writer.py",
+    "recordings/names.py": "tests/recordings/test_places.py",
     "recordings/segment.py": "tests/recordings/test_verify.py",
     "recordings/source.py": "tests/recordings/test_replay.py",
     "recordings/told_world.py": "tests/recordings/test_replay.py",

@@ -263,6 +263,11 @@ async def test_every_message_of_every_channel(gate: Gate, local_world: LocalWorl
         await move_a_little(other)
         for channel in DOCUMENT["channels"]:
             await readers.wait_for(channel, "heartbeat")
+        # As the recorder tells it; it comes with a heartbeat.
+        told: dict[Any, Any] = {"digest": "0" * 64, "chain": "1" * 32, "entry": f"1 7 {'1' * 32}"}
+        await redis.xadd(keys.chunk_digests("chunk-0"), told, id="7-1")
+        for channel in ("spectatorSocket", "spectatorStream"):
+            await readers.wait_for(channel, "chunk_digest", tick=7)
         await resync(gate, stack, readers)
     assert not readers.faults, readers.faults[:5]
     for name, channel in DOCUMENT["channels"].items():

@@ -41,6 +41,7 @@ OPERATIONS: dict[str, tuple[Callable[[Batch], None], str]] = {
     "seated": (lambda batch: batch.seated("chunk-4", (1, 2), "h-4"), keys.inbox("chunk-4")),
     "reserve": (lambda batch: batch.reserve("chunk-2", (1, 2), "h-2", 5_000), keys.reservations("chunk-2")),
     "archive": (lambda batch: batch.archive(b"{}"), keys.ARCHIVE_STREAM),
+    "recorded": (lambda batch: batch.recorded(0, "1 0 ab", b"{}"), keys.RECORDING_STREAM),
 }
 #: What makes no operation, but a condition for all.
 CONDITIONS = {"only_if_bound", "only_if_not_refused"}
@@ -176,3 +177,19 @@ def test_conditions_alone_are_no_commit() -> None:
     batch.only_if_not_refused("s-1", 1_000)
     assert not batch
     assert len(batch.conditions) % 4 == 0
+
+
+async def test_where_the_recording_has_come_to_stands_with_the_lease(redis: Any) -> None:
+    """In the very commit: an entry that is not in the stream is not said to be, and the other way round."""
+    journal = await prepared(redis)
+    for n in range(3):
+        batch = Batch(tick=n)
+        batch.recorded(0, f"1 {n} ab", b"entry")
+        await journal.commit(batch)
+    batch = Batch(tick=3)
+    batch.chunk_static("sentinel", b"no entry")
+    await journal.commit(batch)
+    assert await redis.hmget(keys.shard(0), ["tick", "recorded"]) == [b"3", b"1 2 ab"]
+    entries = await redis.xrange(keys.RECORDING_STREAM)
+    assert [fields[b"p"] for _, fields in entries] == [b"1 0 ab", b"1 1 ab", b"1 2 ab"]
+    assert entries[0][1] == {b"s": b"0", b"p": b"1 0 ab", b"m": b"entry"}

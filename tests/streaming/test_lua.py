@@ -223,7 +223,7 @@ def test_an_operation_of_a_commit_is_as_long_as_its_names() -> None:
                 assert isinstance(letter, str)
                 written[letter] = len([word for word in words if ast.unparse(word) != "''"])
     assert written == read_by_name
-    assert len(written) == 15
+    assert len(written) == 16
 
 
 # -- sending --
