@@ -13,7 +13,6 @@ from typing import Any, Final
 
 import orjson
 
-from config.settings import default
 from recordings.digests import chunk_digest
 from recordings.entry import FIRST_CHAIN, Header, RecordedUpTo, chain_after, dump_body, encode_done, pack
 from recordings.told_world import ToldWorld
@@ -29,8 +28,8 @@ ROUND: Final = 10
 class Pace:
     """How often, in ticks."""
 
-    digest_ticks: int = default("recording_digest_ticks")
-    frame_ticks: int = default("recording_frame_ticks")
+    digest_ticks: int
+    frame_ticks: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
 from config.settings import default
 from recordings.source import Pace
+
+RECORDED: Final = Pace(default("recording_digest_ticks"), default("recording_frame_ticks"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,4 +27,4 @@ class ShardConfig:
     refuse_after_stall_s: float = 1.0
     record_dir: str = default("record_dir")
     #: None: nothing is recorded.
-    recordings: Pace | None = Pace()  # noqa: RUF009 - frozen
+    recordings: Pace | None = RECORDED
