@@ -43,6 +43,7 @@ from chunkcrawl.transport.http import Api, Session
 from chunkcrawl.transport.sessions import SessionKeeper
 from chunkcrawl.transport.shared_api import SharedApi
 from chunkcrawl.transport.stream_queue import EventQueue
+from chunkcrawl.transport.writings import Note, Thought, forget_note, read_notes, think, write_note
 from chunkcrawl.view.paths import Point
 from chunkcrawl.view.world_map import WorldMap, write_whole
 from chunkcrawl.view.world_view import GoldNode, WorldView
@@ -331,6 +332,35 @@ class Agent:
         bound_s = self._command_timeout_s if timeout_s is None else timeout_s
         return await self._conversation.perform(cmd, retries=self._retries, hold=hold, timeout_s=bound_s)
 
+    async def think(self, text: str, *, doing: str | None = None) -> Thought:
+        """Tell the agent's owner what it thinks; it becomes part of the history, and costs no time in the world.
+
+        Args:
+            text: One line, 1..280 characters.
+            doing: What it is the reason for, in one word, as ``go_to``.
+
+        Raises:
+            ApiError: ``banned_words``, which counts against the agent; ``muted``; ``rate_limited``.
+            ServerUnreachable: As every call of ``Api``.
+        """
+        return await think(self._api, self.agent_id, await self._token(), text, doing)
+
+    async def remember(self, name: str, text: str) -> Note:
+        """Keep a note for later, over the one of that name; 64 of 500 characters at most.
+
+        Raises:
+            ApiError: ``notes_full``; ``rate_limited``.  ``ServerUnreachable``.
+        """
+        return await write_note(self._api, self.agent_id, await self._token(), name, text)
+
+    async def recall(self) -> list[Note]:
+        """Return all notes of the agent, written last first.  Raises ``ApiError``, ``ServerUnreachable``."""
+        return await read_notes(self._api, self.agent_id, await self._token())
+
+    async def forget(self, name: str) -> None:
+        """Delete a note.  Raises ``ApiError``: ``note_not_found``; ``ServerUnreachable``."""
+        await forget_note(self._api, self.agent_id, await self._token(), name)
+
     # -- whole intentions --
 
     async def go_to(self, chunk_id: str, x: int, y: int, *, timeout_s: float | None = JOURNEY_TIMEOUT_S) -> Going:
@@ -438,7 +468,7 @@ class Agent:
         Raises:
             ApiError, ServerUnreachable: As every call of ``Api``.
         """
-        token = (await self._sessions.current()).session_token
+        token = await self._token()
         pages = read_history(self._api, self.agent_id, token, since=since, until=until, kinds=kinds, limit=limit)
         async with contextlib.aclosing(pages):
             async for entry in pages:
@@ -511,6 +541,9 @@ class Agent:
         return self._conversation.ack_s
 
     # -- private --
+
+    async def _token(self) -> str:
+        return (await self._sessions.current()).session_token
 
     async def _send(self, frame: str) -> None:
         await self._connection.send(frame)

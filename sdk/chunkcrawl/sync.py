@@ -29,6 +29,7 @@ from chunkcrawl.transport.callbacks import Callback
 from chunkcrawl.transport.connection import AWAY_TIMEOUT_S
 from chunkcrawl.transport.conversation import COMMAND_TIMEOUT_S
 from chunkcrawl.transport.history import HistoryEntry
+from chunkcrawl.transport.writings import Note, Thought
 from chunkcrawl.view.paths import Point
 from chunkcrawl.view.world_map import WorldMap
 from chunkcrawl.view.world_view import GoldNode, WorldView
@@ -187,6 +188,22 @@ class Agent:
     def wait_until(self, condition: Callable[[WorldView], bool], timeout_s: float | None = COMMAND_TIMEOUT_S) -> bool:
         """Wait until ``condition(view)`` holds; False when the time was up."""
         return _LOOP.run(self._agent.wait_until(condition, timeout_s))
+
+    def think(self, text: str, *, doing: str | None = None) -> Thought:
+        """Tell what the agent thinks; see ``chunkcrawl.Agent.think``."""
+        return _LOOP.run(self._agent.think(text, doing=doing))
+
+    def remember(self, name: str, text: str) -> Note:
+        """Keep a note; see ``chunkcrawl.Agent.remember``."""
+        return _LOOP.run(self._agent.remember(name, text))
+
+    def recall(self) -> list[Note]:
+        """Return all notes of the agent."""
+        return _LOOP.run(self._agent.recall())
+
+    def forget(self, name: str) -> None:
+        """Delete a note."""
+        _LOOP.run(self._agent.forget(name))
 
     def history(
         self,

@@ -51,4 +51,4 @@ def test_the_documented_events_are_the_worlds() -> None:
 def test_an_event_is_told(kind: str) -> None:
     assert re.search(rf"`{kind}\b", read("docs/protocol.md"))
     assert f'case "{kind}":' in read("web/watch/js/state/news.js")
-    assert kind in NOT_FOR_MODELS or f'"{kind}"' in read("sdk/chunkcrawl/mcp/toolbox.py")
+    assert kind in NOT_FOR_MODELS or f'"{kind}"' in read("sdk/chunkcrawl/mcp/happenings.py")

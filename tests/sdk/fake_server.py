@@ -56,6 +56,9 @@ class FakeServer:
         self.activity = "idle"
         self.strikes_left = 2
         self.channels = 0
+        #: What the agent thought, as (doing, text), and its notes.
+        self.thoughts: list[tuple[str | None, str]] = []
+        self.notes: dict[str, str] = {}
 
     # -- HTTP --
 
@@ -74,6 +77,8 @@ class FakeServer:
                 return httpx.Response(401, json={"detail": "invalid_session"})
             self.refreshes += 1
             return self.dated({"expires_at": self.expiry()})
+        if request.url.path.startswith("/v1/agents/"):
+            return self.written(request, token)
         if json.loads(request.content)["api_key"] != "dcw_good":
             return httpx.Response(401, json={"detail": "invalid_api_key"})
         self.sessions += 1
@@ -81,6 +86,32 @@ class FakeServer:
         self.live_tokens.add(token)
         session = {"session_token": token, "session_jti": f"jti_{self.sessions}", "role": "agent"}
         return self.dated(session | {"cmd_secret": SECRET, "expires_at": self.expiry()})
+
+    def written(self, request: httpx.Request, token: str) -> httpx.Response:
+        """Thoughts and notes; the word ``bad`` is banned, and there is room for two notes."""
+        if token not in self.live_tokens:
+            return httpx.Response(401, json={"detail": "invalid_session"})
+        at = "2026-03-01T12:00:00Z"
+        *_, what, name = request.url.path.split("/")
+        text = json.loads(request.content)["text"] if request.content else ""
+        if name == "thoughts":
+            if "bad" in text:
+                return httpx.Response(403, json={"detail": "banned_words"})
+            doing = json.loads(request.content).get("doing")
+            self.thoughts.append((doing, text))
+            return httpx.Response(201, json={"entry_id": "1-1", "at": at, "text": text, "doing": doing})
+        if name == "notes":
+            notes = [{"name": key, "text": kept, "at": at} for key, kept in self.notes.items()]
+            return httpx.Response(200, json={"notes": notes})
+        assert what == "notes"
+        if request.method == "DELETE":
+            if self.notes.pop(name, None) is None:
+                return httpx.Response(404, json={"detail": "note_not_found"})
+            return httpx.Response(200, json={"forgotten": name})
+        if name not in self.notes and len(self.notes) == 2:
+            return httpx.Response(409, json={"detail": "notes_full"})
+        self.notes[name] = text
+        return httpx.Response(200, json={"name": name, "text": text, "at": at})
 
     def strike(self) -> dict[str, int]:
         """What the ack of a message with banned words says besides."""

@@ -107,6 +107,16 @@ class Journey:
         self._found: list[str] = []
         self._start_gold: int | None = None
 
+    @property
+    def found(self) -> tuple[str, ...]:
+        """The chunks that were entered for the first time up to now."""
+        return tuple(self._found)
+
+    @property
+    def taken(self) -> int:
+        """How much gold was taken up to now."""
+        return self._taken()
+
     # -- whole intentions --
 
     async def go_to(self, chunk_id: str, x: int, y: int, timeout_s: float | None) -> Arrived | NoWay | TimedOut:

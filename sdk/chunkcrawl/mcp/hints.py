@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Final
 
 from chunkcrawl.errors import BannedWords, Blocked, ChunkcrawlError, CommandRefused, Unreachable
+from chunkcrawl.journeys.outcomes import NoGold, NoWay, Outcome, TimedOut
 from chunkcrawl.view.paths import Point
 from chunkcrawl.view.world_view import WorldView
 
-__all__ = ["HINTS", "code_of", "hint_for"]
+__all__ = ["HINTS", "code_of", "hint_for", "hint_for_outcome"]
 
 HINTS: Final = {
     "busy": "Another command of this agent is still running; wait for it, then try again.",
@@ -28,7 +29,19 @@ HINTS: Final = {
     "blocked": "Somebody stands there; you are where you were stopped. Go around, or wait a moment.",
     "interrupted_by_new_command": "Your own next command ended it; what was taken is yours.",
     "outcome_unknown": "Its result was lost; call observe to see what happened before you repeat it.",
+    "notes_full": "You have as many notes as you may have: forget one, or write over one.",
+    "note_not_found": "There is no note of that name; recall lists all.",
     "taken_over": "Another client plays this agent now; this one is out.",
+}
+
+#: What helps when there is no way, by ``NoWay.why``.
+NO_WAY_HINTS: Final = {
+    "unknown_chunk": "Go to a chunk that map lists, or explore.",
+    "chunk_gone": "It does not come back; map lists what is there.",
+    "wall": "Choose a floor cell from observe.",
+    "boundary": "Choose a cell that is not on the edge; move_to leads through an exit.",
+    "closed": "Take another way; map lists the doors.",
+    "crowded": "Wait a moment, then try again, or take another way.",
 }
 
 
@@ -61,3 +74,12 @@ def hint_for(error: ChunkcrawlError, view: WorldView, target: Point | None = Non
     if isinstance(error, CommandRefused) and error.retry_after_ms is not None:
         parts.append(f"Try again in {error.retry_after_ms} ms.")
     return " ".join(part for part in parts if part)
+
+
+def hint_for_outcome(outcome: Outcome) -> str:
+    """Return what helps after a journey that did not reach its aim; empty after one that did."""
+    if isinstance(outcome, NoWay):
+        return NO_WAY_HINTS.get(outcome.why, "")
+    if isinstance(outcome, NoGold):
+        return "Explore, or come back later: gold grows back."
+    return "Call it again to go on." if isinstance(outcome, TimedOut) else ""

@@ -1,43 +1,43 @@
-"""Five tools that are enough to play: for language models, over MCP (``mcp.server``) or any other tool interface.
+"""The tools to play with, for language models: over MCP (``mcp.tools``) or any other tool interface.
 
-Every tool answers with a short text within 30 s and never raises for what the world refuses: the text says what
-happened and what would help.  What is old is called so in the first line.  A tool call that is cancelled leaves nothing
-behind: its command is not sent later, and a harvest that had begun is ended.  Only a walk can't be stopped once the
-world has accepted it.
+Every tool answers with a short text within a bounded time and never raises for what the world refuses: the text says
+what happened and what would help.  What is old is called so in the first line.  A tool call that is cancelled leaves
+nothing behind: its command is not sent later, and a harvest that had begun is ended.  Only a walk can't be stopped once
+the world has accepted it; those of ``go_to``, ``explore`` and ``harvest_until`` are short.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections import OrderedDict, deque
 from collections.abc import Awaitable, Callable
 from types import TracebackType
-from typing import Final
+from typing import Any, Final, Protocol
 
 from chunkcrawl.agent import Agent
-from chunkcrawl.errors import ChunkcrawlError, CommandDropped, ServerUnreachable, StillRunning, TakenOver
-from chunkcrawl.mcp.hints import code_of, hint_for
-from chunkcrawl.mcp.news import News, Weight
+from chunkcrawl.errors import ApiError, ChunkcrawlError, CommandDropped, ServerUnreachable, StillRunning, TakenOver
+from chunkcrawl.journeys.journey import Journey
+from chunkcrawl.journeys.outcomes import Harvested, NoWay, Outcome, TimedOut
+from chunkcrawl.mcp.answer import Answer
+from chunkcrawl.mcp.happenings import Happenings
+from chunkcrawl.mcp.hints import code_of, hint_for, hint_for_outcome
+from chunkcrawl.mcp.map_text import map_text
 from chunkcrawl.mcp.observe import observe
 from chunkcrawl.view.paths import Point
-from chunkcrawl.view.plain import plain
-from chunkcrawl.wire.messages import (
-    ChunkDelta,
-    ChunkTransition,
-    CommandResult,
-    Event,
-    ResyncRequired,
-    SessionReady,
-    WorldEvent,
-)
 from chunkcrawl.wire.protocol import Completed
 
-__all__ = ["COMMAND_WAIT_S", "WAIT_MAX_S", "Toolbox"]
+__all__ = ["ACTIONS", "COMMAND_WAIT_S", "JOURNEY_WAIT_S", "TOOLS", "WAIT_MAX_S", "Progress", "Toolbox"]
 
 WAIT_MAX_S: Final = 30.0
 #: How long a tool waits for its command: less than the 60 s after which many hosts give a call up.
 COMMAND_WAIT_S: Final = 30.0
+#: How long a journey may take, unless it is said, and at most.
+JOURNEY_WAIT_S: Final = 45.0
+JOURNEY_MAX_S: Final = 120.0
+#: Cells of a walk of a journey: at 0.2 s each it stands soon after it was cancelled.
+STRIDE: Final = 8
+PROGRESS_EVERY_S: Final = 2.0
+THINK_WAIT_S: Final = 3.0
 
 STAND_STILL_WAIT_S: Final = 5.0
 #: How long a connection that is back may take to show the agent.
@@ -46,10 +46,18 @@ ARRIVAL_WAIT_S: Final = 2.0
 #: A silence that means trouble: a connection is asked for a sign of life after 12 s.
 SILENT_S: Final = 16.0
 
-HEARD_MAX: Final = 100
-RUNNING_MAX: Final = 8
-TEXT_MAX_CHARS: Final = 220
-EVENTS_LIMIT: Final = 512
+MEANWHILE_MAX: Final = 4
+
+#: What changes something in the world, and takes a ``reason``.
+ACTIONS: Final = frozenset({"go_to", "explore", "harvest_until", "move_to", "harvest", "say", "give"})
+TOOLS: Final = ACTIONS | {"observe", "map", "wait_for_events", "remember", "recall", "forget"}
+
+
+class Progress(Protocol):
+    """Is told how far a long tool has come."""
+
+    async def __call__(self, done: float, total: float | None, text: str) -> None:
+        """Report ``done`` of ``total``, and in words."""
 
 
 class Toolbox:
@@ -57,18 +65,16 @@ class Toolbox:
 
     def __init__(self, agent: Agent) -> None:
         self.agent = agent
-        self._heard: deque[str] = deque(maxlen=HEARD_MAX)
-        self._news = News()
-        self._new = asyncio.Event()
-        self._running: OrderedDict[str, str] = OrderedDict()
+        self._happenings = Happenings(agent)
         self._users = 0
         self._listening: asyncio.Task[None] | None = None
         self._stopping: asyncio.Task[None] | None = None
+        self._journey = ""
 
     async def __aenter__(self) -> Toolbox:
         self._users += 1
         if self._listening is None:
-            self._listening = asyncio.get_running_loop().create_task(self._listen())
+            self._listening = asyncio.get_running_loop().create_task(self._happenings.listen())
         return self
 
     async def __aexit__(
@@ -82,25 +88,73 @@ class Toolbox:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
 
-    # -- tools --
+    async def call(self, tool: str, arguments: dict[str, Any], progress: Progress | None = None) -> Answer:
+        """Call a tool of ``TOOLS`` by name, with the ``reason`` that goes before it.
 
-    async def observe(self, budget_tokens: int = 600) -> str:
+        Raises:
+            TypeError: Other arguments than the tool's.
+            KeyError: There is no such tool.
+        """
+        if tool not in TOOLS:
+            raise KeyError(tool)
+        given = dict(arguments)
+        unsaid = ""
+        if tool in ACTIONS:
+            unsaid = await self._think(given.pop("reason", None), tool)
+        if tool in ("go_to", "explore", "harvest_until"):
+            given["progress"] = progress
+        answer: Answer = await getattr(self, tool)(**given)
+        return answer.after(unsaid)
+
+    # -- looking --
+
+    async def observe(self, budget_tokens: int = 600) -> Answer:
         """Return where you are and what is around you, in at most ``budget_tokens``; an old view says so first."""
         await self._arrived()
-        return observe(self.agent.view, list(self._heard), budget_tokens=budget_tokens, notice=self._stale())
+        heard = list(self._happenings.heard)
+        return self._answer(observe(self.agent.view, heard, budget_tokens=budget_tokens, notice=self._stale()))
 
-    async def move_to(self, x: int, y: int) -> str:
+    async def map(self, budget_tokens: int = 400) -> Answer:
+        """Return the chunks that are known, with their doors and gold, the nearest first."""
+        await self._arrived()
+        agent, notice = self.agent, self._stale()
+        now_ms = max((chunk.seen_ms for chunk in agent.map.chunks.values()), default=0)
+        text = map_text(agent.map, agent.chunk_id, now_ms, budget_tokens=budget_tokens, notice=notice)
+        return self._answer(text, chunks=sum(chunk.entered and not chunk.gone for chunk in agent.map.chunks.values()))
+
+    async def wait_for_events(self, seconds: float = 5.0) -> Answer:
+        """Wait until something happens, at most ``seconds`` (0..30), and tell what happened since the last call."""
+        seconds = min(max(seconds, 0.0), WAIT_MAX_S)
+        news, new = self._happenings.news, self._happenings.new
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                while not news and self.agent.ended is None:
+                    new.clear()
+                    await new.wait()
+        await self._arrived()
+        stale = self._stale()
+        lines = news.take() or ([] if self.agent.ended else [f"Nothing happened in {seconds:g} s."])
+        return self._answer("\n".join(([stale] if stale else []) + lines))
+
+    # -- commands --
+
+    async def move_to(self, x: int, y: int) -> Answer:
         """Walk to a cell of the present chunk; an exit cell leads into the next chunk.  Waits for the arrival."""
         before = self.agent.chunk_id
         walk = self.agent.move_to(x, y, timeout_s=COMMAND_WAIT_S)
         return await self._told(f"the walk to {x},{y}", walk, lambda _: self._arrival(before), (x, y))
 
-    async def say(self, text: str) -> str:
+    async def say(self, text: str) -> Answer:
         """Say one line, 1..200 characters, to everybody in the chunk."""
         told = self.agent.say(text, timeout_s=COMMAND_WAIT_S)
         return await self._told("the message", told, lambda _: f"Said in {self.agent.chunk_id}.")
 
-    async def harvest(self, node_id: str) -> str:
+    async def give(self, agent_id: str, amount: int) -> Answer:
+        """Give gold to an agent that stands beside you."""
+        gift = self.agent.give(agent_id, amount, timeout_s=COMMAND_WAIT_S)
+        return await self._told("the gift", gift, lambda _: f"Gave {amount} to {agent_id}. {self._gold()}")
+
+    async def harvest(self, node_id: str) -> Answer:
         """Take gold from a node that you stand beside.  Goes on until it is empty; any other command ends it."""
 
         def success(completed: Completed) -> str:
@@ -111,23 +165,76 @@ class Toolbox:
             digging = self.agent.harvest(node_id, timeout_s=COMMAND_WAIT_S)
             return await self._told(f"the harvest of {node_id}", digging, success)
         except asyncio.CancelledError:
-            self._stopping = asyncio.get_running_loop().create_task(self._stand_still())
+            self._stop_later()
             raise
 
-    async def wait_for_events(self, seconds: float = 5.0) -> str:
-        """Wait until something happens, at most ``seconds`` (0..30), and tell what happened since the last call."""
-        seconds = min(max(seconds, 0.0), WAIT_MAX_S)
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(seconds):
-                while not self._news and self.agent.ended is None:
-                    self._new.clear()
-                    await self._new.wait()
-        await self._arrived()
-        stale = self._stale()
-        lines = self._news.take() or ([] if self.agent.ended else [f"Nothing happened in {seconds:g} s."])
-        return "\n".join(([stale] if stale else []) + lines)
+    # -- whole intentions --
 
-    # -- private: commands --
+    async def go_to(
+        self, chunk_id: str, x: int, y: int, seconds: float = JOURNEY_WAIT_S, progress: Progress | None = None
+    ) -> Answer:
+        """Go to a cell of any chunk of the map, round whoever stands in the way."""
+        journey = Journey(self.agent, stride=STRIDE)
+        work = journey.go_to(chunk_id, x, y, _bounded(seconds))
+        return await self._gone("go_to", journey, work, None, progress)
+
+    async def explore(
+        self, chunks: int = 1, seconds: float = JOURNEY_WAIT_S, progress: Progress | None = None
+    ) -> Answer:
+        """Enter so many chunks for the first time."""
+        journey = Journey(self.agent, stride=STRIDE)
+        work = journey.explore(chunks, _bounded(seconds))
+        return await self._gone("explore", journey, work, chunks, progress)
+
+    async def harvest_until(
+        self,
+        amount: int,
+        explore: bool = True,
+        seconds: float = JOURNEY_WAIT_S,
+        progress: Progress | None = None,
+    ) -> Answer:
+        """Take at least ``amount`` of gold, node after node, in further chunks too."""
+        journey = Journey(self.agent, stride=STRIDE)
+        work = journey.harvest(amount, _bounded(seconds), explore=explore)
+        return await self._gone("harvest_until", journey, work, amount, progress)
+
+    # -- notes --
+
+    async def remember(self, name: str, text: str) -> Answer:
+        """Keep a note, over the one of that name."""
+        return await self._kept(self.agent.remember(name, text), lambda _: f"Kept as {name}.")
+
+    async def forget(self, name: str) -> Answer:
+        """Delete a note."""
+        return await self._kept(self.agent.forget(name), lambda _: f"Forgot {name}.")
+
+    async def recall(self, name: str | None = None) -> Answer:
+        """Return all notes, or one."""
+        try:
+            async with asyncio.timeout(COMMAND_WAIT_S):
+                notes = [note for note in await self.agent.recall() if name in (None, note.name)]
+        except (ChunkcrawlError, TimeoutError) as error:
+            return self._not_kept(error)
+        text = "\n".join(f"{note.name}: {note.text}" for note in notes)
+        return self._answer(text or ("No notes." if name is None else f"No note {name}."), notes=len(notes))
+
+    # -- private: answers --
+
+    def _answer(self, text: str, reason: str = "ok", *, ok: bool = True, **more: Any) -> Answer:
+        agent = self.agent
+        x, y = agent.position or (None, None)
+        place = {"chunk_id": agent.chunk_id, "x": x, "y": y, "gold": agent.view.inventory_gold}
+        return Answer(text, {"ok": ok, "reason": reason, "stale": bool(self._stale()) or None} | place | more)
+
+    def _refused(self, error: ChunkcrawlError, target: Point | None = None) -> Answer:
+        if self.agent.ended is not None:
+            return self._answer(f"{error.reason}: {self._stale()}", error.reason, ok=False)
+        if isinstance(error, CommandDropped | ServerUnreachable):
+            why = self._stale() or "Another command of this agent took too long."
+            text = f"{error.reason}: Waited for {COMMAND_WAIT_S:g} s. {why} Nothing was done, and nothing will be."
+            return self._answer(text, error.reason, ok=False)
+        code = code_of(error)
+        return self._answer(f"{code}: {hint_for(error, self.agent.view, target) or error}", code, ok=False)
 
     async def _arrived(self) -> None:
         """Wait a moment for a connection that has just come back to show where the agent is."""
@@ -135,26 +242,53 @@ class Toolbox:
             with contextlib.suppress(ChunkcrawlError):
                 await self.agent.wait_until(lambda view: view.ready and view.me is not None, ARRIVAL_WAIT_S)
 
+    async def _think(self, reason: str | None, doing: str) -> str:
+        """Tell the owner why; return what the model has to know if that is not shown."""
+        if not reason or self.agent.ended is not None:
+            return ""
+        try:
+            async with asyncio.timeout(THINK_WAIT_S):
+                await self.agent.think(reason, doing=doing)
+        except (ChunkcrawlError, TimeoutError) as error:
+            code = error.reason if isinstance(error, ChunkcrawlError) else "server_unreachable"
+            return f"(Your reason was not shown: {code}.)"
+        return ""
+
+    async def _kept(self, work: Awaitable[Any], success: Callable[[Any], str]) -> Answer:
+        try:
+            async with asyncio.timeout(COMMAND_WAIT_S):
+                return self._answer(success(await work))
+        except (ChunkcrawlError, TimeoutError) as error:
+            return self._not_kept(error)
+
+    def _not_kept(self, error: ChunkcrawlError | TimeoutError) -> Answer:
+        if isinstance(error, ApiError):
+            return self._refused(error)
+        stale = self._stale() or "The world's server did not answer; try again."
+        return self._answer(f"server_unreachable: {stale}", "server_unreachable", ok=False)
+
+    # -- private: commands --
+
     async def _told(
         self, what: str, work: Awaitable[Completed], success: Callable[[Completed], str], target: Point | None = None
-    ) -> str:
+    ) -> Answer:
+        if self._journey:
+            asyncio.ensure_future(work).cancel()
+            return self._busy()
         if self._stopping is not None:
             # Any command ends a harvest; a late stop must not end the one that comes now.
             self._stopping.cancel()
         try:
-            return success(await work)
+            completed = await work
+            return self._answer(success(completed), amount=completed.amount)
         except StillRunning as running:
-            self._running[running.client_cmd_id] = what
-            while len(self._running) > RUNNING_MAX:
-                self._running.popitem(last=False)
-            return self._still(what)
+            self._happenings.goes_on(running.client_cmd_id, what)
+            return self._answer(self._still(what), running.reason, ok=False)
         except ChunkcrawlError as error:
-            if self.agent.ended is not None:
-                return f"{error.reason}: {self._stale()}"
-            if isinstance(error, CommandDropped | ServerUnreachable):
-                why = self._stale() or "Another command of this agent took too long."
-                return f"{error.reason}: Waited for {COMMAND_WAIT_S:g} s. {why} Nothing was done, and nothing will be."
-            return f"{code_of(error)}: {hint_for(error, self.agent.view, target) or error}"
+            return self._refused(error, target)
+
+    def _busy(self) -> Answer:
+        return self._answer(f"busy: {self._journey} is under way; wait for its answer or cancel it.", "busy", ok=False)
 
     def _still(self, what: str) -> str:
         if what.startswith("the harvest"):
@@ -164,20 +298,90 @@ class Toolbox:
         waited = f"Waited for {COMMAND_WAIT_S:g} s"
         return f"still_running: {waited}; {what} goes on {until}. {state} wait_for_events will tell of its end."
 
+    # -- private: whole intentions --
+
+    async def _gone(
+        self, tool: str, journey: Journey, work: Awaitable[Outcome], total: int | None, progress: Progress | None
+    ) -> Answer:
+        """Wait for a journey, and tell how it ended; cancelled, the agent stands still soon after."""
+        travelling = asyncio.ensure_future(work)
+        if self._journey:
+            travelling.cancel()
+            return self._busy()
+        if self._stopping is not None:
+            self._stopping.cancel()
+        self._journey = tool
+        telling = asyncio.ensure_future(self._tell_progress(journey, total, progress))
+        try:
+            outcome = await travelling
+            if isinstance(outcome, Harvested | TimedOut) and self._harvesting():
+                await self._stand_still()
+        except asyncio.CancelledError:
+            self._stop_later()
+            raise
+        except ChunkcrawlError as error:
+            return self._refused(error)
+        finally:
+            self._journey = ""
+            for task in (travelling, telling):
+                task.cancel()
+            await asyncio.gather(travelling, telling, return_exceptions=True)
+        return self._ended(outcome, journey)
+
+    def _ended(self, outcome: Outcome, journey: Journey) -> Answer:
+        stale = self._stale()
+        head = f"{stale}\n" if stale else ""
+        parts = [str(outcome)[0].upper() + str(outcome)[1:] + "."]
+        if isinstance(outcome, TimedOut):
+            parts += [f"Took {outcome.amount}."] if outcome.amount else []
+            parts += [f"Found {', '.join(outcome.found)}."] if outcome.found else []
+        parts += [self._gold(), hint_for_outcome(outcome)]
+        news = self._happenings.news
+        meanwhile = news.take(MEANWHILE_MAX) if news else []
+        more = f"\nMeanwhile: {' '.join(meanwhile)}" if meanwhile else ""
+        why = outcome.why if isinstance(outcome, NoWay) else None
+        return self._answer(
+            head + " ".join(part for part in parts if part) + more,
+            outcome.reason,
+            ok=outcome.ok,
+            why=why,
+            amount=journey.taken or None,
+            found=list(journey.found) or None,
+        )
+
+    async def _tell_progress(self, journey: Journey, total: int | None, progress: Progress | None) -> None:
+        if progress is None:
+            return
+        step = 0
+        while True:
+            await asyncio.sleep(PROGRESS_EVERY_S)
+            step += 1
+            done = max(journey.taken, len(journey.found)) if total is not None else step
+            # It has to rise each time, as the protocol wants it.
+            await progress(done + step * 1e-6, total, f"{self._place()} {self._gold()}")
+
+    # -- private: standing still --
+
+    def _harvesting(self) -> bool:
+        return self.agent.me is not None and self.agent.me.activity_state == "harvesting"
+
+    def _stop_later(self) -> None:
+        if self._users:
+            self._stopping = asyncio.get_running_loop().create_task(self._stand_still())
+
     async def _stand_still(self) -> None:
         """End a harvest whose caller has gone, once the world shows it: by a move to the agent's own cell.
 
         On an exit that would lead out of the chunk: there it takes a step inwards.
         """
-
-        def harvesting(_: object) -> bool:
-            return self.agent.me is not None and self.agent.me.activity_state == "harvesting"
-
         with contextlib.suppress(ChunkcrawlError):
-            if await self.agent.wait_until(harvesting, STAND_STILL_WAIT_S) and self.agent.position is not None:
+            harvesting = await self.agent.wait_until(lambda _: self._harvesting(), STAND_STILL_WAIT_S)
+            if harvesting and self.agent.position is not None:
                 cell = self.agent.view.next_free(*self.agent.position)
                 if cell is not None:
                     await self.agent.move_to(*cell, timeout_s=STAND_STILL_WAIT_S)
+
+    # -- private: words --
 
     def _place(self) -> str:
         x, y = self.agent.position or ("?", "?")
@@ -207,68 +411,6 @@ class Toolbox:
             return f"STALE: the world's server says nothing for {agent.silent_s:.0f} s; you see what was then. Wait."
         return ""
 
-    # -- private: news --
 
-    async def _listen(self) -> None:
-        try:
-            async for event in self.agent.events(limit=EVENTS_LIMIT):
-                self._hear(event)
-                if self._news:
-                    self._new.set()
-        except ChunkcrawlError:
-            pass  # what ended it is told by _stale
-        self._new.set()
-
-    def _hear(self, event: Event) -> None:
-        if isinstance(event, ChunkTransition):
-            self._news.add(f"You went from {event.from_chunk_id} to {event.to_chunk_id}.", Weight.OWN)
-        elif isinstance(event, SessionReady):
-            self._news.add("The connection to the world's server is back.", Weight.OWN)
-        elif isinstance(event, ResyncRequired):
-            self._news.add("What happened meanwhile is lost; observe.", Weight.OWN)
-        elif isinstance(event, CommandResult):
-            self._ended(event)
-        elif isinstance(event, ChunkDelta):
-            for happened in event.events:
-                self._happened(happened)
-
-    def _ended(self, result: CommandResult) -> None:
-        what = self._running.pop(result.client_cmd_id, None)
-        if what is not None:
-            how = "has reached its end" if result.status == "completed" else f"failed: {result.reason or 'unknown'}"
-            took = "" if result.amount is None else f", and took {result.amount}"
-            self._news.add(f"{what[0].upper()}{what[1:]} {how}{took}.", Weight.OWN)
-
-    def _happened(self, happened: WorldEvent) -> None:
-        def field(name: str) -> str:
-            return plain(happened.get(name), TEXT_MAX_CHARS)
-
-        match happened.get("type"):
-            case "chat":
-                line = f"{field('from')}: {field('text')}"
-                self._heard.append(line)
-                self._news.add(f"Heard {line}", Weight.TALK)
-            case "agent_joined" | "agent_left" if happened.get("agent_id") == self.agent.agent_id:
-                pass  # what became of the connection is told already
-            case "agent_joined":
-                self._news.add(f"{field('agent_id')} came.", Weight.THING)
-            case "agent_left":
-                self._news.add(f"{field('agent_id')} left.", Weight.THING)
-            case "resource_harvest":
-                amount = happened.get("amount")
-                who = "You" if happened.get("by") == self.agent.agent_id else field("by")
-                self._news.took(who, field("node_id"), amount if isinstance(amount, int) else 0)
-            case "resource_given":
-                giver = "You" if happened.get("from") == self.agent.agent_id else field("from")
-                taker, weight = field("to"), Weight.THING
-                if happened.get("to") == self.agent.agent_id:
-                    taker, weight = "you", Weight.TALK
-                self._news.add(f"{giver} gave {field('amount')} gold to {taker}.", weight)
-            case "resource_depleted":
-                self._news.add(f"{field('node_id')} is empty.", Weight.THING)
-            case "resource_regenerated":
-                self._news.add(f"{field('node_id')} has gold again.", Weight.THING)
-            case "neighbor_linked":
-                self._news.add(f"A new chunk lies {field('dir')} of here: {field('chunk_id')}.", Weight.THING)
-            case "neighbor_unlinked":
-                self._news.add(f"The chunk {field('dir')} of here is gone: nobody was there.", Weight.THING)
+def _bounded(seconds: float) -> float:
+    return min(max(seconds, 1.0), JOURNEY_MAX_S)

@@ -228,6 +228,18 @@ class Api:
         words = f"?{urlencode(query)}" if query else ""
         return _decoded(await self._send("GET", path + words, auth=auth), answer_type, path)
 
+    async def send(
+        self,
+        method: str,
+        path: str,
+        answer_type: type[_Answer],
+        *,
+        auth: tuple[str, str] | str,
+        body: dict[str, Any] | None = None,
+    ) -> _Answer:
+        """Send a request that changes something under a path, and return what it answers."""
+        return _decoded(await self._send(method, path, body, auth), answer_type, path)
+
     # -- private --
 
     async def _session(self, path: str, body: dict[str, Any]) -> Session:

@@ -175,7 +175,7 @@ class WorldMap:
         Returns:
             Empty when they are the same; None when no way is known.
         """
-        return next((way for chunk, way in self._ways(start) if chunk.chunk_id == goal), None)
+        return next((way for chunk, way in self.ways(start) if chunk.chunk_id == goal), None)
 
     def unknown_doors(self, start: str) -> Iterator[tuple[list[Direction], Direction]]:
         """Yield doors that nobody was seen to pass, those behind the fewest doors first.
@@ -183,7 +183,7 @@ class WorldMap:
         Yields:
             The way to the chunk that has it, and its side; behind it is a chunk that was never entered, or a new one.
         """
-        for chunk, way in self._ways(start):
+        for chunk, way in self.ways(start):
             for side in chunk.exits:
                 neighbor = self.chunks.get(chunk.neighbors.get(side) or "")
                 if neighbor is None or not neighbor.entered:
@@ -191,9 +191,10 @@ class WorldMap:
 
     def gold_chunks(self, start: str) -> Iterator[tuple[list[Direction], KnownChunk]]:
         """Yield the chunks in which gold was left, those behind the fewest doors first, with the way there."""
-        return ((way, chunk) for chunk, way in self._ways(start) if chunk.gold > 0)
+        return ((way, chunk) for chunk, way in self.ways(start) if chunk.gold > 0)
 
-    def _ways(self, start: str) -> Iterator[tuple[KnownChunk, list[Direction]]]:
+    def ways(self, start: str) -> Iterator[tuple[KnownChunk, list[Direction]]]:
+        """Yield the chunks that can be reached, those behind the fewest doors first, with the way there."""
         first = self.chunks.get(start)
         if first is None:
             return
