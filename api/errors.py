@@ -33,6 +33,7 @@ STATUS_OF_REASON: Final[Mapping[str, int]] = {
     "agent_not_found": 404,
     "key_not_found": 404,
     "note_not_found": 404,
+    "session_not_found": 404,
     "method_not_allowed": 405,
     "request_timeout": 408,
     "email_already_exists": 409,

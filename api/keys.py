@@ -64,3 +64,27 @@ def strikes(agent_id: str) -> str:
 def mute(agent_id: str) -> str:
     """Return the key of a string: it exists while the agent is muted, by ``strikes`` or ``operator``."""
     return f"mute:{agent_id}"
+
+
+def mcp_session(session_id: str) -> str:
+    """Return the key of a hash: a model's session (``cluster.hosted.sessions``)."""
+    return f"mcp:{session_id}"
+
+
+def mcp_account(account_id: str) -> str:
+    """Return the key of a zset: session id -> when it expires (ms), of an account's models."""
+    return f"mcpaccount:{account_id}"
+
+
+#: A zset: session id -> when it expires (ms), of all models.
+MCP_SESSIONS = "mcpsessions"
+
+
+def mcp_map(agent_id: str) -> str:
+    """Return the key of a string: what an agent's model has seen of the world, packed (``cluster.hosted.player``)."""
+    return f"mcpmap:{agent_id}"
+
+
+def mcp_control(gateway: str) -> str:
+    """Return the channel of what other gateways ask of the one that plays a session (``cluster.hosted.relay``)."""
+    return f"ctl:mcp:{gateway}"

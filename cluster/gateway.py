@@ -6,6 +6,7 @@ No Ray in here: the actor (``cluster.gateway_actor``) hands in how shards are re
 from __future__ import annotations
 
 import asyncio
+import time
 from typing import Any, Final
 
 import psutil
@@ -27,6 +28,7 @@ from cluster.router import Router
 from config.networks import parse_networks
 from config.settings import Settings
 from config.traces import Tracing
+from cluster.hosted.mount import mount_models
 from streaming.batch import RedisBatch
 from streaming.connect import connect
 
@@ -60,6 +62,7 @@ class GatewayServer:
         self.services = Services.build(settings, self._router, redis=self._redis, batch=self._batch, tracing=tracing)
         app = create_app(self.services)
         self._streams: Streams = app.state.streams
+        self._models = mount_models(app, self.services)
         self.admission = Admission(admission_rules(settings), parse_networks(settings.trusted_proxies))
         self._server = AcceptingServer(
             uvicorn.Config(
@@ -109,7 +112,10 @@ class GatewayServer:
         self.services.draining = True
         for listener in self._server.servers:
             listener.close()  # at once, or the kernel would go on giving this gateway its share of new connections
-        await self._streams.drain(max(0.0, self._settings.drain_s - DRAIN_MARGIN_S))
+        began = time.monotonic()
+        await self._models.drain()  # before the streams: its agents' sockets are among them
+        spent_s = time.monotonic() - began
+        await self._streams.drain(max(0.0, self._settings.drain_s - DRAIN_MARGIN_S - spent_s))
         self._server.should_exit = True
 
     def queues(self) -> list[Family]:
@@ -135,6 +141,7 @@ class GatewayServer:
             "started": self.started,
             "draining": self.services.draining,
             "connections": len(self._streams.connections),
+            "models": self._models.players,
             "cpu": self._process.cpu_percent() / 100,
         }
 

@@ -46,6 +46,7 @@ LIMITS: Final = (
     *("limit_account_logins", "limit_address_session_failures", "limit_account_session_failures"),
     *("limit_account_sessions", "limit_account_history", "limit_account_writings", "limit_watching"),
     "limit_address_watchers",
+    "limit_account_model_calls",
 )
 
 #: Settings that may be given as a range, `2..8`; each has one of its name and ``_max``.
@@ -220,6 +221,19 @@ class Settings(BaseSettings):
     limit_watching: str = Field(
         "120+30/s",
         description="Boards, profiles, searches, recent events that an account, or an address without a key, may read.",
+    )
+
+    limit_account_model_calls: str = Field("200+50/s", description="Requests of an account's models to `/mcp`.")
+
+    # models that play over MCP (docs/decisions/0034-hosted-mcp.md)
+    mcp_sessions_max: int = Field(2_000, ge=1, description="Sessions of models, over all gateways.")
+    mcp_account_sessions_max: int = Field(
+        16, ge=1, description="Sessions of an account's models; one more ends the one unused for longest."
+    )
+    mcp_session_s: int = Field(86_400, ge=60, description="Seconds an unused session of a model is kept.")
+    mcp_agents_max: int = Field(200, ge=1, description="Agents that a gateway plays for models.")
+    mcp_idle_s: int = Field(
+        600, ge=5, description="Seconds without a call after which a model's agent leaves; the next one brings it back."
     )
 
     # connections

@@ -44,6 +44,11 @@ class LocalOnly:
             return True
         return origin.startswith(("http://", "https://")) and self._knows_host(_host_of(origin))
 
+    def check_origin(self, connection: HTTPConnection) -> None:
+        """Raise ``ApiError`` (``not_local``) for a request that a foreign page has made, whatever it was made to."""
+        if not all(self._knows_origin(origin) for origin in connection.headers.getlist("origin")):
+            raise ApiError("not_local")
+
     def _knows_host(self, host: str | None) -> bool:
         return host is not None and (host in self._hosts or _is_loopback(host))
 

@@ -38,6 +38,7 @@ class HttpRules:
     account_history: Limit
     account_writings: Limit
     watching: Limit
+    account_model_calls: Limit
 
     @classmethod
     def of(cls, settings: Settings) -> HttpRules:
@@ -53,6 +54,7 @@ class HttpRules:
             account_history=Limit.parse(settings.limit_account_history),
             account_writings=Limit.parse(settings.limit_account_writings),
             watching=Limit.parse(settings.limit_watching),
+            account_model_calls=Limit.parse(settings.limit_account_model_calls),
         )
 
 
@@ -138,3 +140,7 @@ class HttpLimits:
         """Count a question of who watches before it is asked: by account, or by address for sessions without a key."""
         whose = self.address_of(connection) if session.key_id is None else session.account_id
         await self._limiter.take([Bucket("watching", whose, self._rules.watching)])
+
+    async def model_call(self, account_id: str) -> None:
+        """Count a request of a model before it is read."""
+        await self._limiter.take([Bucket("model_call", account_id, self._rules.account_model_calls)])

@@ -36,7 +36,7 @@ from chunkcrawl.journeys.outcomes import (
     TimedOut,
 )
 from chunkcrawl.transport.callbacks import Callback, Callbacks
-from chunkcrawl.transport.connection import AWAY_TIMEOUT_S, AgentConnection
+from chunkcrawl.transport.connection import AWAY_TIMEOUT_S, AgentConnection, OpenSocket
 from chunkcrawl.transport.conversation import COMMAND_TIMEOUT_S, Conversation
 from chunkcrawl.transport.history import HistoryEntry, read_history
 from chunkcrawl.transport.http import Api, Session
@@ -98,6 +98,7 @@ class Agent:
         shared: SharedApi | None = None,
         command_timeout_s: float | None = COMMAND_TIMEOUT_S,
         away_timeout_s: float | None = AWAY_TIMEOUT_S,
+        open_socket: OpenSocket | None = None,
     ) -> None:
         """Use ``Agent.connect`` instead; this is for those who bring their own sessions."""
         self.agent_id = agent_id
@@ -127,6 +128,7 @@ class Agent:
             last_event_id=lambda: protocol.last_event_id,
             rng=rng,
             away_timeout_s=away_timeout_s,
+            open_socket=open_socket,
         )
         self._queues: WeakSet[EventQueue] = WeakSet()
         self._callbacks = Callbacks()
@@ -148,6 +150,7 @@ class Agent:
         away_timeout_s: float | None = AWAY_TIMEOUT_S,
         map_file: str | os.PathLike[str] | None = None,
         rng: random.Random | None = None,
+        open_socket: OpenSocket | None = None,
     ) -> Agent:
         """Return an agent that connects when it is entered (``async with``), and from then on stays connected.
 
@@ -165,6 +168,7 @@ class Agent:
             map_file: Where ``map`` is kept from one time to the next: read now if it is there, and written whenever a
                 chunk is entered and at the end.  A file for each agent.  None: the map lasts as long as the agent.
             rng: Where the jitter comes from.
+            open_socket: Opens the socket in place of the library, for an agent in the server's own process.
 
         Raises:
             MapUnreadable, OSError: ``map_file`` can't be read.
@@ -184,6 +188,7 @@ class Agent:
             shared=shared,
             command_timeout_s=command_timeout_s,
             away_timeout_s=away_timeout_s,
+            open_socket=open_socket,
         )
         agent.open_timeout_s = open_timeout_s
         if map_file is not None:
@@ -473,6 +478,11 @@ class Agent:
         async with contextlib.aclosing(pages):
             async for entry in pages:
                 yield entry
+
+    @property
+    def api(self) -> Api:
+        """The HTTP client that it uses."""
+        return self._api
 
     @property
     def me(self) -> AgentView | None:

@@ -61,10 +61,16 @@ class Progress(Protocol):
 
 
 class Toolbox:
-    """The tools of one agent, which must be connected.  Use it as an async context manager; several may share it."""
+    """The tools of one agent, which must be connected.  Use it as an async context manager; several may share it.
 
-    def __init__(self, agent: Agent) -> None:
+    Args:
+        agent: Who.
+        again: What has to be done to play on once the agent has ended.
+    """
+
+    def __init__(self, agent: Agent, *, again: str = "this server must be started anew") -> None:
         self.agent = agent
+        self._again = again
         self._happenings = Happenings(agent)
         self._users = 0
         self._listening: asyncio.Task[None] | None = None
@@ -401,10 +407,10 @@ class Toolbox:
         if isinstance(agent.ended, TakenOver):
             return (
                 f"STALE: another client plays this agent {since}; you only see the past. Stop, and say so: to play on, "
-                "that client must end and this server be started anew."
+                f"that client must end and {self._again}."
             )
         if agent.ended is not None:
-            return f"STALE: the connection has ended for good ({agent.ended.reason}); this server must be started anew."
+            return f"STALE: the connection has ended for good ({agent.ended.reason}); {self._again}."
         if agent.away_s is not None:
             return f"STALE: the world's server is away {since}; you see what was then. It is tried again: wait."
         if agent.silent_s > SILENT_S:

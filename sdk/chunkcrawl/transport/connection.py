@@ -11,19 +11,27 @@ import logging
 import random
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Literal, Protocol, TypeAlias
 
-from websockets.asyncio.client import ClientConnection, connect
+from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus, WebSocketException
 
 from chunkcrawl.errors import ApiError, ChunkcrawlError, InvalidSession, NotReady, ServerUnreachable, TakenOver
 from chunkcrawl.transport.backoff import RESTART_SPREAD_S, Backoff
 from chunkcrawl.transport.http import Session, bearer, error_of, websocket_url
-from chunkcrawl.transport.proxies import proxy_for, unreachable
+from chunkcrawl.transport.proxies import Proxy, proxy_for, unreachable
 from chunkcrawl.transport.sessions import SessionKeeper
 from chunkcrawl.wire.codec import encode
 
-__all__ = ["CLOSE_RESTART", "CLOSE_TAKEN_OVER", "CLOSE_TOO_SLOW", "AgentConnection", "is_worth_retrying"]
+__all__ = [
+    "CLOSE_RESTART",
+    "CLOSE_TAKEN_OVER",
+    "CLOSE_TOO_SLOW",
+    "AgentConnection",
+    "AgentSocket",
+    "OpenSocket",
+    "is_worth_retrying",
+]
 
 log = logging.getLogger("chunkcrawl.client")
 
@@ -58,6 +66,42 @@ FRAME_MAX_BYTES: Final = 4 * 1024 * 1024
 FRESH_REFUSALS_MAX: Final = 2
 
 
+class Cuttable(Protocol):
+    """What can be cut without a word."""
+
+    def abort(self) -> None:
+        """Cut it."""
+
+
+class AgentSocket(Protocol):
+    """The part of a socket of ``websockets`` that a connection uses; ``open_socket`` may bring another kind."""
+
+    @property
+    def transport(self) -> Cuttable:
+        """What is cut when the peer has gone without a word."""
+
+    @property
+    def close_code(self) -> int | None:
+        """The close code, None while it is open."""
+
+    @property
+    def close_reason(self) -> str | None:
+        """The reason with it."""
+
+    async def recv(self, decode: Literal[False]) -> bytes:
+        """Return the next message.  Raises ``ConnectionClosed``."""
+
+    async def send(self, message: str) -> None:
+        """Send a text.  Raises ``ConnectionClosed``."""
+
+    async def close(self) -> None:
+        """Close in order."""
+
+
+#: Opens a socket at a URL, with headers.  Raises ``InvalidStatus``, ``OSError``.
+OpenSocket: TypeAlias = Callable[[str, dict[str, str]], Awaitable[AgentSocket]]
+
+
 @dataclass(frozen=True, slots=True)
 class Lost:
     """Why a connection ended, and what that means for the next try."""
@@ -88,14 +132,16 @@ class AgentConnection:
         last_event_id: Callable[[], str | None],
         rng: random.Random,
         away_timeout_s: float | None = AWAY_TIMEOUT_S,
+        open_socket: OpenSocket | None = None,
     ) -> None:
         self._base, self._agent_id = base, agent_id
+        self._open_socket = open_socket
         self._away_timeout_s = away_timeout_s
         self._sessions = sessions
         self._on_open, self._on_frame, self._on_lost = on_open, on_frame, on_lost
         self._last_event_id = last_event_id
         self._backoff = Backoff(rng)
-        self._socket: ClientConnection | None = None
+        self._socket: AgentSocket | None = None
         self._heard_at = 0.0
         self._fresh_refusals = 0
         self.connections = 0
@@ -188,24 +234,15 @@ class AgentConnection:
             return Lost(code, None)
         return Lost(code, RESTART_SPREAD_S if code in CLOSE_RESTART else None)
 
-    async def _opened(self, session: Session) -> ClientConnection:
+    async def _opened(self, session: Session) -> AgentSocket:
         query = {"agent_id": self._agent_id}
         last = self._last_event_id()
         if last:
             query["last_event_id"] = last
         url = websocket_url(self._base, "/v1/agent/ws", query)
-        proxy = proxy_for(self._base)
+        proxy = proxy_for(self._base) if self._open_socket is None else None
         try:
-            socket = await connect(
-                url,
-                additional_headers=bearer(session.session_token),
-                open_timeout=OPEN_TIMEOUT_S,
-                close_timeout=CLOSE_TIMEOUT_S,
-                ping_interval=None,  # ours is the contract's ping, which the application answers, not only its socket
-                compression=None,
-                max_size=FRAME_MAX_BYTES,
-                proxy=proxy.url if proxy else None,
-            )
+            socket = await self._connected(url, bearer(session.session_token), proxy)
         except InvalidStatus as refused:
             answer = refused.response
             raise self._refused(
@@ -215,6 +252,21 @@ class AgentConnection:
             raise unreachable(self._base, error, proxy) from error
         self._fresh_refusals = 0
         return socket
+
+    async def _connected(self, url: str, headers: dict[str, str], proxy: Proxy | None) -> AgentSocket:
+        if self._open_socket is not None:
+            async with asyncio.timeout(OPEN_TIMEOUT_S):
+                return await self._open_socket(url, headers)
+        return await connect(
+            url,
+            additional_headers=headers,
+            open_timeout=OPEN_TIMEOUT_S,
+            close_timeout=CLOSE_TIMEOUT_S,
+            ping_interval=None,  # ours is the contract's ping, which the application answers, not only its socket
+            compression=None,
+            max_size=FRAME_MAX_BYTES,
+            proxy=proxy.url if proxy else None,
+        )
 
     def _refused(self, session: Session, error: ApiError) -> ChunkcrawlError:
         """Return what a refusal means; a 401 is the session's fault first: another one is tried before it counts."""
@@ -226,7 +278,7 @@ class AgentConnection:
             return error
         return NotReady(503, error.reason)
 
-    async def _read(self, socket: ClientConnection) -> None:
+    async def _read(self, socket: AgentSocket) -> None:
         loop = asyncio.get_running_loop()
         try:
             while True:
@@ -236,7 +288,7 @@ class AgentConnection:
         except ConnectionClosed:
             return
 
-    async def _listen_for_silence(self, socket: ClientConnection) -> None:
+    async def _listen_for_silence(self, socket: AgentSocket) -> None:
         loop = asyncio.get_running_loop()
         pinged_at = 0.0
         while (silent_s := loop.time() - self._heard_at) < SILENCE_MAX_S:
@@ -249,7 +301,7 @@ class AgentConnection:
         socket.transport.abort()
 
 
-async def _close(socket: ClientConnection) -> None:
+async def _close(socket: AgentSocket) -> None:
     """Send a close frame and close, in bounded time whatever the peer does."""
     try:
         async with asyncio.timeout(2 * CLOSE_TIMEOUT_S):

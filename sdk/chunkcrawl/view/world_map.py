@@ -29,6 +29,7 @@ VERSION: Final = 1
 #: Beyond, the chunks that were seen longest ago are forgotten; some 3 kB each in the file.
 CHUNKS_MAX: Final = 5_000
 FILE_MAX_BYTES: Final = 64 * 1024 * 1024
+ADVICE: Final = "move it away to begin a new one"
 
 
 class MapUnreadable(ValueError):
@@ -233,15 +234,20 @@ class WorldMap:
                 content = file.read(FILE_MAX_BYTES + 1)
         except FileNotFoundError:
             return found
-        advice = "move it away to begin a new one"
         if len(content) > FILE_MAX_BYTES:
-            raise MapUnreadable(f"{os.fspath(path)} is larger than any map: {advice}")
+            raise MapUnreadable(f"{os.fspath(path)} is larger than any map: {ADVICE}")
+        return cls.from_bytes(content, name=os.fspath(path), chunks_max=chunks_max)
+
+    @classmethod
+    def from_bytes(cls, content: bytes, *, name: str = "it", chunks_max: int = CHUNKS_MAX) -> WorldMap:
+        """Return the map that ``to_bytes`` wrote; ``name`` is what an error calls it.  Raises ``MapUnreadable``."""
+        found = cls(chunks_max=chunks_max)
         try:
             read = msgspec.json.decode(content, type=_MapFile)
         except ValueError as error:
-            raise MapUnreadable(f"{os.fspath(path)} is no map ({error}): {advice}") from None
+            raise MapUnreadable(f"{name} is no map ({error}): {ADVICE}") from None
         if read.version != VERSION:
-            raise MapUnreadable(f"{os.fspath(path)} is a map of version {read.version}, not {VERSION}: {advice}")
+            raise MapUnreadable(f"{name} is a map of version {read.version}, not {VERSION}: {ADVICE}")
         found.chunks = {chunk.chunk_id: chunk for chunk in read.chunks if set(chunk.neighbors) <= set(OPPOSITE)}
         found._cut()
         return found
