@@ -24,6 +24,8 @@ from api.sockets.frame_protocol import FrameProtocol
 from api.sockets.mount import mount
 from api.sockets.server import AcceptingServer
 from api.sockets.streams import Streams
+from cluster.hosted.endpoint import ModelEndpoint
+from cluster.hosted.mount import mount_models
 from config.settings import Settings
 
 DEADLINE_S = 10.0
@@ -33,8 +35,9 @@ PLENTY = AdmissionRules(connections=20_000, address_waiting=2_048, receive_s=60,
 class Gate:
     """A running gateway."""
 
-    def __init__(self, services: Services, streams: Streams, port: int) -> None:
+    def __init__(self, services: Services, streams: Streams, models: ModelEndpoint, port: int) -> None:
         self.services = services
+        self.models = models
         self.streams = streams
         self.port = port
         self.base = f"http://127.0.0.1:{port}"
@@ -184,6 +187,7 @@ async def running(settings: Settings, world: World, **uvicorn_options: Any) -> A
     services = Services.build(settings, world)
     app = create_app(services)
     streams = mount(app, services)
+    models = mount_models(app, services)
     listening = socket.socket()
     listening.bind(("127.0.0.1", 0))
     config = uvicorn.Config(
@@ -204,7 +208,7 @@ async def running(settings: Settings, world: World, **uvicorn_options: Any) -> A
             assert not serving.done(), serving
             await asyncio.sleep(0.01)
         await asyncio.wait_for(streams.hub.connected.wait(), DEADLINE_S)
-        yield Gate(services, streams, listening.getsockname()[1])
+        yield Gate(services, streams, models, listening.getsockname()[1])
     finally:
         server.should_exit = True
         await serving

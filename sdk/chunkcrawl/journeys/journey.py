@@ -105,6 +105,7 @@ class Journey:
         self._stride = stride
         self._rng = rng or random.Random()
         self._found: list[str] = []
+        self._hindrances = 0
         self._start_gold: int | None = None
 
     @property
@@ -207,7 +208,8 @@ class Journey:
         steps = view.reachable()
         free = sorted((steps[cell], cell) for cell in cells if cell in steps and cell != view.position)
         # Whoever has just come in by this very door stands on it, and must step inside before it can be left by it.
-        cell = free[0][1] if free else view.next_free(*view.position) if view.position in cells else None
+        # Somebody may stand behind the nearest one: the next try takes another.
+        cell = free[self._hindrances % len(free)][1] if free else view.next_free(*view.position) if view.position in cells else None
         if cell is None:
             raise Hindered
         await self._walk(*cell)
@@ -339,14 +341,16 @@ class Journey:
 
     async def _tried(self, step: Callable[[], Awaitable[None]]) -> None:
         """Take one step of the journey, again and again while something is in the way."""
-        for _ in range(HINDRANCES_MAX):
+        for self._hindrances in range(HINDRANCES_MAX):
             try:
                 await step()
             except Hindered:
                 await asyncio.sleep(self._rng.uniform(*PAUSE_S))
                 await self._ready()
             else:
+                self._hindrances = 0
                 return
+        self._hindrances = 0
         text = f"others stood in the way {HINDRANCES_MAX} times in a row"
         raise Ended(NoWay(*self._place(), "crowded", text))
 

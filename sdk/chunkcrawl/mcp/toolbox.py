@@ -182,7 +182,7 @@ class Toolbox:
         """Go to a cell of any chunk of the map, round whoever stands in the way."""
         journey = Journey(self.agent, stride=STRIDE)
         work = journey.go_to(chunk_id, x, y, _bounded(seconds))
-        return await self._gone("go_to", journey, work, None, progress)
+        return await self._gone("go_to", journey, work, _bounded(seconds), progress)
 
     async def explore(
         self, chunks: int = 1, seconds: float = JOURNEY_WAIT_S, progress: Progress | None = None
@@ -190,7 +190,7 @@ class Toolbox:
         """Enter so many chunks for the first time."""
         journey = Journey(self.agent, stride=STRIDE)
         work = journey.explore(chunks, _bounded(seconds))
-        return await self._gone("explore", journey, work, chunks, progress)
+        return await self._gone("explore", journey, work, _bounded(seconds), progress)
 
     async def harvest_until(
         self,
@@ -202,7 +202,7 @@ class Toolbox:
         """Take at least ``amount`` of gold, node after node, in further chunks too."""
         journey = Journey(self.agent, stride=STRIDE)
         work = journey.harvest(amount, _bounded(seconds), explore=explore)
-        return await self._gone("harvest_until", journey, work, amount, progress)
+        return await self._gone("harvest_until", journey, work, _bounded(seconds), progress)
 
     # -- notes --
 
@@ -307,7 +307,7 @@ class Toolbox:
     # -- private: whole intentions --
 
     async def _gone(
-        self, tool: str, journey: Journey, work: Awaitable[Outcome], total: int | None, progress: Progress | None
+        self, tool: str, journey: Journey, work: Awaitable[Outcome], seconds: float, progress: Progress | None
     ) -> Answer:
         """Wait for a journey, and tell how it ended; cancelled, the agent stands still soon after."""
         travelling = asyncio.ensure_future(work)
@@ -317,7 +317,7 @@ class Toolbox:
         if self._stopping is not None:
             self._stopping.cancel()
         self._journey = tool
-        telling = asyncio.ensure_future(self._tell_progress(journey, total, progress))
+        telling = asyncio.ensure_future(self._tell_progress(journey, seconds, progress))
         try:
             outcome = await travelling
             if isinstance(outcome, Harvested | TimedOut) and self._harvesting():
@@ -355,16 +355,14 @@ class Toolbox:
             found=list(journey.found) or None,
         )
 
-    async def _tell_progress(self, journey: Journey, total: int | None, progress: Progress | None) -> None:
-        if progress is None:
-            return
-        step = 0
-        while True:
+    async def _tell_progress(self, journey: Journey, seconds: float, progress: Progress | None) -> None:
+        """Tell every few seconds how much of the time is spent, and in words how far it has come."""
+        spent_s = 0.0
+        while progress is not None:
             await asyncio.sleep(PROGRESS_EVERY_S)
-            step += 1
-            done = max(journey.taken, len(journey.found)) if total is not None else step
-            # It has to rise each time, as the protocol wants it.
-            await progress(done + step * 1e-6, total, f"{self._place()} {self._gold()}")
+            spent_s += PROGRESS_EVERY_S
+            found = f" Found {', '.join(journey.found)}." if journey.found else ""
+            await progress(spent_s, seconds, f"{self._place()} {self._gold()}{found}")
 
     # -- private: standing still --
 
