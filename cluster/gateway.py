@@ -23,12 +23,12 @@ from api.sockets.open_files import FILES_KEPT, raise_open_files
 from api.sockets.server import AcceptingServer
 from api.sockets.socket_options import await_first_bytes, bound_unsent, find_dead_peers
 from api.sockets.streams import Streams
+from cluster.hosted.mount import mount_models
 from cluster.peers import ClusterClient, ShardClient
 from cluster.router import Router
 from config.networks import parse_networks
 from config.settings import Settings
 from config.traces import Tracing
-from cluster.hosted.mount import mount_models
 from streaming.batch import RedisBatch
 from streaming.connect import connect
 

@@ -1,1 +1,1 @@
-"""Language models play over MCP at a gateway's ``/mcp``: the SDK's tools, with nothing installed but a URL and a key."""
+"""Language models play over MCP at a gateway's ``/mcp``: the SDK's tools, for whoever has the URL and a key."""

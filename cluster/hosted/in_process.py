@@ -32,7 +32,7 @@ class Peer:
     """Whose address a request counts as: that of the model's connection."""
 
     def __init__(self, scope: Scope) -> None:
-        self.client: tuple[str, int] = tuple(scope.get("client") or ("127.0.0.1", 0))  # type: ignore[assignment]
+        self.client: tuple[str, int] = tuple(scope.get("client") or ("127.0.0.1", 0))
         self.forwarded = [value for name, value in scope["headers"] if name == b"x-forwarded-for"]
 
 

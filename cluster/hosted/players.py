@@ -33,7 +33,9 @@ TRIES: Final = 4
 CLOSE_TOGETHER_S: Final = 4.0
 
 REFUSED: Final = (RedisError, OSError, TimeoutError)
-LOST: Final = "outcome_unknown: the gateway that played for you has ended meanwhile; observe before you repeat anything."
+LOST: Final = (
+    "outcome_unknown: the gateway that played for you has ended meanwhile; observe before you repeat anything."
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,7 @@
 """The MCP server of a gateway: the tools of ``chunkcrawl.mcp.tools``, and those by which an agent is chosen.
 
-Imports the package ``mcp``, which takes a third of a second and 25 MB; ``cluster.hosted.endpoint`` loads this with the first
-request.
+Imports the package ``mcp``, which takes a third of a second of CPU and 25 MB; ``cluster.hosted.endpoint`` loads this
+with the first request.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ from chunkcrawl.errors import ChunkcrawlError
 from chunkcrawl.mcp.answer import Answer
 from chunkcrawl.mcp.toolbox import Progress
 from chunkcrawl.mcp.tools import INSTRUCTIONS, LOOKS, Answered, answered, create_tool_server
-from config.settings import Settings
 from cluster.hosted.in_process import in_process_api
 from cluster.hosted.players import Caller, Players
 from cluster.hosted.sessions import ModelSessions
+from config.settings import Settings
 from streaming.hub import Hub
 
 __all__ = ["CALLER", "ModelServer"]
@@ -36,7 +36,9 @@ HOSTED_INSTRUCTIONS: Final = f"Call play_as first, with an agent of your account
 
 AgentId = Annotated[
     str,
-    Field(description="1..128 of A-Z a-z 0-9 _ . -; a new name makes a new agent.", pattern=r"^[A-Za-z0-9_.\-]{1,128}$"),
+    Field(
+        description="1..128 of A-Z a-z 0-9 _ . -; a new name makes a new agent.", pattern=r"^[A-Za-z0-9_.\-]{1,128}$"
+    ),
 ]
 CHOOSES: Final = ToolAnnotations(read_only_hint=False, destructive_hint=False, idempotent_hint=True)
 
@@ -51,7 +53,9 @@ class _Desk:
     async def call(
         self, context: Context[Any, Any], tool: str, arguments: dict[str, Any], progress: Progress
     ) -> Answer:
-        caller: Caller = context.request_context.request.scope["state"][CALLER]
+        request = context.request_context.request
+        assert request is not None, "over HTTP there is one"
+        caller: Caller = request.scope["state"][CALLER]
         if tool == "play_as":
             return await self._players.choose(caller, arguments["agent_id"])
         if tool == "agents":
@@ -86,9 +90,7 @@ class ModelServer:
             account_max=settings.mcp_account_sessions_max,
             most=settings.mcp_sessions_max,
         )
-        self.players = Players(
-            app, redis, hub, self.sessions, most=settings.mcp_agents_max, idle_s=settings.mcp_idle_s
-        )
+        self.players = Players(app, redis, hub, self.sessions, most=settings.mcp_agents_max, idle_s=settings.mcp_idle_s)
         self._server = _with_choosing(_Desk(app, self.players))
         # What the library checks by itself is checked by ``cluster.hosted.endpoint`` before.
         self._server.streamable_http_app(

@@ -23,7 +23,7 @@ from streaming.lua import load
 
 __all__ = ["MAP_TTL_S", "SESSION_LEASE_MS", "ModelSession", "ModelSessions", "new_session_id"]
 
-#: How long a gateway that says nothing keeps a session; it says so every ``KEEP_EVERY_S`` of ``cluster.hosted.players``.
+#: How long a gateway that says nothing keeps a session; it says so every ``KEEP_EVERY_S`` (``players``).
 SESSION_LEASE_MS: Final = 15_000
 MAP_TTL_S: Final = 86_400
 

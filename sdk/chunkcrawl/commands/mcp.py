@@ -40,7 +40,7 @@ def mcp(
     base: BaseOption = DEFAULT_BASE,
     as_json: JsonOption = False,
 ) -> None:
-    """Serve the tools observe, move_to, say, harvest and wait_for_events for one agent over MCP.
+    """Serve the tools to play with (go_to, explore, harvest_until, say, ...) for one agent over MCP.
 
     Over HTTP there is no authentication, and whoever reaches the port plays the agent: the address must be this
     machine's own, unless --allow-remote says that something in front lets in only whom it should. How to play:

@@ -209,7 +209,13 @@ class Journey:
         free = sorted((steps[cell], cell) for cell in cells if cell in steps and cell != view.position)
         # Whoever has just come in by this very door stands on it, and must step inside before it can be left by it.
         # Somebody may stand behind the nearest one: the next try takes another.
-        cell = free[self._hindrances % len(free)][1] if free else view.next_free(*view.position) if view.position in cells else None
+        cell = (
+            free[self._hindrances % len(free)][1]
+            if free
+            else view.next_free(*view.position)
+            if view.position in cells
+            else None
+        )
         if cell is None:
             raise Hindered
         await self._walk(*cell)

@@ -40,16 +40,16 @@ AgentName = Annotated[str, Field(description="An agent from observe that stands 
 Amount = Annotated[int, Field(description="How much gold.", ge=1, le=10**9)]
 Seconds = Annotated[float, Field(description="How long to wait at most.", ge=0, le=WAIT_MAX_S)]
 Within = Annotated[float, Field(description="How long it may take at most.", ge=1, le=JOURNEY_MAX_S)]
-Reason = Annotated[
-    str, Field(description="Why, in one line; your owner sees it.", max_length=2 * THOUGHT_MAX_CHARS)
-]
+Reason = Annotated[str, Field(description="Why, in one line; your owner sees it.", max_length=2 * THOUGHT_MAX_CHARS)]
 NoteName = Annotated[str, Field(description="1..64 of A-Z a-z 0-9 _ . : -", pattern=r"^[A-Za-z0-9_.:\-]{1,64}$")]
 AnyNoteName = Annotated[str, Field(description="Empty: all.", pattern=r"^[A-Za-z0-9_.:\-]{0,64}$")]
 NoteText = Annotated[str, Field(description="1..500 characters.", min_length=1, max_length=500)]
 
 LOOKS: Final = ToolAnnotations(read_only_hint=True, open_world_hint=True)
 ACTS: Final = ToolAnnotations(read_only_hint=False, destructive_hint=False, idempotent_hint=False, open_world_hint=True)
-KEEPS: Final = ToolAnnotations(read_only_hint=False, destructive_hint=False, idempotent_hint=True, open_world_hint=False)
+KEEPS: Final = ToolAnnotations(
+    read_only_hint=False, destructive_hint=False, idempotent_hint=True, open_world_hint=False
+)
 GIVES: Final = ToolAnnotations(read_only_hint=False, destructive_hint=True, idempotent_hint=False, open_world_hint=True)
 
 
@@ -83,7 +83,9 @@ Answered = Annotated[CallToolResult, Outcome]
 def _without_titles(schema: Any) -> Any:
     """Return a schema, or a part of one, without its titles."""
     if isinstance(schema, dict):
-        return {name: _without_titles(part) for name, part in schema.items() if name != "title" or isinstance(part, dict)}
+        return {
+            name: _without_titles(part) for name, part in schema.items() if name != "title" or isinstance(part, dict)
+        }
     return [_without_titles(part) for part in schema] if isinstance(schema, list) else schema
 
 
@@ -210,9 +212,7 @@ def _add_steps(server: MCPServer, desk: Desk) -> None:
         return await answered(desk, context, "say", text=text, reason=reason)
 
     @server.tool(annotations=GIVES)
-    async def give(
-        context: Context[Any, Any], agent_id: AgentName, amount: Amount, reason: Reason = ""
-    ) -> Answered:
+    async def give(context: Context[Any, Any], agent_id: AgentName, amount: Amount, reason: Reason = "") -> Answered:
         """Give gold of yours to an agent that stands beside you. It does not come back by itself."""
         return await answered(desk, context, "give", agent_id=agent_id, amount=amount, reason=reason)
 

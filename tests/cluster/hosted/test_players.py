@@ -33,7 +33,7 @@ async def die(gate: Gate) -> None:
     await asyncio.sleep(0)
 
 
-@pytest.mark.parametrize("mode", ["legacy", "auto"])
+@pytest.mark.parametrize("mode", ["legacy", pytest.param("auto", marks=pytest.mark.slow)])
 async def test_a_model_gets_gold_sees_a_second_chunk_and_talks_in_ten_calls(
     gates: list[Gate], key: str, mode: str
 ) -> None:
@@ -70,9 +70,7 @@ async def thoughts(gate: Gate, key: str, agent_id: str) -> list[tuple[str, str]]
     return [(entry["details"]["doing"], entry["details"]["text"]) for entry in page["entries"]]
 
 
-async def test_calls_that_reach_another_gateway_are_carried_out_where_the_agent_is(
-    gates: list[Gate], key: str
-) -> None:
+async def test_calls_that_reach_another_gateway_are_carried_out_where_the_agent_is(gates: list[Gate], key: str) -> None:
     line = Line(gates[0])
     async with model(line, key) as client:
         await told(client, "play_as", agent_id="scout-1")
@@ -101,6 +99,7 @@ async def test_a_session_goes_on_at_another_gateway_when_its_own_is_gone(gates: 
         assert len(players(gates[1])) == 1
 
 
+@pytest.mark.slow
 async def test_a_host_that_falls_silent_leaves_an_unknown_outcome_and_the_next_call_goes_on(
     gates: list[Gate], key: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -153,6 +152,7 @@ async def test_another_client_takes_over_and_the_model_is_told_first(gates: list
         assert (await told(second, "observe"))[0].startswith("You are scout-1")
 
 
+@pytest.mark.slow
 async def test_an_idle_agent_leaves_and_the_next_call_brings_it_back(
     gates: list[Gate], key: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -166,6 +166,7 @@ async def test_an_idle_agent_leaves_and_the_next_call_brings_it_back(
         assert (await told(client, "observe"))[0].startswith("You are scout-1 at ")
 
 
+@pytest.mark.slow
 async def test_a_gateway_that_drains_answers_what_is_under_way_and_lets_go(gates: list[Gate], key: str) -> None:
     line = Line(gates[0])
     async with model(line, key) as client:
@@ -181,6 +182,7 @@ async def test_a_gateway_that_drains_answers_what_is_under_way_and_lets_go(gates
         assert (await told(client, "observe"))[0].startswith("You are scout-1 at ")
 
 
+@pytest.mark.slow
 async def test_no_more_agents_are_played_than_there_is_room_for(gates: list[Gate], key: str) -> None:
     async with model(Line(gates[0]), key) as one, model(Line(gates[0]), key) as other:
         await told(one, "play_as", agent_id="scout-1")
@@ -191,6 +193,7 @@ async def test_no_more_agents_are_played_than_there_is_room_for(gates: list[Gate
         assert (await told(other, "play_as", agent_id="demo-player"))[1]["reason"] in ("overloaded", "agent_not_owned")
 
 
+@pytest.mark.slow
 async def test_a_resource_and_a_prompt_tell_how_to_play(gates: list[Gate], key: str) -> None:
     async with model(Line(gates[0]), key) as client:
         read = await client.read_resource("chunkcrawl://skill")
