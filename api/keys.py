@@ -5,6 +5,8 @@ Every key here has an expiry, set in the same script that makes it.
 
 from __future__ import annotations
 
+from typing import Final
+
 
 def sessions_of_key(key_id: str) -> str:
     """Return the key of a zset: jti -> expiry (ms) of the sessions opened with an API key."""
@@ -77,11 +79,11 @@ def mcp_account(account_id: str) -> str:
 
 
 #: A zset: session id -> when it expires (ms), of all models.
-MCP_SESSIONS = "mcpsessions"
+MCP_SESSIONS: Final = "mcpsessions"
 
 
 def mcp_map(agent_id: str) -> str:
-    """Return the key of a string: what an agent's model has seen of the world, packed (``cluster.hosted.player``)."""
+    """Return the key of a string: what an agent's model has seen of the world, packed (``cluster.hosted``)."""
     return f"mcpmap:{agent_id}"
 
 

@@ -44,7 +44,7 @@ ELSEWHERE: Final = {
     "api/sockets/stream_metrics.py": "tests/api/sockets/test_streams.py",
     "chunkcrawl_env/__init__.py": "tests/chunkcrawl_env/test_registration.py",
     "cluster/hosted/mount.py": "tests/cluster/hosted/test_endpoint.py",
-    "cluster/hosted/player.py": "tests/cluster/hosted/test_players.py",
+    "cluster/hosted/hosted_agent.py": "tests/cluster/hosted/test_players.py",
     "cluster/hosted/relay.py": "tests/cluster/hosted/test_players.py",
     "cluster/hosted/server.py": "tests/cluster/hosted/test_players.py",
     "cli/doctor.py": "tests/operations/doctor/test_examine.py",

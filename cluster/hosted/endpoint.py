@@ -127,11 +127,11 @@ class ModelEndpoint:
         named = await self._session(server, session_id, head.method, key)
         if head.method == "notifications/cancelled":
             await server.players.cancel(named, str((head.params or {}).get("requestId", ""))[:REQUEST_ID_MAX_CHARS])
-        from cluster.hosted.in_process import Peer
-        from cluster.hosted.players import Caller
+        from cluster.hosted.in_process import ModelPeer
+        from cluster.hosted.players import ModelCaller
         from cluster.hosted.server import CALLER
 
-        scope.setdefault("state", {})[CALLER] = Caller(named, key.account_id, key.key_id, plain, Peer(scope))
+        scope.setdefault("state", {})[CALLER] = ModelCaller(named, key.account_id, key.key_id, plain, ModelPeer(scope))
         enter = (scope.get("extensions") or {}).get(ENTER_EXTENSION)
         if head.method == "tools/call" and enter is not None and not enter():
             raise ApiError("overloaded")

@@ -19,7 +19,7 @@ from websockets.http11 import Response
 
 from chunkcrawl.transport.http import Api
 
-__all__ = ["BASE", "InProcessSocket", "Peer", "in_process_api", "open_socket"]
+__all__ = ["BASE", "InProcessSocket", "ModelPeer", "in_process_api", "open_socket"]
 
 BASE: Final = "http://in-process"
 #: What waits for the agent before the app's ``send`` waits, as a full socket buffer would let it.
@@ -28,7 +28,7 @@ ABNORMAL: Final = 1006
 NORMAL: Final = 1000
 
 
-class Peer:
+class ModelPeer:
     """Whose address a request counts as: that of the model's connection."""
 
     def __init__(self, scope: Scope) -> None:
@@ -36,14 +36,14 @@ class Peer:
         self.forwarded = [value for name, value in scope["headers"] if name == b"x-forwarded-for"]
 
 
-def in_process_api(app: ASGIApp, peer: Peer) -> Api:
+def in_process_api(app: ASGIApp, peer: ModelPeer) -> Api:
     """Return an HTTP client of the SDK whose requests end in ``app``."""
     transport = httpx.ASGITransport(app, raise_app_exceptions=False, client=peer.client)
     headers = [(b"x-forwarded-for", value) for value in peer.forwarded]
     return Api(BASE, http=httpx.AsyncClient(transport=transport, base_url=BASE, headers=headers))
 
 
-async def open_socket(app: ASGIApp, peer: Peer, url: str, headers: dict[str, str]) -> InProcessSocket:
+async def open_socket(app: ASGIApp, peer: ModelPeer, url: str, headers: dict[str, str]) -> InProcessSocket:
     """Open a WebSocket that ends in ``app``, and return it once it is accepted.
 
     Raises:

@@ -15,15 +15,15 @@ from starlette.types import ASGIApp
 from api.accounts.auth import RedisCalls
 from chunkcrawl.errors import ChunkcrawlError, TakenOver
 from chunkcrawl.mcp.answer import Answer
-from chunkcrawl.mcp.toolbox import Progress
-from cluster.hosted.in_process import Peer
-from cluster.hosted.player import Player
+from chunkcrawl.mcp.toolbox import ToolProgress
+from cluster.hosted.hosted_agent import HostedAgent
+from cluster.hosted.in_process import ModelPeer
 from cluster.hosted.relay import EVERYBODY, HostGone, HostLost, Relay, RelayMessage
 from cluster.hosted.sessions import ModelSession, ModelSessions
 from streaming.cancellable import end
 from streaming.hub import Hub
 
-__all__ = ["Caller", "Players"]
+__all__ = ["ModelCaller", "Players"]
 
 log = structlog.get_logger(__name__)
 
@@ -39,18 +39,18 @@ LOST: Final = (
 
 
 @dataclass(frozen=True, slots=True)
-class Caller:
+class ModelCaller:
     """Who calls: a model's session with the key that it has shown.  ``peer``: whose address it counts as."""
 
     session_id: str
     account_id: str
     key_id: str
     api_key: str
-    peer: Peer
+    peer: ModelPeer
 
     def __repr__(self) -> str:
         """Without the key."""
-        return f"Caller({self.session_id})"
+        return f"ModelCaller({self.session_id})"
 
 
 class Players:
@@ -81,7 +81,7 @@ class Players:
         self._sessions = sessions
         self._most = most
         self._idle_s = idle_s
-        self._players: dict[str, Player] = {}
+        self._players: dict[str, HostedAgent] = {}
         self._opening: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._under_way: dict[asyncio.Task[Answer], tuple[str, str]] = {}
         self._ended_by: dict[asyncio.Task[Answer], Answer] = {}
@@ -120,7 +120,7 @@ class Players:
     # -- calls --
 
     async def call(
-        self, caller: Caller, request_id: str, tool: str, arguments: dict[str, Any], progress: Progress
+        self, caller: ModelCaller, request_id: str, tool: str, arguments: dict[str, Any], progress: ToolProgress
     ) -> Answer:
         """Carry a call out, wherever its session is played; it never raises for what the world refuses."""
         work = self._carry_out(caller, tool, arguments, progress)
@@ -135,7 +135,7 @@ class Players:
             self._under_way.pop(task, None)
             self._ended_by.pop(task, None)
 
-    async def choose(self, caller: Caller, agent_id: str) -> Answer:
+    async def choose(self, caller: ModelCaller, agent_id: str) -> Answer:
         """Play an agent from now on: one of the account's, or a new one."""
         session = await self._sessions.use(caller.session_id, caller.account_id)
         if session is None:
@@ -164,7 +164,9 @@ class Players:
 
     # -- private: where a call goes --
 
-    async def _carry_out(self, caller: Caller, tool: str, arguments: dict[str, Any], progress: Progress) -> Answer:
+    async def _carry_out(
+        self, caller: ModelCaller, tool: str, arguments: dict[str, Any], progress: ToolProgress
+    ) -> Answer:
         lost = ""
         for _ in range(TRIES):
             session = await self._sessions.use(caller.session_id, caller.account_id)
@@ -189,7 +191,7 @@ class Players:
                 return Answer(LOST, {"ok": False, "reason": "outcome_unknown"})
         return _refusal("unavailable", "this session is on its way from one gateway to another; call again.")
 
-    async def _player(self, caller: Caller, session: ModelSession) -> Player | Answer:
+    async def _player(self, caller: ModelCaller, session: ModelSession) -> HostedAgent | Answer:
         """Return the session's agent, connected now if it is not."""
         async with self._opening[caller.session_id]:
             player = self._players.get(caller.session_id)
@@ -202,7 +204,7 @@ class Players:
             if len(self._players) >= self._most:
                 return _refusal("overloaded", "too many models play here; try again in a minute.")
             try:
-                player = await Player.open(
+                player = await HostedAgent.open(
                     self._app,
                     caller.peer,
                     self._redis,
@@ -215,7 +217,7 @@ class Players:
             self._players[caller.session_id] = player
             return player
 
-    async def _serve(self, session_id: str, tool: str, arguments: dict[str, Any], progress: Progress) -> Answer:
+    async def _serve(self, session_id: str, tool: str, arguments: dict[str, Any], progress: ToolProgress) -> Answer:
         player = self._players.get(session_id)
         if player is None or self.draining:
             raise HostGone
@@ -246,12 +248,12 @@ class Players:
             await self._relay.say(session.host, RelayMessage("end", session_id=session.session_id))
             await self._sessions.claim(session.session_id, self.gateway, lost=session.host)
 
-    def _later(self, player: Player) -> None:
+    def _later(self, player: HostedAgent) -> None:
         task = asyncio.get_running_loop().create_task(self._leave(player))
         self._closing.add(task)
         task.add_done_callback(self._closing.discard)
 
-    async def _leave(self, player: Player, *, keep: bool = False) -> None:
+    async def _leave(self, player: HostedAgent, *, keep: bool = False) -> None:
         """Let an agent leave; ``keep``: the session goes on here."""
         if self._players.get(player.session_id) is player:
             del self._players[player.session_id]

@@ -19,7 +19,8 @@ import structlog
 from api import keys
 from api.accounts.auth import RedisCalls
 from chunkcrawl.mcp.answer import Answer
-from chunkcrawl.mcp.toolbox import Progress
+from chunkcrawl.mcp.toolbox import ToolProgress
+from config.errors import ServerError, TryAgain
 from streaming.hub import Hub, Subscription
 from streaming.lua import load
 
@@ -39,12 +40,16 @@ MESSAGE_MAX_BYTES: Final = 256 * 1024
 PUBLISH: Final = load("cluster/hosted/publish.lua")
 
 
-class HostGone(Exception):
+class HostGone(TryAgain):
     """The host does not play the session any more; nothing was done."""
 
+    reason = "mcp_host_gone"
 
-class HostLost(Exception):
+
+class HostLost(ServerError):
     """The host fell silent, or stopped, while it carried the call out; what became of it is not known."""
+
+    reason = "mcp_host_lost"
 
 
 class RelayMessage(msgspec.Struct, omit_defaults=True):
@@ -70,7 +75,7 @@ class RelayMessage(msgspec.Struct, omit_defaults=True):
 _ENCODER: Final = msgspec.json.Encoder()
 _DECODER: Final = msgspec.json.Decoder(RelayMessage)
 
-Serve = Callable[[str, str, dict[str, Any], Progress], Awaitable[Answer]]
+Serve = Callable[[str, str, dict[str, Any], ToolProgress], Awaitable[Answer]]
 
 
 class Relay:
@@ -118,7 +123,7 @@ class Relay:
         return int(await self._redis.run(call))
 
     async def call(
-        self, host: str, session_id: str, tool: str, arguments: dict[str, Any], progress: Progress
+        self, host: str, session_id: str, tool: str, arguments: dict[str, Any], progress: ToolProgress
     ) -> Answer:
         """Have another gateway carry a call out; cancelled, it is cancelled there too.
 
@@ -140,7 +145,7 @@ class Relay:
         finally:
             del self._asked[call_id]
 
-    async def _answer(self, answers: asyncio.Queue[RelayMessage], progress: Progress) -> Answer:
+    async def _answer(self, answers: asyncio.Queue[RelayMessage], progress: ToolProgress) -> Answer:
         while True:
             try:
                 async with asyncio.timeout(SILENT_S):

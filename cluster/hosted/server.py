@@ -18,17 +18,17 @@ from api.accounts.auth import RedisCalls
 from api.middleware import BODY_MAX_BYTES
 from chunkcrawl.errors import ChunkcrawlError
 from chunkcrawl.mcp.answer import Answer
-from chunkcrawl.mcp.toolbox import Progress
+from chunkcrawl.mcp.toolbox import ToolProgress
 from chunkcrawl.mcp.tools import INSTRUCTIONS, LOOKS, Answered, answered, create_tool_server
 from cluster.hosted.in_process import in_process_api
-from cluster.hosted.players import Caller, Players
+from cluster.hosted.players import ModelCaller, Players
 from cluster.hosted.sessions import ModelSessions
 from config.settings import Settings
 from streaming.hub import Hub
 
 __all__ = ["CALLER", "ModelServer"]
 
-#: Where a request's ``Caller`` stands in ``scope["state"]``.
+#: Where a request's ``ModelCaller`` stands in ``scope["state"]``.
 CALLER: Final = "mcp_caller"
 AGENTS_SHOWN: Final = 50
 
@@ -51,18 +51,18 @@ class _Desk:
         self._players = players
 
     async def call(
-        self, context: Context[Any, Any], tool: str, arguments: dict[str, Any], progress: Progress
+        self, context: Context[Any, Any], tool: str, arguments: dict[str, Any], progress: ToolProgress
     ) -> Answer:
         request = context.request_context.request
         assert request is not None, "over HTTP there is one"
-        caller: Caller = request.scope["state"][CALLER]
+        caller: ModelCaller = request.scope["state"][CALLER]
         if tool == "play_as":
             return await self._players.choose(caller, arguments["agent_id"])
         if tool == "agents":
             return await self._agents(caller)
         return await self._players.call(caller, context.request_id, tool, arguments, progress)
 
-    async def _agents(self, caller: Caller) -> Answer:
+    async def _agents(self, caller: ModelCaller) -> Answer:
         api = in_process_api(self._app, caller.peer)
         try:
             found = [str(one["agent_id"]) for one in await api.agents(auth=caller.api_key)]
@@ -76,12 +76,7 @@ class _Desk:
 
 
 class ModelServer:
-    """What answers the requests of models, once they are let in.
-
-    Attributes:
-        players: The agents that are played here.
-        sessions: Of models, in Redis.
-    """
+    """What answers the requests of models, once they are let in: ``players`` carries their calls out."""
 
     def __init__(self, app: ASGIApp, redis: RedisCalls, hub: Hub, settings: Settings) -> None:
         self.sessions = ModelSessions(

@@ -3,7 +3,7 @@
     mcp:{session}          hash, TTL: account, key (its id), agent, host (a gateway), until (ms: host's lease)
     mcpaccount:{account}   zset, TTL: session -> when it expires (ms)
     mcpsessions            zset, TTL: the same of all accounts
-    mcpmap:{agent}         string, TTL: the agent's map, packed (``cluster.hosted.player``)
+    mcpmap:{agent}         string, TTL: the agent's map, packed (``cluster.hosted.hosted_agent``)
 
 A session is no secret: whoever uses one shows an API key of its account each time.  Its gateway holds a lease, so that
 one session has one connection into the world; killed at any moment, it leaves a lease that runs out, or that is taken

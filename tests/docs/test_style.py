@@ -32,10 +32,10 @@ NAMED_ALIKE = {
         "Harvest",
         "KeyInfo",
     ),
-    *("KeyInfo", "NodeSpec", "PrivateEvent", "Say", "Session"),
+    *("KeyInfo", "NodeSpec", "Note", "PrivateEvent", "Say", "Session", "Thought"),
 }
 # What somebody else shows to people: help pages of commands, descriptions of MCP tools.
-SHOWN = ("cli/", "sdk/chunkcrawl/commands/", "sdk/chunkcrawl/mcp/server.py")
+SHOWN = ("cli/", "sdk/chunkcrawl/commands/", "sdk/chunkcrawl/mcp/tools.py", "cluster/hosted/server.py")
 
 Docstring = ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
 

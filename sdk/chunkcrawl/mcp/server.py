@@ -22,7 +22,7 @@ from mcp.server.transport_security import TransportSecuritySettings
 from chunkcrawl.agent import Agent
 from chunkcrawl.errors import ChunkcrawlError
 from chunkcrawl.mcp.answer import Answer
-from chunkcrawl.mcp.toolbox import Progress, Toolbox
+from chunkcrawl.mcp.toolbox import Toolbox, ToolProgress
 from chunkcrawl.mcp.tools import create_tool_server
 
 __all__ = ["NotListening", "check_address", "create_server", "serve_http", "serve_stdio"]
@@ -44,7 +44,7 @@ class _OneAgent:
         self._toolbox = toolbox
 
     async def call(
-        self, context: Context[Any, Any], tool: str, arguments: dict[str, Any], progress: Progress
+        self, context: Context[Any, Any], tool: str, arguments: dict[str, Any], progress: ToolProgress
     ) -> Answer:
         """Call the agent's tool."""
         return await self._toolbox.call(tool, arguments, progress)
@@ -71,7 +71,7 @@ async def serve_stdio(agent: Agent) -> None:
 async def serve_http(agent: Agent, host: str, port: int) -> None:
     """Serve clients over streamable HTTP at ``/mcp`` until cancelled; says on stderr where, once it listens.
 
-    There is no authentication: whoever reaches the port plays the agent, so listen on 127.0.0.1. At an address of this
+    There is no authentication: whoever reaches the port plays the agent, so listen on 127.0.0.1.  At an address of this
     machine alone, requests that a browser was made to send by somebody's page are refused (their ``Host``).
     """
     name, shown = _names(host, port)

@@ -26,7 +26,7 @@ from chunkcrawl.mcp.observe import observe
 from chunkcrawl.view.paths import Point
 from chunkcrawl.wire.protocol import Completed
 
-__all__ = ["ACTIONS", "COMMAND_WAIT_S", "JOURNEY_WAIT_S", "TOOLS", "WAIT_MAX_S", "Progress", "Toolbox"]
+__all__ = ["ACTIONS", "COMMAND_WAIT_S", "JOURNEY_WAIT_S", "TOOLS", "WAIT_MAX_S", "ToolProgress", "Toolbox"]
 
 WAIT_MAX_S: Final = 30.0
 #: How long a tool waits for its command: less than the 60 s after which many hosts give a call up.
@@ -53,7 +53,7 @@ ACTIONS: Final = frozenset({"go_to", "explore", "harvest_until", "move_to", "har
 TOOLS: Final = ACTIONS | {"observe", "map", "wait_for_events", "remember", "recall", "forget"}
 
 
-class Progress(Protocol):
+class ToolProgress(Protocol):
     """Is told how far a long tool has come."""
 
     async def __call__(self, done: float, total: float | None, text: str) -> None:
@@ -94,7 +94,7 @@ class Toolbox:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def call(self, tool: str, arguments: dict[str, Any], progress: Progress | None = None) -> Answer:
+    async def call(self, tool: str, arguments: dict[str, Any], progress: ToolProgress | None = None) -> Answer:
         """Call a tool of ``TOOLS`` by name, with the ``reason`` that goes before it.
 
         Raises:
@@ -177,7 +177,7 @@ class Toolbox:
     # -- whole intentions --
 
     async def go_to(
-        self, chunk_id: str, x: int, y: int, seconds: float = JOURNEY_WAIT_S, progress: Progress | None = None
+        self, chunk_id: str, x: int, y: int, seconds: float = JOURNEY_WAIT_S, progress: ToolProgress | None = None
     ) -> Answer:
         """Go to a cell of any chunk of the map, round whoever stands in the way."""
         journey = Journey(self.agent, stride=STRIDE)
@@ -185,7 +185,7 @@ class Toolbox:
         return await self._gone("go_to", journey, work, _bounded(seconds), progress)
 
     async def explore(
-        self, chunks: int = 1, seconds: float = JOURNEY_WAIT_S, progress: Progress | None = None
+        self, chunks: int = 1, seconds: float = JOURNEY_WAIT_S, progress: ToolProgress | None = None
     ) -> Answer:
         """Enter so many chunks for the first time."""
         journey = Journey(self.agent, stride=STRIDE)
@@ -197,7 +197,7 @@ class Toolbox:
         amount: int,
         explore: bool = True,
         seconds: float = JOURNEY_WAIT_S,
-        progress: Progress | None = None,
+        progress: ToolProgress | None = None,
     ) -> Answer:
         """Take at least ``amount`` of gold, node after node, in further chunks too."""
         journey = Journey(self.agent, stride=STRIDE)
@@ -307,7 +307,7 @@ class Toolbox:
     # -- private: whole intentions --
 
     async def _gone(
-        self, tool: str, journey: Journey, work: Awaitable[Outcome], seconds: float, progress: Progress | None
+        self, tool: str, journey: Journey, work: Awaitable[Outcome], seconds: float, progress: ToolProgress | None
     ) -> Answer:
         """Wait for a journey, and tell how it ended; cancelled, the agent stands still soon after."""
         travelling = asyncio.ensure_future(work)
@@ -355,7 +355,7 @@ class Toolbox:
             found=list(journey.found) or None,
         )
 
-    async def _tell_progress(self, journey: Journey, seconds: float, progress: Progress | None) -> None:
+    async def _tell_progress(self, journey: Journey, seconds: float, progress: ToolProgress | None) -> None:
         """Tell every few seconds how much of the time is spent, and in words how far it has come."""
         spent_s = 0.0
         while progress is not None:

@@ -16,10 +16,10 @@ from pydantic import Field, TypeAdapter
 from typing_extensions import TypedDict
 
 from chunkcrawl.mcp.answer import Answer
-from chunkcrawl.mcp.toolbox import JOURNEY_MAX_S, JOURNEY_WAIT_S, WAIT_MAX_S, Progress
+from chunkcrawl.mcp.toolbox import JOURNEY_MAX_S, JOURNEY_WAIT_S, WAIT_MAX_S, ToolProgress
 from chunkcrawl.transport.writings import THOUGHT_MAX_CHARS
 
-__all__ = ["INSTRUCTIONS", "SKILL_URI", "Desk", "Outcome", "answered", "create_tool_server", "skill"]
+__all__ = ["INSTRUCTIONS", "SKILL_URI", "Desk", "ToolFields", "answered", "create_tool_server", "skill"]
 
 INSTRUCTIONS: Final = """\
 You play one agent in a shared, persistent grid world of chunks of 50 x 50 cells. x grows east, y grows north, both
@@ -53,7 +53,7 @@ KEEPS: Final = ToolAnnotations(
 GIVES: Final = ToolAnnotations(read_only_hint=False, destructive_hint=True, idempotent_hint=False, open_world_hint=True)
 
 
-class Outcome(TypedDict):
+class ToolFields(TypedDict):
     """What a tool answers, for programs; the text beside it says the same to the model.
 
     Attributes:
@@ -77,7 +77,7 @@ class Outcome(TypedDict):
     found: NotRequired[list[str]]
 
 
-Answered = Annotated[CallToolResult, Outcome]
+Answered = Annotated[CallToolResult, ToolFields]
 
 
 def _without_titles(schema: Any) -> Any:
@@ -90,7 +90,7 @@ def _without_titles(schema: Any) -> Any:
 
 
 OUTPUT_SCHEMA: Final[dict[str, Any]] = {
-    name: part for name, part in _without_titles(TypeAdapter(Outcome).json_schema()).items() if name != "description"
+    name: part for name, part in _without_titles(TypeAdapter(ToolFields).json_schema()).items() if name != "description"
 }
 
 
@@ -98,7 +98,7 @@ class Desk(Protocol):
     """Where a call is carried out."""
 
     async def call(
-        self, context: Context[Any, Any], tool: str, arguments: dict[str, Any], progress: Progress
+        self, context: Context[Any, Any], tool: str, arguments: dict[str, Any], progress: ToolProgress
     ) -> Answer:
         """Carry a tool of ``mcp.toolbox.TOOLS`` out.  ``context``: the request it came with."""
 

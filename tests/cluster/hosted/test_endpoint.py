@@ -71,13 +71,13 @@ async def test_only_a_good_key_comes_in_and_nothing_is_loaded_for_others(
     assert (await http.post("/mcp", json=HELLO, headers={"origin": "http://localhost:5173"})).status_code == 200
 
 
-BODIES = (
-    [b"", b"{", b"[]", b"[1,2]", b"null", b'{"jsonrpc":"2.0"}', b'{"method":7}', b"\xff\xfe", b"[" * 60_000]
-    + [b'{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"no_such_tool","arguments":{}}}']
-    + [b'{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"observe","arguments":{"budget_tokens":1e99}}}']
-    + [b'{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"play_as","arguments":{"agent_id":"\\u0000"}}}']
-    + [b'{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":{"a":[1]}}}']
-)
+BODIES = [
+    *(b"", b"{", b"[]", b"[1,2]", b"null", b'{"jsonrpc":"2.0"}', b'{"method":7}', b"\xff\xfe", b"[" * 60_000),
+    b'{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"no_such_tool","arguments":{}}}',
+    b'{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"observe","arguments":{"budget_tokens":1e99}}}',
+    b'{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"play_as","arguments":{"agent_id":"\\u0000"}}}',
+    b'{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":{"a":[1]}}}',
+]
 
 
 async def test_no_body_breaks_it(http: httpx.AsyncClient) -> None:
@@ -109,7 +109,9 @@ async def test_without_a_session_a_key_has_one(http: httpx.AsyncClient) -> None:
     assert seen["result"]["content"][0]["text"].startswith("You are scout-1")
 
 
-async def test_an_account_has_a_bounded_number_of_sessions_and_requests(gates: list[Gate], http: httpx.AsyncClient) -> None:
+async def test_an_account_has_a_bounded_number_of_sessions_and_requests(
+    gates: list[Gate], http: httpx.AsyncClient
+) -> None:
     first = await session_of(http)
     assert gates[0].models._server is not None
     gates[0].models._server.sessions._account_max = 2

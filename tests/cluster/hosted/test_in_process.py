@@ -7,9 +7,9 @@ import httpx
 import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
-from cluster.hosted.in_process import WAITING_MAX, InProcessSocket, Peer, in_process_api, open_socket
+from cluster.hosted.in_process import WAITING_MAX, InProcessSocket, ModelPeer, in_process_api, open_socket
 
-PEER = Peer({"type": "http", "client": ("192.0.2.7", 5), "headers": [(b"x-forwarded-for", b"198.51.100.1")]})
+PEER = ModelPeer({"type": "http", "client": ("192.0.2.7", 5), "headers": [(b"x-forwarded-for", b"198.51.100.1")]})
 
 
 async def opened(app: Any) -> InProcessSocket:

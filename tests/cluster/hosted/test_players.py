@@ -84,7 +84,10 @@ async def test_calls_that_reach_another_gateway_are_carried_out_where_the_agent_
     await until(lambda: asyncio.sleep(0, not len(players(gates[0]))), "the client ends its session, and the agent goes")
 
 
-async def test_a_session_goes_on_at_another_gateway_when_its_own_is_gone(gates: list[Gate], key: str) -> None:
+async def test_a_session_goes_on_at_another_gateway_when_its_own_is_gone(
+    gates: list[Gate], key: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("cluster.hosted.players.KEEP_EVERY_S", 0.1)
     line = Line(gates[0])
     async with model(line, key) as client:
         await told(client, "play_as", agent_id="scout-1")

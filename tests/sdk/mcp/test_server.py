@@ -252,3 +252,21 @@ async def test_a_lost_agent_is_told_as_text(server: FakeServer) -> None:
     async with agent(server) as me, Toolbox(me) as tools:
         await server.sockets[0].close(4001)
         assert (await tools.move_to(2, 2)).startswith("taken_over: STALE: another client plays")
+
+
+async def test_how_to_play_is_a_resource_and_a_prompt_that_name_every_tool(server: FakeServer) -> None:
+    from pathlib import Path
+
+    from chunkcrawl.mcp.server import create_server
+
+    async with agent(server) as me, mcp.Client(create_server(me)) as host:
+        text = (await host.read_resource("chunkcrawl://skill")).contents[0].text
+        assert text.startswith("# Playing Chunkcrawl")
+        assert [tool for tool in TOOLS if f"`{tool}(" not in text] == []
+        assert text in (await host.get_prompt("play")).messages[0].content.text
+        for tool in (await host.list_tools()).tools:
+            assert tool.annotations is not None
+            assert tool.output_schema["required"] == ["ok", "reason"]
+    root = Path(__file__).parents[3]
+    same = (root / "docs/SKILL.md").read_text() == (root / "sdk/chunkcrawl/mcp/SKILL.md").read_text()
+    assert same, "cp docs/SKILL.md sdk/chunkcrawl/mcp/SKILL.md"

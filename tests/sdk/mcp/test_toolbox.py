@@ -1,4 +1,4 @@
-"""The tools themselves: what they answer in words and in fields, reasons, notes, journeys and how they are cancelled."""
+"""The tools themselves: answers in words and in fields, reasons, notes, journeys and how they are cancelled."""
 
 from __future__ import annotations
 

@@ -18,12 +18,12 @@ from api.accounts.auth import RedisCalls
 from chunkcrawl.agent import Agent
 from chunkcrawl.errors import ChunkcrawlError
 from chunkcrawl.mcp.answer import Answer
-from chunkcrawl.mcp.toolbox import Progress, Toolbox
+from chunkcrawl.mcp.toolbox import Toolbox, ToolProgress
 from chunkcrawl.view.world_map import MapUnreadable, WorldMap
-from cluster.hosted.in_process import BASE, Peer, in_process_api, open_socket
+from cluster.hosted.in_process import BASE, ModelPeer, in_process_api, open_socket
 from cluster.hosted.sessions import MAP_TTL_S
 
-__all__ = ["Player"]
+__all__ = ["HostedAgent"]
 
 log = structlog.get_logger(__name__)
 
@@ -37,13 +37,8 @@ CHUNKS_MAX: Final = 200
 MAP_MAX_BYTES: Final = 4 * 1024 * 1024
 
 
-class Player:
-    """A connected agent with its tools.  ``open`` makes one, ``close`` ends it.
-
-    Attributes:
-        session_id: The model's session.
-        agent: Who is played.
-    """
+class HostedAgent:
+    """A connected agent with its tools, played for one session.  ``open`` makes one, ``close`` ends it."""
 
     def __init__(self, session_id: str, agent: Agent, redis: RedisCalls) -> None:
         self.session_id = session_id
@@ -56,8 +51,8 @@ class Player:
 
     @classmethod
     async def open(
-        cls, app: ASGIApp, peer: Peer, redis: RedisCalls, *, session_id: str, agent_id: str, api_key: str
-    ) -> Player:
+        cls, app: ASGIApp, peer: ModelPeer, redis: RedisCalls, *, session_id: str, agent_id: str, api_key: str
+    ) -> HostedAgent:
         """Connect the agent and return it, with the map that it had.
 
         Raises:
@@ -97,7 +92,7 @@ class Player:
         """Seconds since its last call ended; 0 while one is under way."""
         return 0.0 if self._calls else time.monotonic() - self._used_at
 
-    async def call(self, tool: str, arguments: dict[str, Any], progress: Progress) -> Answer:
+    async def call(self, tool: str, arguments: dict[str, Any], progress: ToolProgress) -> Answer:
         """Call a tool; cancelled, it leaves the agent standing still soon after."""
         self._calls += 1
         try:
