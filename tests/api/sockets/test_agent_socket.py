@@ -467,7 +467,7 @@ class TestDeadAndSlow:
         options = {"ws_ping_interval": 0.3, "ws_ping_timeout": 0.4}
         async with running(settings, local_world.router, **options) as gate, relay_to(gate.port) as relay:
             me = await gate.session("agent", AGENT)
-            through = Gate(gate.services, gate.streams, relay.port)
+            through = Gate(gate.services, gate.streams, gate.models, relay.port)
             ws = await through.ws(SOCKET, me.token, ping_interval=None)
             cmd = await free_cell(ws, steps=3)
             await accepted(ws, me, cmd)
