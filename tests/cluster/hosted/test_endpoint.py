@@ -81,7 +81,11 @@ BODIES = [
 
 
 async def test_no_body_breaks_it(http: httpx.AsyncClient) -> None:
-    versions: tuple[dict[str, str], ...] = ({}, {"mcp-protocol-version": "2026-07-28"}, {"mcp-protocol-version": "x" * 300})
+    versions: tuple[dict[str, str], ...] = (
+        {},
+        {"mcp-protocol-version": "2026-07-28"},
+        {"mcp-protocol-version": "x" * 300},
+    )
     for body, headers in itertools.product(BODIES, versions):
         answer = await http.post("/mcp", content=body, headers=headers)
         assert answer.status_code < 500, (body[:80], answer.text)
