@@ -18,7 +18,7 @@ SHARD_CONCURRENCY: Final = 1_000
 
 #: The label that every Ray node has.
 NODE_ID_LABEL: Final = "ray.io/node-id"
-#: What holds when no node is left that an actor is not kept off: a node that was drained may be in use again by then.
+#: What holds when no other node has room for an actor: a node that was drained may be in use again by then.
 ANY_NODE: Final = [{"label_selector": {NODE_ID_LABEL: "!in(none)"}}]
 
 
