@@ -193,13 +193,15 @@ class Coordinator:
         The shard gives its chunks away first, is ended when it has none, and made anew there.  Killed in between, the
         next coordinator makes it anew wherever Ray puts it, and the nodes are looked at again.
         """
-        if self._settings.nodes_min:
+        if self._settings.nodes_min or self._nodes.usable < 2:
+            self._evener.done()
             return
         settled = settled and not self._nodes.left_on(self._actors.names())
-        pinned = (await read_pins(self._redis)).shards
-        loads = {shard: load.cpu for shard, load in self._shard_loads.items() if shard not in pinned}
+        pins, owners = await read_pins(self._redis), await graph.chunk_owners(self._redis)
+        stay = pins.shards | {owner for chunk_id, owner in owners.items() if chunk_id in pins.chunks}
+        loads = {shard: load.cpu for shard, load in self._shard_loads.items() if shard not in stay}
         move = self._evener.look(self._nodes.hosts, self._nodes.avoid, loads, time.monotonic(), settled=settled)
-        if move is None or move.shard in set((await graph.chunk_owners(self._redis)).values()):
+        if move is None or move.shard in owners.values():
             return
         async with self._changing:
             await self._end_actor(shard_name(move.shard), STOP_TIMEOUT_S)

@@ -56,7 +56,8 @@ class NodeEvener:
         """
         used = [node for node in nodes if node.id not in avoid]
         if self.move is not None:
-            if now - self.move.since > GIVE_UP_S or not settled or self.move.node_id not in {node.id for node in used}:
+            there = self.move.node_id in {node.id for node in used} and self.move.shard in loads
+            if now - self.move.since > GIVE_UP_S or not (settled and there):
                 self.done()
             return self.move
         found = _uneven(used, loads) if settled else None

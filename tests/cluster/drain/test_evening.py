@@ -94,13 +94,14 @@ def test_one_at_a_time_and_after_it_a_rest() -> None:
     assert evener.look(nodes, (), loads(*nodes), UNEVEN_FOR_S + 4, settled=True) is None
 
 
-@pytest.mark.parametrize("why", ["late", "drained", "gone", "unsettled"])
+@pytest.mark.parametrize("why", ["late", "drained", "gone", "pinned", "unsettled"])
 def test_a_move_that_can_not_end_is_given_up(why: str) -> None:
     evener, nodes = on_its_way()
     now = UNEVEN_FOR_S + (GIVE_UP_S + 1 if why == "late" else 1)
     avoid = ("b",) if why == "drained" else ()
     there = nodes[:1] if why == "gone" else nodes
-    assert evener.look(there, avoid, loads(*nodes), now, settled=why != "unsettled") is None
+    may_go = {} if why == "pinned" else loads(*nodes)
+    assert evener.look(there, avoid, may_go, now, settled=why != "unsettled") is None
 
 
 def without(one: ClusterNode, shard: int) -> dict[str, float]:
