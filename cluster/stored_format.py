@@ -20,7 +20,7 @@ from streaming import keys
 
 __all__ = ["FIELD", "FORMAT", "NewerWorld", "format_fault", "format_of", "raise_format", "refuse_newer"]
 
-#: The newest format that this release reads and writes.
+#: The newest format that this release reads and writes; 1 is what 0.1.0 writes, the first one.
 FORMAT: Final = 1
 
 #: Field of the hash ``world``; without it the format is 1.
