@@ -101,6 +101,8 @@ class Player:
         me = await self._agent(step)
         far = [cell for cell, steps in me.view.reachable().items() if steps == 8 and not is_boundary(me.grid, *cell)]
         self._strolling = asyncio.create_task(me.move_to(*far[0]))
+        # It ends with the agent, and nobody asks how.
+        self._strolling.add_done_callback(lambda walk: walk.cancelled() or walk.exception())
         await me.wait_until(lambda view: view.me is not None and view.me.activity_state == "moving", PATIENCE_S)
         return {}
 
