@@ -8,6 +8,8 @@ import { isBoundary } from "../../sdk-js/src/view/paths.js";
 
 /** Far more than anything here takes. */
 const PATIENCE = { timeoutMs: 60_000 };
+/** Steps of a walk that lasts longer than what is tried meanwhile. */
+const STROLL = 6;
 const COMMANDS = ["command_challenge", "command_ack", "command_result"];
 const CELLS = { wall: { x: 0, y: 0 }, outside: { x: 50, y: 0 }, door: { x: 25, y: 49 } };
 
@@ -112,9 +114,8 @@ class Player {
   /** Begin a walk of several steps, and see that it has begun. */
   async stroll(step) {
     const me = await this.#agent(step);
-    const inner = ({ x, y, steps }) => steps === 8 && !isBoundary(me.view.grid, x, y);
-    const far = me.view.reachable().cells.find(inner);
-    me.moveTo(far.x, far.y).catch(() => {});
+    const { x, y } = await this.#away(me, STROLL);
+    me.moveTo(x, y).catch(() => {});
     await me.waitUntil((view) => view.me?.activity === "moving", PATIENCE);
     return {};
   }
@@ -173,7 +174,12 @@ class Player {
   async #cell(me, where) {
     if (this.#agents.has(where)) return this.#agents.get(where).position;
     if (where !== "beside") return CELLS[where];
-    const free = (view) => view.reachable().cells.find(({ x, y, steps }) => steps === 1 && !isBoundary(view.grid, x, y));
+    return this.#away(me, 1);
+  }
+
+  /** A free inner cell so many steps away, once there is one: agents of earlier scenarios stay for a while. */
+  async #away(me, far) {
+    const free = (view) => view.reachable().cells.find(({ x, y, steps }) => steps === far && !isBoundary(view.grid, x, y));
     await me.waitUntil((view) => free(view) !== undefined, PATIENCE);
     return free(me.view);
   }

@@ -18,6 +18,8 @@ Result: TypeAlias = dict[str, Any]
 
 #: Far more than anything here takes.
 PATIENCE_S: Final = 60.0
+#: Steps of a walk that lasts longer than what is tried meanwhile.
+STROLL: Final = 6
 COMMANDS: Final = ("command_challenge", "command_ack", "command_result")
 
 
@@ -99,8 +101,7 @@ class Player:
     async def _stroll(self, step: Step) -> Result:
         """Begin a walk of several steps, and see that it has begun."""
         me = await self._agent(step)
-        far = [cell for cell, steps in me.view.reachable().items() if steps == 8 and not is_boundary(me.grid, *cell)]
-        self._strolling = asyncio.create_task(me.move_to(*far[0]))
+        self._strolling = asyncio.create_task(me.move_to(*await self._away(me, STROLL)))
         # It ends with the agent, and nobody asks how.
         self._strolling.add_done_callback(lambda walk: walk.cancelled() or walk.exception())
         await me.wait_until(lambda view: view.me is not None and view.me.activity_state == "moving", PATIENCE_S)
@@ -160,8 +161,15 @@ class Player:
         if where != "beside":
             return {"wall": (0, 0), "outside": (50, 0), "door": (25, 49)}[where]
 
+        return await self._away(me, 1)
+
+    @staticmethod
+    async def _away(me: Agent, far: int) -> Point:
+        """A free inner cell so many steps away, once there is one: agents of earlier scenarios stay for a while."""
+
         def free(view: WorldView) -> list[Point]:
-            return [cell for cell, steps in view.reachable().items() if steps == 1 and not is_boundary(view.grid, *cell)]
+            cells = view.reachable().items()
+            return [cell for cell, steps in cells if steps == far and not is_boundary(view.grid, *cell)]
 
         await me.wait_until(lambda view: bool(free(view)), PATIENCE_S)
         return free(me.view)[0]
@@ -184,4 +192,3 @@ class Player:
         if blocker:
             said["blocker"] = blocker["id"].removeprefix(f"{self._prefix}-")
         return said | {"says_when": getattr(error, "retry_after_ms", None) is not None}
-

@@ -48,7 +48,12 @@ async def test_the_python_sdk_does_what_the_list_says(world: EmbeddedWorld, keys
 
 @needs_node
 async def test_the_javascript_sdk_does_what_the_list_says(world: EmbeddedWorld, keys: dict[str, str]) -> None:
-    told = {"SCENARIOS": str(LIST), "BASE": world.base, "KEYS": json.dumps(keys), "PREFIX": f"js-{secrets.token_hex(4)}"}
+    told = {
+        "SCENARIOS": str(LIST),
+        "BASE": world.base,
+        "KEYS": json.dumps(keys),
+        "PREFIX": f"js-{secrets.token_hex(4)}",
+    }
     done = await asyncio.to_thread(
         subprocess.run,
         [program(), str(HERE / "player.mjs")],
