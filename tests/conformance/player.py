@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable
 from contextlib import AsyncExitStack
 from typing import Any, Final, TypeAlias
 
@@ -143,7 +143,7 @@ class Player:
         return {"types": types, "chunk_id": view.chunk_id, "ready": view.ready, "sees_itself": view.me is not None}
 
     async def _agent(self, step: Step) -> Agent:
-        who = step.get("who", "a")
+        who = str(step.get("who", "a"))
         if who not in self._agents:
             key = self._keys[who if who in ("keyless", "stranger") else "own"]
             name = self._name(step.get("as", who))
