@@ -15,7 +15,7 @@ import { AgentConnection } from "./transport/connection.js";
 import { COMMAND_TIMEOUT_MS, Conversation } from "./transport/conversation.js";
 import { EventQueue } from "./transport/event_queue.js";
 import { SessionKeeper } from "./transport/sessions.js";
-import { Deferred, Limit, paused, raced } from "./transport/waiting.js";
+import { Deferred, Limit, raced, within } from "./transport/waiting.js";
 import { WorldMap } from "./view/world_map.js";
 import { WorldView } from "./view/world_view.js";
 import { AWAY_TIMEOUT_MS } from "./watcher.js";
@@ -142,9 +142,9 @@ export class Agent {
   async close() {
     this.#connection.close();
     this.#finish(new AgentClosed("this agent was closed"));
-    await Promise.race([this.#running, paused(CLOSE_TIMEOUT_MS)]);
+    await within(CLOSE_TIMEOUT_MS, this.#running);
     // A session that can't be ended now ends by itself.
-    await Promise.race([this.#sessions.end().catch(() => {}), paused(END_SESSION_TIMEOUT_MS)]);
+    await within(END_SESSION_TIMEOUT_MS, this.#sessions.end().catch(() => {}));
   }
 
   async #run() {

@@ -42,7 +42,10 @@ async def test_nothing_else_is_served(http: httpx.AsyncClient, name: str) -> Non
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda script: str(script.relative_to(SOURCE)))
 def test_modules_import_one_another_and_make_no_code_or_markup_of_text(script: Path) -> None:
     text = script.read_text()
-    for imported in re.findall(r'^(?:import|export)\b[^;]*? from "([^"]+)";', text, re.MULTILINE):
+    imports = re.findall(r'^(?:import|export)\b[^;]*? from "([^"]+)";', text, re.MULTILINE)
+    # What is Node's own is in the one file that browsers never load.
+    own = [name for name in imports if not (script.name == "node_socket.js" and name.startswith("node:"))]
+    for imported in own:
         assert (script.parent / imported).is_file(), imported
         assert SOURCE in (script.parent / imported).resolve().parents
     assert not re.search(r"innerHTML|outerHTML|document\.|\beval\(|new Function|DOMParser", text)

@@ -111,7 +111,7 @@ export class Conversation {
 
   /** The socket is gone; commands that were accepted go on in the world. */
   lost() {
-    if (this.#ready.done) this.#ready = new Deferred();
+    if (this.#ready.done && this.#end === null) this.#ready = new Deferred();
     this.#dropSolving();
     this.#protocol.disconnected();
     this.#work();

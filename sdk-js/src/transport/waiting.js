@@ -32,6 +32,13 @@ export function raced(promise, signal) {
   });
 }
 
+/** Wait for a promise that never throws, but not longer than so. */
+export async function within(timeoutMs, promise) {
+  const over = new AbortController();
+  promise.then(() => over.abort());
+  await paused(timeoutMs, over.signal);
+}
+
 /** A promise that is settled from outside, once. */
 export class Deferred {
   done = false;
