@@ -31,6 +31,38 @@ async def play(postgres_url: str, valkey_url: str) -> AsyncIterator[Play]:
         yield play
 
 
+PLAYS = """
+async (apiKey) => {
+  const { Agent, Unreachable } = await import("/sdk/index.js");
+  const me = await Agent.connect(location.origin, { agentId: "in-a-browser", apiKey });
+  const cell = me.view.nextFree(me.position.x + 1, me.position.y);
+  await me.moveTo(cell.x, cell.y);
+  const stands = me.position.x === cell.x && me.position.y === cell.y;
+  const refused = await me.moveTo(0, 0).catch((error) => [error instanceof Unreachable, error.detail]);
+  const away = await me.goTo("chunk-999", 1, 1);
+  me.dropConnection();
+  await me.say("from a browser");
+  const { connections } = me;
+  await me.close();
+  return { stands, refused, why: away.why, connections, ended: me.ended.reason };
+}
+"""
+
+
+async def test_an_agent_plays_within_a_browser(play: Play, open_page: OpenPage) -> None:
+    """By the modules that gateways serve, under the page's policy, over the browser's own WebSocket."""
+    page = (await open_page()).page
+    await page.goto(f"{play.base}/watch")
+    found = await page.evaluate(PLAYS, await play.key())
+    assert found == {
+        "stands": True,
+        "refused": [True, "wall"],
+        "why": "unknown_chunk",
+        "connections": 2,
+        "ended": "agent_closed",
+    }
+
+
 async def test_an_agent_walks_talks_and_changes_chunks(play: Play, open_page: OpenPage) -> None:
     screen: Screen = await open_page()
     page = screen.page

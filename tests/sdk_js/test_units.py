@@ -37,7 +37,7 @@ ELSEWHERE = {
     "transport/conversation.js": "agent.test.mjs",
     "transport/node_socket.js": "agent.test.mjs",
     "transport/session.js": "transport/api.test.mjs",
-    "transport/web_socket.js": "test_units.py",
+    "transport/web_socket.js": "../browser/test_watch_page.py",
 }
 
 
@@ -49,6 +49,7 @@ def test_a_module_has_tests_of_its_name_or_is_listed() -> None:
     assert all((HERE / file).exists() for file in ELSEWHERE.values())
 
 
+@pytest.mark.slow
 def test_the_agent_plays_over_the_runtimes_own_web_socket_too() -> None:
     """Where Node has one, as it does from 22 on, and 20 with a flag; browsers' is the same."""
     has = [program(), "-e", "process.exit(globalThis.WebSocket ? 0 : 1)"]
