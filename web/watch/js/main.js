@@ -3,9 +3,14 @@
 import { Backoff } from "../../sdk/index.js";
 import { byId } from "./dom.js";
 import { attachHands } from "./map/hands.js";
+import { Neighbours } from "./map/neighbours.js";
 import { Stage } from "./map/stage.js";
 import { Sessions } from "./net/sessions.js";
+import { Past } from "./past.js";
 import { routeOf, toAgent, toChunk } from "./route.js";
+import { AboutSheet } from "./sheets/about.js";
+import { LeadersSheet } from "./sheets/leaders.js";
+import { Sheets } from "./sheets/sheets.js";
 import { AccessDialog } from "./ui/access_dialog.js";
 import { AgentList } from "./ui/agent_list.js";
 import { Announcer, toast } from "./ui/announcer.js";
@@ -13,11 +18,13 @@ import { ChosenCard } from "./ui/chosen_card.js";
 import { ConnectionState } from "./ui/connection.js";
 import { attachHelp, attachKeys, attachTabs, attachTheme, attachZoom, showTab } from "./ui/controls.js";
 import { Doors } from "./ui/doors.js";
+import { FindForm } from "./ui/find_form.js";
 import { FollowPanel } from "./ui/follow_panel.js";
 import { NewsList } from "./ui/news_list.js";
 import { WorldList } from "./ui/world_list.js";
 import { Looks } from "./state/looks.js";
 import { News } from "./state/news.js";
+import { Trails } from "./state/trails.js";
 import { View } from "./view.js";
 
 const sessions = new Sessions();
@@ -25,6 +32,9 @@ const news = new News();
 const looks = new Looks();
 const ownAgents = new Set();
 let view = null;
+const SOUGHT_FOR_MS = 15_000;
+/** Who is to be chosen as soon as it is seen, and until when. */
+let sought = { agentId: null, until: 0 };
 
 const parts = {
   sessions,
@@ -39,11 +49,15 @@ const parts = {
   agentList: new AgentList(looks, chooseFromList, follow, canFollow),
   followPanel: new FollowPanel(looks, follow, stopFollowing),
   chosenCard: new ChosenCard(looks, follow, () => choose(null), canFollow),
+  trails: new Trails(),
+  past: new Past(sessions),
+  neighbours: new Neighbours(sessions, (terrains) => parts.stage.setBeside(terrains)),
   stage: null,
+  arrived,
   agentsIn,
   reopen,
 };
-parts.stage = new Stage(byId("stage"), byId("canvas"), byId("bubbles"), looks, () => parts.doors.place(parts.stage.camera));
+parts.stage = new Stage(byId("stage"), byId("canvas"), byId("bubbles"), looks, parts.trails, () => parts.doors.place(parts.stage.camera));
 
 const settle = attachHands(byId("canvas"), parts.stage, choose);
 attachZoom(parts.stage, settle);
@@ -53,7 +67,10 @@ attachHelp();
 attachKeys(goThrough, letGo);
 attachMotion();
 
-window.addEventListener("hashchange", reopen);
+const sheets = new Sheets({ leaders: new LeadersSheet(sessions, looks), about: new AboutSheet(sessions, looks, visit) });
+new FindForm(sessions, looks, visit);
+
+window.addEventListener("hashchange", addressChanged);
 byId("retry-now").addEventListener("click", () => view?.retryNow());
 window.addEventListener("online", () => view?.retryNow());
 document.addEventListener("visibilitychange", () => document.hidden || view?.retryNow());
@@ -84,11 +101,38 @@ async function start() {
   parts.world.poll();
 }
 
+/** A sheet over the map comes and goes without the map noticing. */
+function addressChanged() {
+  const wasOpen = sheets.isOpen;
+  if (sheets.show(location.hash)) return;
+  const { chunkId, agentId } = routeOf(location.hash);
+  if (wasOpen && view?.shows(chunkId, agentId)) return;
+  reopen();
+}
+
 /** Look at what the address says. */
 function reopen() {
   view?.close();
-  view = new View(routeOf(location.hash), parts);
+  sheets.show(location.hash);
+  view = new View(routeOf(sheets.mapHash), parts);
   view.open();
+}
+
+/** Look at an agent where it is. */
+function visit(chunkId, agentId) {
+  sought = { agentId, until: performance.now() + SOUGHT_FOR_MS };
+  toChunk(chunkId);
+}
+
+/** What is in sight is known. */
+function arrived(worldView) {
+  const { agentId, until } = sought;
+  if (agentId === null || !worldView.agents.has(agentId)) return;
+  sought = { agentId: null, until: 0 };
+  if (performance.now() > until) return;
+  choose(agentId);
+  parts.stage.approach();
+  settle();
 }
 
 async function accessOpened() {

@@ -29,6 +29,8 @@ export class View {
   /** The chunks whose news are shown. */
   #visited = new Set();
   #setBacks = 0;
+  /** The chunk of which it was asked what happened before. */
+  #remembered = null;
   /** The server's clock minus this page's, in milliseconds. */
   #clockAhead = 0;
 
@@ -60,6 +62,11 @@ export class View {
   close() {
     this.#over = true;
     this.#watcher.close();
+  }
+
+  /** Whether it is the look at this chunk, or at this agent, and goes on. */
+  shows(chunkId, agentId) {
+    return !this.#over && this.#chunkId === chunkId && this.agentId === agentId;
   }
 
   retryNow() {
@@ -132,6 +139,9 @@ export class View {
     stage.chosen = this.agentId;
     this.#terrain = "";
     this.#visited.clear();
+    this.#remembered = null;
+    this.#parts.trails.enter(null);
+    this.#parts.neighbours.show({});
     this.#jump = true;
     stage.setTerrain([]);
     stage.setTarget(null);
@@ -195,6 +205,7 @@ export class View {
     openCurtain();
     this.#online = true;
     this.#visited.add(worldView.chunkId);
+    this.#remember();
     newsList.of(this.#visited, worldView.chunkId);
     const terrain = `${worldView.chunkId} ${worldView.grid.map((row) => row.join("")).join()}`;
     if (terrain !== this.#terrain) {
@@ -209,11 +220,29 @@ export class View {
     doors.place(stage.camera);
   }
 
+  /** What happened here before, once for each coming. */
+  #remember() {
+    const { chunkId } = this.worldView;
+    const { trails, past, neighbours, news, newsList, looks, stage } = this.#parts;
+    neighbours.show(this.worldView.neighbors);
+    trails.enter(chunkId);
+    if (this.#remembered === chunkId) return;
+    this.#remembered = chunkId;
+    past.of(chunkId, ({ events, trails: earlier }) => {
+      if (this.#over || this.worldView.chunkId !== chunkId) return;
+      for (const { event, tick, index, at } of events) news.tell(event, { chunkId, tick, at, index }, (id) => looks.of(id).full);
+      trails.before(chunkId, earlier);
+      newsList.update();
+      stage.invalidate();
+    });
+  }
+
   #delta(data, happened) {
     const { worldView } = this;
     if (data.chunk_id !== worldView.chunkId || data.tick !== worldView.tick) return;
     const { stage, connection, looks, agentList, chosenCard, followPanel, doors, agentsIn } = this.#parts;
     looks.update(worldView.agents.values());
+    this.#parts.trails.add(worldView.tick, worldView.agents.values());
     stage.update(worldView, this.#jump);
     this.#jump = false;
     connection.tick(worldView.tick);
@@ -223,7 +252,9 @@ export class View {
     if (happened.some(({ dir }) => dir)) {
       doors.update(worldView, agentsIn);
       doors.place(stage.camera);
+      this.#parts.neighbours.show(worldView.neighbors);
     }
+    this.#parts.arrived(worldView);
     agentList.update(worldView, stage.chosen);
     chosenCard.update(worldView);
     setText(byId("chunk-facts"), factsOf(worldView));

@@ -1,6 +1,8 @@
 // What part of a chunk is seen. Screen cells: u to the right, v down; so v = h - 1 - y, and north is at the top.
 
 export const ZOOM_MAX = 8;
+/** So far out that most of the neighbouring chunks is seen. */
+export const ZOOM_MIN = 0.4;
 const EASE = 0.18;
 
 export class Camera {
@@ -63,7 +65,7 @@ export class Camera {
   /** Zoom by a factor, and keep what is under this pixel where it is. */
   zoomBy(factor, px = this.width / 2, py = this.height / 2) {
     const held = this.under(px, py);
-    const zoom = Math.min(ZOOM_MAX, Math.max(1, this.#wanted.zoom * factor));
+    const zoom = snapped(Math.min(ZOOM_MAX, Math.max(ZOOM_MIN, this.#wanted.zoom * factor)));
     const shrink = this.zoom / zoom;
     const u = held.x + 0.5;
     const v = this.cells.h - 0.5 - held.y;
@@ -117,4 +119,9 @@ export class Camera {
       v: Math.min(this.cells.h - halfV, Math.max(halfV, v)),
     };
   }
+}
+
+/** The whole chunk is met again when one zooms past it. */
+function snapped(zoom) {
+  return Math.abs(zoom - 1) < 0.08 ? 1 : zoom;
 }

@@ -5,8 +5,10 @@ import { Camera } from "./camera.js";
 import { Effects } from "./effects.js";
 import { drawLabels } from "./labels.js";
 import { Motion, opacity } from "./motion.js";
+import { OFFSETS } from "./neighbours.js";
 import { mapColours } from "./palette.js";
 import { Terrain } from "./terrain.js";
+import { drawTrail } from "./trail.js";
 import { agentRadius, choiceRadius, drawAgent, drawChoice, drawGlow, drawGold, drawNpc } from "./tokens.js";
 
 const CLOSE_LOOK = 2.2;
@@ -21,6 +23,8 @@ export class Stage {
   #colours = mapColours();
   #version = 0;
   #terrain = null;
+  /** @type {Record<string, Terrain>} Of the chunks beside it, as far as they are known. */
+  #beside = {};
   #agents = new Motion();
   #npcs = new Motion();
   #effects = new Effects();
@@ -31,6 +35,7 @@ export class Stage {
   #moved;
   #place = "";
   #looks;
+  #trails;
 
   /** Whose ring is drawn, if anybody's. */
   chosen = null;
@@ -44,10 +49,12 @@ export class Stage {
   /**
    * @param {HTMLElement} root  The stage.
    * @param {import("../state/looks.js").Looks} looks
+   * @param {import("../state/trails.js").Trails} trails
    * @param {() => void} moved  Called whenever the chunk is drawn at another place, or in another size.
    */
-  constructor(root, canvas, bubbles, looks, moved) {
+  constructor(root, canvas, bubbles, looks, trails, moved) {
     this.#looks = looks;
+    this.#trails = trails;
     this.#root = root;
     this.#canvas = canvas;
     this.#ctx = canvas.getContext("2d", { alpha: false });
@@ -70,6 +77,13 @@ export class Stage {
     this.#bubbles.clear();
     this.#slide();
     this.#moved();
+    this.invalidate();
+  }
+
+  /** The chunks beside it. @param {Record<string, Terrain>} terrains  By side. */
+  setBeside(terrains) {
+    this.#beside = terrains;
+    this.#version += 1;
     this.invalidate();
   }
 
@@ -215,6 +229,7 @@ export class Stage {
       ground.setTransform(ratio, 0, 0, ratio, 0, 0);
       if (this.#terrain) {
         this.#terrain.draw(ground, this.camera, this.#colours);
+        for (const [side, terrain] of Object.entries(this.#beside)) terrain.drawBeside(ground, this.camera, this.#colours, ...OFFSETS[side]);
       } else {
         ground.fillStyle = this.#colours.rock;
         ground.fillRect(0, 0, this.camera.width, this.camera.height);
@@ -230,6 +245,7 @@ export class Stage {
     const scale = camera.scale;
     for (const node of this.#nodes) drawGlow(ctx, camera.at(node.x, node.y), scale, node, colours);
     for (const node of this.#nodes) drawGold(ctx, camera.at(node.x, node.y), scale, node, colours);
+    this.#drawTrail(ctx);
     this.#drawTarget(ctx);
     for (const body of this.#npcs.bodies.values()) {
       ctx.globalAlpha = opacity(body, now);
@@ -261,6 +277,14 @@ export class Stage {
     }
     for (const node of this.#nodes) wanted.push({ text: "", full: "", ...this.camera.at(node.x, node.y), radius, first: false });
     return wanted;
+  }
+
+  /** The way that the chosen agent has come. */
+  #drawTrail(ctx) {
+    if (this.chosen === null) return;
+    const body = this.#chosenBody;
+    const here = body && body.gone === Infinity ? body : null;
+    drawTrail(ctx, this.camera, this.#trails.of(this.chosen), here, this.#looks.of(this.chosen).fill, this.#colours.outline);
   }
 
   /** A flag where the chosen agent wants to be, and a line to it. */

@@ -11,6 +11,8 @@ const BEYOND = 1.6;
 /** Cells beyond the edge that are made, and covered again: more than any contour is wide. */
 const OUTSIDE = 6;
 const MARKED_DEPTH = 2;
+/** How much of a neighbouring chunk is seen. */
+const BESIDE_ALPHA = 0.42;
 /** Cells from the walls, and how strong; the farthest first, because each covers what is inside of it. */
 const CONTOURS = [
   [4.6, 0.25],
@@ -58,6 +60,31 @@ export class Terrain {
     ctx.fill(this.#rubble);
     this.#drawFloor(ctx, camera.scale, colours);
     this.#fadeOut(ctx, colours.rock);
+    ctx.restore();
+  }
+
+  /**
+   * Draw it dimly, `du` and `dv` chunks beside the one in the middle, and nothing beyond its own edges.
+   * @param {number} du  @param {number} dv  To the right, and down.
+   */
+  drawBeside(ctx, camera, colours, du, dv) {
+    const { x, y } = camera.origin;
+    const { w, h } = camera.cells;
+    ctx.save();
+    ctx.translate(x, y);
+    ctx.scale(camera.scale, camera.scale);
+    ctx.translate(du * w, dv * h);
+    ctx.beginPath();
+    ctx.rect(0, 0, this.#w, this.#h);
+    ctx.clip();
+    ctx.fillStyle = colours.rock;
+    ctx.fill();
+    ctx.globalAlpha = BESIDE_ALPHA;
+    ctx.fillStyle = colours.floor;
+    ctx.fill(this.#floor);
+    ctx.strokeStyle = colours.edge;
+    ctx.lineWidth = Math.max(1.2 / camera.scale, 0.07);
+    ctx.stroke(this.#floor);
     ctx.restore();
   }
 

@@ -1,6 +1,7 @@
 // The agent that somebody has clicked on, in a card on the map.
 
 import { byId, setText } from "../dom.js";
+import { toAbout } from "../route.js";
 import { paintToken } from "./token.js";
 import { activityText } from "./words.js";
 
@@ -20,6 +21,7 @@ export class ChosenCard {
     this.#looks = looks;
     this.#canFollow = canFollow;
     byId("chosen-follow").addEventListener("click", () => follow(this.#agentId));
+    byId("chosen-about").addEventListener("click", () => toAbout(this.#agentId));
     byId("chosen-close").addEventListener("click", letGo);
   }
 

@@ -78,6 +78,25 @@ export function counted(count, one, more = `${one}s`) {
   return `${count.toLocaleString("en")} ${count === 1 ? one : more}`;
 }
 
+/** How long something lasted, in two units at most. */
+export function lifeText(seconds) {
+  const units = [[86_400, "d"], [3_600, "h"], [60, "min"], [1, "s"]];
+  const at = units.findIndex(([length]) => seconds >= length);
+  if (at < 0) return "0 s";
+  const [length, name] = units[at];
+  const [part, partName] = units[at + 1] ?? [1, ""];
+  const rest = Math.floor((seconds % length) / part);
+  const first = `${Math.floor(seconds / length)} ${name}`;
+  return partName && rest > 0 ? `${first} ${rest} ${partName}` : first;
+}
+
+const DAY = new Intl.DateTimeFormat("en-GB", { day: "numeric", month: "short" });
+
+/** The day before a time of day, unless it is today. */
+export function dayText(ms, now = Date.now()) {
+  return new Date(ms).toDateString() === new Date(now).toDateString() ? "" : `${DAY.format(ms)}, `;
+}
+
 const CLOCK = new Intl.DateTimeFormat("en-GB", { hour: "2-digit", minute: "2-digit", second: "2-digit" });
 
 export function clockTime(ms) {
