@@ -93,7 +93,7 @@ async def test_from_the_leaderboard_to_an_agent_and_to_where_it_is(
     sheet = page.locator("#leaders-dialog")
     first = sheet.locator(".place-row").first
     await expect(first).to_have_attribute(
-        "aria-label", re.compile(r"^1\. Digger-1: \d+ gold, 1 chunks, .+, in the world$")
+        "aria-label", re.compile(r"^1\. Digger-1: \d+ gold, 1 chunk, .+, in the world$")
     )
     await sheet.get_by_role("button", name="Time alive").click()
     await expect(page).to_have_url(re.compile(r"#/leaders/alive/day$"))

@@ -3,7 +3,7 @@
 import { byId, el, reconcile, setText } from "../dom.js";
 import { toAbout, toLeaders } from "../route.js";
 import { makeToken, paintToken } from "../ui/token.js";
-import { lifeText, reasonText } from "../ui/words.js";
+import { counted, lifeText, reasonText } from "../ui/words.js";
 import { Asking } from "./asking.js";
 
 const EVERY_MS = 5_000;
@@ -72,7 +72,7 @@ export class LeadersSheet {
     button.title = look.full;
     const texts = [gold.toLocaleString("en"), chunks.toLocaleString("en"), lifeText(alive)];
     values.forEach((value, i) => setText(value, texts[i]));
-    button.setAttribute("aria-label", `${rank}. ${look.full}: ${texts[0]} gold, ${texts[1]} chunks, ${texts[2]} alive${here ? ", in the world" : ""}`);
+    button.setAttribute("aria-label", `${rank}. ${look.full}: ${texts[0]} gold, ${counted(chunks, "chunk")}, ${texts[2]} alive${here ? ", in the world" : ""}`);
     node.classList.toggle("here", here);
   }
 
