@@ -158,7 +158,8 @@ async def test_north_is_at_the_top_and_pixels_lead_back_to_cells(page: Page) -> 
     assert found["south"]["x"] < found["east"]["x"]
     assert found["place"] == pytest.approx({"x": 200, "y": 150})
     assert found["corner"]["x"] == pytest.approx(-0.5)  # never beyond the chunk's edge
-    assert (found["zoom"], found["scale"]) == (1, 12)
+    # Out to most of the neighbouring chunks, and no farther.
+    assert (found["zoom"], found["scale"]) == (0.4, pytest.approx(4.8))
 
 
 async def test_outlines_of_rooms_holes_and_corners_that_touch(page: Page) -> None:
@@ -221,6 +222,64 @@ async def test_addresses_name_a_chunk_or_an_agent_and_nothing_else(page: Page) -
         {"chunkId": None, "agentId": "ada.b_c-1"},
         *[first] * 4,
     ]
+
+
+async def test_addresses_name_what_lies_over_the_map(page: Page) -> None:
+    hashes = ["#/leaders", "#/leaders/alive/week", "#/leaders/gold/year", "#/about/ada.1", "#/about/", "#/chunk/a", ""]
+    found = await run(page, "route.js", "return given.map((hash) => m.sheetOf(hash))", hashes)
+    assert found == [
+        {"kind": "leaders", "by": "gold", "period": "day"},
+        {"kind": "leaders", "by": "alive", "period": "week"},
+        None,
+        {"kind": "about", "agentId": "ada.1"},
+        *[None] * 3,
+    ]
+
+
+# -- trails --
+
+
+async def test_a_trail_has_each_step_once_and_ends_after_some_minutes(page: Page) -> None:
+    body = """
+    const trails = new m.Trails();
+    trails.enter("chunk-0");
+    const at = (tick, x) => trails.add(tick, [{ id: "ada", x, y: 3 }, { id: "__proto__", x: 1, y: 1 }]);
+    at(100, 5); at(101, 6); at(102, 6); at(103, 7);
+    trails.before("chunk-0", JSON.parse('{"ada": [[90, 3, 3], [99, 4, 3], [100, 5, 3]], "__proto__": [[9, 1, 1]]}'));
+    trails.before("chunk-9", { ada: [[1, 1, 1]] });
+    const early = trails.of("ada").map(({ tick, x }) => [tick, x]);
+    at(95 + m.TRAIL_TICKS, 8);
+    const late = trails.of("ada").map(({ tick }) => tick);
+    const ages = trails.of("ada").map(({ age }) => age);
+    trails.add(50, [{ id: "ada", x: 1, y: 1 }]);
+    const setBack = trails.of("ada").map(({ tick }) => tick);
+    trails.enter("chunk-1");
+    return { early, late, ages, setBack, entered: trails.of("ada"), nobody: trails.of(null) };
+    """
+    found = await run(page, "state/trails.js", body)
+    assert found["early"] == [[90, 3], [99, 4], [100, 5], [101, 6], [103, 7]]
+    assert found["late"] == [99, 100, 101, 103, 1595]
+    assert 0.99 < found["ages"][0] <= 1
+    assert found["ages"][-1] == 0
+    assert (found["setBack"], found["entered"], found["nobody"]) == ([50], [], [])
+
+
+async def test_a_trail_is_bounded(page: Page) -> None:
+    body = """
+    const trails = new m.Trails();
+    trails.enter("chunk-0");
+    for (let tick = 1; tick <= 1200; tick += 1) trails.add(tick, [{ id: "ada", x: tick % 50, y: 1 }]);
+    const steps = trails.of("ada").length;
+    trails.add(1201, Array.from({ length: 400 }, (_, i) => ({ id: `a${i}`, x: 1, y: 1 })));
+    return { steps, ada: trails.of("ada").length, last: trails.of("a399").length };
+    """
+    assert await run(page, "state/trails.js", body) == {"steps": 500, "ada": 0, "last": 1}
+
+
+async def test_how_long_something_lasted(page: Page) -> None:
+    seconds = [0, 59, 60, 61, 3_599, 3_600, 90_061, 864_000]
+    found = await run(page, "ui/words.js", "return given.map((s) => m.lifeText(s))", seconds)
+    assert found == ["0 s", "59 s", "1 min", "1 min 1 s", "59 min 59 s", "1 h", "1 d 1 h", "10 d"]
 
 
 # -- sessions --

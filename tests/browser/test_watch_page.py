@@ -126,7 +126,8 @@ async def test_after_the_gateway_is_lost_the_page_goes_on_and_has_missed_nothing
         await page.goto(f"{play.base}/watch")
         await live(page)
         await me.say("before")
-        await expect(page.locator("#news .news-chat")).to_have_count(1)
+        # What others said before is there, too.
+        await expect(page.locator("#news .news-chat", has_text="speaker")).to_have_count(1)
         await play.lose_gate()
         await expect(page.locator("#connection")).to_have_attribute("data-phase", "waiting")
         await expect(page.locator("#connection")).to_contain_text("Connection lost")
@@ -137,7 +138,7 @@ async def test_after_the_gateway_is_lost_the_page_goes_on_and_has_missed_nothing
         await live(page)
         await asyncio.sleep(2.0)
         await me.say("afterwards")
-        said = page.locator("#news .news-chat .news-text")
+        said = page.locator("#news .news-chat .news-text", has_text="speaker")
         await expect(said).to_have_count(3)
         assert [text.split()[-1] for text in await said.all_text_contents()] == ["afterwards", "meanwhile", "before"]
         await expect(page.locator("#news .news-connection")).to_have_count(0)
