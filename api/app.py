@@ -32,6 +32,8 @@ from api.accounts import session_routes
 from api.accounts.early_refusal import refuse_early
 from api.handlers import add_handlers
 from api.middleware import TRACE_HEADER, RequestGuard
+from api.operator import acting as operator_acting
+from api.operator import reading as operator_reading
 from api.services import Services
 from api.sockets.mount import mount
 
@@ -82,6 +84,8 @@ def create_app(services: Services) -> FastAPI:
         sdk_files.router,
         docs_page.router,
         openapi_document.router,
+        operator_reading.router,
+        operator_acting.router,
     ):
         app.include_router(router)
     for router in (chunks.router, dev.aliased):

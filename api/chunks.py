@@ -81,7 +81,7 @@ class ChunkDigestList(BaseModel):
 @router.get(
     "/v1/chunks",
     response_model=ChunkList,
-    responses=refusals("invalid_session", "not_local"),
+    responses=refusals("invalid_session", "banned", "not_local"),
     tags=["chunks"],
 )
 async def list_chunks(request: Request, _: Annotated[Session, Depends(require())]) -> Response:
@@ -96,7 +96,7 @@ async def list_chunks(request: Request, _: Annotated[Session, Depends(require())
 @router.get(
     "/v1/chunks/{chunk_id}/snapshot",
     response_model=ChunkSnapshot,
-    responses=refusals("invalid_session", "not_local", "chunk_not_found"),
+    responses=refusals("invalid_session", "banned", "not_local", "chunk_not_found"),
     tags=["chunks"],
 )
 async def snapshot(

@@ -74,7 +74,8 @@ async def owner_session(request: Request, body: DevOwnerRequest | None = None) -
 
 
 @aliased.post(
-    "/agent/move-to", responses=refusals("dev_routes_disabled", "not_local", "invalid_session", "agent_not_found")
+    "/agent/move-to",
+    responses=refusals("dev_routes_disabled", "not_local", "invalid_session", "banned", "agent_not_found"),
 )
 async def move_to(body: DevMoveRequest, request: Request, _: Annotated[Session, Depends(require())]) -> DevMoveResponse:
     """Move an agent that stands in the world, without a challenge."""

@@ -21,12 +21,15 @@ STATUS_OF_REASON: Final[Mapping[str, int]] = {
     "invalid_session": 401,
     "invalid_credentials": 401,
     "invalid_api_key": 401,
+    "invalid_token": 401,
     "invalid_scope": 403,
     "agent_mismatch": 403,
     "agent_not_owned": 403,
+    "banned": 403,
     "dev_routes_disabled": 403,
     "watching_not_public": 403,
     "banned_words": 403,
+    "operators_closed": 403,
     "not_local": 403,
     "not_found": 404,
     "chunk_not_found": 404,
@@ -34,12 +37,19 @@ STATUS_OF_REASON: Final[Mapping[str, int]] = {
     "key_not_found": 404,
     "note_not_found": 404,
     "session_not_found": 404,
+    "account_not_found": 404,
+    "operator_not_found": 404,
+    "node_not_found": 404,
+    "backup_not_found": 404,
+    "not_banned": 404,
     "method_not_allowed": 405,
     "request_timeout": 408,
     "email_already_exists": 409,
     "key_limit_reached": 409,
     "agent_limit_reached": 409,
     "notes_full": 409,
+    "ban_limit_reached": 409,
+    "refused": 409,
     "body_too_large": 413,
     "target_too_long": 414,
     "invalid_request": 422,
@@ -74,12 +84,14 @@ class ApiError(ServerError, HTTPException):
     Args:
         reason: one of ``STATUS_OF_REASON``.
         retry_after_s: overrides the reason's usual ``Retry-After`` (429 and 503 only).
+        words: one line that names the remedy, for people; stands beside the reason as ``text``.
     """
 
     # The framework lets its own exceptions pass where it turns any other, raised while a body is read, into a 400.
 
-    def __init__(self, reason: str, *, retry_after_s: float | None = None) -> None:
+    def __init__(self, reason: str, *, retry_after_s: float | None = None, words: str | None = None) -> None:
         self.reason = reason
+        self.words = words
         self.retry_after_s = RETRY_AFTER_S.get(reason) if retry_after_s is None else retry_after_s
         status = STATUS_OF_REASON[reason]
         super().__init__(status, reason, _headers(status, self.retry_after_s))

@@ -51,7 +51,8 @@ def _utc(moment: datetime) -> datetime:
         raise PydanticCustomError("moment", "not a moment between the years 1 and 9999") from None
 
 
-def _one_line(text: str) -> str:
+def one_line(text: str) -> str:
+    """Return ``text``; raises ``PydanticCustomError`` where it has line breaks or other control characters."""
     if any(unicodedata.category(char) in ("Cc", "Cs", "Zl", "Zp") for char in text):
         raise PydanticCustomError("label", "control characters")
     return text
@@ -67,7 +68,7 @@ AgentIdField = Annotated[
 ]
 EmailField = Annotated[str, Field(min_length=3, max_length=EMAIL_MAX_CHARS), AfterValidator(_email)]
 PasswordField = Annotated[str, Field(min_length=PASSWORD_MIN_CHARS, max_length=PASSWORD_MAX_CHARS, repr=False)]
-LabelField = Annotated[str, Field(max_length=LABEL_MAX_CHARS), AfterValidator(_one_line)]
+LabelField = Annotated[str, Field(max_length=LABEL_MAX_CHARS), AfterValidator(one_line)]
 EntryIdField = Annotated[
     str, Field(min_length=3, max_length=35, json_schema_extra=_shown(ENTRY_ID_PATTERN)), AfterValidator(_entry_id)
 ]

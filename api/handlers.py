@@ -75,7 +75,7 @@ def _answer(error: ApiError, **more: Any) -> Response:
 def _refused(_: HTTPConnection, error: ApiError) -> Response:
     if error.status_code == 429 and error.retry_after_s is not None:
         return _answer(error, retry_after_ms=max(1, math.ceil(error.retry_after_s * 1000)))
-    return _answer(error)
+    return _answer(error) if error.words is None else _answer(error, text=error.words)
 
 
 def _framework(connection: HTTPConnection, error: HTTPException) -> Response:

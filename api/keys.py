@@ -7,6 +7,12 @@ from __future__ import annotations
 
 from typing import Final
 
+#: A zset: agent id -> when (ms) it was last given a strike or muted; the newest ``MODERATED_MOST``.
+MODERATED: Final = "moderated"
+MODERATED_MOST: Final = 1_000
+#: How long it is kept after the last one.
+MODERATED_MS: Final = 30 * 86_400_000
+
 
 def sessions_of_key(key_id: str) -> str:
     """Return the key of a zset: jti -> expiry (ms) of the sessions opened with an API key."""

@@ -43,6 +43,12 @@ class Limited(RefusalBody):
     retry_after_ms: int = Field(description="When to try again; `Retry-After` has it in whole seconds.")
 
 
+class RefusedBody(RefusalBody):
+    """Something that can't be done as things are."""
+
+    text: str | None = Field(None, description="One line that names the remedy, where there is more to say.")
+
+
 class NotReadyBody(RefusalBody):
     """Why the gateway can't serve."""
 
@@ -52,7 +58,7 @@ class NotReadyBody(RefusalBody):
 #: What any endpoint may answer.
 ANYWHERE: Final = ("bad_request", "token_in_url", "body_too_large", "invalid_request", "internal_error", "unavailable")
 
-MODEL_OF_STATUS: Final[dict[int, type[RefusalBody]]] = {422: InvalidRequestBody, 429: Limited}
+MODEL_OF_STATUS: Final[dict[int, type[RefusalBody]]] = {409: RefusedBody, 422: InvalidRequestBody, 429: Limited}
 
 
 def refusals(*reasons: str) -> dict[int | str, dict[str, Any]]:

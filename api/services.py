@@ -10,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from api import metrics
 from api.accounts.auth import Authenticator
+from api.accounts.bans import BanList
 from api.accounts.key_ring import KeyRing
 from api.accounts.local_only import LocalOnly
 from api.accounts.ownership import AGENTS_PER_ACCOUNT_MAX
@@ -21,9 +22,11 @@ from api.challenge.difficulty import DifficultyRules
 from api.challenge.ingress import Ingress
 from api.challenge.store import ChallengeRules
 from api.limits.http_limits import HttpLimits
-from api.limits.strikes import StrikeRules
+from api.limits.strikes import StrikeBook, StrikeRules
 from api.limits.thought_rules import ThoughtRules
 from api.limits.word_file import WordFile
+from api.operator.callers import Callers
+from api.operator.port import Operating
 from api.ports import World
 from api.readiness import Readiness
 from config.limit import Limit
@@ -60,6 +63,11 @@ class Services:
     ingress: Ingress
     readiness: Readiness
     background: GatewayTasks
+    bans: BanList
+    strikes: StrikeBook
+    operators: Callers
+    #: None: nothing here can be operated (``api.operator.port``).
+    operating: Operating | None = None
     draining: bool = False
     _clock: asyncio.Task[None] | None = None
 
@@ -73,6 +81,7 @@ class Services:
         redis: Redis | None = None,
         batch: RedisBatch | None = None,
         tracing: Tracing | None = None,
+        operating: Operating | None = None,
     ) -> Services:
         """Make the parts; nothing is opened yet.
 
@@ -84,13 +93,16 @@ class Services:
         sessions = SessionStore(batch, ttl_s=settings.session_ttl_s)
         words = WordFile(settings.banned_words_file)
         rules = challenge_rules(settings)
+        auth = Authenticator(batch, dev=not settings.is_prod)
+        limits, local_only = HttpLimits(batch, settings), LocalOnly(settings)
+        callers = auth.others = Callers(engine, limits, local_only, dev=not settings.is_prod)
         return cls(
             settings=settings,
             world=world,
             engine=engine,
             redis=redis,
             batch=batch,
-            auth=Authenticator(batch, dev=not settings.is_prod),
+            auth=auth,
             sessions=sessions,
             session_log=SessionLog(engine, metrics.SESSION_ROWS_DROPPED.inc),
             key_ring=KeyRing(engine),
@@ -98,13 +110,17 @@ class Services:
             passwords=Passwords(
                 settings.secret_pepper, processes=settings.password_processes, queue_max=settings.password_queue_max
             ),
-            limits=HttpLimits(batch, settings),
-            local_only=LocalOnly(settings),
+            limits=limits,
+            local_only=local_only,
             words=words,
             thought_rules=ThoughtRules(batch, rules.strikes, words.find),
             ingress=Ingress(batch, world, rules, find_banned=words.find, tracing=tracing),
             readiness=Readiness(engine, redis, world),
             background=GatewayTasks(engine, sessions, thoughts_keep_days=settings.event_log_keep_days),
+            bans=BanList(engine),
+            strikes=StrikeBook(batch),
+            operators=callers,
+            operating=operating,
         )
 
     def start(self) -> None:
@@ -113,12 +129,14 @@ class Services:
         self.session_log.start()
         self.background.start()
         self.words.start()
+        self.bans.start()
 
     async def close(self) -> None:
         """End the background work and every connection of ours."""
         await self.ingress.drain(self.settings.drain_s)
         await self.background.close()
         await self.words.close()
+        await self.bans.close()
         await self.agent_claims.close()
         await self.session_log.close()
         self.passwords.close()

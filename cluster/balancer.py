@@ -49,6 +49,10 @@ class AnyPlanner(Protocol):
         """Note a move that was tried."""
         ...
 
+    def hurry(self) -> None:
+        """Let the next ``plan`` wait for nothing."""
+        ...
+
     def plan(self, picture: Picture, held: Held, now: float) -> list[ChunkMove]:
         """Return moves to carry out now."""
         ...
@@ -124,7 +128,11 @@ class Balancer:
         """
         overdue, going_on = await move_log.end_overdue(self._redis, now_ms())
         planner = await self._planner_of(overdue)
-        if going_on or monotonic() < self._paused_until:
+        if going_on:
+            return
+        if await self._redis.delete(keys.REBALANCE):  # an operator's word
+            planner.hurry()
+        elif monotonic() < self._paused_until:
             return
         picture, held = await self._look(reports)
         self._imbalance = imbalance([load for shard, load in picture.loads.items() if shard not in held.shards])

@@ -32,6 +32,7 @@ from cluster.drain.evening import NodeEvener
 from cluster.drain.nodes import short
 from cluster.drain.ray_nodes import dead_nodes
 from cluster.gateway_count import GatewayCount
+from cluster.hour import Hour, keep, keep_loads
 from cluster.load_reports import take_loads
 from cluster.messages import ShardLoad
 from cluster.metrics_collector import MetricsCollector
@@ -45,6 +46,7 @@ from config.logs import configure_logging
 from config.settings import Settings
 from streaming import keys
 from streaming.connect import connect
+from streaming.shared_clock import now_ms
 
 log = structlog.get_logger(__name__)
 
@@ -69,6 +71,7 @@ class Coordinator:
         self._evener = NodeEvener()
         self._gateways = GatewayCount(settings, self._actors, self._nodes, self._end_actor)
         self._scaling: Scaling
+        self._hour = Hour()
         self._balancer = Balancer(self._redis, self._shards, balance_rules(settings))
         sources = actor_sources(named, self._actors.names, self._balancer)
         self._metrics = MetricsCollector(self._redis, sources, cluster_families)
@@ -112,6 +115,9 @@ class Coordinator:
             self._gateways.heard(described["actors"])
             status = orjson.dumps(described)
             await self._redis.set(keys.STATUS, status, ex=STATUS_TTL_S)
+            await keep_loads(self._redis, self._shard_loads, STATUS_TTL_S)
+            if (point := self._hour.note(described, now_ms())) is not None:
+                await keep(self._redis, point)
             await raise_format(self._redis, (release_of(actor).format for actor in described["actors"].values()))
             settled = await self._scale_by_load(described)
             await self._move_off()

@@ -14,6 +14,7 @@ import structlog
 import uvicorn
 
 from api.app import create_app
+from api.command_counts import commands_decided, commands_refused
 from api.exposition import Family, single
 from api.services import Services
 from api.sockets.connection_limits import Admission, AdmissionRules
@@ -24,11 +25,13 @@ from api.sockets.server import AcceptingServer
 from api.sockets.socket_options import await_first_bytes, bound_unsent, find_dead_peers
 from api.sockets.streams import Streams
 from cluster.hosted.mount import mount_models
+from cluster.operating import ClusterOperating
 from cluster.peers import ClusterClient, ShardClient
 from cluster.router import Router
 from config.networks import parse_networks
 from config.settings import Settings
 from config.traces import Tracing
+from streaming import keys
 from streaming.batch import RedisBatch
 from streaming.connect import connect
 
@@ -39,6 +42,9 @@ FRAME_MOST_BYTES: Final = 64 * 1024
 
 #: How long a peer may take to answer a ping; together with the ping interval this stays under 40 s.
 PONG_TIMEOUT_S: Final = 20.0
+
+#: Of how many chunks, those with the most readers, a gateway says how many watch.
+WATCHED_SHOWN: Final = 200
 
 #: How long an answer may take to be made and read, and a handshake to be accepted; not for sockets and streams.
 ANSWER_S: Final = 60.0
@@ -59,7 +65,14 @@ class GatewayServer:
         self._router = Router(
             self._redis, self._batch, peers, spawn_capacity=settings.spawn_chunk_capacity, cluster=cluster
         )
-        self.services = Services.build(settings, self._router, redis=self._redis, batch=self._batch, tracing=tracing)
+        self.services = Services.build(
+            settings,
+            self._router,
+            redis=self._redis,
+            batch=self._batch,
+            tracing=tracing,
+            operating=ClusterOperating(self._redis, settings),
+        )
         app = create_app(self.services)
         self._streams: Streams = app.state.streams
         self._models = mount_models(app, self.services)
@@ -142,6 +155,9 @@ class GatewayServer:
             "draining": self.services.draining,
             "connections": len(self._streams.connections),
             "models": self._models.players,
+            "watchers": self._streams.hub.readers_of(keys.CHUNK_STREAM_PREFIX, WATCHED_SHOWN),
+            "decided": commands_decided(),
+            "refused": commands_refused(),
             "cpu": self._process.cpu_percent() / 100,
         }
 

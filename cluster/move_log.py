@@ -43,9 +43,14 @@ async def read_moves(redis: Redis, most: int = KEPT_MOST) -> list[MoveRecord]:
     return _load(await redis.lrange(keys.MOVES, 0, most - 1))
 
 
+async def read_under_way(redis: Redis) -> list[MoveRecord]:
+    """Return the moves that are being carried out."""
+    return _load(list((await redis.hgetall(keys.MOVES_UNDER_WAY)).values()))
+
+
 async def end_overdue(redis: Redis, now_ms: int) -> tuple[list[MoveRecord], int]:
     """End moves that nobody carries out any more, each by who owns its chunk now; return them, and how many go on."""
-    under_way = _load(list((await redis.hgetall(keys.MOVES_UNDER_WAY)).values()))
+    under_way = await read_under_way(redis)
     # One from the future was written under a clock that has been set back since.
     overdue = [record for record in under_way if not 0 <= now_ms - record.at_ms < OVERDUE_MS]
     ended = []

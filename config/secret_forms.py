@@ -11,7 +11,7 @@ __all__ = ["HIDDEN", "hide_secrets_in", "holds_secret"]
 #: signature) as the 43 characters of 256 bits by themselves, which no id of ours has.
 _SECRET: Final = re.compile(
     r"(?:sess|dca)_[A-Za-z0-9_\-]{16,}"
-    r"|dcw_[0-9a-f]{12}_[A-Za-z0-9_\-]{8,}"
+    r"|dc[wo]_[0-9a-f]{12}_[A-Za-z0-9_\-]{8,}"
     r"|(?<![A-Za-z0-9_\-])(?=[a-z0-9_\-]*[A-Z])(?=[A-Z0-9_\-]*[a-z])[A-Za-z0-9_\-]{43}(?![A-Za-z0-9_\-])"
 )
 HIDDEN: Final = "(hidden)"

@@ -45,8 +45,7 @@ LIMITS: Final = (
     *("limit_agent_commands", "limit_account_commands", "limit_signups", "limit_address_logins"),
     *("limit_account_logins", "limit_address_session_failures", "limit_account_session_failures"),
     *("limit_account_sessions", "limit_account_history", "limit_account_writings", "limit_watching"),
-    "limit_address_watchers",
-    "limit_account_model_calls",
+    *("limit_address_watchers", "limit_account_model_calls", "limit_operator_calls"),
 )
 
 #: Settings that may be given as a range, `2..8`; each has one of its name and ``_max``.
@@ -170,6 +169,11 @@ class Settings(BaseSettings):
     gold_nodes_max: int = Field(6, ge=0, le=64, description="Gold nodes of a new world's chunks, at most.")
     gold_per_node_min: int = Field(5, ge=1, description="Units of a full gold node in a new world, at least.")
     gold_per_node_max: int = Field(20, ge=1, description="Units of a full gold node in a new world, at most.")
+    backup_dir: str = Field(
+        "",
+        description="Where backups go that operators ask for over HTTP, on the machine of the gateway that is asked; "
+        "empty: `backups` in `CHUNKCRAWL_DATA_DIR`.",
+    )
     record_dir: str = Field(
         "", description="Directory for recordings of what each shard is told (`chunkcrawl replay`); empty: none."
     )
@@ -223,6 +227,7 @@ class Settings(BaseSettings):
         description="Boards, profiles, searches, recent events that an account, or an address without a key, may read.",
     )
 
+    limit_operator_calls: str = Field("120+20/s", description="Calls of an operator to `/v1/operator`.")
     limit_account_model_calls: str = Field("200+50/s", description="Requests of an account's models to `/mcp`.")
 
     # models that play over MCP (docs/decisions/0034-hosted-mcp.md)

@@ -55,8 +55,17 @@ class Backup:
     bytes: int
 
 
-async def make_backup(redis: Redis, database_url: str, directory: Path) -> Backup:
+def tell_nobody(step: str, percent: int) -> None:
+    """Leave unsaid how far a backup is."""
+
+
+async def make_backup(
+    redis: Redis, database_url: str, directory: Path, tell: Callable[[str, int], None] = tell_nobody
+) -> Backup:
     """Write a backup of the system into ``directory``, which must not exist.
+
+    Args:
+        tell: called with what is done now (``world``, ``database``, ``sums``) and how many percent are done, about.
 
     Raises:
         BackupError: there is no world, the directory is there, or ``pg_dump`` is missing or has failed.  Nothing
@@ -65,11 +74,14 @@ async def make_backup(redis: Redis, database_url: str, directory: Path) -> Backu
     """
     revision = await current(database_url)
     with backup_files.new_backup(directory) as partial:
+        tell("world", 5)
         dump = await read_world(redis)
         if dump is None:
             raise BackupError("this Redis holds no world")
         await asyncio.to_thread(backup_files.write_world, partial / WORLD, dump)
+        tell("database", 25)
         manifest = await _dump_database(database_url, partial / DATABASE, dump, revision)
+        tell("sums", 90)
         backup_files.write_synced(partial / MANIFEST, manifest.to_json())
     await backup_age.note(redis, str(directory))
     return Backup(directory, manifest, backup_files.size_of(directory))

@@ -70,3 +70,10 @@ async def by_token_hash(engine: AsyncEngine, token_hash: str) -> str | None:
     async with engine.connect() as connection:
         found: str | None = await connection.scalar(select(Account.account_id).where(Account.token_hash == token_hash))
     return found
+
+
+async def is_account(engine: AsyncEngine, account_id: str) -> bool:
+    """Return whether there is such an account."""
+    async with engine.connect() as connection:
+        found = await connection.scalar(select(Account.account_id).where(Account.account_id == account_id))
+    return found is not None

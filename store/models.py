@@ -269,3 +269,59 @@ class StandingsClock(Base):
 
     day: Mapped[datetime] = mapped_column(primary_key=True)
     seen_at: Mapped[datetime]
+
+
+class OperatorRow(Base):
+    """Somebody who may look at the world, or steer it; ``prefix`` finds the token, ``token_hash`` proves it."""
+
+    __tablename__ = "operators"
+    __table_args__ = (CheckConstraint("role IN ('viewer', 'operator')", name="role"),)
+
+    operator_id: Mapped[str] = mapped_column(primary_key=True)
+    name: Mapped[str]
+    role: Mapped[str]
+    prefix: Mapped[str] = mapped_column(unique=True)
+    token_hash: Mapped[str]
+    created_at: Mapped[datetime] = mapped_column(server_default=NOW)
+    expires_at: Mapped[datetime | None]
+    revoked_at: Mapped[datetime | None]
+
+
+class AuditRow(Base):
+    """One action of an operator's: written before it is tried, ended when its outcome is known."""
+
+    __tablename__ = "operator_audit"
+    __table_args__ = (
+        CheckConstraint("outcome IN ('begun', 'done', 'refused', 'failed')", name="outcome"),
+        Index("ix_operator_audit_subject_audit_id", "subject", "audit_id"),
+        Index("ix_operator_audit_operator_audit_id", "operator", "audit_id"),
+    )
+
+    #: Microseconds of Unix time at which it was written, or the next free number.
+    audit_id: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
+    at: Mapped[datetime] = mapped_column(server_default=NOW)
+    operator_id: Mapped[str | None]
+    operator: Mapped[str]
+    role: Mapped[str]
+    address: Mapped[str]
+    action: Mapped[str]
+    subject: Mapped[str]
+    details: Mapped[dict[str, Any]] = mapped_column(server_default=text("'{}'::jsonb"))
+    outcome: Mapped[str]
+    reason: Mapped[str | None]
+    ended_at: Mapped[datetime | None]
+
+
+class BanRow(Base):
+    """An agent or account that may not come in.  ``changed`` rises with each change of the table (``store.bans``)."""
+
+    __tablename__ = "bans"
+    __table_args__ = (CheckConstraint("kind IN ('agent', 'account')", name="kind"),)
+
+    kind: Mapped[str] = mapped_column(primary_key=True)
+    subject: Mapped[str] = mapped_column(primary_key=True)
+    reason: Mapped[str]
+    by: Mapped[str]
+    at: Mapped[datetime] = mapped_column(server_default=NOW)
+    until: Mapped[datetime | None]
+    changed: Mapped[int] = mapped_column(BigInteger)

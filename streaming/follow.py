@@ -226,7 +226,8 @@ class Follow:
         out: list[Followed] = []
         for item in items:
             if isinstance(item, SharedEvent):
-                follower.chunk_event(item)
+                # One of no stream the gateway has for everybody.
+                (follower.chunk_event if item.key else follower.say)(item)
             elif isinstance(item, PrivateEvent):
                 follower.agent_event(item)
                 if follower.arriving_at is not None and not follower.arrival_read:

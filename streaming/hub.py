@@ -12,6 +12,7 @@ A sink is a plain function that must not block, raise, or change subscriptions; 
 from __future__ import annotations
 
 import asyncio
+import heapq
 from collections.abc import Coroutine
 from typing import Any, Final
 
@@ -88,6 +89,12 @@ class Hub:
     def subscriber_count(self) -> int:
         """Subscriptions to all channels."""
         return sum(len(channel.sinks) for channel in self._channels.values())
+
+    def readers_of(self, prefix: str, most: int) -> dict[str, int]:
+        """Return how many follow the streams whose names begin so, by the rest of the name; those with the most."""
+        start = prefix.encode()
+        found = [(len(channel.sinks), name) for name, channel in self._channels.items() if name.startswith(start)]
+        return {name[len(start) :].decode(): count for count, name in heapq.nlargest(most, found) if count}
 
     @property
     def resyncs(self) -> int:

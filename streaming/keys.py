@@ -18,12 +18,19 @@ PINS: Final = "balance:pins"
 MOVES: Final = "balance:moves"
 MOVES_UNDER_WAY: Final = "balance:under_way"
 DRAINED: Final = "cluster:drained"
+FROZEN: Final = "cluster:frozen"
+HOUR: Final = "cluster:hour"
+LOADS: Final = "cluster:loads"
+JOBS: Final = "operator:jobs"
+REBALANCE: Final = "balance:now"
 WANTED_SHARDS: Final = "wanted_shards"
 ARCHIVE_STREAM: Final = "stream:archive"
 RECORDING_STREAM: Final = "stream:recording"
 #: Hash: the header of each shard's newest life, JSON, for a recorder that begins in the middle of it.
 RECORDING_HEADERS: Final = "recording:headers"
 SESSIONS_CHANNEL: Final = "ctl:sessions"
+#: What operators have for all gateways: ``notice <JSON>``, ``bans``, ``disconnect <agent id>``.
+OPERATORS_CHANNEL: Final = "ctl:operators"
 
 #: Newest entries kept of one agent's stream.  An agent gets a few events a second at most, so this is minutes.
 AGENT_STREAM_MAXLEN: Final = 512

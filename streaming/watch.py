@@ -159,6 +159,9 @@ class Watch:
             if not isinstance(item, SharedEvent):
                 self._lost = self._lost or isinstance(item, Resync)
                 continue
+            if not item.key:  # of no stream: the gateway has it for everybody
+                shown.append((item, None))
+                continue
             if item.id <= self.at:
                 continue  # seen in the replay or the snapshot
             if item.prev > self.at:

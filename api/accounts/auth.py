@@ -31,6 +31,9 @@ DEV_TOKEN: Final = "test-spectator-token"
 DEV_TOKEN_JTI: Final = "jti_dev-spectator-token"
 DEV_ACCOUNT_ID: Final = "acc_dev"
 
+#: What the ids of operators' streams begin with, where sessions' begin with ``jti_``.
+OPERATOR_JTI: Final = "op_"
+
 ALIVE_BATCH: Final = 500
 
 
@@ -75,6 +78,13 @@ class RedisCalls(Protocol):
         """Run a plain command."""
 
 
+class OthersAlive(Protocol):
+    """Who else has connections: ``api.operator.callers.Callers``."""
+
+    async def still_alive(self, jtis: Iterable[str]) -> set[str]:
+        """Return those of ``jtis`` that are theirs and good."""
+
+
 class Authenticator:
     """Turns tokens into sessions.
 
@@ -86,6 +96,8 @@ class Authenticator:
     def __init__(self, redis: RedisCalls, *, dev: bool) -> None:
         self._redis = redis
         self._dev = dev
+        #: Asked about what is no session's.
+        self.others: OthersAlive | None = None
 
     async def authenticate(self, token: str | None) -> Session:
         """Return the live session of ``token``.
@@ -103,14 +115,17 @@ class Authenticator:
             raise ApiError("invalid_session")
         return session
 
-    async def still_alive(self, jtis: Iterable[str]) -> set[str]:
+    async def still_alive(self, jtis: Sequence[str]) -> set[str]:
         """Return those of ``jtis`` whose sessions live now.  Raises ``RedisError`` when Redis does not answer."""
-        wanted = list(jtis)
+        others = [jti for jti in jtis if jti.startswith(OPERATOR_JTI)]
+        wanted = [jti for jti in jtis if not jti.startswith(OPERATOR_JTI)]
         alive = {jti for jti in wanted if self._dev and jti == DEV_TOKEN_JTI}
         for start in range(0, len(wanted), ALIVE_BATCH):
             part = wanted[start : start + ALIVE_BATCH]
             answers = await self._redis.command("MGET", *(keys.session_by_jti(jti) for jti in part))
             alive.update(jti for jti, answer in zip(part, answers, strict=True) if answer is not None)
+        if others and self.others is not None:
+            alive |= await self.others.still_alive(others)
         return alive
 
 
@@ -188,7 +203,8 @@ session_token = SessionToken()
 def require(*roles: Role) -> Callable[..., Awaitable[Session]]:
     """Return a dependency that gives the caller's session, or refuses.
 
-    Reasons: ``invalid_session`` (401), ``invalid_scope`` (403), ``not_local`` (403, the fixed token of a foreign page).
+    Reasons: ``invalid_session`` (401), ``invalid_scope`` (403), ``banned`` (403), ``not_local`` (403, the fixed token
+    of a foreign page).
 
     No role given: any will do.
     """
@@ -202,6 +218,8 @@ def require(*roles: Role) -> Callable[..., Awaitable[Session]]:
         session = await authenticator.authenticate(token)
         if session.jti == DEV_TOKEN_JTI:
             services.local_only.check(connection)  # everybody knows this token
+        else:
+            await services.bans.check(session.account_id, session.agent_id)
         if session.role not in allowed:
             raise ApiError("invalid_scope")
         return session

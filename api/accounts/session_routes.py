@@ -60,7 +60,7 @@ class SessionRevoked(BaseModel):
     status_code=201,
     responses=refusals(
         *("agent_id_required", "invalid_api_key", "agent_not_owned", "agent_limit_reached"),
-        *("rate_limited", "too_many_sessions"),
+        *("banned", "rate_limited", "too_many_sessions"),
     ),
     tags=["sessions"],
 )
@@ -72,6 +72,7 @@ async def open_session(body: SessionRequest, request: Request) -> SessionRespons
         raise ApiError("agent_id_required")
     key = await services.limits.prove_key(services.key_ring, request, body.api_key)
     await services.limits.session(key.account_id)
+    await services.bans.check(key.account_id, agent_id)
     if agent_id is not None:
         await claim_agent(services.agent_claims, services.batch, agent_id, key.account_id)
     opened = await services.sessions.open(
@@ -85,7 +86,7 @@ async def open_session(body: SessionRequest, request: Request) -> SessionRespons
     return session_opened(services, opened)
 
 
-@router.post("/v1/sessions/refresh", responses=refusals("invalid_session", "not_local"), tags=["sessions"])
+@router.post("/v1/sessions/refresh", responses=refusals("invalid_session", "banned", "not_local"), tags=["sessions"])
 async def refresh_session(request: Request, session: Annotated[Session, Depends(require())]) -> SessionState:
     """Extend the caller's session to its full life from now; never beyond the end of its API key."""
     services: Services = request.app.state.services
@@ -102,7 +103,7 @@ async def refresh_session(request: Request, session: Annotated[Session, Depends(
     )
 
 
-@router.delete("/v1/sessions", responses=refusals("invalid_session", "not_local"), tags=["sessions"])
+@router.delete("/v1/sessions", responses=refusals("invalid_session", "banned", "not_local"), tags=["sessions"])
 async def revoke_session(request: Request, session: Annotated[Session, Depends(require())]) -> SessionRevoked:
     """End the caller's session; its sockets and streams are closed."""
     services: Services = request.app.state.services

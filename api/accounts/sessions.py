@@ -28,6 +28,7 @@ DROP_BATCH: Final = 500
 OPEN: Final = load("api/accounts/open_session.lua", keys)
 REFRESH: Final = load("api/accounts/refresh_session.lua", keys)
 REVOKE: Final = load("api/accounts/revoke_session.lua", keys)
+REVOKE_JTI: Final = load("api/accounts/revoke_jti.lua", keys)
 DROP: Final = load("api/accounts/drop_sessions.lua", keys)
 
 
@@ -99,6 +100,10 @@ class SessionStore:
     async def revoke(self, session: Session, token: str) -> None:
         """End one session and tell every gateway."""
         await self._redis.run(REVOKE(hash=sha256_hex(token), key_id=session.key_id or ""))
+
+    async def revoke_jti(self, jti: str) -> bool:
+        """End one session by its id and tell every gateway; return whether it was alive."""
+        return bool(await self._redis.run(REVOKE_JTI(jti=jti)))
 
     async def revoke_key(self, key_id: str) -> None:
         """End all sessions of an API key, let none be opened any more, and tell every gateway."""

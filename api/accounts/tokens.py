@@ -15,6 +15,7 @@ from typing import Final
 
 API_KEY_PREFIX_LENGTH: Final = len("dcw_") + 12
 _API_KEY: Final = re.compile(r"(dcw_[0-9a-f]{12})_([A-Za-z0-9_\-]{43})\Z")
+_OPERATOR_TOKEN: Final = re.compile(r"(dco_[0-9a-f]{12})_([A-Za-z0-9_\-]{43})\Z")
 _TOKEN: Final = re.compile(r"[A-Za-z0-9_.\-]{1,128}\Z")
 
 
@@ -76,3 +77,16 @@ def api_key_prefix(plain: str) -> str | None:
 def is_token(text: str) -> bool:
     """Return whether ``text`` has the shape of a token; anything else is not worth a look-up."""
     return _TOKEN.match(text) is not None
+
+
+def new_operator_token() -> NewApiKey:
+    """Make an operator's token: found by its prefix and proved by its digest, like an API key."""
+    prefix = "dco_" + secrets.token_hex(6)
+    plain = f"{prefix}_{secrets.token_urlsafe(32)}"
+    return NewApiKey(prefix, plain, sha256_hex(plain))
+
+
+def operator_token_prefix(plain: str) -> str | None:
+    """Return the prefix of an operator's token; None when ``plain`` can't be one."""
+    match = _OPERATOR_TOKEN.match(plain)
+    return match.group(1) if match else None

@@ -1,8 +1,9 @@
 -- Defines count_strike(id, most, memory_ms, mute_ms): counts a violation, which is forgotten after memory_ms.
 -- Gives how many more mute the agent; 0: this one has.
--- include: streaming/redis_clock.lua
+-- include: streaming/redis_clock.lua, api/limits/note_moderated.lua
 local function count_strike(id, most, memory_ms, mute_ms)
   local key, now = STRIKES .. id, redis_now_ms()
+  note_moderated(id)
   redis.call('LPUSH', key, string.format('%d', now + memory_ms))
   redis.call('LTRIM', key, 0, most - 1)
   redis.call('PEXPIRE', key, memory_ms)

@@ -39,6 +39,7 @@ class HttpRules:
     account_writings: Limit
     watching: Limit
     account_model_calls: Limit
+    operator_calls: Limit
 
     @classmethod
     def of(cls, settings: Settings) -> HttpRules:
@@ -55,6 +56,7 @@ class HttpRules:
             account_writings=Limit.parse(settings.limit_account_writings),
             watching=Limit.parse(settings.limit_watching),
             account_model_calls=Limit.parse(settings.limit_account_model_calls),
+            operator_calls=Limit.parse(settings.limit_operator_calls),
         )
 
 
@@ -144,3 +146,7 @@ class HttpLimits:
     async def model_call(self, account_id: str) -> None:
         """Count a request of a model before it is read."""
         await self._limiter.take([Bucket("model_call", account_id, self._rules.account_model_calls)])
+
+    async def operator(self, operator_id: str) -> None:
+        """Count a call of an operator's before it is carried out."""
+        await self._limiter.take([Bucket("operator", operator_id, self._rules.operator_calls)])

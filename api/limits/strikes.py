@@ -5,12 +5,14 @@ after ``memory_ms``; the one that mutes takes the others with it, so that counti
 
     strikes:{agent}   list of the times (ms, Redis' clock) at which each is forgotten, newest first
     mute:{agent}      ``strikes`` or ``operator``; its expiry is the end of the mute
+    moderated         the agents that were given a strike or muted of late, by when (zset), for operators' lists
 
 See docs/decisions/0041-moderation.md.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -30,7 +32,7 @@ class StrikeRules:
     mute_ms: int = 600_000
 
 
-STANDING: Final = load("api/limits/standing.lua", keys)
+STANDINGS: Final = load("api/limits/standings.lua", keys)
 MUTE: Final = load("api/limits/mute.lua", keys)
 UNMUTE: Final = load("api/limits/unmute.lua", keys)
 
@@ -47,6 +49,8 @@ class Standing:
     forgets_in_ms: int
     muted_by: str | None
     muted_ms: int
+    #: When it was last given a strike or muted, Unix ms; None: not of late, or it was unmuted since.
+    last_ms: int | None = None
 
 
 class StrikeBook:
@@ -60,8 +64,22 @@ class StrikeBook:
 
     async def standing(self, agent_id: str) -> Standing:
         """Return where an agent stands."""
-        strikes, next_ms, muted_by, muted_ms = await self._redis.run(STANDING(id=agent_id))
-        return Standing(strikes, next_ms, muted_by.decode() or None, muted_ms)
+        return (await self.standings([agent_id]))[0]
+
+    async def standings(self, agent_ids: Sequence[str]) -> list[Standing]:
+        """Return where several agents stand, in their order."""
+        return [
+            Standing(strikes, next_ms, muted_by.decode() or None, muted_ms, int(float(last)) if last else None)
+            for strikes, next_ms, muted_by, muted_ms, last in await self._redis.run(STANDINGS(ids=agent_ids))
+        ]
+
+    async def moderated(self, first: int, most: int) -> tuple[list[str], int]:
+        """Return agents that were given a strike or muted, the last one first, from the ``first`` on; and their number.
+
+        Of the newest ``api.keys.MODERATED_MOST``; who was unmuted since is not among them.
+        """
+        found = await self._redis.command("ZREVRANGE", keys.MODERATED, first, first + most - 1)
+        return [agent_id.decode() for agent_id in found], await self._redis.command("ZCARD", keys.MODERATED)
 
     async def mute(self, agent_id: str, duration_ms: int) -> None:
         """Mute from now on for ``duration_ms``, whatever was before."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import defaultdict
+from collections.abc import Callable
 from contextlib import suppress
 from types import TracebackType
 from typing import Final, Literal, Protocol
@@ -16,16 +17,16 @@ from typing import Final, Literal, Protocol
 import structlog
 from redis.exceptions import RedisError
 
-from api.accounts.auth import Session
 from api.sockets import stream_metrics
 from streaming import keys
 from streaming.cancellable import end
+from streaming.entry import SharedEvent
 from streaming.hub import Hub, Subscription
 from streaming.subscriber_queue import SubscriberQueue
 
 log = structlog.get_logger(__name__)
 
-Kind = Literal["agent_ws", "owner_sse", "owner_ws", "spectator_sse", "spectator_ws"]
+Kind = Literal["agent_ws", "owner_sse", "owner_ws", "spectator_sse", "spectator_ws", "operator_sse"]
 
 #: WebSocket close codes; ``docs/protocol.md`` and ``docs/decisions/0024-connections.md``.
 CLOSE_NORMAL: Final = 1000
@@ -51,6 +52,26 @@ class Alive(Protocol):
         """Return those of ``jtis`` whose sessions live now."""
 
 
+class Who(Protocol):
+    """Whose connection it is: a session, or an operator who calls."""
+
+    @property
+    def jti(self) -> str:
+        """What says whether it may go on (``Alive``)."""
+
+    @property
+    def key_id(self) -> str | None:
+        """The API key behind it."""
+
+    @property
+    def account_id(self) -> str:
+        """Of whom."""
+
+    @property
+    def agent_id(self) -> str | None:
+        """As whom."""
+
+
 class Connection:
     """One connection's slot.  ``async with`` it in the task that serves the connection.
 
@@ -64,6 +85,8 @@ class Connection:
         "_stalled",
         "_task",
         "_timer",
+        "account_id",
+        "agent_id",
         "jti",
         "key_id",
         "kind",
@@ -71,11 +94,13 @@ class Connection:
         "queue",
     )
 
-    def __init__(self, registry: Connections, kind: Kind, session: Session, queue: SubscriberQueue) -> None:
+    def __init__(self, registry: Connections, kind: Kind, who: Who, queue: SubscriberQueue) -> None:
         self._registry = registry
         self.kind: Kind = kind
-        self.jti = session.jti
-        self.key_id = session.key_id
+        self.jti = who.jti
+        self.key_id = who.key_id
+        self.account_id = who.account_id
+        self.agent_id = who.agent_id
         self.queue = queue
         self.opened_at = time.monotonic()
         self._task: asyncio.Task[object] | None = None
@@ -101,6 +126,11 @@ class Connection:
             task.uncancel()
             return True
         return False
+
+    @property
+    def open_s(self) -> float:
+        """For how many seconds it has been open."""
+        return time.monotonic() - self.opened_at
 
     def close(self, code: int, reason: str) -> None:
         """End the connection soon; ``reason`` is for the client, ``code`` for sockets."""
@@ -206,9 +236,9 @@ class Connections:
         """How many events wait for their readers."""
         return sum(len(connection.queue) for connection in self._slot_of)
 
-    def open(self, kind: Kind, session: Session, queue: SubscriberQueue) -> Connection:
+    def open(self, kind: Kind, who: Who, queue: SubscriberQueue) -> Connection:
         """Return a slot for a connection that is about to be served."""
-        return Connection(self, kind, session, queue)
+        return Connection(self, kind, who, queue)
 
     def close_jti(self, jti: str) -> None:
         """Close everything of a session."""
@@ -220,6 +250,27 @@ class Connections:
         for connection in list(self._slot_of):
             if connection.key_id == key_id:
                 connection.close(CLOSE_POLICY, "invalid_session")
+
+    def close_barred(self, bars: Callable[[str, str | None], bool]) -> None:
+        """Close everything of whom ``bars``, given account and agent, says that they are banned."""
+        for connection in list(self._slot_of):
+            if bars(connection.account_id, connection.agent_id):
+                connection.close(CLOSE_POLICY, "banned")
+
+    def close_agent(self, agent_id: str) -> None:
+        """Close whatever plays or follows an agent; it may come back at once."""
+        for connection in self.of_agent(agent_id):
+            connection.close(CLOSE_POLICY, "disconnected")
+
+    def of_agent(self, agent_id: str) -> list[Connection]:
+        """Return the connections that play or follow an agent."""
+        return [connection for connection in self._slot_of if connection.agent_id == agent_id]
+
+    def tell(self, event: SharedEvent) -> None:
+        """Give an event to everybody but operators, who have their own."""
+        for connection in list(self._slot_of):
+            if connection.kind != "operator_sse":
+                connection.queue.put(event)
 
     def _add(self, connection: Connection) -> None:
         slot = self._next_slot = (self._next_slot + 1) % len(self._wheel)

@@ -10,6 +10,7 @@ from fastapi import FastAPI
 
 from api.services import Services
 from api.sockets import agent_socket, owner, spectate
+from api.sockets.operator_orders import OperatorOrders
 from api.sockets.streams import Streams
 
 
@@ -23,6 +24,7 @@ def mount(app: FastAPI, services: Services) -> Streams:
     if mounted is not None:
         return mounted
     streams = Streams(services.redis, services.batch, services.auth, services.settings)
+    orders = OperatorOrders(streams.hub, streams.connections, services.bans)
     app.state.streams = streams
     for router in (agent_socket.router, owner.router, spectate.router, spectate.aliased):
         app.include_router(router)
@@ -33,9 +35,11 @@ def mount(app: FastAPI, services: Services) -> Streams:
     async def lifespan(app_: Any) -> AsyncIterator[Any]:
         async with inner(app_) as state:
             streams.start()
+            orders.start()
             try:
                 yield state
             finally:
+                orders.close()
                 await streams.close()
 
     app.router.lifespan_context = lifespan

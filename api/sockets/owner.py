@@ -28,7 +28,7 @@ Owner = Annotated[Session, Depends(require("owner_spectator"))]
     status_code=200,  # the response class has none to derive it from
     responses={
         200: {"content": {"text/event-stream": {"schema": {"type": "string"}}}, "description": "The agent's events."},
-        **refusals("invalid_session", "invalid_scope", "agent_mismatch", "draining"),
+        **refusals("invalid_session", "invalid_scope", "banned", "agent_mismatch", "draining"),
     },
     tags=["watching"],
 )

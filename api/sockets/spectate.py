@@ -38,7 +38,7 @@ Spectator = Annotated[Session, Depends(require("spectator"))]
     status_code=200,  # the response class has none to derive it from
     responses={
         200: {"content": {"text/event-stream": {"schema": {"type": "string"}}}, "description": "The chunk's events."},
-        **refusals("invalid_session", "not_local", "invalid_scope", "chunk_not_found", "draining"),
+        **refusals("invalid_session", "not_local", "invalid_scope", "banned", "chunk_not_found", "draining"),
     },
     tags=["watching"],
 )

@@ -14,6 +14,9 @@ class HashPlanner:
     def note(self, record: MoveRecord) -> None:
         """Note a move that was tried; nothing follows from it."""
 
+    def hurry(self) -> None:
+        """Do nothing: it never waits."""
+
     def plan(self, picture: Picture, held: Held, now: float) -> list[ChunkMove]:
         """See ``Planner.plan``."""
         del now

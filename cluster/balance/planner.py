@@ -97,6 +97,7 @@ class Planner:
         #: The imbalance that the last moves for load should have led to at most, to be held against what came of them.
         self._hoped: float | None = None
         self._together_since: dict[tuple[ChunkId, ChunkId], float] = {}
+        self._hurried = False
         for record in sorted(tried, key=lambda one: one.at_ms):
             self.note(record)
 
@@ -112,6 +113,13 @@ class Planner:
         else:
             self._moved[ChunkId(record.chunk_id)] = at
 
+    def hurry(self) -> None:
+        """Balance with the next ``plan`` to the lower mark, however short it has been needed and what has moved."""
+        self._hurried = True
+        self._moved.clear()
+        self._counted.clear()
+        self._last = float("-inf")
+
     def plan(self, picture: Picture, held: Held, now: float) -> list[ChunkMove]:
         """Return moves to carry out now, in this order; ``picture`` is changed as if they had been.
 
@@ -125,6 +133,7 @@ class Planner:
         if now - self._last < SETTLE_S or allowed <= 0:
             return []
         moves = self._for_load(picture, held, now, allowed)
+        self._hurried = False
         return moves or self._for_traffic(picture, held, now, allowed)
 
     @property
@@ -165,13 +174,14 @@ class Planner:
         taking_part = {shard: load for shard, load in picture.loads.items() if shard not in out}
         before = imbalance(taking_part.values())
         self._judge(before)
-        mark = self._rules.goal if self._evening else self._rules.threshold
+        mark = self._rules.goal if self._evening or self._hurried else self._rules.threshold
         self._over_since = {shard: self._over_since.get(shard, now) for shard in too_busy(taking_part, mark)}
         if self._over_since:
             self._calm_since = now
         elif now - self._calm_since >= BUSY_FOR_MOST_S:
             self._busy_for_s = BUSY_FOR_S
-        ripe = {shard for shard, since in self._over_since.items() if now - since >= self._busy_for_s}
+        busy_for_s = 0.0 if self._hurried else self._busy_for_s
+        ripe = {shard for shard, since in self._over_since.items() if now - since >= busy_for_s}
         chunks = _by_owner(picture) if ripe else {}
         moves: list[ChunkMove] = []
         while len(moves) < allowed and ripe.intersection(taking_part):

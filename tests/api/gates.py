@@ -88,9 +88,9 @@ class Gate:
             return refused.response.status_code, json.loads(refused.response.body or b"{}")["detail"]
 
     async def idle(self) -> None:
-        """Wait until nobody is connected and nothing is followed but the control channel."""
+        """Wait until nobody is connected and nothing is followed but the two control channels."""
         async with asyncio.timeout(DEADLINE_S):
-            while len(self.streams.connections) or len(self.streams.seats) or self.streams.hub.channel_count > 1:
+            while len(self.streams.connections) or len(self.streams.seats) or self.streams.hub.channel_count > 2:
                 await asyncio.sleep(0.01)
 
 

@@ -110,6 +110,9 @@ async def gate(fresh_postgres_url: str, valkey_url: str, local_world: LocalWorld
         yield gate
 
 
+NOTICE = 'notice {"notice":"announcement","text":"hello","chunk_id":null}'
+
+
 class Readers:
     """Reads channels in the background, validates every message, and notes which kinds came where."""
 
@@ -268,6 +271,9 @@ async def test_every_message_of_every_channel(gate: Gate, local_world: LocalWorl
         await redis.xadd(keys.chunk_digests("chunk-0"), told, id="7-1")
         for channel in ("spectatorSocket", "spectatorStream"):
             await readers.wait_for(channel, "chunk_digest", tick=7)
+        await gate.services.batch.command("PUBLISH", keys.OPERATORS_CHANNEL, NOTICE)
+        for channel in DOCUMENT["channels"]:
+            await readers.wait_for(channel, "operator_notice")
         await resync(gate, stack, readers)
     assert not readers.faults, readers.faults[:5]
     for name, channel in DOCUMENT["channels"].items():

@@ -15,3 +15,11 @@ async def engine(postgres_url: str) -> AsyncIterator[AsyncEngine]:
     engine = make_engine(postgres_url)
     yield engine
     await engine.dispose()
+
+
+@pytest.fixture
+async def fresh_engine(fresh_postgres_url: str) -> AsyncIterator[AsyncEngine]:
+    """On a database of this one test."""
+    engine = make_engine(fresh_postgres_url)
+    yield engine
+    await engine.dispose()
