@@ -477,9 +477,14 @@ def history(chunk_id: str) -> list[Row]:
         kind = ("chat", "result", "harvest", "crossing")[number % 4]
         details = {
             "chat": said,
-            "result": {"status": "completed", "cmd": {"type": "move_to", "x": 12 + number, "y": 30}},
-            "harvest": {"node_id": "g-0", "amount": 1},
-            "crossing": {"from_chunk_id": "chunk-1", "to_chunk_id": chunk_id},
+            "result": {
+                "command": "move_to",
+                "asked": {"x": 12 + number, "y": 30},
+                "status": "completed",
+                "reason": None,
+            },
+            "harvest": {"node_id": "g-0", "amount": 1, "gold": 5},
+            "crossing": {"to_chunk_id": chunk_id, "x": 0, "y": 25},
         }[kind]
         at = now_ms() - number * 9_000
         lines.append(

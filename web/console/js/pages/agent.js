@@ -4,7 +4,7 @@ import { el, setText } from "../../../watch/js/dom.js";
 import { hrefOf, inPath } from "../route.js";
 import { ban, disconnect, mute, revokeSessions, unban, unmute } from "../ui/actions.js";
 import { actionButton } from "../ui/confirm.js";
-import { badge, emptyNote, facts, link, pageHead, panel, stateBadge } from "../ui/parts.js";
+import { badge, emptyNote, facts, link, pageHead, panel } from "../ui/parts.js";
 import { doingText, figure, fullMoment, inLine, moment, plain, refusalText, span } from "../ui/words.js";
 import { agentName } from "./agents.js";
 
@@ -131,23 +131,41 @@ function sessionLine({ session_jti: jti, role, created_at_ms: at, expires_at_ms:
   return el("li", { class: "line", title: jti }, main, badge(state, alive && !revoked ? "good" : "calm"), el("span", { class: "line-more" }, more));
 }
 
-/** What one did, in a line: the result's own word stands first. */
 function historyLine({ at_ms: at, tick, chunk_id: chunk, kind, details }) {
-  const { status, reason, cmd, type, ...rest } = details ?? {};
-  const what = typeof cmd === "object" && cmd !== null ? plain(cmd.type) : plain(type ?? kind);
-  const outcome = reason ? plain(reason) : status ? plain(status) : kind === "result" ? "" : plain(kind);
-  const good = status === "completed" || status === "ok";
-  const fields = typeof cmd === "object" && cmd !== null ? { ...omit(cmd, "type"), ...rest } : rest;
+  const { what, outcome, more } = wordsOf(kind, details ?? {});
+  const state = outcome === null ? null : badge(plain(outcome), OUTCOMES[outcome] ?? "warn");
   return el(
     "li",
     { class: "line" },
     el("span", { class: "line-main" }, el("bdi", {}, what)),
-    outcome ? (good ? stateBadge("done") : badge(outcome, reason ? "warn" : "calm")) : null,
+    state,
     el("time", { title: `${fullMoment(at)}, tick ${tick}` }, moment(at)),
-    el("span", { class: "line-more" }, el("bdi", {}, [chunk, inLine(fields)].filter(Boolean).join(" · "))),
+    el("span", { class: "line-more" }, el("bdi", {}, [chunk, more].filter(Boolean).join(" · "))),
   );
 }
 
-function omit(object, name) {
-  return Object.fromEntries(Object.entries(object).filter(([key]) => key !== name));
+const OUTCOMES = { completed: "good" };
+
+/** What somebody did, how it ended if it was a command, and the rest of it in a line. */
+function wordsOf(kind, details) {
+  const { command, asked, status, reason, server_cmd_id: _server, client_cmd_id: _client, text, ...rest } = details;
+  switch (kind) {
+    case "result":
+      return { what: `${plain(command)} ${inLine(asked ?? {})}`, outcome: reason ?? status ?? null, more: inLine(rest) };
+    case "chat":
+    case "thought":
+      return { what: `${kind === "chat" ? "said" : "thought"} “${text}”`, outcome: null, more: inLine(rest) };
+    case "crossing":
+      return { what: `went to ${details.to_chunk_id}`, outcome: null, more: "" };
+    case "harvest":
+      return { what: `harvested ${details.amount} gold`, outcome: null, more: "" };
+    case "give":
+      return { what: `gave ${details.amount} gold to ${details.to}`, outcome: null, more: "" };
+    case "join":
+      return { what: "came into the world", outcome: null, more: "" };
+    case "leave":
+      return { what: "left the world", outcome: null, more: "" };
+    default:
+      return { what: plain(kind), outcome: null, more: inLine(details) };
+  }
 }

@@ -8,6 +8,11 @@ import { fullMoment, inLine, moment, plain, refusalText } from "../ui/words.js";
 
 const OUTCOMES = [["", "All"], ["done", "Done"], ["refused", "Refused"], ["failed", "Failed"]];
 
+/** "ban-agent" as "ban agent". */
+function deed(action) {
+  return plain(action).replaceAll("-", " ");
+}
+
 export class AuditPage {
   title = "Audit";
   #board;
@@ -24,14 +29,14 @@ export class AuditPage {
       columns: [
         { id: "at", label: "When", width: "minmax(9ch, .7fr)", text: ({ at_ms: at }) => moment(at), node: ({ at_ms: at }) => el("time", { title: fullMoment(at) }, moment(at)) },
         { id: "operator", label: "Who", width: "minmax(9ch, .8fr)", text: ({ operator: name }) => name ?? "–" },
-        { id: "action", label: "What", width: "minmax(9ch, .8fr)", text: ({ action }) => plain(action) },
+        { id: "action", label: "What", width: "minmax(9ch, .8fr)", text: ({ action }) => deed(action) },
         { id: "subject", label: "To", width: "minmax(12ch, 1.3fr)", text: ({ subject }) => subject ?? "–", wide: true },
         { id: "outcome", label: "Outcome", width: "minmax(9ch, .7fr)", text: ({ outcome }) => outcome, node: ({ outcome, reason }) => el("span", { title: reason ? plain(reason) : null }, stateBadge(outcome)) },
         { id: "details", label: "Details", width: "minmax(14ch, 2fr)", text: ({ details, reason }) => [reason ? plain(reason) : "", inLine(details)].filter(Boolean).join(" · ") || "–", wide: true },
         { id: "address", label: "From", width: "minmax(12ch, .8fr)", text: ({ address }) => address ?? "–", wide: true },
       ],
       keyOf: ({ audit_id: id }) => String(id),
-      searchText: ({ operator: name, action, subject, address }) => `${name} ${plain(action)} ${subject} ${address}`,
+      searchText: ({ operator: name, action, subject, address }) => `${name} ${deed(action)} ${subject} ${address}`,
       nearEnd: () => this.#pages.more(),
       empty: "Nothing has been done yet.",
     });

@@ -60,7 +60,7 @@ export class Table {
     this.#count = el("p", { class: "table-count", "aria-live": "polite" });
     this.node = el("div", { class: "table" }, this.#scroll, this.#count);
     this.node.style.setProperty("--columns", columns.map(({ width }) => width).join(" "));
-    this.node.style.setProperty("--columns-phone", columns.filter(({ wide }) => !wide).map(({ width }) => width).join(" "));
+    this.node.style.setProperty("--columns-phone", columns.filter(({ wide }) => !wide).map(narrow).join(" "));
     this.#scroll.addEventListener("scroll", () => this.#soon(), { passive: true });
     this.#resized = new ResizeObserver(() => this.#soon());
     this.#resized.observe(this.#scroll);
@@ -193,6 +193,11 @@ export class Table {
     target.focus({ preventScroll: true });
     next.scrollIntoView({ block: "nearest" });
   }
+}
+
+/** On phones a column may be narrower than what is in it. */
+function narrow({ width }) {
+  return width.replace(/^minmax\([^,]+/, "minmax(0");
 }
 
 function cellClass({ end, wide }) {
