@@ -141,7 +141,14 @@ class MadeUpWorld(ScriptedServer):
                 "tick_ms": {"p50": 3.1, "p99": 41.0},
                 "commit_ms": {"p50": 1.2, "p99": 5.0},
             },
-            "refusals": {"rate_limited": 1.6, "busy": 0.9, "banned_words": 0.4, "unreachable": 0.2},
+            "refusals": {
+                "rate_limited": 1.6,
+                "busy": 0.9,
+                "banned_words": 0.4,
+                "too_far": 0.3,
+                "unreachable": 0.2,
+                "muted": 0.1,
+            },
             "moving": {"to_move": 2, "moved": 12, "under_way": 1},
         }
 

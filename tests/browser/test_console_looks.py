@@ -26,7 +26,7 @@ FINGER_PX = 36
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def world() -> AsyncIterator[MadeUpWorld]:
-    async with made_up(chunks=400, agents=260) as world:
+    async with made_up(chunks=400, agents=260, shards=8) as world:
         world.add_chunk("chunk-0", gold("g-0", 22, 30), gold("g-1", 31, 21), E="chunk-1")
         world.delta("chunk-0", 100, [agent("scout-5", 25, 25), agent("miner-1", 20, 27), agent("trader-2", 28, 20)])
         for name, strikes in (("trader-2", 3), ("walker-8", 2), ("singer-4", 1)):

@@ -139,8 +139,9 @@ function historyLine({ at_ms: at, tick, chunk_id: chunk, kind, details }) {
     { class: "line" },
     el("span", { class: "line-main" }, el("bdi", {}, what)),
     state,
+    el("span", { class: "line-where" }, el("bdi", {}, chunk ?? "")),
     el("time", { title: `${fullMoment(at)}, tick ${tick}` }, moment(at)),
-    el("span", { class: "line-more" }, el("bdi", {}, [chunk, more].filter(Boolean).join(" · "))),
+    more ? el("span", { class: "line-more" }, el("bdi", {}, more)) : null,
   );
 }
 
