@@ -44,7 +44,13 @@ async def world() -> AsyncIterator[MadeUpWorld]:
                 "action": action,
                 "subject": subject,
             }
-            who = {"operator": "alice", "role": "operator", "address": "10.0.0.9", "details": {}, "reason": None}
+            who: dict[str, Any] = {
+                "operator": "alice",
+                "role": "operator",
+                "address": "10.0.0.9",
+                "details": {},
+                "reason": None,
+            }
             world.audit.append(line | who | {"outcome": ("done", "refused", "begun")[number], "ended_ms": now_ms()})
         yield world
 
