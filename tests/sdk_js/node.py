@@ -28,6 +28,13 @@ def node() -> str | None:
 needs_node = pytest.mark.skipif(node() is None, reason=f"no Node {OLDEST} or newer (.ci/node installs one)")
 
 
+def javascript(example: str) -> str:
+    """The text of an example, for a file that lies elsewhere."""
+    here = '"../sdk-js/src/index.js"'
+    assert here in example
+    return example.replace(here, f'"{ROOT}/sdk-js/src/index.js"')
+
+
 def program() -> str:
     """The program, where ``needs_node`` let a test pass."""
     found = node()
