@@ -250,6 +250,15 @@ test("a session handed in is used and left alone", async (t) => {
   assert.deepEqual([server.sessions, server.liveTokens.has("sess_7")], [0, true]);
 });
 
+test("a bug of ours ends the agent and reaches whoever waits", async (t) => {
+  const { me } = await playing(t);
+  me.view.feed = () => {
+    throw new Error("a bug");
+  };
+  await assert.rejects(me.say("x"), { name: "ProtocolViolation", reason: "client_error", message: /a bug/ });
+  assert.equal(me.ended.reason, "client_error");
+});
+
 test("what can't be signed is refused before it is sent", async (t) => {
   const { server, me } = await playing(t);
   await assert.rejects(me.moveTo(NaN, 1), TypeError);

@@ -37,6 +37,7 @@ export class AgentConnection {
   #heardAt = 0;
   #awaySince = 0;
   #freshRefusals = 0;
+  #fault = null;
 
   /**
    * @param {import("./api.js").Api} api
@@ -132,6 +133,7 @@ export class AgentConnection {
     this.#line = null;
     this.#awaySince = code === CLOSE_ABNORMAL ? this.#heardAt : performance.now();
     this.#hooks.onLost();
+    if (this.#fault !== null) throw this.#fault;
     if (performance.now() - began >= STOOD_AFTER_MS) this.#backoff.reset();
     return this.#judged(session, code, reason);
   }
@@ -151,19 +153,27 @@ export class AgentConnection {
     const last = this.#hooks.lastEventId();
     if (last) url.searchParams.set("last_event_id", last);
     const limit = new Limit(OPEN_TIMEOUT_MS, this.#stop.signal);
-    const heard = (frame) => {
-      this.#heardAt = performance.now();
-      this.#hooks.onFrame(frame);
-    };
     try {
       const open = globalThis.WebSocket ? openWebSocket : (await import("./node_socket.js")).openNodeSocket;
-      const line = await open(url, session.token, heard, limit.signal);
+      const line = await open(url, session.token, (frame) => this.#hear(frame), limit.signal);
       this.#freshRefusals = 0;
       return line;
     } catch (error) {
       throw this.#refused(session, error.status === undefined ? await this.#why(session, error) : error);
     } finally {
       limit.clear();
+    }
+  }
+
+  #hear(frame) {
+    this.#heardAt = performance.now();
+    if (this.#fault !== null) return;
+    try {
+      this.#hooks.onFrame(frame);
+    } catch (error) {
+      // A bug of ours: it ends the agent and reaches whoever waits for it, not whoever looks after the whole program.
+      this.#fault = error;
+      this.#line?.cut();
     }
   }
 

@@ -18,7 +18,13 @@ const maybe = (check) => (value) => value === undefined || value === null || che
 const SHAPES = new Map(
   Object.entries({
     session_ready: { channel_id: maybe(isText), chunk_id: maybe(isText), inventory: maybe(isObject) },
-    chunk_static: { chunk_id: isText, resource_nodes: listOf(isNode), neighbors: maybe(isObject) },
+    chunk_static: {
+      chunk_id: isText,
+      tiles: maybe(listOf(isText)),
+      grid: maybe(listOf(Array.isArray)),
+      resource_nodes: listOf(isNode),
+      neighbors: maybe(isObject),
+    },
     chunk_delta: {
       chunk_id: isText,
       tick: isNumber,

@@ -35,6 +35,8 @@ const ODD = [
   ["chunk_delta", { chunk_id: "chunk-0", tick: 1, agents: {} }],
   ["chunk_delta", { chunk_id: "chunk-0", tick: 1, events: [null] }],
   ["chunk_static", { chunk_id: 5 }],
+  ["chunk_static", { chunk_id: "chunk-0", tiles: "####" }],
+  ["chunk_static", { chunk_id: "chunk-0", grid: [0, 1] }],
   ["chunk_static", { chunk_id: "chunk-0", resource_nodes: [{ node_id: "n" }] }],
   ["chunk_transition", { agent_id: "a", from_chunk_id: "chunk-0" }],
   ["command_result", {}],
