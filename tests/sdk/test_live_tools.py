@@ -20,7 +20,6 @@ import pytest
 from chunkcrawl.embedded import EmbeddedWorld
 from embedded.children import free_port
 from tests.sdk.bad_line import BadLine
-from tests.sdk.explorer import came_home, explorer
 
 pytestmark = [pytest.mark.ray, pytest.mark.timeout(240)]
 
@@ -64,13 +63,6 @@ def test_the_readmes_agent_runs_as_it_stands(world: EmbeddedWorld, tmp_path: Pat
         assert done.returncode == 0, done.stderr
         if "no:" not in done.stdout:
             assert re.fullmatch(r"chunk-[1-9]\d* \(25, 0\)", done.stdout.splitlines()[-1])
-
-
-def test_the_readmes_explorer_comes_home_with_gold(world: EmbeddedWorld, tmp_path: Path) -> None:
-    """A small journey; the whole one is tests/conformance/test_live_explorers.py."""
-    mine = explorer("explorer.py", "python", 1, 1)
-    came_home([sys.executable, "-c", mine], environment(world, tmp_path), tmp_path, 1, 1)
-    assert [path.suffix for path in tmp_path.iterdir() if path.name.startswith("scout")] == [".map"]
 
 
 def test_from_signup_to_talking(world: EmbeddedWorld, tmp_path: Path) -> None:

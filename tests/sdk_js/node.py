@@ -25,7 +25,9 @@ def node() -> str | None:
     return program if major.isdigit() and int(major) >= OLDEST else None
 
 
-needs_node = pytest.mark.skipif(node() is None, reason=f"no Node {OLDEST} or newer (.ci/node installs one)")
+NO_NODE: Final = f"no Node {OLDEST} or newer (.ci/node build/node brings one)"
+
+needs_node = pytest.mark.skipif(node() is None, reason=NO_NODE)
 
 
 def javascript(example: str) -> str:
