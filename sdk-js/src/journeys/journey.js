@@ -166,7 +166,8 @@ export class Journey {
   async #dig(amount) {
     const { view } = this.#agent;
     const found = view.nearestGold();
-    if (found === null) throw new Hindered("somebody took it");
+    // Somebody took what there was: whoever asked looks elsewhere.
+    if (found === null) return;
     const { node, cell } = found;
     if (cell.x !== view.position.x || cell.y !== view.position.y) {
       await this.#walk(cell);

@@ -251,7 +251,7 @@ class Journey:
         """Walk to the nearest gold of this chunk and take what is wanted of it."""
         found = self._agent.view.nearest_gold()
         if found is None:
-            raise Hindered
+            return  # somebody took what there was: whoever asked looks elsewhere
         node, cell = found
         if cell != self._agent.view.position:
             await self._walk(*cell)

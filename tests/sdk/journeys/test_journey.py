@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 import chunkcrawl.journeys.journey as module
-from chunkcrawl.errors import Busy, InvalidCommand, OutcomeUnknown, TakenOver
+from chunkcrawl.errors import Busy, InvalidCommand, OutcomeUnknown, RanDry, TakenOver
 from chunkcrawl.journeys.journey import Journey
 from chunkcrawl.journeys.outcomes import (
     Arrived,
@@ -249,6 +249,20 @@ def test_gold_is_looked_for_in_new_chunks_if_one_says_so() -> None:
     assert isinstance(end, Harvested)
     assert end.amount in (5, 6)
     assert len(world.chunks) == 4
+
+
+def test_where_somebody_else_took_the_last_of_it_gold_is_looked_for_elsewhere() -> None:
+    world = SmallWorld(a=SmallChunk({}, gold={"g": 2}))
+    world.make = lambda number: SmallChunk({}, gold={f"g{number}": 2})
+
+    def before(_: int) -> None:
+        if world.here == "a" and world.view.position == (1, 1) and world.chunks["a"].gold["g"]:
+            world.chunks["a"].gold["g"] = 0
+            world.show()
+            raise RanDry("depleted")
+
+    world.before = before
+    assert asyncio.run(journey(world).harvest(2, None, explore=True)) == Harvested("new-1", 1, 1, 2)
 
 
 def test_without_gold_it_says_what_was_taken() -> None:

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { afterEach, beforeEach, mock, test } from "node:test";
 
-import { AgentClosed, Blocked, CommandDropped, Unreachable } from "../../../sdk-js/src/errors.js";
+import { AgentClosed, Blocked, CommandDropped, RanDry, Unreachable } from "../../../sdk-js/src/errors.js";
 import { Journey } from "../../../sdk-js/src/journeys/journey.js";
 import { pass } from "../streams.mjs";
 import { SmallWorld } from "./small_world.mjs";
@@ -90,6 +90,20 @@ test("gold that somebody else took is no end", async () => {
   const world = new SmallWorld(2);
   world.hindrances.push(new Blocked("blocked"));
   assert.equal((await after(5_000, journey(world).harvest(5, { ...HOW, explore: true }), 1)).amount, 5);
+});
+
+test("where somebody else took the last of it, it looks elsewhere", async () => {
+  const world = new SmallWorld(2);
+  const harvest = world.harvest.bind(world);
+  let first = true;
+  world.harvest = (node, how) => {
+    if (!first) return harvest(node, how);
+    first = false;
+    world.empty();
+    return Promise.reject(new RanDry("depleted"));
+  };
+  const outcome = await after(5_000, journey(world).harvest(2, { ...HOW, explore: true }), 1);
+  assert.deepEqual([outcome.ok, outcome.chunkId, outcome.amount], [true, "chunk-1", 2]);
 });
 
 test("when its time is up it tells how far it came", async () => {

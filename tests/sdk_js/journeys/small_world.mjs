@@ -79,6 +79,12 @@ export class SmallWorld {
     if (error) throw error;
   }
 
+  /** Somebody else takes all the gold of this chunk. */
+  empty() {
+    this.#left.set(this.#at.number, 0);
+    this.#show();
+  }
+
   #arrive() {
     const { number } = this.#at;
     const chunk = (there) => (there >= 0 && there < this.chunks ? `chunk-${there}` : null);
