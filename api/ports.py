@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -79,6 +80,14 @@ class World(Protocol):
 
         Raises:
             WorldUnavailable: unknown whether it was decided; submit it again.
+        """
+        ...
+
+    def submit_at_once(self, command: SubmittedCommand, decided: Callable[[bool | None], None]) -> bool:
+        """Submit a command in this turn of the loop, without a task to wait in; False: nothing was done.
+
+        ``decided`` is told later, once, whether it was accepted; None: unknown whether it was decided; submit it.  It
+        must not raise.
         """
         ...
 

@@ -42,8 +42,8 @@ log = structlog.get_logger(__name__)
 
 BATCH: Final = 500
 BLOCK_MS: Final = 1_000
-#: Between two reads, so that a quiet world costs a transaction now and then instead of one per tick.
-GATHER_S: Final = 0.2
+#: After a read that had no full batch, so that what happens costs a transaction a second instead of one per tick.
+GATHER_S: Final = 1.0
 PAUSE_FIRST_S: Final = 0.2
 PAUSE_MOST_S: Final = 10.0
 CLAIM_EVERY_S: Final = 15.0
@@ -108,7 +108,7 @@ class Archiver:
         pause = RetryPause(PAUSE_FIRST_S, PAUSE_MOST_S)
         while True:
             try:
-                await self.step(BLOCK_MS)
+                archived = await self.step(BLOCK_MS)
             except Away as error:
                 self._note_trouble(error)
                 self._run = None  # it may come back without its end
@@ -116,7 +116,8 @@ class Archiver:
             else:
                 self._trouble = None
                 pause.reset()
-                await asyncio.sleep(GATHER_S)
+                if archived < BATCH:
+                    await asyncio.sleep(GATHER_S)
 
     async def _every(self, seconds: float, work: Callable[[], Awaitable[None]]) -> None:
         while True:

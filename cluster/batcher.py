@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import asyncio
 from abc import ABC, abstractmethod
-from typing import Final, Generic, TypeVar
+from collections.abc import Callable
+from typing import Final, Generic, Protocol, TypeVar
 
 import structlog
 
@@ -17,6 +18,7 @@ from cluster.peers import ShardClient, ShardUnavailable, WorldReloaded
 
 M = TypeVar("M")
 A = TypeVar("A")
+Given = TypeVar("Given", contravariant=True)
 
 log = structlog.get_logger(__name__)
 
@@ -26,12 +28,49 @@ COMMANDS_TIMEOUT_S: Final = 2.0
 JOINS_TIMEOUT_S: Final = 3.0
 
 
+class _Waiting(Protocol[Given]):
+    """Whoever waits for an answer: a future, or ``_Told``."""
+
+    def done(self) -> bool:
+        """Return whether nobody waits any more."""
+        ...
+
+    def set_result(self, result: Given, /) -> None:
+        """Give the answer."""
+        ...
+
+    def set_exception(self, exception: BaseException, /) -> None:
+        """Say why there is none."""
+        ...
+
+
+class _Told(Generic[A]):
+    """Tells a function what a future would tell a task, in the same turn of the loop."""
+
+    __slots__ = ("_answered",)
+
+    def __init__(self, answered: Callable[[A | None], None]) -> None:
+        self._answered = answered
+
+    def done(self) -> bool:
+        """Return False: there is no giving up."""
+        return False
+
+    def set_result(self, result: A) -> None:
+        """Tell it."""
+        self._answered(result)
+
+    def set_exception(self, _: BaseException) -> None:
+        """Tell that there is none."""
+        self._answered(None)
+
+
 class Batcher(ABC, Generic[M, A]):
     """A queue and a sender per shard.  At ``WAITING_MOST`` waiting messages for a shard, more are refused."""
 
     def __init__(self, peers: ShardClient) -> None:
         self._peers = peers
-        self._waiting: dict[int, list[tuple[M, asyncio.Future[A]]]] = {}
+        self._waiting: dict[int, list[tuple[M, _Waiting[A]]]] = {}
         self._senders: dict[int, asyncio.Task[None]] = {}
 
     @property
@@ -50,15 +89,27 @@ class Batcher(ABC, Generic[M, A]):
             ShardUnavailable: no answer, or the queue is full; it may be sent again.
             WorldReloaded: it had no effect; send it again.
         """
+        future: asyncio.Future[A] = asyncio.get_running_loop().create_future()
+        if not self._put(shard, message, future):
+            raise ShardUnavailable(f"more than {WAITING_MOST} messages wait for shard {shard}")
+        return await future
+
+    def post(self, shard: int, message: M, answered: Callable[[A | None], None]) -> bool:
+        """Have ``message`` answered by ``shard`` without waiting for it; False: the queue is full.
+
+        ``answered`` is told, once, and must not raise; None: no answer, or it had no effect; it may be sent again.
+        """
+        return self._put(shard, message, _Told(answered))
+
+    def _put(self, shard: int, message: M, waiting: _Waiting[A]) -> bool:
         queue = self._waiting.setdefault(shard, [])
         if len(queue) >= WAITING_MOST:
-            raise ShardUnavailable(f"more than {WAITING_MOST} messages wait for shard {shard}")
-        future: asyncio.Future[A] = asyncio.get_running_loop().create_future()
-        queue.append((message, future))
+            return False
+        queue.append((message, waiting))
         sender = self._senders.get(shard)
         if sender is None or sender.done():
             self._senders[shard] = asyncio.create_task(self._drain(shard), name=f"batcher-{shard}")
-        return await future
+        return True
 
     async def close(self) -> None:
         """End the senders; what waits fails as unavailable."""
@@ -85,11 +136,11 @@ class Batcher(ABC, Generic[M, A]):
                 log.error("batch_failed", shard=shard, error=repr(error), exc_info=True)
                 _fail(batch, ShardUnavailable(f"shard {shard}: {error!r}"))
 
-    async def _send(self, shard: int, batch: list[tuple[M, asyncio.Future[A]]]) -> None:
+    async def _send(self, shard: int, batch: list[tuple[M, _Waiting[A]]]) -> None:
         answers = await self.call(shard, [message for message, _ in batch])
-        for (_, future), answer in zip(batch, answers, strict=True):
-            if not future.done():
-                future.set_result(answer)
+        for (_, waiting), answer in zip(batch, answers, strict=True):
+            if not waiting.done():
+                waiting.set_result(answer)
 
 
 class CommandBatcher(Batcher[ShardCommand, ShardDecision]):
@@ -108,7 +159,7 @@ class JoinBatcher(Batcher[JoinRequest, JoinAnswer]):
         return await self._peers.shard(shard, timeout_s=JOINS_TIMEOUT_S).join(messages)
 
 
-def _fail(batch: list[tuple[M, asyncio.Future[A]]], error: Exception) -> None:
-    for _, future in batch:
-        if not future.done():
-            future.set_exception(error)
+def _fail(batch: list[tuple[M, _Waiting[A]]], error: Exception) -> None:
+    for _, waiting in batch:
+        if not waiting.done():
+            waiting.set_exception(error)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from cluster.garbage import freeze_what_stays  # before all others, see there
+
+# isort: split
 import asyncio
 from typing import Any
 
@@ -9,7 +12,6 @@ import structlog
 
 from api import metrics
 from cluster.actor_loop import run_or_exit
-from cluster.garbage import freeze_what_stays
 from cluster.gateway import GatewayServer, wait_started
 from cluster.metrics_report import INCARNATION, Report, process_families
 from cluster.ray_clients import NamedActors, RayClusterClient, connected_shards, gateway_name, here

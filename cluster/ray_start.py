@@ -12,9 +12,10 @@ import secrets
 import signal
 import threading
 from collections.abc import Iterator, Mapping
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import ray
+import ray._private.node
 import ray._private.ray_constants
 import ray._private.services
 import ray._private.utils
@@ -42,6 +43,7 @@ RAY_ENVIRONMENT: Final = {
     "RAY_DEDUP_LOGS": "0",
     "RAY_worker_niceness": "0",  # workers are the game here, not batch jobs beside something more important
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    "RAY_memory_monitor_refresh_ms": "1000",  # four times a second it costs as much as the rest of an idle raylet
 }
 
 #: What may end us while Ray starts.
@@ -133,11 +135,14 @@ def _own_cluster() -> Iterator[None]:
     """Set what Ray's processes read from the environment, and how they are started, for as long as they start."""
     token = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(TOKEN_BYTES)}
     wanted = {name: os.environ.get(name, value) for name, value in RAY_ENVIRONMENT.items()}
-    constants = ray._private.ray_constants
+    constants, node = ray._private.ray_constants, cast("Any", ray._private.node.Node)
     services: Any = ray._private.services
-    before, popen = constants.ENABLE_RAY_CLUSTER, services.ConsolePopen
+    before = (constants.ENABLE_RAY_CLUSTER, services.ConsolePopen, node.start_log_monitor)
     with _environment(wanted | LOOPBACK_ONLY | token):
         constants.ENABLE_RAY_CLUSTER, services.ConsolePopen = False, _InOwnSession
+        # It takes the workers' lines to drivers that want them (``log_to_driver``), looks twice a second for new
+        # files, and has no switch.
+        node.start_log_monitor = lambda _: None
         # This process may have read both before.
         raylet: Any = ray._raylet
         raylet.Config.initialize("")
@@ -145,7 +150,7 @@ def _own_cluster() -> Iterator[None]:
         try:
             yield
         finally:
-            constants.ENABLE_RAY_CLUSTER, services.ConsolePopen = before, popen
+            constants.ENABLE_RAY_CLUSTER, services.ConsolePopen, node.start_log_monitor = before
 
 
 @contextlib.contextmanager

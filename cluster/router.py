@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import OrderedDict
+from collections.abc import Callable
 from typing import Final
 
 import structlog
@@ -19,7 +20,7 @@ from api.ports import JoinOutcome, ShardAnswer, SubmittedCommand, WorldFull, Wor
 from cluster import graph
 from cluster.batcher import CommandBatcher, JoinBatcher
 from cluster.graph import CLAIM, CLAIM_PRESENCE_MS, LOCATE, Located
-from cluster.messages import JoinRequest, ShardCommand, pack_cmd
+from cluster.messages import JoinRequest, ShardCommand, ShardDecision, pack_cmd
 from cluster.peers import ClusterClient, ShardClient, ShardUnavailable, WorldReloaded
 from cluster.spawning import SpawnPlan
 from streaming import keys
@@ -133,6 +134,21 @@ class Router:
             self._routes.pop(agent_id, None)
             await pause.wait()
         raise WorldUnavailable(why)
+
+    def submit_at_once(self, command: SubmittedCommand, decided: Callable[[bool | None], None]) -> bool:
+        """See ``api.ports.World.submit_at_once``: where the agent is known to be, and there is room in the queue."""
+        shard = self._routes.get(command.agent_id)
+        if shard is None:
+            return False
+
+        def answered(found: ShardDecision | None) -> None:
+            if found is None or found.moved:
+                self._routes.pop(command.agent_id, None)
+                decided(None)
+            else:
+                decided(found.accepted)
+
+        return self._batcher.post(shard, shard_command(command), answered)
 
     async def _route(self, agent_id: str, trace_id: str) -> int:
         shard = self._routes.get(agent_id)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from cluster.garbage import freeze_what_stays  # before all others, see there
+
+# isort: split
 import asyncio
 from typing import Any
 
@@ -9,7 +12,6 @@ import structlog
 
 from cluster.actor_loop import run_or_exit
 from cluster.configs import rules_of, shard_config
-from cluster.garbage import freeze_what_stays
 from cluster.graph import read_world
 from cluster.load_reports import LOAD
 from cluster.messages import OLDEST, SHARD_LOAD

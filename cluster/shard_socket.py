@@ -278,18 +278,22 @@ class _ShardConnection(_Framed):
         if self.gone:
             raise ShardUnavailable(f"the connection to shard {self._shard} broke")
         number = self._number = (self._number + 1) % 2**32
-        future: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[bytes] = loop.create_future()
         self._waiting[number] = future
         self._send(number, METHODS.index(method), body)
+        timer = loop.call_later(timeout_s, self._late, future, method)
         try:
-            async with asyncio.timeout(timeout_s):
-                return await future
-        except TimeoutError:
+            return await future
+        finally:
+            timer.cancel()
+            self._waiting.pop(number, None)
+
+    def _late(self, future: asyncio.Future[bytes], method: str) -> None:
+        if not future.done():
+            future.set_exception(ShardUnavailable(f"shard {self._shard} gave no answer to {method}"))
             # Its process may be stopped, or its machine gone without a word: the next call asks Ray where it is.
             self.end()
-            raise ShardUnavailable(f"shard {self._shard} gave no answer to {method}") from None
-        finally:
-            self._waiting.pop(number, None)
 
     def end(self) -> None:
         """End it; what waits fails."""

@@ -59,6 +59,14 @@ class Sampler:
             event["left_out"], allowance.left_out = allowance.left_out, 0
         return event
 
+    def leaves_out(self, name: str, kind: str) -> bool:
+        """Return whether a line of a sampled event is left out now, which is then counted: it need not be made."""
+        allowance = self._of(name, kind)
+        if allowance.written < LINES_PER_S:
+            return False
+        allowance.left_out += 1
+        return True
+
     def _of(self, name: str, kind: str) -> Allowance:
         second = int(self._clock())
         found = self._allowances.get((name, kind))

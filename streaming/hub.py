@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import heapq
+import time
 from collections.abc import Coroutine
 from typing import Any, Final
 
@@ -26,6 +27,7 @@ from streaming.cancellable import end
 from streaming.channel import Channel, ControlSink, HubUnavailable, Sink, Subscription
 from streaming.entry import BadEntry, events_of_message
 from streaming.namespace import namespace_of
+from streaming.pubsub_connection import PubSubConnection
 from streaming.retry_pause import RetryPause
 
 __all__ = ["Hub", "HubUnavailable", "Subscription"]
@@ -55,7 +57,7 @@ class Hub:
         self._redis = redis
         self._namespace = namespace_of(redis)
         self._channels: dict[bytes, Channel] = {}
-        self._connection: AbstractConnection | None = None
+        self._connection: PubSubConnection | None = None
         self._outbox: list[tuple[str, bytes]] = []
         self._outbox_due = asyncio.Event()
         self._backfill = Backfill(redis)
@@ -179,11 +181,11 @@ class Hub:
         """Listen from connecting until the connection is lost, which raises."""
         pool = self._redis.connection_pool
         settings = {**pool.connection_kwargs, "socket_timeout": None, "protocol": 2}
-        connection: AbstractConnection = pool.connection_class(**settings)
+        made: AbstractConnection = pool.connection_class(**settings)
         try:
-            await connection.connect()  # type: ignore[no-untyped-call]
-            self._connection = connection
-            self._heard_at = asyncio.get_running_loop().time()
+            await made.connect()  # type: ignore[no-untyped-call]
+            connection = self._connection = PubSubConnection(made, self._heard)
+            self._heard_at = time.monotonic()
             for channel in list(self._channels.values()):
                 if channel.sinks:
                     self._say("SUBSCRIBE", channel)
@@ -192,16 +194,18 @@ class Hub:
             self.connected.set()
             await self._until_one_fails(
                 {
-                    "hub-read": self._read(connection),
+                    "hub-read": connection.until_lost(),
                     "hub-write": self._write(connection),
                     "hub-watch": self._watch(connection),
                     "hub-fill": self._backfill.run(),
                 }
             )
         finally:
-            self._connection = None
+            if self._connection is not None:
+                self._connection.close()
+                self._connection = None
             self.connected.clear()
-            await connection.disconnect(nowait=True)
+            await made.disconnect(nowait=True)
 
     @staticmethod
     async def _until_one_fails(works: dict[str, Coroutine[Any, Any, None]]) -> None:
@@ -226,7 +230,7 @@ class Hub:
             elif channel.detector is not None:
                 channel.detector.suspend()
 
-    async def _write(self, connection: AbstractConnection) -> None:
+    async def _write(self, connection: PubSubConnection) -> None:
         while True:
             await self._outbox_due.wait()
             self._outbox_due.clear()
@@ -238,28 +242,31 @@ class Hub:
                         break
                     names.append(name)
                 del self._outbox[: len(names)]
-                await connection.send_packed_command(connection.pack_command(word, *names), check_health=False)
+                connection.say(word, *names)
 
-    async def _watch(self, connection: AbstractConnection) -> None:
-        loop = asyncio.get_running_loop()
+    async def _watch(self, connection: PubSubConnection) -> None:
         while True:
             await asyncio.sleep(PING_EVERY_S)
-            if loop.time() - self._heard_at > SILENT_AFTER_S:
+            if time.monotonic() - self._heard_at > SILENT_AFTER_S:
                 raise TimeoutError("Redis says nothing on the Pub/Sub connection")
-            await connection.send_packed_command(connection.pack_command("PING"), check_health=False)
+            connection.say("PING")
 
-    async def _read(self, connection: AbstractConnection) -> None:
-        loop = asyncio.get_running_loop()
-        while True:
-            answer = await connection.read_response(disconnect_on_error=False)
-            self._heard_at = loop.time()
-            if isinstance(answer, list) and len(answer) == 3:
-                kind, full_name, data = answer
-                name = self._namespace.without(full_name)
-                if kind == b"message":
-                    self._message(name, data)
-                elif kind in (b"subscribe", b"unsubscribe"):
-                    self._acknowledged(name)
+    def _heard(self, said: Any) -> None:
+        """Take what the server says; the connection passes it on in the turn of the loop in which it was read."""
+        self._heard_at = time.monotonic()
+        if not isinstance(said, list) or len(said) != 3:
+            return
+        kind, full_name, data = said
+        name = self._namespace.without(full_name)
+        try:
+            if kind == b"message":
+                self._message(name, data)
+            elif kind in (b"subscribe", b"unsubscribe"):
+                self._acknowledged(name)
+        except Exception:  # some may have got the entry and some not: with a new connection all are put right
+            log.exception("hub_failed")
+            if self._connection is not None:
+                self._connection.close()
 
     # -- delivering --
 

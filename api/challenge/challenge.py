@@ -10,10 +10,10 @@ import base64
 import hashlib
 import hmac
 import json
-from dataclasses import dataclass
 from enum import Enum
 from typing import Final, Literal
 
+import msgspec
 import orjson
 
 from api.sockets.frames import CommandAnswer
@@ -27,8 +27,7 @@ State = Literal["ISSUED", "CONSUMED"]
 _ENCODER: Final = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
 
 
-@dataclass(frozen=True, slots=True)
-class Challenge:
+class Challenge(msgspec.Struct, frozen=True, gc=False):
     """A challenge as it was issued, and whether it is used up.
 
     ``cmd_json`` is the canonical text that was hashed, and what will be executed.  ``issued_ms`` is in milliseconds,
@@ -52,7 +51,7 @@ class Challenge:
     @property
     def cmd(self) -> object:
         """The command as JSON data."""
-        return json.loads(self.cmd_json)
+        return orjson.loads(self.cmd_json)
 
     @property
     def message(self) -> bytes:
@@ -71,8 +70,7 @@ class Challenge:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Caller:
+class Caller(msgspec.Struct, frozen=True, gc=False):
     """Who sent an answer, as the connection knows it."""
 
     agent_id: str

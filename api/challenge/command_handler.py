@@ -26,6 +26,7 @@ from api.challenge.ingress import REDIS_FAILURES, Ingress
 from api.challenge.store import Chat, RefusalNotice, Refused
 from api.limits import limit_metrics
 from api.sockets.frames import CommandAnswer, CommandReq, Frame, Ping
+from config.logs import is_left_out
 from streaming.entry import PrivateEvent
 from world.command import Command
 from world.commands import parse_command
@@ -82,6 +83,9 @@ class _Budget:
         self.tokens -= 1
         return True
 
+    def give_back(self) -> None:
+        self.tokens += 1
+
 
 class AgentCommandHandler:
     """One agent connection's side of the protocol.  Call ``handle`` for one frame after the other.
@@ -137,6 +141,16 @@ class AgentCommandHandler:
         except REDIS_FAILURES:
             return CommandReply("unavailable", UNAVAILABLE_RETRY_MS)
 
+    def at_once(self, frame: CommandReq | CommandAnswer) -> bool:
+        """Handle one frame in this turn of the loop, as ``handle`` would, if nobody need be asked for it.
+
+        False: nothing was done, and the frame is for ``handle``: it is refused, or Redis has to be asked.  Not to be
+        called while ``handle`` is under way.
+        """
+        if isinstance(frame, CommandReq):
+            return self._request_at_once(frame)
+        return self._answer_at_once(frame)
+
     def saw(self, kind: str, payload: bytes, ts_ms: int = 0) -> None:
         """Note that the agent has been sent an event of its stream; ``ts_ms`` is its envelope's."""
         self._handshake.saw(kind, payload, ts_ms)
@@ -181,6 +195,24 @@ class AgentCommandHandler:
         if await self._is_free(frame) and self._handshake.channel_id in ("", self._channel_id):
             self._issue(frame, command, began_ns)
         return None
+
+    def _request_at_once(self, frame: CommandReq) -> bool:
+        handshake, now_ms = self._handshake, self._ingress.clock()
+        if not handshake.tokens or not handshake.account.held or handshake.cooldown_ms(now_ms) > 0:
+            return False
+        if handshake.submitted is not None or handshake.may_be_busy or handshake.is_open(now_ms):
+            return False
+        if handshake.channel_id not in ("", self._channel_id) or frame.cmd_fault:
+            return False
+        began_ns = 0 if self._ingress.tracing is None else self._ingress.tracing.now_ns()
+        command = parse_command(frame.cmd)
+        if isinstance(command, Refusal) or not self._budget.take():
+            return False
+        self._count_expired()
+        handshake.take_token()
+        handshake.account.take_held()
+        self._issue(frame, command, began_ns)
+        return True
 
     async def _lease(self) -> int | None:
         """Take a token, with more of them for the next commands.
@@ -285,7 +317,23 @@ class AgentCommandHandler:
             return await self._consume(challenge, frame, now_ms)
         return await self._refuse_answer(frame, challenge, verdict, now_ms)
 
+    def _answer_at_once(self, frame: CommandAnswer) -> bool:
+        handshake, now_ms = self._handshake, self._ingress.clock()
+        challenge = self._ingress.handshakes.find(frame.server_cmd_id, now_ms)
+        if challenge is None or challenge is not handshake.challenge or isinstance(handshake.command, Say):
+            return False
+        if handshake.cooldown_ms(now_ms) > 0 or not self._budget.take():
+            return False
+        if handshake.trace is not None:
+            handshake.trace.heard()
+        if not self._holds(challenge, frame, now_ms):
+            self._budget.give_back()
+            return False
+        self._submit(self._ingress.handshakes.consume(handshake, challenge), frame, now_ms)
+        return True
+
     def _verify(self, challenge: Challenge | None, frame: CommandAnswer, now_ms: int) -> Verdict:
+        """Return what the checks say, and count how long they took."""
         began = time.perf_counter()
         verdict = check_claim(challenge, frame, self._caller, self._session.cmd_secret, now_ms)
         if verdict is Verdict.VALID and challenge is not None:
@@ -295,6 +343,18 @@ class AgentCommandHandler:
             metrics.CHALLENGE_POW_VERIFY_MS.observe((time.perf_counter() - proof_began) * 1e3)
         metrics.CHALLENGE_VERIFY_MS.observe((time.perf_counter() - began) * 1e3)
         return verdict
+
+    def _holds(self, challenge: Challenge, frame: CommandAnswer, now_ms: int) -> bool:
+        """Return what ``_verify`` does, and count right answers alone: a wrong one comes there too."""
+        began = time.perf_counter()
+        verdict = check_claim(challenge, frame, self._caller, self._session.cmd_secret, now_ms)
+        proof_began = time.perf_counter()
+        if verdict is not Verdict.VALID or not proof_holds(challenge, frame.proof_nonce):
+            return False
+        now = time.perf_counter()
+        metrics.CHALLENGE_POW_VERIFY_MS.observe((now - proof_began) * 1e3)
+        metrics.CHALLENGE_VERIFY_MS.observe((now - began) * 1e3)
+        return True
 
     async def _consume(self, challenge: Challenge, frame: CommandAnswer, now_ms: int) -> CommandReply | None:
         handshake = self._handshake
@@ -441,6 +501,8 @@ class AgentCommandHandler:
             self._unanswered = None
 
     def _log(self, frame: CommandAnswer, challenge: Challenge | None, verdict: Verdict) -> None:
+        if is_left_out(__name__, "challenge_answer", verdict.value):
+            return
         log.info(
             "challenge_answer",
             trace_id=frame.trace_id,

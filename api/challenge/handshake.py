@@ -14,8 +14,9 @@ import secrets
 import time
 from collections import Counter, deque
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Final
+
+import msgspec
 
 from api.challenge.challenge import Challenge, is_expired
 from api.challenge.command_trace import CommandTrace
@@ -118,7 +119,7 @@ class Handshake:
 
     def consume(self, challenge: Challenge) -> Challenge:
         """Take the one step ``ISSUED -> CONSUMED``; the command is the agent's one in flight from here on."""
-        consumed = replace(challenge, state="CONSUMED")
+        consumed = msgspec.structs.replace(challenge, state="CONSUMED")
         self.challenge = self.submitted = consumed
         self._interruptible = self.command is not None and RULES[self.command.KIND].INTERRUPTIBLE
         self._used.append(challenge.server_cmd_id)

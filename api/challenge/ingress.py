@@ -43,6 +43,19 @@ WRITE_BACK_S: Final = 2.0
 REDIS_FAILURES: Final = (RedisError, OSError, TimeoutError)
 
 
+class _Submitted:
+    """A command on its way to its shard."""
+
+    __slots__ = ("began", "challenge", "command", "handshake", "unsaid")
+
+    def __init__(self, handshake: Handshake, challenge: Challenge, command: SubmittedCommand, *, unsaid: bool) -> None:
+        self.handshake = handshake
+        self.challenge = challenge
+        self.command = command
+        self.unsaid = unsaid
+        self.began = time.perf_counter()
+
+
 class Ingress:
     """What the command handlers of one gateway share.
 
@@ -73,7 +86,8 @@ class Ingress:
         self.handshakes = Handshakes(
             rules, lambda who: LeasedTokens(redis, Bucket("command_account", who, rules.account_commands))
         )
-        self._tasks: set[asyncio.Task[Any]] = set()
+        #: What is under way: tasks, and for each command that needs none a future.
+        self._tasks: set[asyncio.Future[Any]] = set()
 
     def start(self, work: Coroutine[object, object, T]) -> asyncio.Task[T]:
         """Run ``work`` on its own, even when the connection that caused it ends."""
@@ -103,6 +117,7 @@ class Ingress:
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._tasks.clear()
 
     # -- commands --
 
@@ -111,9 +126,6 @@ class Ingress:
         unsaid, handshake.unsaid = handshake.unsaid, False
         if handshake.trace is not None:
             handshake.trace.submitted()
-        self.start(self._submit(handshake, challenge, deadline_ms, unsaid=unsaid))
-
-    async def _submit(self, handshake: Handshake, challenge: Challenge, deadline_ms: int, *, unsaid: bool) -> None:
         command = SubmittedCommand(
             agent_id=challenge.agent_id,
             server_cmd_id=challenge.server_cmd_id,
@@ -124,23 +136,55 @@ class Ingress:
             challenge=challenge.message if unsaid else b"",
             issued_ms=challenge.issued_ms,
         )
-        began = time.perf_counter()
-        with metrics.COMMANDS_WAITING.track_inprogress():
-            while self.clock() <= deadline_ms + GIVE_UP_AFTER_MS:
-                try:
-                    decision = await self.world.submit(command)
-                except WorldUnavailable:
-                    await asyncio.sleep(PAUSE_S)
-                    continue
-                except Exception as error:  # a fault over there must not leave the agent without an answer
-                    log.error("submit_failed", server_cmd_id=challenge.server_cmd_id, **described(error))
-                    await asyncio.sleep(PAUSE_S)
-                    continue
-                metrics.COMMANDS_DECIDED.labels(str(decision.accepted).lower()).inc()
-                metrics.COMMAND_DECISION_S.observe(time.perf_counter() - began)
-                self.decided(handshake, challenge, accepted=decision.accepted)
-                return
-            await self._give_up(handshake, challenge, unsaid=unsaid)
+        submitted = _Submitted(handshake, challenge, command, unsaid=unsaid)
+        metrics.COMMANDS_WAITING.inc()
+        if not self._submit_at_once(submitted):
+            self.start(self._submit(submitted))
+
+    def _submit_at_once(self, submitted: _Submitted) -> bool:
+        """Submit without a task, as nearly every command can be; False: nothing was done."""
+        if self.clock() > submitted.command.deadline_ms:
+            return False
+        under_way: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+        def decided(accepted: bool | None) -> None:
+            if under_way.done():
+                return  # given up with everything else
+            if accepted is None:
+                self.start(self._submit(submitted))
+            else:
+                self._decided(submitted, accepted=accepted)
+            self._tasks.discard(under_way)
+            under_way.set_result(None)
+
+        if not self.world.submit_at_once(submitted.command, decided):
+            return False
+        self._tasks.add(under_way)
+        return True
+
+    async def _submit(self, submitted: _Submitted) -> None:
+        """Submit until it is decided or given up."""
+        command = submitted.command
+        while self.clock() <= command.deadline_ms + GIVE_UP_AFTER_MS:
+            try:
+                decision = await self.world.submit(command)
+            except WorldUnavailable:
+                await asyncio.sleep(PAUSE_S)
+                continue
+            except Exception as error:  # a fault over there must not leave the agent without an answer
+                log.error("submit_failed", server_cmd_id=command.server_cmd_id, **described(error))
+                await asyncio.sleep(PAUSE_S)
+                continue
+            self._decided(submitted, accepted=decision.accepted)
+            return
+        await self._give_up(submitted.handshake, submitted.challenge, unsaid=submitted.unsaid)
+        metrics.COMMANDS_WAITING.dec()
+
+    def _decided(self, submitted: _Submitted, *, accepted: bool) -> None:
+        metrics.COMMANDS_WAITING.dec()
+        metrics.COMMANDS_DECIDED[accepted].inc()
+        metrics.COMMAND_DECISION_S.observe(time.perf_counter() - submitted.began)
+        self.decided(submitted.handshake, submitted.challenge, accepted=accepted)
 
     async def _give_up(self, handshake: Handshake, challenge: Challenge, *, unsaid: bool) -> None:
         while True:  # until Redis is there: nobody else knows of the command

@@ -21,8 +21,8 @@ from api.errors import ApiError
 from api.ids import AGENT_ID_PATTERN, new_trace_id
 from api.ports import JoinOutcome, WorldFull, WorldUnavailable
 from api.sockets import stream_metrics
-from api.sockets.connections import CLOSE_GONE, CLOSE_POLICY, CLOSE_TRY_LATER, Connection
-from api.sockets.frames import BINARY, CommandAnswer, FrameError, Ping, parse_frame
+from api.sockets.connections import CLOSE_FAILED, CLOSE_GONE, CLOSE_POLICY, CLOSE_TRY_LATER, Connection
+from api.sockets.frames import BINARY, CommandAnswer, CommandReq, FrameError, Ping, parse_frame
 from api.sockets.seats import Seat, control_channel
 from api.sockets.socket import Socket, accepted, pump
 from api.sockets.streams import Batch, Streams, new_channel_id, streams_of, trace_of
@@ -149,8 +149,29 @@ async def _listen(
     """Take the agent's frames, one after the other; return whether it closed in order."""
     patience = Patience(bad_frames_max)
     connection = seat.connection
+    waits = False
+
+    def take(message: bytes) -> bool:
+        """Handle a command's frame at once, if that can be done."""
+        if not waits or connection.queue.closed is not None:
+            return False
+        try:
+            frame = parse_frame(message)
+            if not isinstance(frame, CommandReq | CommandAnswer) or not handler.at_once(frame):
+                return False
+            if isinstance(frame, CommandAnswer):
+                seat.note_answer(frame.server_cmd_id)
+        except Exception:  # its caller is the server's protocol
+            log.exception("frame_failed")
+            connection.close(CLOSE_FAILED, "internal_error")
+        return True
+
+    if out.writer is not None:
+        out.writer.take_whole(take)
     while True:
+        waits = True
         message = await websocket.receive()
+        waits = False
         if message["type"] == "websocket.disconnect":
             return connection.queue.closed is None and message.get("code") in CLEAN_CODES
         if connection.queue.closed is not None:

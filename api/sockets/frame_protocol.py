@@ -7,6 +7,10 @@ the calls, so they may be mixed.
 
 Frames that come in are parsed a little at a time, so that a megabyte of tiny ones does not keep the event loop from
 everybody else, and no faster than ``FRAMES_PER_S``: beyond it the peer is not read.
+
+What comes as one whole text frame, as nearly everything that clients send, may be handed to the app in the turn of the
+loop in which it came (``FrameWriter.take_whole``): no parser, queue or task is woken for it, and reading is not stopped
+and begun again, which would be two system calls.  See docs/decisions/0056-a-command-in-the-gateway.md.
 """
 
 from __future__ import annotations
@@ -14,13 +18,16 @@ from __future__ import annotations
 import socket
 import time
 from asyncio import BaseTransport, TimerHandle
+from collections.abc import Callable, Generator
 from typing import TYPE_CHECKING, Any, Final
 
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.frames import Frame
 from websockets.http11 import Request
+from websockets.protocol import State
+from websockets.streams import StreamReader
 
-from streaming.framing import text_frame_head
+from streaming.framing import text_frame_head, text_of_frame
 
 if TYPE_CHECKING:
     from uvicorn._types import ASGIReceiveEvent, ASGISendEvent
@@ -40,11 +47,21 @@ FRAMES_PER_S: Final = 200.0
 SLICE_BYTES: Final = 2 * 1024
 #: Fragments of one message.  Empty ones would not count against its size.
 FRAGMENTS_MOST: Final = 1_024
+#: Where the parser is while it waits for the first byte of a frame.
+BETWEEN_FRAMES: Final = StreamReader.at_eof.__code__
 
 
 def text_frame(payload: bytes) -> bytes:
     """Make an unmasked, final text frame; the extensions of this server never touch it."""
     return text_frame_head(len(payload)) + payload
+
+
+def _is_between_frames(parser: Generator[None, None, None]) -> bool:
+    """Return whether the parser has made frames of all that it was given."""
+    waits: Any = parser
+    while (inner := waits.gi_yieldfrom) is not None:
+        waits = inner
+    return waits.gi_code is BETWEEN_FRAMES
 
 
 class FrameWriter:
@@ -87,6 +104,14 @@ class FrameWriter:
         self.push(text_frame(payload))
         return True
 
+    def take_whole(self, take: Callable[[bytes], bool] | None) -> None:
+        """Have ``take`` asked first for each text message (bytes, maybe no UTF-8) that comes as one whole frame.
+
+        Its answer says whether it is dealt with; else ASGI's ``receive`` brings it.  It is not asked while messages
+        wait there, and must not raise.  Whether the app still works on the last one it has to know itself.
+        """
+        self._protocol.take = take
+
     def takes(self, most: int) -> bool:
         """See ``api.sockets.direct.DirectWriter``."""
         return self.open and self._protocol.transport.get_write_buffer_size() <= most
@@ -109,6 +134,10 @@ class FrameProtocol(WebSocketsSansIOProtocol):
         #: What has come and is not parsed yet; nothing more is read meanwhile.
         self._held = bytearray()
         self._turn: TimerHandle | None = None
+        #: See ``FrameWriter.take_whole``.
+        self.take: Callable[[bytes], bool] | None = None
+        #: Nothing of a frame or of a message has come yet: the next byte begins one.
+        self._between = False
 
     def take_place(self, slot: Slot) -> None:
         """Take the connection's place over from HTTP."""
@@ -131,7 +160,8 @@ class FrameProtocol(WebSocketsSansIOProtocol):
         # What comes before the handshake is accepted waits for it: the parser could not answer a ping yet.
         early = self.handshake_initiated and not self.handshake_complete
         if not early and not self._held and len(data) <= SLICE_BYTES:
-            self._parse(data)
+            if not self._take_whole(data):
+                self._parse(data)
             if self._credit > 0 or self.transport.is_closing():
                 return
         else:
@@ -140,11 +170,27 @@ class FrameProtocol(WebSocketsSansIOProtocol):
             self.transport.pause_reading()
             self._plan_turn()
 
+    def _take_whole(self, data: bytes) -> bool:
+        take = self.take
+        if take is None or not self._between or self.close_sent or self.read_paused or not self.queue.empty():
+            return False
+        message = text_of_frame(data)
+        if message is None or not take(message):
+            return False
+        self._earn_credit()
+        self._credit -= 1
+        return True
+
     def _parse(self, data: bytes) -> None:
+        self._earn_credit()
+        super().data_received(data)
+        conn = self.conn
+        self._between = conn.state is State.OPEN and conn.current_size is None and _is_between_frames(conn.parser)
+
+    def _earn_credit(self) -> None:
         now = time.monotonic()
         self._credit = min(float(FRAMES_AT_ONCE), self._credit + (now - self._credit_at) * FRAMES_PER_S)
         self._credit_at = now
-        super().data_received(data)
 
     def handle_events(self) -> None:
         """Handle what the parser has found."""

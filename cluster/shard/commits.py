@@ -14,7 +14,7 @@ from typing import Final, TypeVar
 
 import structlog
 
-from cluster.peers import WorldReloaded
+from cluster.peers import ShardUnavailable, WorldReloaded
 from cluster.shard.command_spans import CommandSpans
 from cluster.shard.gathering import Gathering
 from cluster.shard.memory import ShardMemory
@@ -28,6 +28,9 @@ from streaming.shared_clock import now_ms
 from world.outputs import Output
 
 T = TypeVar("T")
+
+#: Somebody who waits for a commit: the generation of the world that it is about, and what tells its end.
+Waiting = tuple[int, "asyncio.Future[None]"]
 
 SETTLE_MOST: Final = 200
 
@@ -72,6 +75,9 @@ class Commits:
         self.spans: CommandSpans | None = None
         self._asked = 0
         self._committed = 0
+        #: Who waits for the next commit, and when it is to begin (by the loop's clock); None: nobody has asked for one.
+        self._waiting: list[Waiting] = []
+        self._planned: float | None = None
 
     @property
     def waiting(self) -> int:
@@ -87,8 +93,7 @@ class Commits:
             WorldReloaded: it could not be committed and had no effect.
             ShardUnavailable: this epoch of the shard has ended; whether it was committed is not known.
         """
-        self._asked += 1
-        await self._tasks.to_the_end(self._flush(self._asked, self._memory.generation))
+        await self._covered(0.0)
 
     async def gather(self, decisions: int) -> None:
         """Return as ``flush`` does, but under load wait a little first, so that others share the commit.
@@ -96,11 +101,9 @@ class Commits:
         Args:
             decisions: how many wait for it here.
         """
-        self._asked += 1
         now = time.monotonic()
         self._gathering.note(decisions, now)
-        wait_s = self._gathering.wait_s(now)
-        await self._tasks.to_the_end(self._flush(self._asked, self._memory.generation, wait_s))
+        await self._covered(self._gathering.wait_s(now))
 
     async def between(self, work: Callable[[], Awaitable[T]]) -> T:
         """Run ``work`` while everything is committed and no tick or commit can begin.
@@ -114,24 +117,66 @@ class Commits:
                 raise WorldReloaded
             # What was applied while a commit was under way must be committed too, or ``work`` would take it away.
             for _ in range(SETTLE_MOST):
-                covers = self._asked
-                wrote = await self._commit()
-                self._committed = covers
-                if not wrote:
+                if not await self._commit_for_all():
                     return await work()
             raise WorldReloaded
 
-    async def _flush(self, mine: int, generation: int, wait_s: float = 0.0) -> None:
-        if wait_s > 0:
-            await asyncio.sleep(wait_s)
-        async with self.lock:
-            if self._memory.generation != generation:
-                raise WorldReloaded
-            if self._committed >= mine:
-                return
-            covers = self._asked
-            await self._commit()
-            self._committed = covers
+    # -- one commit for all who wait --
+
+    def _covered(self, wait_s: float) -> asyncio.Future[None]:
+        """Have what has been applied so far committed, in ``wait_s`` at the latest; return what tells its end.
+
+        Whoever gives up waiting takes nothing back: the commit has a task of its own.
+        """
+        loop = asyncio.get_running_loop()
+        self._asked += 1
+        covered = loop.create_future()
+        self._waiting.append((self._memory.generation, covered))
+        due = loop.time() + wait_s
+        if self._planned is None or due < self._planned:
+            self._planned = due
+            self._tasks.start(self._commit_at(due, wait_s))
+        return covered
+
+    async def _commit_at(self, due: float, wait_s: float) -> None:
+        try:
+            if wait_s > 0:
+                await asyncio.sleep(wait_s)
+            if self._planned != due:
+                return  # somebody could not wait as long, and whoever waited had the same commit
+            async with self.lock:
+                if self._planned == due:
+                    await self._commit_for_all()
+        except asyncio.CancelledError:
+            self._tell_waiting(self._take_waiting(), ShardUnavailable, f"shard {self._memory.shard} has ended")
+            raise
+
+    async def _commit_for_all(self) -> bool:
+        """Commit what is pending, with the lock held, and tell all who wait; returns what ``_commit`` does."""
+        covers, generation = self._asked, self._memory.generation
+        waiting = self._take_waiting()
+        self._tell_waiting([one for one in waiting if one[0] != generation], WorldReloaded)
+        try:
+            wrote = await self._commit()
+        except (WorldReloaded, ShardUnavailable) as error:
+            self._tell_waiting(waiting, type(error), *error.args)
+            raise
+        self._committed = covers
+        self._tell_waiting(waiting)
+        return wrote
+
+    def _take_waiting(self) -> list[Waiting]:
+        waiting, self._waiting, self._planned = self._waiting, [], None
+        return waiting
+
+    def _tell_waiting(self, waiting: list[Waiting], error: type[Exception] | None = None, *args: object) -> None:
+        for _, covered in waiting:
+            if covered.done():
+                continue
+            if error is None:
+                covered.set_result(None)
+            else:
+                covered.set_exception(error(*args))
 
     async def _commit(self) -> bool:
         """Commit what is pending; False, without having waited for anything, when there was nothing."""

@@ -14,6 +14,9 @@ APART_S: Final = 0.008
 #: Decisions a second below which nothing waits, and from which on the whole of ``APART_S`` is kept.
 QUIET_PER_S: Final = 25.0
 BUSY_PER_S: Final = 100.0
+#: Beyond it they begin further apart, up to so much at that rate: a gateway has all the more to do beside it.
+FURTHER_S: Final = 0.008
+FULL_PER_S: Final = 300.0
 #: The rate is that of about so long.
 WINDOW_S: Final = 1.0
 
@@ -38,5 +41,10 @@ class Gathering:
     def wait_s(self, now: float) -> float:
         """Return for how long what has just been noted should wait for more."""
         rate = self._decided / WINDOW_S
-        share = min(1.0, max(0.0, (rate - QUIET_PER_S) / (BUSY_PER_S - QUIET_PER_S)))
-        return max(0.0, APART_S * share - (now - self._began_at))
+        apart_s = APART_S * _share(rate, QUIET_PER_S, BUSY_PER_S) + FURTHER_S * _share(rate, BUSY_PER_S, FULL_PER_S)
+        return max(0.0, apart_s - (now - self._began_at))
+
+
+def _share(rate: float, least: float, most: float) -> float:
+    """Return how far ``rate`` is on the way from ``least`` to ``most``, 0 to 1."""
+    return min(1.0, max(0.0, (rate - least) / (most - least)))

@@ -30,6 +30,10 @@ class ShardTasks:
         task.add_done_callback(lambda _: work.close())
         self._keep(task)
 
+    def start(self, work: Coroutine[Any, Any, Any]) -> None:
+        """Run ``work`` beside the ticks; it tells whoever waits for it of its errors itself."""
+        self._keep(asyncio.create_task(work))
+
     async def to_the_end(self, work: Coroutine[Any, Any, T]) -> T:
         """Await ``work``, which goes on when its caller gives up: half a commit must not be left behind.
 

@@ -6,7 +6,7 @@ import json
 import secrets
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 from redis.asyncio import Redis
 
@@ -17,7 +17,7 @@ from api.challenge.command_handler import AgentCommandHandler, CommandReply
 from api.challenge.ingress import Ingress
 from api.exposition import render
 from api.ports import JoinOutcome, ShardAnswer, SubmittedCommand, WorldUnavailable
-from api.sockets.frames import Frame, parse_frame
+from api.sockets.frames import CommandAnswer, CommandReq, Frame, parse_frame
 from streaming import keys
 from streaming.entry import PrivateEvent
 from tests.streaming.writer import read_events
@@ -47,6 +47,9 @@ class FakeWorld:
     answer: Callable[[SubmittedCommand], Awaitable[ShardAnswer]] | None = None
     trouble: list[str] = field(default_factory=list)
     redis: Redis | None = None
+    #: Whether ``submit_at_once`` takes commands, and what it was given.
+    takes_at_once: bool = False
+    at_once: list[tuple[SubmittedCommand, Callable[[bool | None], None]]] = field(default_factory=list)
 
     async def join(self, agent_id: str, account_id: str, trace_id: str) -> JoinOutcome:
         self.joined.append(agent_id)
@@ -59,6 +62,12 @@ class FakeWorld:
             # What a shard's commit does: the decided command frees its slot.
             await self.redis.delete(keys.inflight(command.agent_id))
         return decision
+
+    def submit_at_once(self, command: SubmittedCommand, decided: Callable[[bool | None], None]) -> bool:
+        if not self.takes_at_once:
+            return False
+        self.at_once.append((command, decided))
+        return True
 
     def unavailable_times(self, count: int) -> Callable[[SubmittedCommand], Awaitable[ShardAnswer]]:
         """An ``answer`` that fails ``count`` times before it accepts."""
@@ -183,11 +192,21 @@ def challenge_to(cmd: object = MOVE, server_cmd_id: str = "cmd_1", now_ms: int =
 
 
 class Handler(AgentCommandHandler):
-    """One whose challenges are kept in ``told``, as a socket's queue would have them."""
+    """One whose challenges are kept in ``told``, as a socket's queue would have them.
+
+    ``AT_ONCE``: what can be is handled without a task, as a socket does with a frame that comes whole.
+    """
+
+    AT_ONCE: ClassVar[bool] = False
 
     def __init__(self, ingress: Ingress, session: Session, channel_id: str) -> None:
         self.told: list[PrivateEvent] = []
         super().__init__(ingress, session, channel_id, self.told.append)
+
+    async def handle(self, frame: Frame) -> CommandReply | None:
+        if self.AT_ONCE and isinstance(frame, CommandReq | CommandAnswer) and self.at_once(frame):
+            return None
+        return await super().handle(frame)
 
     @property
     def challenge(self) -> dict[str, Any]:

@@ -258,6 +258,24 @@ async def test_days_are_made_ahead_and_dropped_in_time(world: Redis, engine: Asy
     assert days == [today + timedelta(days=number) for number in range(-14, 3)]
 
 
+async def test_full_batches_follow_each_other_without_a_pause(
+    world: Redis, engine: AsyncEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "BATCH", 10)
+    monkeypatch.setattr(module, "GATHER_S", 3_600.0)
+    await say(world, 0, 95)
+    archiver = Archiver(world, engine)
+    running = asyncio.create_task(archiver.run())
+
+    async def all_of_them() -> bool:
+        return archiver.archived == 95
+
+    try:
+        await until(all_of_them, "all facts in the log")
+    finally:
+        await end(running)
+
+
 async def test_run_goes_on_while_the_world_plays(redis: Redis, engine: AsyncEngine) -> None:
     """Joins, results, chat and leaves of a real world, archived beside it."""
     left: list[str] = []

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import pytest
 
+from cluster import batcher as batcher_module
 from cluster.batcher import CommandBatcher, JoinBatcher
 from cluster.messages import JoinAnswer, JoinRequest, ShardCommand, ShardDecision, pack_cmd
 from cluster.peers import ShardUnavailable
@@ -56,6 +58,38 @@ async def test_what_comes_while_a_call_is_under_way_goes_together_in_order() -> 
     assert [answer.reason for answer in answers] == ["1", "2", "3", "4"]
     assert shards.calls == [["1"], ["2", "3", "4"]]
     await batcher.close()
+
+
+def tell(told: list[tuple[str, Any]], name: str, found: ShardDecision | None) -> None:
+    told.append((name, found))
+
+
+async def test_a_function_is_told_what_a_task_would_be() -> None:
+    shards, told = Shards(), list[tuple[str, Any]]()
+    batcher = CommandBatcher(shards)
+    for name in "12":
+        assert batcher.post(0, command(name), partial(tell, told, name))
+    answer = await batcher.send(0, command("3"))
+    assert [(name, found.reason) for name, found in told] == [("1", "1"), ("2", "2")]
+    assert answer.reason == "3"
+    assert shards.calls == [["1", "2", "3"]]
+    shards.errors.append(ShardUnavailable("died"))
+    assert batcher.post(0, command("4"), partial(tell, told, "4"))
+    await asyncio.sleep(0)
+    assert batcher.post(1, command("5"), partial(tell, told, "5"))
+    await batcher.close()
+    assert dict(told[2:]) == {"4": None, "5": None}
+
+
+async def test_a_full_queue_takes_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(batcher_module, "WAITING_MOST", 1)
+    batcher, told = CommandBatcher(Shards()), list[Any]()
+    assert batcher.post(0, command("1"), told.append)
+    assert not batcher.post(0, command("2"), told.append)
+    with pytest.raises(ShardUnavailable):
+        await batcher.send(0, command("3"))
+    await batcher.close()
+    assert told == [None]
 
 
 @pytest.mark.parametrize("error", [RuntimeError("not foreseen"), ValueError("x"), ShardUnavailable("died")])

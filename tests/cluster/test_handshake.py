@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import pytest
@@ -52,6 +52,10 @@ class HeldWorld:
             self.reached.set()
             await self.back.wait()
         return answer
+
+    def submit_at_once(self, command: SubmittedCommand, decided: Callable[[bool | None], None]) -> bool:
+        flows = self.there.is_set() and self.back.is_set()
+        return flows and self._router.submit_at_once(command, decided)
 
     async def problems(self) -> list[str]:
         return []

@@ -124,6 +124,12 @@ def test_token_is_made_for_the_run_and_stands_nowhere(running: Running) -> None:
     assert not any("AUTH" in name for name in running.told["environment"]), "children that are not Ray's don't need it"
 
 
+def test_nobody_gathers_lines_for_drivers_that_want_none(running: Running) -> None:
+    names = {Path(word).name for word in running.told["words"]}
+    assert "raylet" in names
+    assert "log_monitor.py" not in names
+
+
 def test_directory_is_its_users_alone(running: Running) -> None:
     assert Path(running.told["directory"]).stat().st_mode & 0o077 == 0
 

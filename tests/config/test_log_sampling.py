@@ -41,6 +41,17 @@ def test_so_many_a_second_and_the_next_says_what_was_left_out() -> None:
     assert after == [answer(left_out=20 - LINES_PER_S), answer()]
 
 
+def test_a_line_that_would_be_left_out_need_not_be_made() -> None:
+    clock = Clock()
+    sampler = Sampler(clock)
+    assert not sampler.leaves_out("challenge_answer", "valid")
+    written(sampler, *(answer() for _ in range(LINES_PER_S)))
+    assert [sampler.leaves_out("challenge_answer", "valid") for _ in range(3)] == [True] * 3
+    assert not sampler.leaves_out("challenge_answer", "bad_signature")
+    clock.now += 1
+    assert written(sampler, answer()) == [answer(left_out=3)]
+
+
 def test_a_flood_of_one_kind_hides_no_other() -> None:
     sampler = Sampler(Clock())
     written(sampler, *(answer() for _ in range(1_000)))

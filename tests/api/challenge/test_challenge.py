@@ -1,14 +1,15 @@
 from __future__ import annotations
 
 import base64
+import dataclasses
 import json
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from api.challenge.challenge import (
     Caller,
@@ -48,7 +49,7 @@ def challenge(**other: Any) -> Challenge:
 def answer(to: Challenge, **other: Any) -> CommandAnswer:
     proof_nonce = solve(to.nonce, to.cmd_hash, to.difficulty)
     made = CommandAnswer(to.server_cmd_id, sign(SECRET, signing_string(to)), proof_nonce, TraceId("t-1"))
-    return replace(made, **other)
+    return dataclasses.replace(made, **other)
 
 
 def verdict(given: Challenge | None, said: CommandAnswer, caller: Caller = CALLER, now_ms: int = NOW_MS) -> Verdict:

@@ -46,6 +46,12 @@ from tests.api.support import (
 SAY = {"type": "say", "text": "hello"}
 
 
+@pytest.fixture(autouse=True, params=[False, True], ids=["in a task", "at once"])
+def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Everything here holds whichever way a frame is handled."""
+    monkeypatch.setattr(Handler, "AT_ONCE", request.param)
+
+
 @pytest.fixture
 async def session(redis: Redis) -> Session:
     return await enlist(redis, new_session())
@@ -643,6 +649,7 @@ async def test_a_connection_that_floods_is_cut_short_and_then_closed(redis: Redi
     assert limited[-1].close
 
 
+@pytest.mark.parametrize("way", [False], indirect=True)
 async def test_memory_stays_bounded_through_twenty_thousand_requests_and_answers(
     redis: Redis, session: Session, ingress: Ingress
 ) -> None:
@@ -1207,3 +1214,28 @@ def test_a_reply_shows_only_what_it_has() -> None:
 async def test_frames_are_typed(handler: Handler) -> None:
     """The helpers of these tests go through the real parser."""
     assert frame("command_req", client_cmd_id="c", cmd=MOVE).trace_id == "t-1"
+
+
+async def test_at_once_is_what_asks_nobody(handler: Handler, world: FakeWorld, session: Session) -> None:
+    """The first request takes a lease, and a wrong answer is refused in the agent's stream; a right one is neither."""
+
+    def at_once(kind: str, **payload: Any) -> bool:
+        read = frame(kind, **payload)
+        assert not isinstance(read, Ping)
+        return handler.at_once(read)
+
+    assert not at_once("command_req", client_cmd_id="c-1", cmd=MOVE)
+    assert handler.told == []
+    await request(handler)
+    assert not at_once("command_req", client_cmd_id="c-2", cmd=MOVE), "it has a challenge open"
+    right = answer_to(session, handler.challenge)
+    assert not at_once("command_answer", **right | {"sig": "A" * 43})
+    assert not at_once("command_answer", **right | {"server_cmd_id": "cmd_other"})
+    assert at_once("command_answer", **right)
+    assert not at_once("command_answer", **right), "it is used up"
+    await handler._ingress.drain(1.0)
+    assert [command.server_cmd_id for command in world.submitted] == [right["server_cmd_id"]]
+    handler.saw("command_result", f'{{"server_cmd_id":"{right["server_cmd_id"]}"}}'.encode())
+    handler._handshake.account.held += 1  # a lease of the account's is one token here
+    assert at_once("command_req", client_cmd_id="c-3", cmd=MOVE)
+    assert handler.challenge["client_cmd_id"] == "c-3"

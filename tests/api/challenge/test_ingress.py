@@ -151,3 +151,47 @@ async def test_draining_has_an_end(ingress: Ingress) -> None:
     await ingress.drain(0.01)
     assert cancelled.is_set()
     assert ingress.waiting == 0
+
+
+async def test_what_is_taken_at_once_is_waited_for_all_the_same(
+    ingress: Ingress, world: FakeWorld, clock: FakeClock
+) -> None:
+    world.takes_at_once = True
+    handshake = submit(ingress, challenge_to(now_ms=clock()), clock() + 6_000)
+    ((command, decided),) = world.at_once
+    assert command.server_cmd_id == "cmd_1"
+    assert (ingress.waiting, world.submitted) == (1, [])
+    draining = asyncio.create_task(ingress.drain(10.0))
+    await asyncio.sleep(0.01)
+    assert not draining.done()
+    decided(True)
+    assert handshake.submitted is None
+    await asyncio.wait_for(draining, 10)
+    assert (ingress.waiting, len(ingress.handshakes), world.submitted) == (0, 0, [])
+
+
+async def test_what_was_taken_at_once_and_not_decided_is_submitted_again(
+    ingress: Ingress, world: FakeWorld, clock: FakeClock
+) -> None:
+    world.takes_at_once = True
+    submit(ingress, challenge_to(now_ms=clock()), clock() + 6_000)
+    world.at_once[0][1](None)
+    await ingress.drain(10.0)
+    assert [command.server_cmd_id for command in world.submitted] == ["cmd_1"]
+    assert len(ingress.handshakes) == 0
+
+
+async def test_an_answer_after_the_end_is_nobodys(ingress: Ingress, world: FakeWorld, clock: FakeClock) -> None:
+    world.takes_at_once = True
+    submit(ingress, challenge_to(now_ms=clock()), clock() + 6_000)
+    await ingress.kill()
+    world.at_once[0][1](None)
+    assert (ingress.waiting, world.submitted) == (0, [])
+
+
+async def test_past_its_deadline_nothing_is_taken_at_once(ingress: Ingress, world: FakeWorld, clock: FakeClock) -> None:
+    world.takes_at_once = True
+    submit(ingress, challenge_to(now_ms=clock()), clock() - 1)
+    await ingress.drain(10.0)
+    assert world.at_once == []
+    assert len(world.submitted) == 1

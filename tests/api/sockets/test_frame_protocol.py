@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from typing import Any
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any, TypeVar
 
 import pytest
 import uvicorn
@@ -99,6 +100,9 @@ HANDSHAKE = (
 )
 
 
+E = TypeVar("E", bound="Echo")
+
+
 class Echo:
     """Says every message again."""
 
@@ -118,19 +122,25 @@ class Echo:
             await send({"type": "websocket.send", "text": message["text"]})
 
 
-@pytest.fixture
-async def echo() -> AsyncIterator[tuple[Echo, int]]:
-    """An echo under uvicorn."""
-    app = Echo()
+@asynccontextmanager
+async def serving(app: E) -> AsyncIterator[tuple[E, int]]:
+    """An app under uvicorn, and its port."""
     listening = shared_socket("127.0.0.1", 0)
     config = uvicorn.Config(app, ws=FrameProtocol, ws_max_size=65_536, lifespan="off", log_config=None)
     server = uvicorn.Server(config)
-    serving = asyncio.create_task(server.serve(sockets=[listening]))
+    running = asyncio.create_task(server.serve(sockets=[listening]))
     while not server.started:
         await asyncio.sleep(0.01)
     yield app, listening.getsockname()[1]
     server.should_exit = True
-    await serving
+    await running
+
+
+@pytest.fixture
+async def echo() -> AsyncIterator[tuple[Echo, int]]:
+    """An echo under uvicorn."""
+    async with serving(Echo()) as served:
+        yield served
 
 
 async def _raw(port: int) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
@@ -203,6 +213,114 @@ async def test_a_peer_that_is_held_back_may_leave(echo: tuple[Echo, int]) -> Non
         await honest.send("hello")
         assert await honest.recv() == "hello"
     assert app.messages == 1
+
+
+class Taker(Echo):
+    """Takes whole messages at once, for as long as it likes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.taken: list[bytes] = []
+        self.received: list[str] = []
+        self.takes = True
+
+    def take(self, message: bytes) -> bool:
+        if self.takes:
+            self.taken.append(message)
+        return self.takes
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        await receive()
+        await send({"type": "websocket.accept"})
+        scope["extensions"][EXTENSION].take_whole(self.take)
+        while (message := await receive())["type"] == "websocket.receive":
+            self.received.append(message["text"])
+            await send({"type": "websocket.send", "text": message["text"]})
+
+
+@pytest.fixture
+async def taker() -> AsyncIterator[tuple[Taker, int]]:
+    async with serving(Taker()) as served:
+        yield served
+
+
+async def _answered(reader: asyncio.StreamReader, ping: bytes) -> None:
+    """Wait until everything before a ping has been looked at."""
+    pong = Frame(Opcode.PONG, ping).serialize(mask=False)
+    assert await asyncio.wait_for(reader.readexactly(len(pong)), 10) == pong
+
+
+async def _said_again(reader: asyncio.StreamReader, text: bytes) -> None:
+    assert await asyncio.wait_for(reader.readexactly(len(text_frame(text))), 10) == text_frame(text)
+
+
+async def test_a_whole_frame_is_handed_over_at_once_and_others_as_ever(taker: tuple[Taker, int]) -> None:
+    app, port = taker
+    reader, writer = await _raw(port)
+    writer.write(_masked(Opcode.TEXT, b"first"))  # the parser has not been seen between two frames before
+    await _said_again(reader, b"first")
+    writer.write(_masked(Opcode.TEXT, b"whole"))
+    await asyncio.wait_for(_until(lambda: app.taken == [b"whole"]), 10)
+    writer.write(_masked(Opcode.TEXT, b"half", fin=False))
+    writer.write(_masked(Opcode.PING, b"1"))
+    await _answered(reader, b"1")
+    # Whole by itself, but in the middle of a message: the parser says that this is no protocol.
+    writer.write(_masked(Opcode.TEXT, b"other"))
+    end = await asyncio.wait_for(reader.read(), 10)
+    assert end[:1] == b"\x88"
+    assert app.taken == [b"whole"]
+    writer.close()
+
+
+@pytest.mark.parametrize("cut", [1, 2, 4, 6, 8, 150])
+async def test_a_frame_that_comes_in_pieces_is_for_the_parser(taker: tuple[Taker, int], cut: int) -> None:
+    app, port = taker
+    reader, writer = await _raw(port)
+    writer.write(_masked(Opcode.PING, b"0"))
+    await _answered(reader, b"0")
+    data = _masked(Opcode.TEXT, b"x" * 200)
+    writer.write(data[:cut])
+    await writer.drain()
+    await asyncio.sleep(0.05)
+    writer.write(data[cut:])
+    await _said_again(reader, b"x" * 200)
+    assert app.received == ["x" * 200]
+    writer.write(_masked(Opcode.TEXT, b"after"))
+    await asyncio.wait_for(_until(lambda: app.taken == [b"after"]), 10)
+    writer.close()
+
+
+async def test_a_payload_that_looks_like_a_frame_is_none(taker: tuple[Taker, int]) -> None:
+    app, port = taker
+    reader, writer = await _raw(port)
+    writer.write(_masked(Opcode.PING, b"0"))
+    await _answered(reader, b"0")
+    inner = _masked(Opcode.TEXT, b"y" * 50)
+    # The head alone: the parser has nothing left of it, and waits in the middle of a frame.
+    writer.write(bytes((0x81, 0x80 | len(inner))) + bytes(4))
+    await writer.drain()
+    await asyncio.sleep(0.05)
+    writer.write(inner)
+    end = await asyncio.wait_for(reader.read(), 10)
+    assert end[:1] == b"\x88", "it is no UTF-8"
+    assert app.taken == []
+    writer.close()
+
+
+async def test_what_is_not_taken_is_received(taker: tuple[Taker, int]) -> None:
+    app, port = taker
+    reader, writer = await _raw(port)
+    app.takes = False
+    for text in (b"1", b"2", b"3"):
+        writer.write(_masked(Opcode.TEXT, text))
+        await _said_again(reader, text)
+    assert (app.taken, app.received) == ([], ["1", "2", "3"])
+    writer.close()
+
+
+async def _until(true: Callable[[], bool]) -> None:
+    while not true():
+        await asyncio.sleep(0.005)
 
 
 def _without_pongs(protocol: Any) -> Any:

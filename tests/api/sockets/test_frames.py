@@ -1,12 +1,16 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from dataclasses import replace
+from typing import Any, Final
+from unittest.mock import patch
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from api.ids import TraceId
+from api.sockets import frames
 from api.sockets.frames import (
     BAD_CLIENT_CMD_ID,
     BAD_JSON,
@@ -219,3 +223,36 @@ def test_no_message_raises(message: str | bytes) -> None:
 def test_any_command_data_is_read_or_faulted(cmd: Any) -> None:
     frame = parsed_req(req(json.dumps(cmd)))
     assert frame.cmd_fault is not None or json.loads(json.dumps(frame.cmd)) == json.loads(json.dumps(cmd))
+
+
+JSON_DATA: Final = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.integers(-(2**54), 2**54)
+    | st.floats()
+    | st.text()
+    | st.text('":,{}\\\ud800', max_size=4),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text('ab:"', max_size=2), inner, max_size=3),
+    max_leaves=12,
+)
+
+
+@given(JSON_DATA, st.booleans(), st.lists(st.tuples(st.integers(0, 400), st.sampled_from('"{}[]:,1a\\ ')), max_size=3))
+def test_what_is_read_fast_is_what_is_read_strictly(data: Any, ascii_: bool, typos: list[tuple[int, str]]) -> None:
+    text = json.dumps({"type": "command_req", "payload": {"client_cmd_id": "c-1", "cmd": data}}, ensure_ascii=ascii_)
+    text = text.replace("{", '{"a": null, ', 1) if len(text) % 2 else text
+    for place, typo in typos:
+        place %= len(text) + 1
+        text = text[:place] + typo + text[place:]
+    with patch.object(frames, "_read_plain", return_value=None):
+        strictly = parse_frame(text)
+    fast = parse_frame(text)
+    if isinstance(strictly, CommandReq | CommandAnswer | Ping) and isinstance(fast, CommandReq | CommandAnswer | Ping):
+        strictly, fast = replace(strictly, trace_id=TraceId("t")), replace(fast, trace_id=TraceId("t"))
+    assert repr(fast) == repr(strictly)
+
+
+def test_names_that_come_twice_are_seen_wherever_colons_are() -> None:
+    for cmd in ('{"a":1,"a":2}', '{"a" :1,"a" : 2}', '{"a":":","a":2}', '{"a":1,"\\u0061":2}', '[{"a":1,"a":2},":"]'):
+        assert parsed_req(req(cmd)).cmd_fault == "duplicate_key"
