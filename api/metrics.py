@@ -42,9 +42,11 @@ CHALLENGE_DIFFICULTY: Final = Histogram(
 COMMANDS_REFUSED: Final = Counter(
     "commands_refused_total", "Commands refused before a shard saw them, by reason.", ["reason"], registry=REGISTRY
 )
-_DECIDED: Final = Counter("commands_decided_total", "Commands that a shard decided.", ["accepted"], registry=REGISTRY)
-#: By whether it was accepted; looked up once, which takes longer than to count.
-COMMANDS_DECIDED: Final = {accepted: _DECIDED.labels(str(accepted).lower()) for accepted in (True, False)}
+COMMANDS_DECIDED: Final = Counter(
+    "commands_decided_total", "Commands that a shard decided.", ["accepted"], registry=REGISTRY
+)
+#: By whether it was accepted: looked up once, which takes longer than to count.
+DECIDED: Final = {accepted: COMMANDS_DECIDED.labels(str(accepted).lower()) for accepted in (True, False)}
 COMMANDS_UNDECIDED: Final = Counter(
     "commands_undecided_total", "Commands refused because no shard decided in time.", registry=REGISTRY
 )

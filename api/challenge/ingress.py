@@ -182,7 +182,7 @@ class Ingress:
 
     def _decided(self, submitted: _Submitted, *, accepted: bool) -> None:
         metrics.COMMANDS_WAITING.dec()
-        metrics.COMMANDS_DECIDED[accepted].inc()
+        metrics.DECIDED[accepted].inc()
         metrics.COMMAND_DECISION_S.observe(time.perf_counter() - submitted.began)
         self.decided(submitted.handshake, submitted.challenge, accepted=accepted)
 
