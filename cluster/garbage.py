@@ -12,11 +12,12 @@ from __future__ import annotations
 
 import gc
 import sys
+from typing import Final
 
 __all__ = ["freeze_what_stays"]
 
 #: What Ray runs in the processes of actors.
-RAY_WORKER = "default_worker.py"
+RAY_WORKER: Final = "default_worker.py"
 
 if sys.argv and sys.argv[0].endswith(RAY_WORKER):
     gc.disable()
