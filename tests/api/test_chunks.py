@@ -51,6 +51,29 @@ async def test_there_is_no_such_chunk(http: httpx.AsyncClient, chunk_id: str) ->
     assert answer.json()["detail"] in ("chunk_not_found", "not_found")
 
 
+# -- digests --
+
+
+async def test_the_digests_of_a_chunk(http: httpx.AsyncClient, redis: Redis) -> None:
+    """Also of one that is gone; a chunk of which nothing is recorded has none."""
+    told: dict[Any, Any] = {"digest": "d", "chain": "c", "entry": "1 2 c"}
+    for tick in (50, 100):
+        await redis.xadd(keys.chunk_digests("chunk-0"), told, f"{tick}-1")
+    await put_chunk(redis, "chunk-1", 0)
+    for chunk_id in ("chunk-0", "demo"):
+        answer = await http.get(f"/v1/chunks/{chunk_id}/digests", headers=DEV)
+        assert answer.status_code == 200
+        assert answer.json() == {
+            "chunk_id": "chunk-0",
+            "digests": [{"tick": 50, **told}, {"tick": 100, **told}],
+        }
+    empty = await http.get("/v1/chunks/chunk-1/digests", headers=DEV)
+    assert empty.json() == {"chunk_id": "chunk-1", "digests": []}
+    refused(await http.get("/v1/chunks/chunk-2/digests", headers=DEV), 404, "chunk_not_found")
+    refused(await http.get("/v1/chunks/%00/digests", headers=DEV), 404, "chunk_not_found")
+    refused(await http.get("/v1/chunks/chunk-0/digests"), 401, "invalid_session")
+
+
 # -- the list --
 
 

@@ -7,9 +7,11 @@ import random
 from contextlib import aclosing
 from typing import Any
 
+import orjson
 import pytest
 from redis.asyncio import Redis
 
+from streaming import keys
 from streaming.hub import Hub
 from streaming.snapshot import Snapshots
 from streaming.subscriber_queue import Closed, SubscriberQueue
@@ -243,6 +245,34 @@ async def test_heartbeats_and_closing_reach_an_idle_reader(redis: Redis, hub: Hu
         with pytest.raises(Closed):
             await anext(events)
     assert hub.subscriber_count == 0
+
+
+async def test_digests_come_with_heartbeats_each_once(redis: Redis, hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
+    """For whoever keeps them; nothing else changes for a reader that does not know them."""
+    monkeypatch.setattr("streaming.digests.FRESH_S", -1.0)
+    await chunk_with(redis, 1)
+
+    async def tell(*ticks: int) -> None:
+        for tick in ticks:
+            await redis.xadd(
+                keys.chunk_digests("chunk-0"), {"digest": f"d{tick}", "chain": "c", "entry": "e"}, f"{tick}-1"
+            )
+
+    async def beat(queue: SubscriberQueue, events: Any) -> list[tuple[str, int]]:
+        queue.beat()
+        shown: list[Shown] = await anext(events)
+        assert all(id_ is None for _, id_ in shown)
+        return [(event.kind, orjson.loads(event.payload)["tick"]) for event, _ in shown]
+
+    queue = SubscriberQueue()
+    async with aclosing(Watch(hub, redis, Snapshots(redis), "chunk-0", queue, "conn-1").events()) as events:
+        await anext(events)
+        assert [kind for kind, _ in await beat(queue, events)] == ["heartbeat"]
+        await tell(50, 100)
+        assert (await beat(queue, events))[1:] == [("chunk_digest", 50), ("chunk_digest", 100)]
+        assert (await beat(queue, events))[1:] == []
+        await tell(150)
+        assert (await beat(queue, events))[1:] == [("chunk_digest", 150)]
 
 
 async def test_two_hundred_random_drops_end_with_the_ids_of_one_who_never_dropped(redis: Redis, hub: Hub) -> None:
