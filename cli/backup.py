@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Final, TypeVar
 
@@ -23,18 +24,20 @@ from embedded.children import ServiceError
 from migrations.run import upgrade
 from operations.backup import Backup, make_backup, verify_backup
 from operations.backup_files import BackupError, Manifest, read_manifest
+from operations.backup_recordings import copy_recordings, place_of_settings
 from operations.operator_services import open_services
 from operations.printable import printable
 from operations.rebuild import LOAD_TIMEOUT_S, NothingToRebuild, NotWhole, Rebuilt, rebuild
 from operations.restore import Restored, restore_backup
 from operations.restore_check import RestoreRefused, refuse_if_running, world_runs
 from operations.world_load import WorldThere
+from recordings.places import NoSuchPlace
 from store.pg_session import patient_engine
 from streaming.connect import connect
 
 T = TypeVar("T")
 
-REFUSALS: Final = (BackupError, RestoreRefused, NothingToRebuild, NotWhole, ServiceError)
+REFUSALS: Final = (NoSuchPlace, BackupError, RestoreRefused, NothingToRebuild, NotWhole, ServiceError)
 TROUBLE: Final = (RedisError, SQLAlchemyError, OSError, CommandError)
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode="markdown", pretty_exceptions_enable=False)
@@ -47,10 +50,14 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 def backup(
     directory: Annotated[Path, typer.Argument(metavar="DIR", help="The backup's directory, which must not exist yet.")],
     verify: Annotated[bool, typer.Option("--verify", help="Check the backup that lies there instead.")] = False,
+    recordings: Annotated[bool, typer.Option("--recordings", help="Take the recordings along.")] = False,
     data: DataOption = None,
     json: JsonOption = False,
 ) -> None:
     """Write database and world into DIR, while the game runs or not; or check such a backup.
+
+    --recordings copies their whole segments into DIR/recordings, for `chunkcrawl verify`; up to the last ten minutes
+    are in none yet.
 
     --verify looks at every byte, entry, row and record, and runs nothing of it; anything but data is refused.
 
@@ -70,10 +77,14 @@ def backup(
         return
 
     async def work(settings: Settings, redis: Redis) -> Backup:
-        return await make_backup(redis, settings.database_url, directory)
+        place = place_of_settings(settings) if recordings else None
+        take = partial(copy_recordings, place) if recordings else None
+        return await make_backup(redis, settings.database_url, directory, take_recordings=take)
 
     made = _with_services(data, work)
     words = _manifest_words(made.manifest, directory, "written")
+    if made.segments is not None:
+        words |= {"text": f"{words['text']} With {made.segments} segments of recordings.", "segments": made.segments}
     _say(console, json, words | {"bytes": made.bytes})
 
 

@@ -53,6 +53,8 @@ class Backup:
     directory: Path
     manifest: Manifest
     bytes: int
+    #: Segments of recordings; None: they were not asked for.
+    segments: int | None = None
 
 
 def tell_nobody(step: str, percent: int) -> None:
@@ -60,11 +62,16 @@ def tell_nobody(step: str, percent: int) -> None:
 
 
 async def make_backup(
-    redis: Redis, database_url: str, directory: Path, tell: Callable[[str, int], None] = tell_nobody
+    redis: Redis,
+    database_url: str,
+    directory: Path,
+    tell: Callable[[str, int], None] = tell_nobody,
+    take_recordings: Callable[[Path], int] | None = None,
 ) -> Backup:
     """Write a backup of the system into ``directory``, which must not exist.
 
     Args:
+        take_recordings: puts them into a directory that it makes, and returns how many segments there are.
         tell: called with what is done now (``world``, ``database``, ``sums``) and how many percent are done, about.
 
     Raises:
@@ -83,8 +90,11 @@ async def make_backup(
         manifest = await _dump_database(database_url, partial / DATABASE, dump, revision)
         tell("sums", 90)
         backup_files.write_synced(partial / MANIFEST, manifest.to_json())
+        segments = None
+        if take_recordings is not None:
+            segments = await asyncio.to_thread(take_recordings, partial / backup_files.RECORDINGS)
     await backup_age.note(redis, str(directory))
-    return Backup(directory, manifest, backup_files.size_of(directory))
+    return Backup(directory, manifest, backup_files.size_of(directory), segments)
 
 
 async def _dump_database(database_url: str, path: Path, dump: WorldDump, revision: str | None) -> Manifest:

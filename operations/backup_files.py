@@ -46,6 +46,8 @@ MANIFEST: Final = "manifest.json"
 SUMS: Final = "SHA256SUMS"
 LOCK: Final = ".lock"
 FILES: Final = (DATABASE, WORLD, MANIFEST)
+#: A directory beside them, where recordings were asked for; their files have sums of their own.
+RECORDINGS: Final = "recordings"
 PARTIAL: Final = ".partial"
 BLOCK_BYTES: Final = 1 << 20
 SUMS_BYTES_MOST: Final = 4 << 10
@@ -177,6 +179,9 @@ def _clear(partial: Path) -> None:
     for path in partial.iterdir():
         if path.name == LOCK:
             continue
+        if path.name == RECORDINGS and path.is_dir():
+            shutil.rmtree(path)
+            continue
         if path.name not in (*FILES, SUMS):
             raise BackupError(f"{partial} holds {path.name}, which is no part of a backup")
         path.unlink()
@@ -218,7 +223,7 @@ def sync(path: Path) -> None:
 
 def size_of(directory: Path) -> int:
     """Return the bytes of all files of a backup."""
-    return sum(path.stat().st_size for path in directory.iterdir())
+    return sum(path.stat().st_size for path in directory.rglob("*") if path.is_file())
 
 
 def _write_sums(directory: Path) -> None:
