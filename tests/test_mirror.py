@@ -125,6 +125,7 @@ ELSEWHERE: Final = {
     "sdk/chunkcrawl/embedded.py": "tests/docs/test_tutorial.py",
     "sdk/chunkcrawl/mcp/answer.py": "tests/sdk/mcp/test_toolbox.py",
     "sdk/chunkcrawl/mcp/happenings.py": "tests/sdk/mcp/test_server.py",
+    "sdk/chunkcrawl/mcp/skill.py": "tests/sdk/mcp/test_server.py",
     "sdk/chunkcrawl/mcp/tools.py": "tests/sdk/mcp/test_server.py",
     "sdk/chunkcrawl/scenarios/run.py": "tests/sdk/scenarios/test_script.py",
     "sdk/chunkcrawl/transport/writings.py": "tests/sdk/mcp/test_toolbox.py",

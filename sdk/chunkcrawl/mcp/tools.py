@@ -7,7 +7,6 @@ server has chosen.
 from __future__ import annotations
 
 import importlib.metadata
-from importlib import resources
 from typing import Annotated, Any, Final, NotRequired, Protocol
 
 from mcp.server.mcpserver import Context, MCPServer
@@ -16,10 +15,11 @@ from pydantic import Field, TypeAdapter
 from typing_extensions import TypedDict
 
 from chunkcrawl.mcp.answer import Answer
+from chunkcrawl.mcp.skill import skill
 from chunkcrawl.mcp.toolbox import JOURNEY_MAX_S, JOURNEY_WAIT_S, WAIT_MAX_S, ToolProgress
 from chunkcrawl.transport.writings import THOUGHT_MAX_CHARS
 
-__all__ = ["INSTRUCTIONS", "SKILL_URI", "Desk", "ToolFields", "answered", "create_tool_server", "skill"]
+__all__ = ["INSTRUCTIONS", "SKILL_URI", "Desk", "ToolFields", "answered", "create_tool_server"]
 
 INSTRUCTIONS: Final = """\
 You play one agent in a shared, persistent grid world of chunks of 50 x 50 cells. x grows east, y grows north, both
@@ -244,12 +244,6 @@ def _add_skill(server: MCPServer) -> None:
     def play() -> str:
         """Play: how it is done, to begin with."""
         return f"{skill()}\n\nNow play: observe, then do what your user asked for, or explore and gather gold."
-
-
-def skill() -> str:
-    """Return how to play, in Markdown, without the head for other programs."""
-    text = (resources.files("chunkcrawl.mcp") / "SKILL.md").read_text()
-    return text.split("---\n", 2)[2].strip() if text.startswith("---\n") else text
 
 
 def version() -> str:
