@@ -14,7 +14,6 @@ from sqlalchemy import (
     CheckConstraint,
     DateTime,
     ForeignKey,
-    Identity,
     Index,
     Integer,
     MetaData,
@@ -196,8 +195,9 @@ class ThoughtRow(Base):
         Index("ix_thoughts_at", "at"),
     )
 
-    thought_id: Mapped[int] = mapped_column(BigInteger, Identity(always=True), primary_key=True)
-    agent_id: Mapped[str]
+    #: Made of its time and chance (``store.thoughts``): a sequence would be one more thing to back up and restore.
+    thought_id: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
+    agent_id: Mapped[str] = mapped_column(primary_key=True)
     at: Mapped[datetime]
     tick: Mapped[int] = mapped_column(BigInteger)
     chunk_id: Mapped[str | None]

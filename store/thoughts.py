@@ -7,15 +7,16 @@ may see it is not decided here.
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final
 
-from sqlalchemy import delete, insert, or_, select, text
+from sqlalchemy import delete, insert, or_, select, text, tuple_
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from store.event_log import number_of, time_of
+from store.event_log import EPOCH, number_of, time_of
 from store.models import ThoughtRow
 
 __all__ = ["KEPT_OF_AN_AGENT", "Thought", "add", "delete_before", "newest"]
@@ -26,6 +27,8 @@ KEPT_OF_AN_AGENT: Final = 1_000
 CUT_AT_ONCE: Final = 20
 #: Numbers of thoughts within a millisecond are above those of the event log, which shares their form of ids.
 NUMBER_FROM: Final = 10**18
+#: Thoughts of one microsecond are told apart, and put in order, by so many random bits.
+RANDOM_BITS: Final = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +56,8 @@ class Thought:
 COLUMNS: Final = tuple(getattr(ThoughtRow, name) for name in Thought.__dataclass_fields__)
 #: What a new thought pushes out of its agent's newest ``KEPT_OF_AN_AGENT``.
 CUT: Final = text(
-    "DELETE FROM thoughts WHERE thought_id IN (SELECT thought_id FROM thoughts WHERE agent_id = :agent_id"
+    "DELETE FROM thoughts WHERE agent_id = :agent_id AND thought_id IN"
+    " (SELECT thought_id FROM thoughts WHERE agent_id = :agent_id"
     " ORDER BY at DESC, thought_id DESC OFFSET :kept LIMIT :most)"
 )
 
@@ -70,8 +74,17 @@ async def add(
     kept: int = KEPT_OF_AN_AGENT,
 ) -> Thought:
     """Keep a thought and return it; the agent's oldest ones beyond ``kept`` go."""
+    thought_id = (at - EPOCH) // timedelta(microseconds=1) << RANDOM_BITS | secrets.randbits(RANDOM_BITS)
     at = at.replace(microsecond=at.microsecond // 1000 * 1000)
-    values = {"agent_id": agent_id, "at": at, "tick": tick, "chunk_id": chunk_id, "doing": doing, "text": line}
+    values = {
+        "thought_id": thought_id,
+        "agent_id": agent_id,
+        "at": at,
+        "tick": tick,
+        "chunk_id": chunk_id,
+        "doing": doing,
+        "text": line,
+    }
     async with engine.begin() as connection:
         row = (await connection.execute(insert(ThoughtRow).values(values).returning(*COLUMNS))).one()
         await connection.execute(CUT, {"agent_id": agent_id, "kept": kept, "most": CUT_AT_ONCE})
@@ -111,7 +124,8 @@ async def newest(
 
 async def delete_before(engine: AsyncEngine, moment: datetime, *, limit: int) -> int:
     """Delete up to ``limit`` thoughts from before ``moment``; return how many."""
-    old = select(ThoughtRow.thought_id).where(ThoughtRow.at < moment).limit(limit)
+    key = tuple_(ThoughtRow.agent_id, ThoughtRow.thought_id)
+    old = select(ThoughtRow.agent_id, ThoughtRow.thought_id).where(ThoughtRow.at < moment).limit(limit)
     async with engine.begin() as connection:
-        answer = await connection.execute(delete(ThoughtRow).where(ThoughtRow.thought_id.in_(old)))
+        answer = await connection.execute(delete(ThoughtRow).where(key.in_(old)))
         return int(answer.rowcount)

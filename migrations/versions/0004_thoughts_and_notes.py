@@ -19,14 +19,14 @@ TIME = sa.DateTime(timezone=True)
 def upgrade() -> None:
     op.create_table(
         "thoughts",
-        sa.Column("thought_id", sa.BigInteger, sa.Identity(always=True), nullable=False),
+        sa.Column("thought_id", sa.BigInteger, nullable=False),
         sa.Column("agent_id", sa.Text, nullable=False),
         sa.Column("at", TIME, nullable=False),
         sa.Column("tick", sa.BigInteger, nullable=False),
         sa.Column("chunk_id", sa.Text),
         sa.Column("doing", sa.Text),
         sa.Column("text", sa.Text, nullable=False),
-        sa.PrimaryKeyConstraint("thought_id", name="pk_thoughts"),
+        sa.PrimaryKeyConstraint("agent_id", "thought_id", name="pk_thoughts"),
     )
     op.create_index("ix_thoughts_agent_id_at_thought_id", "thoughts", ["agent_id", "at", "thought_id"])
     op.create_index("ix_thoughts_at", "thoughts", ["at"])

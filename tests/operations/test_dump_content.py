@@ -262,7 +262,7 @@ async def test_a_backup_of_the_version_before_comes_back(
 
 async def test_what_is_made_today_holds_rows_and_nothing_else(redis: Redis, source: str, tmp_path: Path) -> None:
     """Whatever else an operator has put beside our tables stays out of it, so that it can be restored."""
-    await sql(source, "CREATE VIEW mine AS SELECT 1", "CREATE TABLE notes (x int)", "CREATE SEQUENCE s")
+    await sql(source, "CREATE VIEW mine AS SELECT 1", "CREATE TABLE scribbles (x int)", "CREATE SEQUENCE s")
     directory = await second_format(redis, source, tmp_path / "b")
     tool = await pg_tools.find("pg_dump", 18)
     listed = await pg_tools.execute([tool.path.replace("pg_dump", "pg_restore"), "--list", str(directory / DATABASE)])

@@ -11,6 +11,8 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -19,6 +21,7 @@ import pytest
 
 from chunkcrawl.embedded import EmbeddedWorld
 from embedded.children import free_port
+from tests.cluster.hosted.stub import StubPlay
 from tests.sdk.bad_line import BadLine
 
 pytestmark = [pytest.mark.ray, pytest.mark.timeout(240)]
@@ -266,3 +269,36 @@ def test_the_stub_model_finds_gold(world: EmbeddedWorld, tmp_path: Path) -> None
     assert done.returncode == 0, done.stderr
     assert "> harvest_until " in done.stdout
     assert re.search(r"You carry [1-9]\d* gold", done.stdout)
+
+
+@asynccontextmanager
+async def hosted(world: EmbeddedWorld) -> AsyncIterator[Any]:
+    """A model's client of the world's own MCP server: a URL and a key."""
+    mcp, httpx2 = pytest.importorskip("mcp"), pytest.importorskip("httpx2")
+    from mcp.client.streamable_http import streamable_http_client
+
+    headers = {"authorization": f"Bearer {world.key}"}
+    async with (
+        httpx2.AsyncClient(headers=headers, timeout=180) as http,
+        mcp.Client(streamable_http_client(f"{world.base}/mcp", http_client=http)) as client,
+    ):
+        yield client
+
+
+async def test_a_model_plays_over_mcp_with_a_url_and_a_key(world: EmbeddedWorld) -> None:
+    async with asyncio.timeout(60), hosted(world) as client:
+        name = f"hosted-{secrets.token_hex(4)}"
+        seen = await client.call_tool("play_as", {"agent_id": name})
+        assert seen.content[0].text.startswith(f"You are {name} at ")
+        await play_by_tools(client, name)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+async def test_a_stub_gets_25_gold_sees_a_second_chunk_and_talks_in_ten_calls(world: EmbeddedWorld) -> None:
+    async with hosted(world) as client:
+        stub = StubPlay(client)
+        await stub.play(f"hosted-{secrets.token_hex(4)}", 25, seconds=120)
+    print(f"{len(stub.answers)} calls, {stub.tokens:.0f} tokens")
+    assert len(stub.answers) <= 10, stub.answers
+    assert stub.tokens <= 1500, stub.answers

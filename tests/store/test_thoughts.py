@@ -13,7 +13,9 @@ NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
 async def test_the_newest_come_first_and_pages_meet(engine: AsyncEngine) -> None:
     kept = [
-        await thoughts.add(engine, "t-1", f"line {n}", at=NOON + timedelta(milliseconds=n // 3), doing="go_to", tick=n)
+        await thoughts.add(
+            engine, "t-1", f"line {n}", at=NOON + timedelta(milliseconds=n // 3, microseconds=n), doing="go_to", tick=n
+        )
         for n in range(7)
     ]
     await thoughts.add(engine, "t-2", "somebody else's", at=NOON)

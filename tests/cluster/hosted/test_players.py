@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from typing import Any
 
 import pytest
@@ -12,10 +11,8 @@ from api import keys as api_keys
 from cluster.hosted.players import Players
 from tests.api.gates import Gate
 from tests.cluster.hosted.conftest import Line, model, told
+from tests.cluster.hosted.stub import StubPlay
 from tests.cluster.worlds import until
-
-#: Careful, as ``chunkcrawl.mcp.observe`` reckons.
-CHARS_PER_TOKEN = 3
 
 
 def players(gate: Gate) -> Players:
@@ -37,25 +34,12 @@ async def die(gate: Gate) -> None:
 async def test_a_model_gets_gold_sees_a_second_chunk_and_talks_in_ten_calls(
     gates: list[Gate], key: str, mode: str
 ) -> None:
-    """A stub in place of the model; what it is answered stays within 1,500 tokens, text and fields."""
-    answers: list[str] = []
+    """What it is answered stays within 1,500 tokens, text and fields."""
     async with model(Line(gates[0]), key, mode) as client:
-
-        async def ask(tool: str, **arguments: Any) -> dict[str, Any]:
-            text, fields = await told(client, tool, **arguments)
-            answers.append(text + json.dumps(fields))
-            return fields
-
-        seen = await ask("play_as", agent_id="thinker-1")
-        gold = 0
-        while gold < 25:
-            gold = (await ask("harvest_until", amount=25 - gold, reason="I want 25 gold"))["gold"]
-        found = await ask("explore", reason="what is next door?")
-        while found["chunk_id"] == seen["chunk_id"] and not found.get("found"):
-            found = await ask("explore")
-        assert (await ask("say", text="25 gold and a second chunk"))["ok"]
-    assert len(answers) <= 10
-    assert sum(len(answer) for answer in answers) <= 1500 * CHARS_PER_TOKEN
+        stub = StubPlay(client)
+        await stub.play("thinker-1", 25, seconds=45)
+    assert len(stub.answers) <= 10, stub.answers
+    assert stub.tokens <= 1500, stub.answers
     history = await thoughts(gates[0], key, "thinker-1")
     assert ("harvest_until", "I want 25 gold") in history
     assert ("explore", "what is next door?") in history
