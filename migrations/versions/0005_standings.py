@@ -1,6 +1,6 @@
 """What the leaderboard is read from, what agents said, and whether their thoughts may be read
 
-What the log still has of the runs that have not ended is counted; who is in the world is known at its next join.
+What the log still has is counted; who is in the world is known at its next join.
 
 Revision: 0005, after 0004
 """

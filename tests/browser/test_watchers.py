@@ -118,6 +118,7 @@ async def test_from_the_leaderboard_to_an_agent_and_to_where_it_is(
     await live(page)
 
 
+@pytest.mark.slow
 async def test_an_agents_page_has_an_address_and_says_what_is_not_shown(
     play: Play, digger: Agent, open_page: OpenPage
 ) -> None:
@@ -194,6 +195,7 @@ async def expect_trail(page: Page, colour: str) -> None:
             await asyncio.sleep(0.1)
 
 
+@pytest.mark.slow
 async def test_neighbours_are_drawn_dimly(play: Play, guest: Agent, open_page: OpenPage) -> None:
     page = (await watching(play, open_page)).page
     await expect(page.locator(".door-N")).to_be_enabled()
