@@ -257,7 +257,6 @@ async def test_a_backup_is_followed_to_its_end(world: MadeUpWorld, open_page: Op
     await expect(row(page, "Backups", "before-the-fair")).to_contain_text("48.3 MB")
 
 
-@pytest.mark.slow
 async def test_a_click_on_the_map_shows_the_chunk_live(world: MadeUpWorld, open_page: OpenPage) -> None:
     screen = await signed_in(world, open_page)
     page = screen.page

@@ -100,7 +100,7 @@ export class Confirm {
 }
 
 function fieldNode({ name, label, type, value = "", choices = [], least, most, needed = false, hint = "" }) {
-  const id = `confirm-${name}`;
+  const id = `field-${name}`;
   const common = { id, name, required: needed };
   const input =
     type === "select"

@@ -6,6 +6,7 @@ import { Stage } from "../../../watch/js/map/stage.js";
 import { BASE } from "../../../watch/js/net/api.js";
 import { AccessNeeded } from "../../../watch/js/net/sessions.js";
 import { Looks } from "../../../watch/js/state/looks.js";
+import { Trails } from "../../../watch/js/state/trails.js";
 import { refusalText } from "./words.js";
 
 const PHASES = { live: "", waiting: "Connection lost; trying again.", connecting: "Connecting …" };
@@ -27,7 +28,7 @@ export class LiveView {
     const canvas = el("canvas", { class: "live-canvas", role: "img", "aria-label": `${chunkId}, live` });
     const bubbles = el("div", { class: "bubbles", "aria-hidden": "true" });
     this.node = el("div", { class: "stage live" }, canvas, bubbles, this.#note);
-    this.#stage = new Stage(this.node, canvas, bubbles, this.#looks, () => {});
+    this.#stage = new Stage(this.node, canvas, bubbles, this.#looks, new Trails(), () => {});
     this.#stage.smooth = !matchMedia("(prefers-reduced-motion: reduce)").matches;
     this.#watcher = Watcher.chunk(BASE, chunkId, {
       sessions: sessions.of(null),
