@@ -30,7 +30,7 @@ export class AuditPage {
         { id: "at", label: "When", width: "minmax(9ch, .7fr)", text: ({ at_ms: at }) => moment(at), node: ({ at_ms: at }) => el("time", { title: fullMoment(at) }, moment(at)) },
         { id: "operator", label: "Who", width: "minmax(9ch, .8fr)", text: ({ operator: name }) => name ?? "–" },
         { id: "action", label: "What", width: "minmax(9ch, .8fr)", text: ({ action }) => deed(action) },
-        { id: "subject", label: "To", width: "minmax(12ch, 1.3fr)", text: ({ subject }) => subject ?? "–", wide: true },
+        { id: "subject", label: "To", width: "minmax(12ch, 1.3fr)", text: ({ subject }) => subject || "–", wide: true },
         { id: "outcome", label: "Outcome", width: "minmax(9ch, .7fr)", text: ({ outcome }) => outcome, node: ({ outcome, reason }) => el("span", { title: reason ? plain(reason) : null }, stateBadge(outcome)) },
         { id: "details", label: "Details", width: "minmax(14ch, 2fr)", text: ({ details, reason }) => [reason ? plain(reason) : "", inLine(details)].filter(Boolean).join(" · ") || "–", wide: true },
         { id: "address", label: "From", width: "minmax(12ch, .8fr)", text: ({ address }) => address ?? "–", wide: true },

@@ -103,6 +103,7 @@ export function doingText(doing) {
 /** A value of unknown shape in one line. */
 export function inLine(details) {
   if (details === null || typeof details !== "object") return String(details ?? "");
-  const parts = Object.entries(details).map(([name, value]) => `${plain(name)} ${value !== null && typeof value === "object" ? JSON.stringify(value) : value}`);
+  const told = Object.entries(details).filter(([, value]) => value !== null);
+  const parts = told.map(([name, value]) => `${plain(name)} ${typeof value === "object" ? JSON.stringify(value) : value}`);
   return parts.join(" · ");
 }
