@@ -69,7 +69,7 @@ def given_of(cluster: TinyCluster) -> Iterator[Given]:
         yield Given(f"{1_000_000 + tick * 200}-{seq}", shard, position, data)
 
 
-def write(directory: Path, given: list[Given], *, segment_s: int = 20, flush_every: int = 50) -> Path:
+def write(directory: Path, given: list[Given], *, segment_s: int = 12, flush_every: int = 50) -> Path:
     """A directory with these entries, finished."""
     writer = RecordingWriter(directory, segment_s=segment_s)
     for at in range(0, len(given), flush_every):

@@ -23,7 +23,7 @@ from world.commands.harvest import HarvestRule
 from world.crossing import cross
 from world.rules import RULES_VERSION
 
-TICKS: Final = 260
+TICKS: Final = 170
 
 
 @pytest.fixture(scope="module")

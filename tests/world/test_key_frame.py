@@ -39,11 +39,11 @@ def run(line: dict[str, Any], world: ShardWorld) -> bytes | None:
     return None
 
 
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", range(2))
 @pytest.mark.parametrize("shards", [1, 2])
 def test_a_thawed_world_goes_on_alike(seed: int, shards: int) -> None:
     """Put in the place of the other at every 23rd output, it gives the same outputs to the end, and the same frames."""
-    for lines, _ in recorded_play(seed=seed, shards=shards, ticks=160):
+    for lines, _ in recorded_play(seed=seed, shards=shards, ticks=110):
         header = json.loads(lines[0])
         rules, number = Rules.from_json(header["rules"]), header["shard"]
         world = other = ShardWorld(rules, header["world_seed"], number)
@@ -62,12 +62,12 @@ def test_a_thawed_world_goes_on_alike(seed: int, shards: int) -> None:
                     assert difference([shard, chunks], list(frame_of(other))) is None
                 other = thaw(rules, header["world_seed"], number, shard, chunks)
                 assert difference([shard, chunks], list(frame_of(other))) is None
-        assert takes > 150
+        assert takes > 100
 
 
 def test_an_empty_chunk_at_rest_has_the_same_frame() -> None:
     """Where the mark is the same, so is the frame, but for the tick."""
-    for lines, _ in recorded_play(seed=2, shards=1, ticks=200):
+    for lines, _ in recorded_play(seed=2, shards=1, ticks=140):
         header = json.loads(lines[0])
         world = ShardWorld(Rules.from_json(header["rules"]), header["world_seed"], 0)
         kept: dict[str, tuple[object, Any]] = {}
