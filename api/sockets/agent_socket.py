@@ -149,29 +149,13 @@ async def _listen(
     """Take the agent's frames, one after the other; return whether it closed in order."""
     patience = Patience(bad_frames_max)
     connection = seat.connection
-    waits = False
-
-    def take(message: bytes) -> bool:
-        """Handle a command's frame at once, if that can be done."""
-        if not waits or connection.queue.closed is not None:
-            return False
-        try:
-            frame = parse_frame(message)
-            if not isinstance(frame, CommandReq | CommandAnswer) or not handler.at_once(frame):
-                return False
-            if isinstance(frame, CommandAnswer):
-                seat.note_answer(frame.server_cmd_id)
-        except Exception:  # its caller is the server's protocol
-            log.exception("frame_failed")
-            connection.close(CLOSE_FAILED, "internal_error")
-        return True
-
+    taker = WholeFrames(handler, seat)
     if out.writer is not None:
-        out.writer.take_whole(take)
+        out.writer.take_whole(taker.take)
     while True:
-        waits = True
+        taker.waits = True
         message = await websocket.receive()
-        waits = False
+        taker.waits = False
         if message["type"] == "websocket.disconnect":
             return connection.queue.closed is None and message.get("code") in CLEAN_CODES
         if connection.queue.closed is not None:
@@ -189,6 +173,32 @@ async def _listen(
             if isinstance(frame, CommandAnswer):
                 seat.note_answer(frame.server_cmd_id)
             await _reply(out, connection, await handler.handle(frame), frame.trace_id)
+
+
+class WholeFrames:
+    """Handles commands' frames in the turn of the loop in which they came, past the task of ``_listen``."""
+
+    def __init__(self, handler: AgentCommandHandler, seat: Seat) -> None:
+        self._handler = handler
+        self._seat = seat
+        #: Whether ``_listen`` has nothing to do: frames are handled one after the other.
+        self.waits = False
+
+    def take(self, message: bytes) -> bool:
+        """Handle a message, if that can be done at once; False: nothing was done, and it is for ``_listen``."""
+        connection = self._seat.connection
+        if not self.waits or connection.queue.closed is not None:
+            return False
+        try:
+            frame = parse_frame(message)
+            if not isinstance(frame, CommandReq | CommandAnswer) or not self._handler.at_once(frame):
+                return False
+            if isinstance(frame, CommandAnswer):
+                self._seat.note_answer(frame.server_cmd_id)
+        except Exception:  # its caller is the server's protocol
+            log.exception("frame_failed")
+            connection.close(CLOSE_FAILED, "internal_error")
+        return True
 
 
 async def _reply(out: Socket, connection: Connection, reply: CommandReply | None, trace_id: str) -> None:
