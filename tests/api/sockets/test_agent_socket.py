@@ -7,6 +7,7 @@ import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, nullcontext, suppress
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 from redis.asyncio import Redis
@@ -14,9 +15,11 @@ from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed
 
 from api.accounts.sessions import OpenedSession
+from api.challenge.command_handler import AgentCommandHandler
 from api.ports import JoinOutcome, WorldFull, WorldUnavailable
 from api.sockets import seats
 from api.sockets.agent_socket import Patience
+from api.sockets.frames import CommandAnswer, CommandReq
 from cluster.local import LocalWorld
 from config.settings import Settings
 from streaming import keys
@@ -199,6 +202,42 @@ def test_patience_forgets() -> None:
     assert [patience.ends() for _ in range(4)] == [False, False, False, True]
     patience._at -= 60.0
     assert not patience.ends()
+
+
+async def test_a_bug_in_handling_a_whole_frame_ends_that_socket_alone(
+    gate: Gate, me: OpenedSession, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> bool:
+        raise RuntimeError("not foreseen")
+
+    async with gate.ws(SOCKET, me.token) as ws:
+        await challenged(ws, {"type": "move_to", "x": 1, "y": 1})  # which the parser has seen, and all before it
+        monkeypatch.setattr(AgentCommandHandler, "at_once", fail)
+        await say(ws, "command_req", client_cmd_id="c-2", cmd={"type": "move_to", "x": 1, "y": 1})
+        assert await close_code(ws) == (1011, "internal_error")
+    monkeypatch.undo()
+    async with gate.ws(SOCKET, me.token) as ws:
+        await receive_until(ws, "chunk_delta")
+
+
+async def test_commands_go_on_over_frames_that_come_whole(gate: Gate, me: OpenedSession, redis: Redis) -> None:
+    """The first of a lease is for the task, the others are not."""
+    handled: list[bool] = []
+    real = AgentCommandHandler.at_once
+
+    def counted(self: AgentCommandHandler, frame: CommandReq | CommandAnswer) -> bool:
+        handled.append(real(self, frame))
+        return handled[-1]
+
+    with patch.object(AgentCommandHandler, "at_once", counted):
+        async with gate.ws(SOCKET, me.token) as ws:
+            await receive_until(ws, "chunk_delta")
+            for n in range(4):
+                x, y = await place(redis)
+                cmd = {"type": "move_to", "x": x, "y": y}
+                await accepted(ws, me, cmd, f"c-{n}")
+                await receive_until(ws, "command_result")
+    assert True in handled
 
 
 @asynccontextmanager
