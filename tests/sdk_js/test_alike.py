@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import re
+import tomllib
 
 import pytest
 
@@ -44,3 +46,10 @@ def test_the_errors_are_the_same_with_the_same_parents_and_reasons() -> None:
         for name, kind in classes.items()
         if "reason" in kind.__dict__ and name != "ApiError"
     }
+
+
+def test_the_versions_are_the_same() -> None:
+    package = json.loads((SDK / "package.json").read_text())
+    python = tomllib.loads((ROOT / "sdk" / "pyproject.toml").read_text())
+    assert package["version"] == python["project"]["version"]
+    assert "dependencies" not in package
