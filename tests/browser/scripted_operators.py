@@ -138,8 +138,8 @@ class MadeUpWorld(ScriptedServer):
                 "connections": len(self.agents) + 11,
                 "commands_per_s": last["commands_per_s"],
                 "refused_per_s": last["refused_per_s"],
-                "tick_ms": {"p50": 3.1, "p99": 41.0},
-                "commit_ms": {"p50": 1.2, "p99": 5.0},
+                "tick_ms": {"p50": last["tick_p50_ms"], "p99": last["tick_p99_ms"]},
+                "commit_ms": {"p50": last["commit_p50_ms"], "p99": last["commit_p99_ms"]},
             },
             "refusals": {
                 "rate_limited": 1.6,
@@ -201,8 +201,8 @@ class MadeUpWorld(ScriptedServer):
             "chunks": len(mine),
             "agents": sum(one["chunk_id"] in mine for one in self.agents.values()) if len(mine) < 100 else 1250,
             "cpu": 0.83 if slow else 0.2 + 0.03 * number,
-            "tick_ms": three(58.0 if slow else 2.4 + 0.3 * number),
-            "commit_ms": three(1.3 + 0.2 * number),
+            "tick_ms": three(12.8 if slow else 2.4 + 0.3 * number),
+            "commit_ms": three(0.9 + 0.05 * number),
             "lag_ms": three(0.4),
             "ticks_skipped": 31 if slow else 0,
             "reloads": 0,
@@ -448,10 +448,11 @@ def names(count: int) -> list[str]:
 
 
 def point(back: int) -> Row:
-    """What the world did ``back`` times ten seconds ago; a busy while twenty minutes ago."""
+    """What the world did ``back`` times ten seconds ago: busy twenty minutes ago, late since a few."""
     wave = math.sin(back / 21) * 60 + math.sin(back / 4.3) * 18
     busy = 340 * math.exp(-(((back - 120) / 14) ** 2))
     noise = (back * 7919) % 23
+    late = 30 / (1 + math.exp((back - 45) / 6))
     return {
         "at_ms": now_ms() - back * 10_000,
         "agents": round(4800 + wave * 3),
@@ -459,7 +460,7 @@ def point(back: int) -> Row:
         "commands_per_s": round(810 + wave + noise + busy, 1),
         "refused_per_s": round(3 + noise / 9 + busy / 5, 1),
         "tick_p50_ms": round(3 + wave / 90 + busy / 90, 2),
-        "tick_p99_ms": round(11 + noise / 5 + busy / 6, 2),
+        "tick_p99_ms": round(11 + noise / 5 + busy / 6 + late, 2),
         "commit_p50_ms": round(1.2 + wave / 300, 2),
         "commit_p99_ms": round(4 + noise / 8 + busy / 80, 2),
         "refusals": {"busy": 1.5},

@@ -46,7 +46,7 @@ const connection = new ConnectionState();
 const gate = new Gate(operator, opened);
 const desk = { operator, board: new Board(), confirm: new Confirm(operator), spectators: new Sessions() };
 const changed = new Set();
-let shown = { page: "", id: null, view: null };
+let shown = { page: "", view: null };
 let stream = null;
 let frame = 0;
 
@@ -102,7 +102,7 @@ function signOut(why) {
   stream = null;
   operator.signOut();
   shown.view?.close();
-  shown = { page: "", id: null, view: null };
+  shown = { page: "", view: null };
   byId("page").replaceChildren();
   byId("confirm-dialog").close();
   for (const id of ["who", "sign-out"]) byId(id).hidden = true;
@@ -176,7 +176,6 @@ function navigate() {
     shown.view.update(new Set(TOPICS), true);
   }
   shown.page = page;
-  shown.id = id;
   document.title = `${shown.view.title} · Chunkcrawl Console`;
   announcer.say(shown.view.title);
 }

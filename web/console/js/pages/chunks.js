@@ -25,11 +25,11 @@ export class ChunksPage {
         { id: "cost", label: "Load", width: "minmax(8ch, .7fr)", text: ({ cost }) => (cost ? load(cost) : "small"), value: ({ cost }) => cost ?? 0, end: true },
         { id: "commands", label: "Commands/s", width: "minmax(11ch, .8fr)", text: ({ commands }) => figure(commands ?? 0), value: ({ commands }) => commands ?? 0, end: true, wide: true },
         { id: "watchers", label: "Watchers", width: "minmax(9ch, .7fr)", text: ({ watchers }) => figure(watchers), value: ({ watchers }) => watchers, end: true, wide: true },
-        { id: "marks", label: "Marks", width: "minmax(12ch, 1.2fr)", text: ({ id }) => this.#marksOf(id).join(" "), node: ({ id }) => marksNode(this.#marksOf(id)), value: ({ id }) => this.#marksOf(id).join(" "), wide: true },
+        { id: "marks", label: "Marks", width: "minmax(12ch, 1.2fr)", text: ({ id }) => board.marksOf(id).join(" "), node: ({ id }) => marksNode(board.marksOf(id)), value: ({ id }) => board.marksOf(id).join(" "), wide: true },
       ],
       keyOf: ({ id }) => id,
       hrefOf: ({ id }) => hrefOf("map", id),
-      searchText: ({ id, shard }) => `${id} shard-${shard} ${this.#marksOf(id).join(" ")}`,
+      searchText: ({ id, shard }) => `${id} shard-${shard} ${board.marksOf(id).join(" ")}`,
       sort: { by: "agents", descending: true },
       empty: "The world has no chunks yet: the first agent who joins makes one.",
     });
@@ -49,11 +49,6 @@ export class ChunksPage {
 
   update(topics) {
     if (topics.has("chunks") || topics.has("marks")) this.#table.show(this.#board.chunks.rows);
-  }
-
-  #marksOf(id) {
-    const { frozen, pinned, moving, worldFrozen } = this.#board.marks;
-    return [frozen.has(id) || worldFrozen ? "frozen" : "", pinned.has(id) ? "pinned" : "", moving.has(id) ? "moving" : ""].filter(Boolean);
   }
 }
 

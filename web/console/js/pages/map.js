@@ -188,8 +188,8 @@ export class MapPage {
     const { board, operator, confirm } = this.#desk;
     const id = this.#chosen;
     const chunk = board.chunks.get(id);
-    const { frozen, pinned, moving, worldFrozen } = board.marks;
-    const marks = [frozen.has(id) || worldFrozen ? "frozen" : "", pinned.has(id) ? "pinned" : "", moving.has(id) ? "moving" : ""].filter(Boolean);
+    const { frozen, pinned } = board.marks;
+    const marks = board.marksOf(id);
     this.#facts.show({
       shard: chunk ? String(chunk.shard) : "–",
       agents: figure(chunk?.agents),

@@ -107,7 +107,7 @@ export class OverviewPage {
     const most = Math.max(1, ...rows.map(({ tick_ms: tick }) => tick?.p99 ?? 0));
     reconcile(this.#shards, rows, ({ shard }) => String(shard), barRow, (node, row) => {
       const [name, state, bar, value] = node.children;
-      name.replaceChildren(link(hrefOf("machines", `shard-${row.shard}`), row.actor));
+      name.replaceChildren(link(hrefOf("machines"), row.actor));
       state.replaceChildren(row.state === "ok" ? el("span", { class: "bar-more" }, `${figure(row.agents)} agents · CPU ${percent(row.cpu)}`) : stateBadge(row.state));
       bar.firstElementChild.style.width = `${(100 * (row.tick_ms?.p99 ?? 0)) / most}%`;
       setText(value, ms(row.tick_ms?.p99));

@@ -71,9 +71,11 @@ export class Board {
     return [...this.shards].sort((a, b) => trouble(b) - trouble(a));
   }
 
-  /** A shard by its number. */
-  shard(number) {
-    return this.shards.find((one) => one.shard === number);
+  /** What is special about a chunk: "frozen", "pinned", "moving". @returns {string[]} */
+  marksOf(chunkId) {
+    const { frozen, pinned, moving, worldFrozen } = this.marks;
+    const found = { frozen: worldFrozen || frozen.has(chunkId), pinned: pinned.has(chunkId), moving: moving.has(chunkId) };
+    return Object.keys(found).filter((mark) => found[mark]);
   }
 
   /** A node's name for people. */

@@ -24,7 +24,7 @@ export function unmute(agentId) {
   return {
     label: "Unmute",
     title: `Let ${agentId} talk again?`,
-    text: ["What it says is heard at once."],
+    text: ["What it says is heard at once, and its strikes are forgotten."],
     request: post(`agents/${inPath(agentId)}/unmute`),
     later: "To take it back, mute it again.",
   };

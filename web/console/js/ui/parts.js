@@ -2,12 +2,11 @@
 
 import { el, setText } from "../../../watch/js/dom.js";
 
-/** A box with a heading. @param {string} title  @param {...Node} children */
+/** A box with a heading. @returns {{node: HTMLElement, head: HTMLElement}} The box, and what its heading stands in. */
 export function panel(title, className = "", ...children) {
-  const heading = el("h2", {}, title);
-  const head = el("header", { class: "panel-head" }, heading);
+  const head = el("header", { class: "panel-head" }, el("h2", {}, title));
   const node = el("section", { class: `panel ${className}`.trim(), "aria-label": title }, head, ...children);
-  return { node, head, heading };
+  return { node, head };
 }
 
 /** The heading of a page with what it says beside it. */

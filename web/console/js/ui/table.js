@@ -47,6 +47,7 @@ export class Table {
   #heads = new Map();
   #note;
   #count;
+  #resized;
 
   /** @param {Options} options */
   constructor(options) {
@@ -68,8 +69,6 @@ export class Table {
     this.#body.addEventListener("keydown", (event) => this.#key(event));
     this.#markSort();
   }
-
-  #resized;
 
   close() {
     this.#resized.disconnect();
@@ -135,7 +134,6 @@ export class Table {
     node.style.transform = `translateY(${place * height}px)`;
     node.setAttribute("aria-rowindex", String(place + 2));
     node.dataset.place = place;
-    node.classList.toggle("odd", place % 2 === 1);
     columns.forEach((column, i) => {
       const cell = node.children[i];
       const text = column.text(row);
