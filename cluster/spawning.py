@@ -12,6 +12,7 @@ from cluster import graph
 from cluster.graph import ChunkCollected
 from streaming import keys
 from streaming.connect import as_text
+from streaming.frozen import read_frozen
 from world.ids import ChunkId, Direction
 from world.rules import Rules
 from world.spawn import spawn_order
@@ -55,6 +56,7 @@ class SpawnPlan:
         self._order = spawn_order(self._links)
         found = await self._redis.hgetall(keys.POPULATION)
         self._population = {as_text(name): int(count) for name, count in found.items()}
+        self._population |= dict.fromkeys((await read_frozen(self._redis)).chunks, self._capacity)  # nobody comes in
         self._read_at = time.monotonic()
 
     async def _grow(self) -> ChunkId | None:

@@ -23,6 +23,7 @@ class ShardConfig:
     reserve_timeout_s: float = 2.0
     presence_interval_s: float = 1.0
     adopt_interval_s: float = 1.0
+    freeze_interval_s: float = 0.5
     presence_pause_after_stall_s: float = 20.0
     refuse_after_stall_s: float = 1.0
     record_dir: str = default("record_dir")

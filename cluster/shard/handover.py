@@ -92,9 +92,42 @@ class Handover:
             return None
         return await self._tasks.to_the_end(self._give(chunk_id, to_shard))
 
+    async def put_out(self, chunk_id: str) -> None:
+        """Put a chunk that is frozen out of memory, with all of it committed; it stays this shard's.
+
+        As if it were given to somebody who does not load it: what a crash leaves is the same.
+
+        Raises:
+            WorldReloaded: what was pending could not be committed, or the answer did not come.
+        """
+        await self._tasks.to_the_end(self._commits.between(lambda: self._drop_and_give(chunk_id, self._memory.shard)))
+
+    async def _give_frozen(self, chunk_id: str, to_shard: int) -> float | None:
+        """Give a chunk that is ours and in nobody's memory; None when it was not.
+
+        The script is the only step: what is not loaded has nothing to commit.
+        """
+        shard = self._memory.shard
+        with self._loader.leaving(chunk_id):
+            if self._loader.is_loading(chunk_id):
+                return None  # it was thawed a moment ago
+            call = GIVE(
+                chunk=keys.chunk(chunk_id),
+                shard=shard,
+                epoch=self._journal.epoch,
+                to_shard=to_shard,
+                state="",
+                id=chunk_id,
+            )
+            answer: bytes = await run(self._redis, call)
+        if answer != b"given":
+            return None
+        await self._peers.shard(to_shard, timeout_s=LOAD_TIMEOUT_S).load([chunk_id])
+        return 0.0
+
     async def _give(self, chunk_id: str, to_shard: int) -> float | None:
         if not await self._loader.ensure(chunk_id):
-            return None
+            return await self._give_frozen(chunk_id, to_shard) if await self._loader.is_frozen(chunk_id) else None
         await self._meet(to_shard)
         began = time.monotonic()
         if not await self._commits.between(lambda: self._drop_and_give(chunk_id, to_shard)):

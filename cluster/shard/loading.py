@@ -103,6 +103,14 @@ class ChunkLoader:
             del self._leaving[chunk_id]
             future.set_result(None)
 
+    def is_loading(self, chunk_id: str) -> bool:
+        """Return whether the chunk is being loaded, or was a moment ago."""
+        return chunk_id in self._loading or self._memory.world.holds(ChunkId(chunk_id))
+
+    async def is_frozen(self, chunk_id: str) -> bool:
+        """Return whether the chunk is frozen by itself.  Raises ``RedisError``."""
+        return bool(await self._redis.hexists(keys.FROZEN, chunk_id))
+
     def is_leaving(self, chunk_id: str) -> bool:
         """Return whether a collection or a handover of the chunk is under way."""
         return chunk_id in self._leaving
@@ -112,7 +120,7 @@ class ChunkLoader:
         return [await self.ensure(chunk_id) for chunk_id in chunk_ids]
 
     async def ensure(self, chunk_id: str) -> bool:
-        """Load the chunk if it is not in memory; return False when it is gone or belongs to another shard."""
+        """Load the chunk if it is not in memory; return False when it is gone, frozen or another shard's."""
         while (leaving := self._leaving.get(chunk_id)) is not None:
             await asyncio.shield(leaving)
         if self._memory.world.holds(ChunkId(chunk_id)):
@@ -133,8 +141,9 @@ class ChunkLoader:
             pipe.xrevrange(keys.chunk_stream(chunk_id), count=1)
             pipe.smembers(keys.members(chunk_id))
             pipe.hgetall(keys.reservations(chunk_id))
-            fields, newest, members, reserved = await pipe.execute()
-            if not fields or int(fields[b"shard"]) != memory.shard:
+            pipe.hexists(keys.FROZEN, chunk_id)
+            fields, newest, members, reserved, frozen = await pipe.execute()
+            if frozen or not fields or int(fields[b"shard"]) != memory.shard:
                 return False
             standing = await self._agents(chunk_id, sorted(member.decode() for member in members))
             if memory.world.holds(ChunkId(chunk_id)):

@@ -33,6 +33,7 @@ from cluster.shard.arrivals import Arrivals
 from cluster.shard.commits import Commits
 from cluster.shard.config import ShardConfig
 from cluster.shard.departures import Departures
+from cluster.shard.freezing import Freezing
 from cluster.shard.handover import Handover
 from cluster.shard.loading import ChunkLoader
 from cluster.shard.memory import ShardMemory
@@ -145,6 +146,16 @@ class ShardRuntime:
             reload=self.reload,
         )
 
+        self.freezing = Freezing(
+            redis,
+            memory,
+            self.epoch,
+            self.loader,
+            self.handover,
+            self.presence,
+            interval_s=config.freeze_interval_s,
+        )
+
     @property
     def world(self) -> ShardWorld:
         """The world as it is now: a reload puts another in its place."""
@@ -189,6 +200,7 @@ class ShardRuntime:
             redis, memory, journal, start_clock(info, config, shard, last_tick), config, peers, direct or redis
         )
         await runtime._load_world()
+        await runtime.freezing.look()
         log.info("shard_started", shard=shard, epoch=journal.epoch, tick=last_tick)
         return runtime
 
@@ -202,6 +214,7 @@ class ShardRuntime:
             asyncio.create_task(self._tick_loop(), name="ticks"),
             asyncio.create_task(self.presence.loop(), name="presence"),
             asyncio.create_task(self.loader.loop(), name="adoption"),
+            asyncio.create_task(self.freezing.loop(), name="freezing"),
             asyncio.create_task(SHARED.keep(self._redis), name="clock"),
         ]
         try:
@@ -253,11 +266,13 @@ class ShardRuntime:
 
     async def health(self) -> ShardHealth:
         """See ``Shard.health``."""
-        return ShardHealth(self.journal.stalled_since is not None, self._last_tick_age_s())
+        age_s = 0.0 if self.epoch.frozen else self._last_tick_age_s()  # frozen is no fault
+        return ShardHealth(self.journal.stalled_since is not None, age_s)
 
     # -- ticks --
 
     async def _tick_loop(self) -> None:
+        thawing = False
         while not self.epoch.stopping and not self.epoch.ended.done():
             now = time.monotonic()
             due = self._clock.next_tick(self.tick, now)
@@ -265,9 +280,14 @@ class ShardRuntime:
                 await asyncio.sleep(max(0.0, self._clock.begins(self.tick + 1) - now))
                 continue
             number, skipped = due
-            self.stats.tick_lags.append(now - self._clock.begins(number))
-            if skipped:
+            if self.epoch.frozen:
+                thawing = True
+                await asyncio.sleep(1 / self._clock.hz)
+                continue
+            if not thawing:  # else it is not late: nobody was to run it
+                self.stats.tick_lags.append(now - self._clock.begins(number))
                 self.stats.ticks_skipped += skipped
+            thawing = False
             await self._run_tick(number)
         # Not before the last commit, which would end with the loops: only ``stop`` knows when it is over.
         await asyncio.wait([self.epoch.ended])
@@ -355,6 +375,7 @@ class ShardRuntime:
             "chunks": len(self.world.chunk_ids),
             "agents": len(self.world.agent_ids),
             "reserved_cells": len(self.reservations),
+            "frozen": self.epoch.frozen,
             **self.stats.describe(),
         }
 

@@ -22,6 +22,8 @@ class ShardEpoch:
         self._refuse_after_stall_s = refuse_after_stall_s
         #: The shard is asked to end; what is pending is still committed.
         self.stopping = False
+        #: An operator has frozen the world: what is there stands still.
+        self.frozen = False
         #: Done when the epoch has ended, with the error that ended it if there was one.
         self.ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
@@ -31,8 +33,10 @@ class ShardEpoch:
             raise ShardUnavailable(f"shard {self._shard} has ended")
 
     def check_open(self) -> None:
-        """Raise ``ShardUnavailable`` also while the journal stands still, so that new work doesn't pile up."""
+        """Raise ``ShardUnavailable`` also while world or journal stand still, so that new work doesn't pile up."""
         self.check_alive()
+        if self.frozen:
+            raise ShardUnavailable(f"shard {self._shard} stands still: an operator has frozen the world")
         since = self._journal.stalled_since
         if self.stopping or (since is not None and time.monotonic() - since > self._refuse_after_stall_s):
             raise ShardUnavailable(
