@@ -14,7 +14,7 @@ PREFIX: Final = "CHUNKCRAWL_"
 OTHERS: Final = frozenset(
     PREFIX + name
     for name in (
-        *("API_KEY", "BASE", "CONFIG_DIR", "PASSWORD", "SECRETS_DIR", "TEST_BASE"),
+        *("API_KEY", "BASE", "CONFIG_DIR", "OPERATOR_TOKEN", "PASSWORD", "SECRETS_DIR", "TEST_BASE"),
         *("DATA", "GATEWAY", "GATEWAY_PORT", "GRAFANA_PORT", "HTTP_PORT", "HTTPS_PORT", "METRICS", "SITE"),
     )
 )

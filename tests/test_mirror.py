@@ -57,6 +57,7 @@ ELSEWHERE: Final = {
     "cluster/hosted/hosted_agent.py": "tests/cluster/hosted/test_players.py",
     "cluster/hosted/relay.py": "tests/cluster/hosted/test_players.py",
     "cluster/hosted/server.py": "tests/cluster/hosted/test_players.py",
+    "cli/operator_api.py": "tests/cli/test_steering.py",
     "cli/doctor.py": "tests/operations/doctor/test_examine.py",
     "cli/fsck.py": "tests/operations/test_fsck.py",
     "cli/unknown_variables.py": "tests/config/test_variables.py",

@@ -110,6 +110,7 @@ class ModelEndpoint:
         if not plain:
             raise ApiError("invalid_api_key")
         key = await self._services.limits.prove_key(self._services.key_ring, request, plain)
+        await self._services.bans.check(key.account_id, None)
         if request.method not in ("POST", "DELETE"):
             raise ApiError("method_not_allowed")
         await self._services.limits.model_call(key.account_id)

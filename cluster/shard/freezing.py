@@ -1,7 +1,7 @@
 """What an operator has frozen, as one shard keeps to it (``streaming.frozen``, docs/decisions/0083).
 
-A frozen chunk is put out of memory, everything of it committed, and is not loaded while it is frozen; thawing loads it as
-after a crash.  While the whole world is frozen the shard keeps its chunks, runs no tick and takes no new work.
+A frozen chunk is put out of memory, everything of it committed, and is not loaded while it is frozen; thawing loads it
+as after a crash.  While the whole world is frozen the shard keeps its chunks, runs no tick and takes no new work.
 """
 
 from __future__ import annotations

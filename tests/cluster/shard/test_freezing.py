@@ -12,7 +12,7 @@ from cluster.peers import ShardUnavailable
 from cluster.shard.config import ShardConfig
 from streaming import keys
 from streaming.frozen import WORLD, freeze, thaw
-from tests.cluster.shard.stage import EAST, HALL, SOURCE, START, TARGET, Stage
+from tests.cluster.shard.stage import EAST, HALL, SOURCE, START, TARGET, Stage, command
 from tests.cluster.worlds import newest_delta, player, settled, until
 from world.ids import ChunkId
 
@@ -47,7 +47,7 @@ async def test_a_frozen_chunk_has_no_tick_and_no_command_and_then_goes_on(stage:
     tick = await walking(stage)
     await stage.tick(times=20)
     assert (await newest_delta(stage.redis, HALL))["tick"] == tick
-    answer = await stage.submit("a", "cmd-2", WALK)
+    [answer] = await stage.source.submit([command("a", "cmd-2", WALK)])
     assert answer.moved  # its gateway tries it again, and says `busy` in the end
     assert await stage.results() == []
     await thaw(stage.redis, HALL)
