@@ -32,6 +32,7 @@ from migrations.run import upgrade
 from operations import backup_files, database_load, schema_swap
 from operations.backup import server_major, verify_backup
 from operations.backup_files import DATABASE, BackupError, Manifest
+from operations.carry_over import carry_over
 from operations.dump_content import content_of
 from operations.fsck import check
 from operations.pg_archive import Archive, ArchiveError
@@ -94,6 +95,7 @@ async def restore_backup(
         await schema_swap.put_aside(engine)
         try:
             await _fill(engine, database_url, directory, manifest)
+            await carry_over(engine)
             await _begin_run(engine, manifest, dump, begin, settled.world)
             await write_world(redis, settled)
         except BaseException:

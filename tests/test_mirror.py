@@ -98,6 +98,7 @@ ELSEWHERE: Final = {
     "migrations/versions/0001_accounts_and_logs.py": "tests/store/test_migrations.py",
     "migrations/versions/0005_standings.py": "tests/store/test_migrations.py",
     "operations/backup_files.py": "tests/operations/test_backup.py",
+    "operations/carry_over.py": "tests/operations/test_restore.py",
     "operations/doctor/finding.py": "tests/operations/doctor/test_examine.py",
     "operations/fsck_dump.py": "tests/operations/test_fsck.py",
     "operations/operator_services.py": "tests/rehearsal/test_rehearsal.py",

@@ -33,6 +33,8 @@ from operations.restore_check import RestoreRefused
 from operations.table_digests import digests
 from operations.world_dump import WorldDump, read_world
 from operations.world_settle import settle
+from store import audit, bans, operators
+from store.audit import AuditEntry
 from store.pg_session import patient_engine
 from store.sessions import put_many
 from streaming import keys
@@ -459,3 +461,24 @@ async def test_a_command_that_no_shard_could_go_on_with(
     await into(redis, target, backup)
     async with LocalWorld(redis, shards=2, rules=RULES, config=QUICK) as world:
         assert await heard(await player(world, "w"))
+
+
+async def test_bans_hold_over_a_restore_and_so_does_what_operators_did(
+    redis: Redis, source: AsyncEngine, tmp_path: Path
+) -> None:
+    async def ban(subject: str) -> None:
+        await bans.ban(source, "agent", subject, reason="spam", by="alice", minutes=None)
+
+    await operators.create(
+        source, operator_id="opr_1", name="bob", role="operator", prefix="p", token_hash="h", expires_at=None
+    )
+    await ban("before")
+    directory = tmp_path / "with-bans"
+    await make_backup(redis, url_of(source), directory)
+    await ban("after")
+    await operators.revoke(source, "opr_1")
+    line = await audit.begin(source, AuditEntry(None, "alice", "operator", "", "ban-agent", "after", {}), 1)
+    await into(redis, source, directory, force=True)
+    assert {one.subject for one in await bans.in_force(source)} == {"before", "after"}
+    assert not await operators.any_alive(source)
+    assert [one.audit_id for one in await audit.lines(source, limit=9)] == [line]
