@@ -1,7 +1,7 @@
 """What a restore takes over from the database that it replaces: bans, operators that were revoked, the audit log.
 
 A backup knows nothing of what was decided after it.  Who was kept out since then must not come back with it, and what
-operators did stands in the log for good.  A ban that was ended after the backup comes back with it: better one too many.
+operators did stands in the log for good.  A ban that was ended after the backup comes back: better one too many.
 """
 
 from __future__ import annotations

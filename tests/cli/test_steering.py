@@ -11,7 +11,6 @@ import pytest
 from typer.testing import CliRunner
 
 from chunkcrawl.commands import main as cli
-from cli import operator_api
 
 Answers = Callable[..., httpx.Response]
 
@@ -29,7 +28,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str, str, Any]]:
         calls.append((method, url, headers["authorization"], json))
         return httpx.Response(200, json={"text": "done", "audit_id": 1})
 
-    monkeypatch.setattr(operator_api.httpx, "request", request)
+    monkeypatch.setattr(httpx, "request", request)
     return calls
 
 
@@ -64,7 +63,7 @@ def test_the_token_comes_from_the_environment_or_a_file(asked: list[Any], tmp_pa
 def test_refusals_end_in_one_line(
     monkeypatch: pytest.MonkeyPatch, status: int, body: dict[str, str], code: int, told: str
 ) -> None:
-    monkeypatch.setattr(operator_api.httpx, "request", lambda *_, **__: httpx.Response(status, json=body))
+    monkeypatch.setattr(httpx, "request", lambda *_, **__: httpx.Response(status, json=body))
     found, output = run("freeze", "chunk-7")
     assert (found, output.count("\n")) == (code, 1)
     assert told in output
@@ -77,5 +76,5 @@ def test_wrong_words_and_a_server_that_is_none(monkeypatch: pytest.MonkeyPatch) 
     assert run("disconnect", "a b")[0] == 2
     code, told = run("operate", "get", "me", "--url", "http://127.0.0.1:9")
     assert (code, told.count("\n")) == (3, 1)
-    monkeypatch.setattr(operator_api.httpx, "request", lambda *_, **__: httpx.Response(200, text="<html>"))
+    monkeypatch.setattr(httpx, "request", lambda *_, **__: httpx.Response(200, text="<html>"))
     assert run("operate", "get", "me")[0] == 3
