@@ -466,6 +466,8 @@ async def test_a_command_that_no_shard_could_go_on_with(
 async def test_bans_hold_over_a_restore_and_so_does_what_operators_did(
     redis: Redis, source: AsyncEngine, tmp_path: Path
 ) -> None:
+    await init_world(redis, seed=1, shard_count=2)
+
     async def ban(subject: str) -> None:
         await bans.ban(source, "agent", subject, reason="spam", by="alice", minutes=None)
 
