@@ -139,6 +139,7 @@ def main() -> None:
         demo=False,
         drain_s=1,
         log_level="warning",
+        recordings=False,
     )
     try:
         found = asyncio.run(scenario(cluster, settings))

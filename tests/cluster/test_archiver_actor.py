@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 from redis.asyncio import Redis
@@ -18,6 +20,8 @@ from cluster.ray_clients import NamedActors, RayShardClient
 from cluster.router import Router
 from config.settings import Settings
 from embedded.children import free_port
+from recordings.places import Directory
+from recordings.verify import verify
 from store import event_log
 from store.engine import make_engine
 from streaming import keys
@@ -42,7 +46,7 @@ async def engine(postgres_url: str) -> AsyncIterator[AsyncEngine]:
 
 
 @pytest.fixture
-def settings(valkey_url: str, postgres_url: str) -> Settings:
+def settings(valkey_url: str, postgres_url: str, tmp_path: Path) -> Settings:
     return Settings(
         environment="test",
         database_url=postgres_url,
@@ -53,6 +57,7 @@ def settings(valkey_url: str, postgres_url: str) -> Settings:
         drain_s=1,
         snapshot_interval_s=1,
         log_level="warning",
+        data_dir=str(tmp_path),
     )
 
 
@@ -61,7 +66,9 @@ async def archiver_of(deployment: Deployment) -> dict[str, object]:
     return found
 
 
-async def test_it_writes_dies_and_goes_on(redis: Redis, engine: AsyncEngine, settings: Settings) -> None:
+async def test_it_writes_dies_and_goes_on(
+    redis: Redis, engine: AsyncEngine, settings: Settings, tmp_path: Path
+) -> None:
     deployment = await deploy.start(settings)
     try:
         batch = RedisBatch(redis)
@@ -102,6 +109,12 @@ async def test_it_writes_dies_and_goes_on(redis: Redis, engine: AsyncEngine, set
     # Stopping took the shards first, then the archiver, which wrote what was left.
     assert await redis.xlen(keys.ARCHIVE_STREAM) == 0
     assert sorted(await kinds()) == sorted(["join", *["chat", "result"] * 5])
+    # So did the recorder in it, which died with it: everything is there, once.
+    assert await redis.xlen(keys.RECORDING_STREAM) == 0
+    proof = await asyncio.to_thread(verify, Directory(tmp_path / "recordings"))
+    assert [finding.line for finding in proof.findings] == []
+    recorded = await redis.hget(keys.shard(0), "recorded")
+    assert proof.ends[0].text.encode() == recorded
 
 
 @pytest.mark.slow
