@@ -1,4 +1,4 @@
--- Gives a chunk to another shard if it is still ours and so is the lease; its state, unless that is empty, goes with it.
+-- Gives a chunk to another shard, with its state unless that is empty, if it is still ours and so is the lease.
 -- Returns 'given', 'not_owner' or 'fenced'.
 -- keys: chunk
 -- args: shard, epoch, to_shard, state, id
