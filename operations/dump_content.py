@@ -42,7 +42,7 @@ _LIST: Final = r"\w+(?:, \w+)*"
 _TYPE: Final = r"(?:text|integer|bigint|boolean|jsonb|timestamp with time zone|character varying\(32\))"
 _DEFAULT: Final = r"(?: DEFAULT (?:0|false|now\(\)|'\{\}'::jsonb))?"
 _COLUMN: Final = rf"    \w+ {_TYPE}{_DEFAULT}(?: CONSTRAINT \w+)?(?: NOT NULL)?"
-_ROLES: Final = r"    CONSTRAINT \w+ CHECK \(\(role = ANY \(ARRAY\['\w+'::text(?:, '\w+'::text)*\]\)\)\)"
+_WORDS: Final = r"    CONSTRAINT \w+ CHECK \(\((?:role|kind|outcome) = ANY \(ARRAY\['\w+'::text(?:, '\w+'::text)*\]\)\)\)"
 _ON: Final = rf"ALTER TABLE ONLY {SCHEMA}\.\w+\n    ADD CONSTRAINT \w+ "
 #: How our migrations' tables look when ``pg_dump`` writes them down, by kind of entry.
 _OURS: Final = {
@@ -50,7 +50,7 @@ _OURS: Final = {
     for kind, form in {
         "SCHEMA": rf"CREATE SCHEMA {SCHEMA};\n",
         "COMMENT": rf"COMMENT ON (?:SCHEMA {SCHEMA}|DATABASE [^;']+) IS '[^;']*';\n",
-        "TABLE": rf"CREATE TABLE {SCHEMA}\.\w+ \(\n(?:(?:{_COLUMN}|{_ROLES}),?\n)+\)"
+        "TABLE": rf"CREATE TABLE {SCHEMA}\.\w+ \(\n(?:(?:{_COLUMN}|{_WORDS}),?\n)+\)"
         r"(?:\nPARTITION BY RANGE \(at\))?;\n",
         "TABLE ATTACH": rf"ALTER TABLE ONLY {SCHEMA}\.{LOG} ATTACH PARTITION {SCHEMA}\.\w+ "
         r"(?:DEFAULT|FOR VALUES FROM \('[0-9 :+-]+'\) TO \('[0-9 :+-]+'\));\n",

@@ -76,7 +76,7 @@ _NAMES: Final = _names()
 
 
 def _commit() -> Script:
-    constants = {name: getattr(commit, name) for name in ("ARCHIVE_MAXLEN", "REFUSAL_KNOWN_MS")}
+    constants = {name: getattr(commit, name) for name in ("ARCHIVE_MAXLEN", "RECORDING_MAXLEN", "REFUSAL_KNOWN_MS")}
     script = load("streaming/commit.lua", _NAMES, **constants)
     source = script.source.replace("redis.call('PUBLISH'", "redis.call('SPUBLISH'")
     source = _before(source, "    if not ok then lost", (HERE / "more_conditions.lua").read_text())
