@@ -42,7 +42,10 @@ _LIST: Final = r"\w+(?:, \w+)*"
 _TYPE: Final = r"(?:text|integer|bigint|boolean|jsonb|timestamp with time zone|character varying\(32\))"
 _DEFAULT: Final = r"(?: DEFAULT (?:0|false|now\(\)|'\{\}'::jsonb))?"
 _COLUMN: Final = rf"    \w+ {_TYPE}{_DEFAULT}(?: CONSTRAINT \w+)?(?: NOT NULL)?"
-_WORDS: Final = r"    CONSTRAINT \w+ CHECK \(\((?:role|kind|outcome) = ANY \(ARRAY\['\w+'::text(?:, '\w+'::text)*\]\)\)\)"
+_WORDS: Final = (
+    r"    CONSTRAINT \w+ CHECK \(\((?:role|kind|outcome) = ANY "
+    r"\(ARRAY\['\w+'::text(?:, '\w+'::text)*\]\)\)\)"
+)
 _ON: Final = rf"ALTER TABLE ONLY {SCHEMA}\.\w+\n    ADD CONSTRAINT \w+ "
 #: How our migrations' tables look when ``pg_dump`` writes them down, by kind of entry.
 _OURS: Final = {
