@@ -17,11 +17,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import settings as hypothesis_settings
 from redis.asyncio import Redis
 
 from embedded.postgres import EmbeddedPostgres
 from embedded.valkey import EmbeddedValkey
 from streaming.connect import connect
+
+# How long an example takes says how busy the machine is, no more.
+hypothesis_settings.register_profile("any machine", deadline=None)
+hypothesis_settings.load_profile("any machine")
 
 #: ``world``: one running world for all tests that want to use one from outside, started by the first.
 pytest_plugins = ["chunkcrawl.testing"]
