@@ -38,6 +38,9 @@ from api.services import Services
 from api.sockets.mount import mount
 
 TITLE: Final = "Chunkcrawl"
+#: Headers of MCP (``/mcp``), for pages of named origins.
+MODEL_SESSION_HEADER: Final = "mcp-session-id"
+MODEL_HEADERS: Final = (MODEL_SESSION_HEADER, "mcp-protocol-version", "mcp-method", "mcp-name")
 
 
 def create_app(services: Services) -> FastAPI:
@@ -96,9 +99,9 @@ def create_app(services: Services) -> FastAPI:
     app.add_middleware(
         CORSMiddleware,
         allow_origins=services.settings.allowed_origins,
-        allow_methods=["GET", "POST", "PATCH", "DELETE"],
-        allow_headers=["authorization", "content-type", "last-event-id", TRACE_HEADER],
-        expose_headers=["retry-after", TRACE_HEADER],
+        allow_methods=["GET", "POST", "PUT", "PATCH", "DELETE"],
+        allow_headers=["authorization", "content-type", "last-event-id", TRACE_HEADER, *MODEL_HEADERS],
+        expose_headers=["retry-after", TRACE_HEADER, MODEL_SESSION_HEADER],
         max_age=600,
     )
     return app

@@ -62,7 +62,11 @@ async def read_notes(
     return Notes(agent_id=agent_id, notes=listed, most=NOTES_MAX)
 
 
-@router.put("/v1/agents/{agent_id}/notes/{name}", responses=refusals(*OWNERS_REFUSALS, "notes_full"), tags=["accounts"])
+@router.put(
+    "/v1/agents/{agent_id}/notes/{name}",
+    responses=refusals(*OWNERS_REFUSALS, "banned", "notes_full"),
+    tags=["accounts"],
+)
 async def write_note(
     agent_id: Annotated[AgentIdField, Path()],
     name: NoteName,
@@ -74,6 +78,7 @@ async def write_note(
     services: Services = request.app.state.services
     await services.limits.writings(caller.account_id)
     await check_owner(services, agent_id, caller)
+    await services.bans.check(caller.account_id, agent_id)
     note = Note(name, body.text, utc_now())
     try:
         await notes.put(services.engine, agent_id, note)

@@ -86,7 +86,7 @@ def shown(thought: Thought) -> ThoughtInfo:
 @router.post(
     "/v1/agents/{agent_id}/thoughts",
     status_code=201,
-    responses=refusals(*OWNERS_REFUSALS, "banned_words", "muted"),
+    responses=refusals(*OWNERS_REFUSALS, "banned", "banned_words", "muted"),
     tags=["accounts"],
 )
 async def think(
@@ -103,6 +103,7 @@ async def think(
     services: Services = request.app.state.services
     await services.limits.writings(caller.account_id)
     await check_owner(services, agent_id, caller)
+    await services.bans.check(caller.account_id, agent_id)
     trace_id = getattr(request.state, "trace_id", None) or new_trace_id()
     await services.thought_rules.check(agent_id, body.text, trace_id)
     chunk_id, tick = await _place(services, agent_id)

@@ -38,6 +38,7 @@ class BanList:
         self._engine = engine
         self._bans: dict[tuple[str, str], Ban] = {}
         self._state: tuple[int, int] | None = None
+        self._reading = asyncio.Lock()
         self._look = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         #: Called after each change.
@@ -87,13 +88,15 @@ class BanList:
 
     async def read(self) -> None:
         """Read the table if it has changed.  Raises what the database raises."""
-        state = await bans.state(self._engine)
-        if state != self._state:
+        async with self._reading:  # an older reading that ends later would undo a newer one
+            state = await bans.state(self._engine)
+            if state == self._state:
+                return
             found = await bans.in_force(self._engine)
             self._bans = {(ban.kind, ban.subject): ban for ban in found}
             self._state = state
-            if self.on_change is not None:
-                self.on_change()
+        if self.on_change is not None:
+            self.on_change()
 
     async def _follow(self) -> None:
         while True:

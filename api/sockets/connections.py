@@ -185,6 +185,8 @@ class Connections:
         self._empty = asyncio.Event()
         self._empty.set()
         self.draining = False
+        #: Says of an account and an agent whether they are banned.
+        self.bars: Callable[[str, str | None], bool] = lambda account_id, agent_id: False
 
     def __len__(self) -> int:
         return len(self._slot_of)
@@ -278,6 +280,8 @@ class Connections:
         self._slot_of[connection] = slot
         self._by_jti[connection.jti].add(connection)
         self._empty.clear()
+        if self.bars(connection.account_id, connection.agent_id):  # banned since it was let in
+            connection.close(CLOSE_POLICY, "banned")
         stream_metrics.CONNECTIONS.labels(connection.kind).inc()
 
     def _remove(self, connection: Connection) -> None:

@@ -39,6 +39,7 @@ class OperatorOrders:
     def start(self) -> None:
         """Begin to listen; needs a running loop."""
         self._bans.on_change = lambda: self._connections.close_barred(self._bans.bars)
+        self._connections.bars = self._bans.bars
         self._connections.close_barred(self._bans.bars)
         self._control = self._hub.listen(keys.OPERATORS_CHANNEL, self.heard)
 

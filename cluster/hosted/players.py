@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections import defaultdict
 from dataclasses import dataclass
 from typing import Any, Final
+from weakref import WeakValueDictionary
 
 import structlog
 from redis.exceptions import RedisError
@@ -82,7 +82,9 @@ class Players:
         self._most = most
         self._idle_s = idle_s
         self._players: dict[str, HostedAgent] = {}
-        self._opening: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+        #: By session, as long as somebody holds one or waits for it.
+        self._opening: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+        self._being_opened = 0
         self._under_way: dict[asyncio.Task[Answer], tuple[str, str]] = {}
         self._ended_by: dict[asyncio.Task[Answer], Answer] = {}
         self._relay = Relay(hub, redis, self.gateway, self._serve, self._heard)
@@ -193,7 +195,10 @@ class Players:
 
     async def _player(self, caller: ModelCaller, session: ModelSession) -> HostedAgent | Answer:
         """Return the session's agent, connected now if it is not."""
-        async with self._opening[caller.session_id]:
+        opening = self._opening.get(caller.session_id)
+        if opening is None:
+            opening = self._opening[caller.session_id] = asyncio.Lock()
+        async with opening:
             player = self._players.get(caller.session_id)
             if player is not None and player.agent.agent_id == session.agent_id:
                 return player
@@ -201,8 +206,9 @@ class Players:
                 await self._leave(player, keep=True)
             if self.draining:
                 return _refusal("draining", "this gateway stops; call again, another one goes on.")
-            if len(self._players) >= self._most:
+            if len(self._players) + self._being_opened >= self._most:
                 return _refusal("overloaded", "too many models play here; try again in a minute.")
+            self._being_opened += 1
             try:
                 player = await HostedAgent.open(
                     self._app,
@@ -214,6 +220,8 @@ class Players:
                 )
             except ChunkcrawlError as error:
                 return _refusal(error.reason, str(error))
+            finally:
+                self._being_opened -= 1
             self._players[caller.session_id] = player
             return player
 
@@ -257,14 +265,14 @@ class Players:
         """Let an agent leave; ``keep``: the session goes on here."""
         if self._players.get(player.session_id) is player:
             del self._players[player.session_id]
-            if player.session_id in self._opening and not self._opening[player.session_id].locked():
-                del self._opening[player.session_id]
         try:
             await player.close()
             if isinstance(player.agent.ended, TakenOver):
                 # To go on by itself would take the agent back from whoever has it now, again and again.
-                await self._sessions.choose(player.session_id, "")
-            if not keep:
+                await self._sessions.lose(player.session_id, self.gateway, player.agent.agent_id)
+            opening = self._opening.get(player.session_id)
+            begun_anew = player.session_id in self._players or (opening is not None and opening.locked())
+            if not keep and not begun_anew:
                 await self._sessions.leave(player.session_id, self.gateway)
         except REFUSED as error:
             log.info("mcp_session_not_left", error=type(error).__name__)

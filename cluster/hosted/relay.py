@@ -105,14 +105,21 @@ class Relay:
         """Begin to listen.  Raises ``HubUnavailable``."""
         names = (self._gateway, EVERYBODY)
         self._listening = [self._hub.listen(keys.mcp_control(name), self._take) for name in names]
-        for subscription in self._listening:
-            await subscription.ready()
+        try:
+            for subscription in self._listening:
+                await subscription.ready()
+        except BaseException:
+            self._stop_listening()
+            raise
 
     async def close(self) -> None:
         """Stop; whoever waits for a call that is served here is told that it is lost."""
         for task in list(self._served.values()):
             task.cancel()
         await asyncio.gather(*self._served.values(), return_exceptions=True)
+        self._stop_listening()
+
+    def _stop_listening(self) -> None:
         for subscription in self._listening:
             subscription.close()
         self._listening = []

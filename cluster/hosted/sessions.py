@@ -33,6 +33,7 @@ CLAIM: Final = load("cluster/hosted/claim_session.lua", keys)
 KEEP: Final = load("cluster/hosted/keep_sessions.lua", keys)
 LEAVE: Final = load("cluster/hosted/leave_session.lua", keys)
 CHOOSE: Final = load("cluster/hosted/choose_agent.lua", keys)
+LOSE: Final = load("cluster/hosted/lose_agent.lua", keys)
 END: Final = load("cluster/hosted/end_session.lua", keys)
 
 
@@ -86,6 +87,13 @@ class ModelSessions:
     async def choose(self, session_id: str, agent_id: str) -> bool:
         """Note which agent it plays; return False when it has ended."""
         return bool(await self._redis.run(CHOOSE(sid=session_id, agent=agent_id)))
+
+    async def lose(self, session_id: str, gateway: str, agent_id: str) -> bool:
+        """Note that ``gateway`` has lost a session's agent to another client.
+
+        Return False, with nothing changed, when the session plays another agent by now, or on another gateway.
+        """
+        return bool(await self._redis.run(LOSE(sid=session_id, gateway=gateway, agent=agent_id)))
 
     async def claim(self, session_id: str, gateway: str, *, lost: str = "") -> str:
         """Have ``gateway`` play a session, unless another one does that is not ``lost``; return who does.

@@ -117,6 +117,22 @@ async def test_cors_is_for_the_development_page(http: httpx.AsyncClient) -> None
 
 
 @pytest.mark.parametrize(
+    ("path", "method", "headers"),
+    [
+        ("/v1/agents/a-1/notes/x", "PUT", "authorization, content-type"),
+        ("/mcp", "POST", "authorization, content-type, mcp-session-id, mcp-protocol-version"),
+        ("/mcp", "DELETE", "authorization, mcp-session-id"),
+    ],
+)
+async def test_a_page_of_a_named_origin_may_ask_for_all_that_there_is(
+    http: httpx.AsyncClient, path: str, method: str, headers: str
+) -> None:
+    asked = {"access-control-request-method": method, "access-control-request-headers": headers}
+    answer = await http.options(path, headers={"origin": "http://localhost:5173"} | asked)
+    assert answer.status_code == 200, answer.text
+
+
+@pytest.mark.parametrize(
     ("error", "code", "reason"),
     [(RedisConnectionError("secret"), 1013, "unavailable"), (DataError("", {}, Exception()), 1011, "internal_error")],
 )

@@ -9,7 +9,7 @@ import pytest
 
 from api.limits.word_file import DEFAULT_LIST
 from api.services import Services
-from store import event_log
+from store import bans, event_log
 from streaming import keys
 from streaming.shared_clock import utc_now
 from tests.api.people import bearer, keyed, playing, refused, session, signed_up
@@ -87,3 +87,16 @@ async def test_banned_words_are_refused_and_mute(http: httpx.AsyncClient, servic
     refused(muted, 429, "muted")
     assert int(muted.headers["retry-after"]) > 500
     assert (await http.get(PATH, headers=bearer(token))).json()["thoughts"] == []
+
+
+async def test_who_is_banned_adds_nothing_to_what_others_read(http: httpx.AsyncClient, services: Services) -> None:
+    person = await signed_up(http)
+    key = (await keyed(http, person))["api_key"]
+    token = (await session(http, key))["session_token"]
+    await bans.ban(services.engine, "account", person.account_id, reason="", by="alice", minutes=None)
+    await services.bans.read()
+    for credentials in (token, key):
+        refused(await thought(http, credentials, "hello"), 403, "banned")
+        note = {"text": "x"}
+        refused(await http.put("/v1/agents/a-1/notes/x", json=note, headers=bearer(credentials)), 403, "banned")
+    assert (await http.get(PATH, headers=bearer(key))).json()["thoughts"] == []

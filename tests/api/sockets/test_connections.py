@@ -169,6 +169,13 @@ async def test_every_connection_beats(registry: Connections, monkeypatch: pytest
     await asyncio.gather(*tasks)
 
 
+async def test_who_was_banned_between_being_let_in_and_being_served_is_closed(registry: Connections) -> None:
+    registry.bars = lambda account_id, agent_id: (account_id, agent_id) == ("acc_1", None)
+    closed = await served(open_one(registry))
+    assert (closed.code, closed.reason) == (CLOSE_POLICY, "banned")
+    assert len(registry) == 0
+
+
 async def test_expired_sessions_are_swept(sessions: Sessions) -> None:
     registry = Connections(Hub(connect("redis://127.0.0.1:1")), sessions, revoke_within_s=1)
     kept, swept = open_one(registry, "jti_1"), open_one(registry, "jti_2")

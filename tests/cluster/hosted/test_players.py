@@ -104,6 +104,28 @@ async def test_a_host_that_falls_silent_leaves_an_unknown_outcome_and_the_next_c
         assert len(players(gates[1])) == 1
 
 
+@pytest.mark.slow
+async def test_a_host_that_was_given_up_too_early_takes_nothing_from_the_one_that_goes_on(
+    gates: list[Gate], key: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("cluster.hosted.players.KEEP_EVERY_S", 0.1)
+    line = Line(gates[0])
+    async with model(line, key) as client:
+        await told(client, "play_as", agent_id="scout-1")
+        [played] = players(gates[0])._players.values()
+        there = players(gates[1])
+        await there._sessions.claim(played.session_id, there.gateway, lost=players(gates[0]).gateway)
+        line.to = gates[1]
+        assert (await told(client, "observe"))[0].startswith("You are scout-1 at ")
+
+        def has_left() -> bool:
+            first = players(gates[0])
+            return played.agent.ended is not None and not len(first) and not first._closing
+
+        await until(lambda: asyncio.sleep(0, has_left()), "the first one has let go")
+        assert (await told(client, "observe"))[0].startswith("You are scout-1 at ")
+
+
 async def test_a_cancelled_call_ends_and_the_agent_stands_still(gates: list[Gate], key: str) -> None:
     line = Line(gates[0])
     async with model(line, key) as client:

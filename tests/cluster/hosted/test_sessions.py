@@ -74,6 +74,18 @@ async def test_of_two_gateways_one_plays_until_its_lease_is_over_or_it_is_known_
     assert await sessions.claim("s-1", "gw_2") == "gw_2"
 
 
+async def test_a_gateway_that_lost_an_agent_forgets_it_alone_while_it_plays_it(sessions: ModelSessions) -> None:
+    await sessions.open("s-1", "acc_1", "key_1")
+    await sessions.choose("s-1", "scout-1")
+    await sessions.claim("s-1", "gw_1")
+    assert not await sessions.lose("s-1", "gw_1", "scout-2"), "another agent was chosen meanwhile"
+    assert not await sessions.lose("s-1", "gw_2", "scout-1"), "another gateway plays it"
+    assert not await sessions.lose("s-2", "gw_1", "scout-1"), "there is no such session"
+    assert (await sessions.use("s-1", "acc_1")) == ModelSession("s-1", "scout-1", "gw_1")
+    assert await sessions.lose("s-1", "gw_1", "scout-1")
+    assert (await sessions.use("s-1", "acc_1")) == ModelSession("s-1", "", "gw_1")
+
+
 def test_ids_are_not_guessed() -> None:
     assert len({new_session_id() for _ in range(100)}) == 100
     assert len(new_session_id()) == 36
