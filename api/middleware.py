@@ -165,7 +165,7 @@ class _Passage:
         )
 
     def _start(self, status: int) -> None:
-        self._status = status
+        self._status = int(status)  # an ``HTTPStatus`` would stand in the log by its name
         if self._scope["type"] == "http":
             metrics.HTTP_SECONDS.labels(self.route).observe(time.perf_counter() - self._began)
 

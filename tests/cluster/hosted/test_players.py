@@ -113,9 +113,10 @@ async def test_a_host_that_was_given_up_too_early_takes_nothing_from_the_one_tha
     async with model(line, key) as client:
         await told(client, "play_as", agent_id="scout-1")
         [played] = players(gates[0])._players.values()
+        line.to = gates[1]
+        assert (await told(client, "observe"))[1]["ok"], "carried out by the first"
         there = players(gates[1])
         await there._sessions.claim(played.session_id, there.gateway, lost=players(gates[0]).gateway)
-        line.to = gates[1]
         assert (await told(client, "observe"))[0].startswith("You are scout-1 at ")
 
         def has_left() -> bool:
