@@ -83,18 +83,25 @@ def rest_mark(world: ShardWorld, chunk_id: ChunkId) -> tuple[object, ...] | None
 
 
 def thaw(
-    rules: Rules, world_seed: int, shard: int, frame: Mapping[str, Any], chunks: Mapping[str, Mapping[str, Any]]
+    rules: Rules,
+    world_seed: int,
+    shard: int,
+    frame: Mapping[str, Any],
+    chunks: Mapping[str, Mapping[str, Any]],
+    *,
+    quiet: bool = False,
 ) -> ShardWorld:
     """Return a world in the state that was frozen.
 
     Args:
         frame: What ``freeze_shard`` gave.
         chunks: What ``freeze_chunk`` gave for each of its chunks; further ones are not looked at.
+        quiet: As ``ShardWorld`` has it.
 
     Raises:
         BadKeyFrame: it can't be read, or a chunk is missing.
     """
-    world = ShardWorld(rules, world_seed, shard)
+    world = ShardWorld(rules, world_seed, shard, quiet=quiet)
     try:
         _thaw_into(world.state, frame, chunks)
     except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:

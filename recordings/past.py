@@ -1,0 +1,311 @@
+"""The whole world at a moment of the past, out of the recordings of all its shards."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Final, NoReturn
+
+from config.errors import OperatorError
+from recordings.digests import chunk_digest
+from recordings.entry import BadRecording
+from recordings.names import SegmentName
+from recordings.places import SegmentPlace
+from recordings.replay import STEPS_MOST, apply_entry, begin, entries_of, frame_at, thawed
+from recordings.segment import BlockHead, Segment, SegmentHead
+from world.ids import AgentId, ChunkId, HandoffId, Tick
+from world.inputs import Arrive, Drop, Dropped, Input, Load, Reply
+from world.key_frame import freeze_chunk, freeze_shard
+from world.moment import Frame, Moment
+from world.outputs import Departure
+from world.shard import ShardWorld
+
+#: So long before the moment shards are run again, to see who departs and what is handed over.
+LOOK_BACK_TICKS: Final = 100
+MS_PER_S: Final = 1_000
+
+Progress = Callable[[str, int, int], object]
+
+
+class NoSuchMoment(OperatorError):
+    """The recordings don't reach that moment, or can't be run to it; the text says which there are."""
+
+    reason = "no_such_moment"
+
+
+@dataclass(frozen=True, slots=True)
+class _Piece:
+    """One segment and its index; without blocks: it is damaged, or nothing is in it yet."""
+
+    name: SegmentName
+    head: SegmentHead | None
+    blocks: tuple[BlockHead, ...] = ()
+    #: Why it can't be used; empty: it can.
+    fault: str = ""
+
+    @property
+    def reaches_from(self) -> int | None:
+        """The first tick that can be reached in it; None: none."""
+        if self.head is not None and self.head.first == 0 and self.blocks:
+            return self.blocks[0].ticks[0]
+        return next((block.ticks[0] for block in self.blocks if block.frame is not None), None)
+
+
+class Past:
+    """What a place of recordings has: the moments that can be reached.
+
+    Args:
+        progress: Told what is done, how much of it, and how much there is.
+
+    Raises:
+        NoSuchMoment: there are no recordings, or none of this version.
+        OSError: the place can't be read.
+    """
+
+    def __init__(self, place: SegmentPlace, progress: Progress = lambda what, done, of: None) -> None:
+        self._place = place
+        self._progress = progress
+        self._lanes: dict[int, list[_Piece]] = {}
+        kept = place.segments()
+        for done, one in enumerate(kept):
+            progress("reading indices", done, len(kept))
+            self._lanes.setdefault(one.name.shard, []).append(_read(place, one.name))
+        self._usable = [piece for lane in self._lanes.values() for piece in lane if piece.reaches_from is not None]
+        if not self._usable:
+            fault = next((f": {piece.name}: {piece.fault}" for lane in self._lanes.values() for piece in lane), "")
+            raise NoSuchMoment(f"there is no recording that can be run again (shard-*.ccrec){fault}")
+
+    # -- which moments there are --
+
+    @property
+    def first_tick(self) -> int:
+        """The first tick at which every shard can be reached."""
+        firsts = []
+        for lane in self._lanes.values():
+            usable = [piece for piece in lane if piece.reaches_from is not None]
+            # A shard that was added later was not there before: it keeps nobody from going further back.
+            if usable and not (usable[0].head is not None and usable[0].head.first == 0 and _is_new(usable[0].head)):
+                firsts.append(usable[0].reaches_from or 0)
+        return max(firsts, default=min(piece.reaches_from or 0 for piece in self._usable))
+
+    @property
+    def last_tick(self) -> int:
+        """The last tick of any shard."""
+        return max(piece.blocks[-1].ticks[1] for piece in self._usable)
+
+    @property
+    def in_words(self) -> str:
+        """The moments as a part of a sentence."""
+        first, last = self.first_tick, self.last_tick
+        return f"from tick {first} ({self._time_of(first)}) to {last} ({self._time_of(last)})"
+
+    def _time_of(self, tick: int) -> str:
+        ms = max((_ms_at(one, tick) for one in self._usable if one.blocks[0].ticks[0] <= tick), default=0)
+        return datetime.fromtimestamp(ms / MS_PER_S, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+    def tick_at(self, ms: int) -> int:
+        """Return the last tick that was over at a Unix time in milliseconds.
+
+        Raises:
+            NoSuchMoment: the recordings begin after it, or end before it.
+        """
+        begun = [(block.ms[0], block, one) for one in self._usable for block in one.blocks if block.ms[0] <= ms]
+        if not begun or ms > max(piece.blocks[-1].ms[1] for piece in self._usable):
+            self._out_of_reach("that time")
+        _, block, piece = max(begun, key=lambda one: one[0])
+        assert piece.head is not None
+        passed = (ms - block.ms[0]) * piece.head.header.rules_of().tick_hz // MS_PER_S
+        return min(block.ticks[0] + passed, self.last_tick if ms >= block.ms[1] else block.ticks[1])
+
+    def _out_of_reach(self, what: str) -> NoReturn:
+        raise NoSuchMoment(f"the recordings don't reach {what}: they go {self.in_words}")
+
+    # -- one of them --
+
+    def moment(self, tick: int) -> Moment:
+        """Return the world right after a tick.
+
+        Raises:
+            NoSuchMoment: it can't be reached; the text says why, and which can.
+            OSError: the place can't be read.
+        """
+        if not self.first_tick <= tick <= self.last_tick:
+            self._out_of_reach(f"tick {tick}")
+        found: dict[int, tuple[_Piece, ShardWorld]] = {}
+        between = _Between()
+        for done, number in enumerate(sorted(self._lanes)):
+            self._progress("running shards to the moment", done, len(self._lanes))
+            piece = self._piece_at(self._lanes[number], tick)
+            if piece is not None:
+                try:
+                    found[number] = piece, self._run(piece, tick, between)
+                except BadRecording as error:
+                    raise NoSuchMoment(
+                        f"{piece.name} can't be run to tick {tick}: {error}; `chunkcrawl verify` says more. The "
+                        f"recordings go {self.in_words}"
+                    ) from None
+        heads = [piece.head for piece, _ in found.values() if piece.head is not None]
+        if len({head.header.seed for head in heads}) != 1:
+            raise NoSuchMoment("recordings of several worlds lie there: give each a directory of its own")
+        newest = max(heads, key=lambda head: head.began_ms)
+        worlds = {number: world for number, (_, world) in found.items()}
+        return Moment(
+            seed=newest.header.seed,
+            rules=newest.header.rules_of(),
+            tick=Tick(tick),
+            shards={number: freeze(world) for number, world in worlds.items()},
+            travelling=between.travelling(worlds),
+            handed=between.handed(worlds),
+            stays=between.stays(worlds),
+        )
+
+    def _piece_at(self, lane: Sequence[_Piece], tick: int) -> _Piece | None:
+        """Return the segment with the last entry up to a tick; None: the shard was not there yet."""
+        at = max((n for n, piece in enumerate(lane) if piece.blocks and piece.blocks[0].ticks[0] <= tick), default=None)
+        if at is None:
+            return None
+        piece, after = lane[at], lane[at + 1] if at + 1 < len(lane) else None
+        if piece.fault:
+            raise NoSuchMoment(f"{piece.name}: {piece.fault}")
+        last = piece.blocks[-1]
+        if after is not None and tick > last.ticks[1] and (lost := _lost_between(piece, after)):
+            raise NoSuchMoment(f"tick {tick} of shard {piece.name.shard} can't be reached: {lost}")
+        return piece
+
+    def _run(self, piece: _Piece, tick: int, between: _Between) -> ShardWorld:
+        """Run a shard to a tick, and note who and what is given and taken on the way.  Raises ``BadRecording``."""
+        with self._place.open(piece.name) as file:
+            segment = Segment(file)
+            world, at, n = _start(segment, tick)
+            between.shard = piece.name.shard
+            for block in segment.blocks[at:]:
+                if block.ticks[0] > tick:
+                    break
+                for entry in entries_of(segment.data(block)):
+                    if entry.tick > tick:
+                        break
+                    if entry.n != n + 1:
+                        raise BadRecording(f"entries are missing before tick {entry.tick}")
+                    n = entry.n
+                    between.departures += apply_entry(world, entry, between).departures
+                    for chunk_id, digest in entry.digests.items():
+                        if world.holds(ChunkId(chunk_id)) and chunk_digest(world, ChunkId(chunk_id)) != digest:
+                            raise BadRecording(f"{chunk_id} at tick {entry.tick} is not as it was recorded")
+        if tick - world.tick > STEPS_MOST:
+            raise BadRecording(f"nothing is recorded for {tick - world.tick} ticks")
+        return world
+
+
+def freeze(world: ShardWorld) -> Frame:
+    """Return a shard's whole key frame."""
+    return freeze_shard(world), {one: freeze_chunk(world, one) for one in world.chunk_ids}
+
+
+@dataclass
+class _Between:
+    """What was given and taken while shards were run to the moment, one after the other."""
+
+    shard: int = 0
+    departures: list[Departure] = field(default_factory=list)
+    #: Handoffs that have arrived, and the shard that an agent last arrived in.
+    arrived: set[HandoffId] = field(default_factory=set)
+    homes: dict[AgentId, int] = field(default_factory=dict)
+    #: Chunks by who has given them away last.
+    dropped: list[Dropped] = field(default_factory=list)
+
+    def before(self, order: Input) -> None:
+        """See ``InputWatch``."""
+        if isinstance(order, Arrive):
+            self.arrived.add(order.handoff_id)
+            self.homes[order.record.agent_id] = self.shard
+
+    def after(self, order: Input, reply: Reply) -> None:
+        """See ``InputWatch``."""
+        if isinstance(order, Drop) and isinstance(reply, Dropped):
+            self.dropped.append(reply)
+
+    def travelling(self, worlds: dict[int, ShardWorld]) -> tuple[Arrive, ...]:
+        """Return those who have departed and are nowhere."""
+        return tuple(
+            Arrive(one.handoff_id, one.record, one.to_chunk, one.x, one.y)
+            for one in self.departures
+            if one.handoff_id not in self.arrived and not _stands(worlds, one.record.agent_id)
+        )
+
+    def handed(self, worlds: dict[int, ShardWorld]) -> tuple[Load, ...]:
+        """Return the chunks that nobody has, as the last who had them gave them."""
+        last = {one.record.chunk_id: one for one in sorted(self.dropped, key=lambda one: one.record.tick)}
+        return tuple(
+            Load(one.record, [agent for agent in one.agents if not _stands(worlds, agent.agent_id)])
+            for chunk_id, one in sorted(last.items())
+            if not any(world.holds(chunk_id) for world in worlds.values())
+        )
+
+    def stays(self, worlds: dict[int, ShardWorld]) -> dict[AgentId, int]:
+        """Return where those stay who stand in two shards."""
+        seen: dict[AgentId, int] = {}
+        twice: dict[AgentId, int] = {}
+        for number, world in worlds.items():
+            for agent_id in world.agent_ids:
+                if agent_id in seen:
+                    twice[agent_id] = self.homes.get(agent_id, number)
+                seen[agent_id] = number
+        return twice
+
+
+def _stands(worlds: dict[int, ShardWorld], agent_id: AgentId) -> bool:
+    return any(world.chunk_of(agent_id) is not None for world in worlds.values())
+
+
+def _read(place: SegmentPlace, name: SegmentName) -> _Piece:
+    try:
+        with place.open(name) as file:
+            segment = Segment(file)
+            why = segment.head.header.why_not_here()
+            if why is not None:
+                return _Piece(name, None, (), why)
+            return _Piece(name, segment.head, tuple(segment.blocks))
+    except BadRecording as error:
+        return _Piece(name, None, (), str(error))
+
+
+def _is_new(head: SegmentHead) -> bool:
+    return head.header.previous == ""
+
+
+def _lost_between(piece: _Piece, after: _Piece) -> str:
+    """Return what is missing between a segment and the next one; empty: nothing."""
+    if after.fault:
+        return f"{after.name}: {after.fault}"
+    if after.head is None or piece.head is None or not after.blocks:
+        return ""
+    same_life = after.head.header.epoch == piece.head.header.epoch
+    if same_life and after.head.first != piece.blocks[-1].entries[1] + 1:
+        return f"entries are missing between {piece.name} and {after.name}"
+    return ""
+
+
+def _ms_at(piece: _Piece, tick: int) -> int:
+    return max(block.ms[1] if block.ticks[1] <= tick else block.ms[0] for block in piece.blocks if block.ticks[0] <= tick)
+
+
+def _start(segment: Segment, tick: int) -> tuple[ShardWorld, int, int]:
+    """Return a world some way before a tick, the block to go on from, and the number of the last entry in it."""
+    header = segment.head.header
+    fallback: tuple[ShardWorld, int, int] | None = None
+    for at in range(len(segment.blocks) - 1, -1, -1):
+        block = segment.blocks[at]
+        if block.frame is None or block.ticks[0] > tick:
+            continue
+        frame = frame_at(segment, block)
+        if frame is not None:
+            found = thawed(header, frame), at, block.entries[0] - 1
+            if block.ticks[0] <= tick - LOOK_BACK_TICKS:
+                return found
+            fallback = found
+    if segment.head.first == 0:
+        return begin(header), 0, -1
+    if fallback is None:
+        raise BadRecording(f"no key frame at or before tick {tick} in this segment")
+    return fallback
