@@ -36,6 +36,7 @@ TABLE: Final = Table(
         "restore": Lazy("cli.backup:app", "Restore a backup, or rebuild a lost Redis from the database."),
         "show-chunk": Lazy("cli.world_tools:app", "Draw a chunk's terrain from its seed."),
         "verify": Lazy("cli.verify:app", "Prove recordings: run them again and compare."),
+        "fork": Lazy("cli.fork:app", "Make a private world from a moment of a recording."),
         "replay": Lazy("cli.world_tools:app", "Run a recording of a shard again."),
     },
     begin="cluster.own_path:use_own_packages",

@@ -173,6 +173,7 @@ class Up:
     async def _start(self, stack: contextlib.AsyncExitStack) -> None:
         from cluster import deploy
         from migrations.run import upgrade
+        from operations.fork import begin_fork
         from operations.rebuild import bring_back
 
         settings = self._settings
@@ -180,6 +181,8 @@ class Up:
         await upgrade(settings.database_url)
         if (rebuilt := await bring_back(settings)) is not None:
             self._say(str(rebuilt))
+        elif (forked := await begin_fork(settings)) is not None:
+            self._say(f"This world begins as a fork: {forked}. Agents belong to the first account that plays them.")
         self._say(f"Starting Ray, shards ({settings.shards}) and gateways ({settings.gateways}) ...")
         deployment = await deploy.start(settings)
         limit_s = settings.drain_s + WORLD_STOP_MARGIN_S

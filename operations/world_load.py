@@ -34,10 +34,13 @@ class WorldThere(OperatorError):
     reason = "world_there"
 
 
-async def write_world(redis: Redis, dump: WorldDump, *, over: bool = True) -> None:
+async def write_world(
+    redis: Redis, dump: WorldDump, *, over: bool = True, stay_until_ms: int | None = None
+) -> None:
     """Replace everything in Redis by ``dump`` (see ``operations.world_settle``), all or nothing.
 
-    ``over`` False: only where there is no world.
+    ``over`` False: only where there is no world.  ``stay_until_ms``: until then agents stand there without anybody who
+    plays them; None: they leave unless somebody comes back soon.
 
     Raises:
         WorldThere: there is one, and not ``over``.
@@ -51,6 +54,9 @@ async def write_world(redis: Redis, dump: WorldDump, *, over: bool = True) -> No
             pipe.multi()  # type: ignore[no-untyped-call]
         queue(pipe, EMPTY())
         _put(pipe, dump)
+        here = [agent_id for chunk in dump.chunks.values() for agent_id in chunk.members]
+        if here and stay_until_ms is not None:
+            pipe.zadd(keys.PRESENCE, dict.fromkeys(here, stay_until_ms))
         try:
             await pipe.execute()
         except WatchError:

@@ -1,0 +1,142 @@
+"""A moment of the past, out of the recordings of all shards: exact, and the start of another story."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from recordings.digests import chunk_digest
+from recordings.entry import BadRecording
+from recordings.past import NoSuchMoment, Past
+from recordings.places import place_of
+from recordings.replay import apply_entry, entries_of
+from recordings.segment import Segment
+from tests.recordings.simulate import played, write
+from world.ids import AgentId, ChunkId, ServerCmdId
+from world.inputs import Submit
+from world.shard import ShardWorld
+
+TICKS = 150
+
+
+@pytest.fixture(scope="module", params=[1, 3])
+def directory(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write(tmp_path_factory.mktemp("past"), played(seed=6, shards=request.param, ticks=TICKS), segment_s=12)
+
+
+def entries_after(directory: Path, shard: int, tick: int) -> list:  # type: ignore[type-arg]
+    found = []
+    for path in sorted(directory.glob(f"shard-{shard:03d}-*.ccrec")):
+        with path.open("rb") as file:
+            segment = Segment(file)
+            for block in segment.blocks:
+                found += [one for one in entries_of(segment.data(block)) if one.tick > tick]
+    return found
+
+
+@pytest.mark.parametrize("tick", [3, 60, 77, 131])
+def test_the_original_inputs_give_the_original_states(directory: Path, tick: int) -> None:
+    """Hash for hash: every digest that the original recorded after the moment."""
+    moment = Past(place_of(str(directory))).moment(tick)
+    compared = 0
+    for number in moment.shards:
+        world = moment.shard(number)
+        for entry in entries_after(directory, number, tick):
+            apply_entry(world, entry)
+            for chunk_id, digest in entry.digests.items():
+                if world.holds(ChunkId(chunk_id)):
+                    assert chunk_digest(world, ChunkId(chunk_id)) == digest
+                    compared += 1
+    assert compared > 0
+
+
+def test_other_inputs_give_another_story(directory: Path) -> None:
+    moment = Past(place_of(str(directory))).moment(60)
+    same, other = moment.world(), moment.world()
+    assert states(same) == states(other)
+    idle = next(one for one in sorted(other.agent_ids) if is_idle(other, one))
+    other.apply(Submit(idle, ServerCmdId("s-other"), "other", {"type": "say", "text": "otherwise"}, "trace"))
+    other.apply(Submit(idle, ServerCmdId("s-walk"), "walk", {"type": "move_to", "x": 25, "y": 25}, "trace"))
+    for tick in range(61, 70):
+        same.step(tick)
+        other.step(tick)
+    assert states(same) != states(other)
+
+
+def states(world: ShardWorld) -> dict[str, list[str]]:
+    return {one: chunk_digest(world, one) for one in sorted(world.chunk_ids)}
+
+
+def is_idle(world: ShardWorld, agent_id: AgentId) -> bool:
+    record = world.agent(agent_id)
+    return record is not None and record.running is None
+
+
+def test_everybody_is_somewhere_at_every_tick(directory: Path) -> None:
+    """Who is between two shards at the moment stands in the fork, once."""
+    past = Past(place_of(str(directory)))
+    for tick in range(40, 100, 4):
+        moment = past.moment(tick)
+        world = moment.world()
+        standing = [one for number in moment.shards for one in moment.shard(number).agent_ids]
+        there = {*standing, *(one.record.agent_id for one in moment.travelling)}
+        there |= {agent.agent_id for load in moment.handed for agent in load.agents}
+        assert set(world.agent_ids) == there
+        assert set(world.chunk_ids) == set(moment.chunk_ids)
+        assert world.tick == tick
+
+
+def test_what_is_not_reached_is_said(directory: Path, tmp_path: Path) -> None:
+    past = Past(place_of(str(directory)))
+    assert past.last_tick == TICKS
+    with pytest.raises(NoSuchMoment, match=r"don't reach tick 151: they go from tick \d+ \(.*Z\) to 150 \(.*Z\)"):
+        past.moment(TICKS + 1)
+    with pytest.raises(NoSuchMoment, match="don't reach that time"):
+        past.tick_at(5)
+    with pytest.raises(NoSuchMoment, match="no recording"):
+        Past(place_of(str(tmp_path)))
+
+
+def test_a_time_is_a_tick(directory: Path) -> None:
+    """A tick of the play is 200 ms."""
+    past = Past(place_of(str(directory)))
+    assert abs(past.tick_at(1_000_000 + 60 * 200) - 60) <= 1
+
+
+def test_what_is_missing_is_not_run_over(directory: Path) -> None:
+    paths = sorted(directory.glob("shard-000-*.ccrec"))
+    hidden = paths[1].rename(paths[1].with_suffix(".away"))
+    try:
+        with Segment(hidden.open("rb"))._file as file:
+            tick = Segment(_rewound(file)).blocks[-1].ticks[1]
+        with pytest.raises(NoSuchMoment, match="entries are missing"):
+            Past(place_of(str(directory))).moment(tick)
+    finally:
+        hidden.rename(paths[1])
+
+
+def _rewound(file):  # type: ignore[no-untyped-def]
+    file.seek(0)
+    return file
+
+
+def test_another_version_of_the_rules_is_refused(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("recordings.entry.RULES_VERSION", 99)
+    with pytest.raises(NoSuchMoment, match="version 1 of the rules, this release has version 99"):
+        Past(place_of(str(directory)))
+
+
+def test_damage_is_not_run_over(directory: Path) -> None:
+    path = sorted(directory.glob("shard-000-*.ccrec"))[0]
+    whole = path.read_bytes()
+    data = bytearray(whole)
+    with path.open("rb") as file:
+        block = Segment(file).blocks[0]
+    data[block.at + 400 + block.length // 2] ^= 4
+    path.write_bytes(data)
+    try:
+        with pytest.raises((NoSuchMoment, BadRecording)):
+            Past(place_of(str(directory))).moment(block.ticks[1])
+    finally:
+        path.write_bytes(whole)
