@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Final, NoReturn
 
 from config.errors import OperatorError
 from recordings.digests import chunk_digest
-from recordings.entry import BadRecording
+from recordings.entry import BadRecording, Header
 from recordings.names import SegmentName
 from recordings.places import SegmentPlace
 from recordings.replay import STEPS_MOST, apply_entry, begin, entries_of, frame_at, thawed
 from recordings.segment import BlockHead, Segment, SegmentHead
 from world.ids import AgentId, ChunkId, HandoffId, Tick
-from world.inputs import Arrive, Drop, Dropped, Input, Load, Reply
+from world.inputs import Arrive, Drop, Dropped, Input, Join, Load, Reply
 from world.key_frame import freeze_chunk, freeze_shard
 from world.moment import Frame, Moment
 from world.outputs import Departure
@@ -149,16 +149,7 @@ class Past:
         if len({head.header.seed for head in heads}) != 1:
             raise NoSuchMoment("recordings of several worlds lie there: give each a directory of its own")
         newest = max(heads, key=lambda head: head.began_ms)
-        worlds = {number: world for number, (_, world) in found.items()}
-        return Moment(
-            seed=newest.header.seed,
-            rules=newest.header.rules_of(),
-            tick=Tick(tick),
-            shards={number: freeze(world) for number, world in worlds.items()},
-            travelling=between.travelling(worlds),
-            handed=between.handed(worlds),
-            stays=between.stays(worlds),
-        )
+        return between.moment(newest.header, tick, {number: world for number, (_, world) in found.items()})
 
     def _piece_at(self, lane: Sequence[_Piece], tick: int) -> _Piece | None:
         """Return the segment with the last entry up to a tick; None: the shard was not there yet."""
@@ -188,6 +179,7 @@ class Past:
                     if entry.n != n + 1:
                         raise BadRecording(f"entries are missing before tick {entry.tick}")
                     n = entry.n
+                    between.tick = entry.tick
                     between.departures += apply_entry(world, entry, between).departures
                     for chunk_id, digest in entry.digests.items():
                         if world.holds(ChunkId(chunk_id)) and chunk_digest(world, ChunkId(chunk_id)) != digest:
@@ -207,55 +199,99 @@ class _Between:
     """What was given and taken while shards were run to the moment, one after the other."""
 
     shard: int = 0
+    tick: int = 0
     departures: list[Departure] = field(default_factory=list)
-    #: Handoffs that have arrived, and the shard that an agent last arrived in.
+    #: Handoffs that have arrived.
     arrived: set[HandoffId] = field(default_factory=set)
-    homes: dict[AgentId, int] = field(default_factory=dict)
-    #: Chunks by who has given them away last.
+    #: When and where agents and chunks last came into a shard.
+    agents_came: dict[str, tuple[int, int]] = field(default_factory=dict)
+    chunks_came: dict[str, tuple[int, int]] = field(default_factory=dict)
     dropped: list[Dropped] = field(default_factory=list)
 
     def before(self, order: Input) -> None:
         """See ``InputWatch``."""
+        now = self.tick, self.shard
         if isinstance(order, Arrive):
             self.arrived.add(order.handoff_id)
-            self.homes[order.record.agent_id] = self.shard
+        if isinstance(order, (Arrive, Join)):
+            _later(self.agents_came, order.record.agent_id, now)
+        if isinstance(order, Load):
+            _later(self.chunks_came, order.record.chunk_id, now)
+            for agent in order.agents:
+                _later(self.agents_came, agent.agent_id, now)
 
     def after(self, order: Input, reply: Reply) -> None:
         """See ``InputWatch``."""
         if isinstance(order, Drop) and isinstance(reply, Dropped):
             self.dropped.append(reply)
 
-    def travelling(self, worlds: dict[int, ShardWorld]) -> tuple[Arrive, ...]:
-        """Return those who have departed and are nowhere."""
-        return tuple(
-            Arrive(one.handoff_id, one.record, one.to_chunk, one.x, one.y)
-            for one in self.departures
-            if one.handoff_id not in self.arrived and not _stands(worlds, one.record.agent_id)
-        )
-
-    def handed(self, worlds: dict[int, ShardWorld]) -> tuple[Load, ...]:
-        """Return the chunks that nobody has, as the last who had them gave them."""
+    def moment(self, header: Header, tick: int, worlds: Mapping[int, ShardWorld]) -> Moment:
+        """Return the moment of shards that were run to it."""
+        chunk_homes = self._homes(_places(worlds, lambda world: world.chunk_ids), self.chunks_came, worlds)
+        standing = {
+            agent.agent_id
+            for number, world in worlds.items()
+            for chunk_id in world.chunk_ids
+            if chunk_homes.get(chunk_id, number) == number
+            for agent in world.agents(chunk_id)
+        }
+        there = {chunk_id for world in worlds.values() for chunk_id in world.chunk_ids}
         last = {one.record.chunk_id: one for one in sorted(self.dropped, key=lambda one: one.record.tick)}
-        return tuple(
-            Load(one.record, [agent for agent in one.agents if not _stands(worlds, agent.agent_id)])
+        handed = tuple(
+            Load(one.record, [agent for agent in one.agents if agent.agent_id not in standing])
             for chunk_id, one in sorted(last.items())
-            if not any(world.holds(chunk_id) for world in worlds.values())
+            if chunk_id not in there
+        )
+        standing |= {agent.agent_id for one in handed for agent in one.agents}
+        left = {
+            one.record.agent_id: Arrive(one.handoff_id, one.record, one.to_chunk, one.x, one.y)
+            for one in self.departures
+            if one.handoff_id not in self.arrived and one.record.agent_id not in standing
+        }
+        return Moment(
+            seed=header.seed,
+            rules=header.rules_of(),
+            tick=Tick(tick),
+            shards={number: freeze(world) for number, world in worlds.items()},
+            travelling=tuple(left.values()),
+            handed=handed,
+            agent_homes=self._homes(_places(worlds, lambda world: world.agent_ids), self.agents_came, worlds),
+            chunk_homes=chunk_homes,
         )
 
-    def stays(self, worlds: dict[int, ShardWorld]) -> dict[AgentId, int]:
-        """Return where those stay who stand in two shards."""
-        seen: dict[AgentId, int] = {}
-        twice: dict[AgentId, int] = {}
-        for number, world in worlds.items():
-            for agent_id in world.agent_ids:
-                if agent_id in seen:
-                    twice[agent_id] = self.homes.get(agent_id, number)
-                seen[agent_id] = number
-        return twice
+    def _homes(
+        self,
+        places: Mapping[str, list[tuple[int, ChunkId]]],
+        came: Mapping[str, tuple[int, int]],
+        worlds: Mapping[int, ShardWorld],
+    ) -> dict[str, int]:
+        """Return, of what is in several shards, the one that it came into last, or that has shown its chunk last.
+
+        A shard that gives a chunk away says so in its next entry only, which may be long after.
+        """
+        homes = {}
+        for name, found in places.items():
+            if len(found) > 1:
+                known = came.get(name)
+                shown = max(found, key=lambda one: worlds[one[0]].state.chunks[one[1]].shown_at)[0]
+                homes[name] = known[1] if known is not None and known[1] in {one[0] for one in found} else shown
+        return homes
 
 
-def _stands(worlds: dict[int, ShardWorld], agent_id: AgentId) -> bool:
-    return any(world.chunk_of(agent_id) is not None for world in worlds.values())
+def _places(
+    worlds: Mapping[int, ShardWorld], names: Callable[[ShardWorld], Iterable[str]]
+) -> dict[str, list[tuple[int, ChunkId]]]:
+    """Return where agents or chunks are: shard and chunk."""
+    found: dict[str, list[tuple[int, ChunkId]]] = {}
+    for number, world in worlds.items():
+        for name in names(world):
+            chunk_id = world.chunk_of(AgentId(name)) or ChunkId(name)
+            found.setdefault(name, []).append((number, chunk_id))
+    return found
+
+
+def _later(came: dict[str, tuple[int, int]], name: str, now: tuple[int, int]) -> None:
+    came[name] = max(now, came.get(name, now))
 
 
 def _read(place: SegmentPlace, name: SegmentName) -> _Piece:

@@ -7,11 +7,11 @@ The frames are exact, so what a shard was told after them gives the states that 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from world.ids import AgentId, ChunkId, Tick
-from world.inputs import Arrive, Leave, Load
+from world.inputs import Arrive, Drop, Leave, Load
 from world.key_frame import BadKeyFrame, freeze_chunk, freeze_shard, thaw
 from world.recording import NotARecording, decode_input, encode_input
 from world.rules import RULES_VERSION, Rules
@@ -37,8 +37,9 @@ class Moment:
     travelling: tuple[Arrive, ...] = ()
     #: Chunks that one shard has given away and another has not loaded yet.
     handed: tuple[Load, ...] = ()
-    #: Agents that stand in two shards, since these don't tick in step: in which of them they stay.
-    stays: Mapping[AgentId, int] | None = None
+    #: Of agents and chunks that are in two shards, since these don't tick in step: in which of them they stay.
+    agent_homes: Mapping[str, int] = field(default_factory=dict)
+    chunk_homes: Mapping[str, int] = field(default_factory=dict)
 
     def shard(self, number: int) -> ShardWorld:
         """Return one shard exactly as it was.
@@ -78,9 +79,12 @@ class Moment:
 
     def _at_the_tick(self, number: int) -> ShardWorld:
         world = self.shard(number)
-        for agent_id, home in (self.stays or {}).items():
-            if home != number and world.chunk_of(agent_id) is not None:
-                world.apply(Leave(agent_id))
+        for chunk_id, home in self.chunk_homes.items():
+            if home != number:
+                world.apply(Drop(ChunkId(chunk_id)))
+        for agent_id, home in self.agent_homes.items():
+            if home != number:
+                world.apply(Leave(AgentId(agent_id)))
         for tick in range(world.tick + 1, self.tick + 1):
             world.step(tick)
         world.take()
@@ -90,7 +94,7 @@ class Moment:
     def chunk_ids(self) -> list[ChunkId]:
         """All chunks, by shard."""
         loaded = [ChunkId(one) for number in sorted(self.shards) for one in self.shards[number][0]["chunks"]]
-        return [*loaded, *(order.record.chunk_id for order in self.handed)]
+        return [*dict.fromkeys(loaded), *(order.record.chunk_id for order in self.handed)]
 
     def only(self, chunk_ids: Collection[str]) -> Moment:
         """Return the moment with these chunks alone, and who stands in them; ways to others are not made yet."""
@@ -118,7 +122,8 @@ class Moment:
             ],
             "travelling": [encode_input(one) for one in self.travelling],
             "handed": [encode_input(one) for one in self.handed],
-            "stays": dict(self.stays or {}),
+            "agent_homes": dict(self.agent_homes),
+            "chunk_homes": dict(self.chunk_homes),
         }
 
     @classmethod
@@ -129,11 +134,15 @@ class Moment:
             BadKeyFrame: it is something else, or was made by another version of the rules.
         """
         try:
-            if data["format"] != FORMAT or data["rules_version"] != RULES_VERSION:
-                raise BadKeyFrame(
-                    f"it has format {data['format']} and version {data['rules_version']} of the rules, this release has "
-                    f"{FORMAT} and {RULES_VERSION}: use the release that made it"
-                )
+            versions = data["format"], data["rules_version"]
+        except (KeyError, TypeError) as error:
+            raise BadKeyFrame(f"not a moment of a world: {type(error).__name__}: {error}") from None
+        if versions != (FORMAT, RULES_VERSION):
+            raise BadKeyFrame(
+                f"it has format {versions[0]} and version {versions[1]} of the rules, this release has {FORMAT} and "
+                f"{RULES_VERSION}: use the release that made it"
+            )
+        try:
             return cls(
                 seed=int(data["seed"]),
                 rules=Rules.from_json(data["rules"]),
@@ -141,9 +150,10 @@ class Moment:
                 shards={int(one["shard"]): (one["frame"], one["chunks"]) for one in data["shards"]},
                 travelling=tuple(_of_kind(Arrive, one) for one in data["travelling"]),
                 handed=tuple(_of_kind(Load, one) for one in data["handed"]),
-                stays={AgentId(agent_id): int(shard) for agent_id, shard in data["stays"].items()},
+                agent_homes={str(name): int(shard) for name, shard in data["agent_homes"].items()},
+                chunk_homes={str(name): int(shard) for name, shard in data["chunk_homes"].items()},
             )
-        except (KeyError, TypeError, AttributeError, NotARecording) as error:
+        except (KeyError, TypeError, ValueError, AttributeError) as error:  # NotARecording is among them
             raise BadKeyFrame(f"not a moment of a world: {type(error).__name__}: {error}") from None
 
 

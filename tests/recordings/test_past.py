@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -12,9 +13,11 @@ from recordings.past import NoSuchMoment, Past
 from recordings.places import place_of
 from recordings.replay import apply_entry, entries_of
 from recordings.segment import Segment
-from tests.recordings.simulate import played, write
+from tests.recordings.simulate import SourcedCluster, given_of, played, write
+from tests.world.play import PLAY_RULES, Script
 from world.ids import AgentId, ChunkId, ServerCmdId
 from world.inputs import Submit
+from world.records import AgentRecord
 from world.shard import ShardWorld
 
 TICKS = 150
@@ -22,7 +25,7 @@ TICKS = 150
 
 @pytest.fixture(scope="module", params=[1, 3])
 def directory(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write(tmp_path_factory.mktemp("past"), played(seed=6, shards=request.param, ticks=TICKS), segment_s=12)
+    return write(tmp_path_factory.mktemp("past"), played(seed=6, shards=request.param, ticks=TICKS), segment_s=6)
 
 
 def entries_after(directory: Path, shard: int, tick: int) -> list:  # type: ignore[type-arg]
@@ -73,18 +76,30 @@ def is_idle(world: ShardWorld, agent_id: AgentId) -> bool:
     return record is not None and record.running is None
 
 
-def test_everybody_is_somewhere_at_every_tick(directory: Path) -> None:
-    """Who is between two shards at the moment stands in the fork, once."""
-    past = Past(place_of(str(directory)))
-    for tick in range(40, 100, 4):
-        moment = past.moment(tick)
-        world = moment.world()
-        standing = [one for number in moment.shards for one in moment.shard(number).agent_ids]
-        there = {*standing, *(one.record.agent_id for one in moment.travelling)}
-        there |= {agent.agent_id for load in moment.handed for agent in load.agents}
-        assert set(world.agent_ids) == there
-        assert set(world.chunk_ids) == set(moment.chunk_ids)
+@pytest.mark.parametrize("shards", [1, 3])
+def test_everybody_is_there_at_every_tick(shards: int, tmp_path: Path) -> None:
+    """Each agent once and each chunk once, those too that are between two shards, with what they carry."""
+    truth: dict[int, dict[str, int]] = {}
+
+    class Watched(SourcedCluster):
+        def run(self, ticks: int = 1, each: Callable[[], object] = lambda: None) -> None:
+            truth[self.tick] = {one.agent_id: one.gold for one in everybody(self)}
+            super().run(ticks, each)
+
+    cluster = Watched(shards, PLAY_RULES, 6)
+    script = Script(cluster, 6, hand_overs=shards > 1)
+    for _ in range(100):
+        script.turn()
+    past = Past(place_of(str(write(tmp_path, list(given_of(cluster)), segment_s=6))))
+    for tick in range(40, 100):
+        world = past.moment(tick).world()
         assert world.tick == tick
+        assert {one.agent_id: one.gold for chunk in world.chunk_ids for one in world.agents(chunk)} == truth[tick], tick
+
+
+def everybody(cluster: SourcedCluster) -> list[AgentRecord]:
+    standing = [one for world in cluster.shards for chunk in world.chunk_ids for one in world.agents(chunk)]
+    return [*standing, *(one.record for one in cluster.travelling)]
 
 
 def test_what_is_not_reached_is_said(directory: Path, tmp_path: Path) -> None:
@@ -108,17 +123,12 @@ def test_what_is_missing_is_not_run_over(directory: Path) -> None:
     paths = sorted(directory.glob("shard-000-*.ccrec"))
     hidden = paths[1].rename(paths[1].with_suffix(".away"))
     try:
-        with Segment(hidden.open("rb"))._file as file:
-            tick = Segment(_rewound(file)).blocks[-1].ticks[1]
+        with hidden.open("rb") as file:
+            tick = Segment(file).blocks[0].ticks[0] + 3
         with pytest.raises(NoSuchMoment, match="entries are missing"):
             Past(place_of(str(directory))).moment(tick)
     finally:
         hidden.rename(paths[1])
-
-
-def _rewound(file):  # type: ignore[no-untyped-def]
-    file.seek(0)
-    return file
 
 
 def test_another_version_of_the_rules_is_refused(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
