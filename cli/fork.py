@@ -25,9 +25,7 @@ _TICK: Final = re.compile(r"\d{1,15}", re.ASCII)
 @app.command()
 def fork(
     new_dir: Annotated[Path, typer.Argument(metavar="NEW_DIR", help="The new world's data directory: new or empty.")],
-    at: Annotated[
-        str, typer.Option(metavar="TICK|TIME", help="A tick, or a time: 2h (ago), 2026-03-01T12:00 (UTC).")
-    ],
+    at: Annotated[str, typer.Option(metavar="TICK|TIME", help="A tick, or a time: 2h (ago), 2026-03-01T12:00 (UTC).")],
     source: Annotated[
         str, typer.Option("--from", metavar="DIR|URL", help="Directory of recordings, or a URL of fsspec's.")
     ],

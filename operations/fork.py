@@ -1,4 +1,4 @@
-"""A private world from the past: a data directory with a moment of a recorded world, which ``chunkcrawl up`` makes real.
+"""A private world from the past: a data directory with a moment of a recorded world, which ``chunkcrawl up`` starts.
 
 ``make_fork`` writes one file into a new directory, beside it and then renamed: the directory is whole or not there.
 ``begin_fork`` writes that moment's world into Redis in one transaction, where ``up`` finds neither a world there nor

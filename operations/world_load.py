@@ -34,9 +34,7 @@ class WorldThere(OperatorError):
     reason = "world_there"
 
 
-async def write_world(
-    redis: Redis, dump: WorldDump, *, over: bool = True, stay_until_ms: int | None = None
-) -> None:
+async def write_world(redis: Redis, dump: WorldDump, *, over: bool = True, stay_until_ms: int | None = None) -> None:
     """Replace everything in Redis by ``dump`` (see ``operations.world_settle``), all or nothing.
 
     ``over`` False: only where there is no world.  ``stay_until_ms``: until then agents stand there without anybody who

@@ -323,7 +323,9 @@ def _lost_between(piece: _Piece, after: _Piece) -> str:
 
 
 def _ms_at(piece: _Piece, tick: int) -> int:
-    return max(block.ms[1] if block.ticks[1] <= tick else block.ms[0] for block in piece.blocks if block.ticks[0] <= tick)
+    return max(
+        block.ms[1] if block.ticks[1] <= tick else block.ms[0] for block in piece.blocks if block.ticks[0] <= tick
+    )
 
 
 def _start(segment: Segment, tick: int) -> tuple[ShardWorld, int, int]:
