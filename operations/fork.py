@@ -170,6 +170,8 @@ def world_of(moment: Moment, rules: Rules, *, run_id: str, shards: int, now_ms: 
         try_out(settled, rules)
     except (BadKeyFrame, WorldOutOfBounds, ValueError, LookupError, TypeError, AttributeError) as error:
         raise ForkRefused(f"the world of tick {moment.tick} can't go on: {error}") from None
+    if HALL not in settled.chunks:
+        raise ForkRefused(f"at tick {moment.tick} the world had no {HALL} yet: choose another moment")
     if found := check(checkable(settled)):
         lost = ", ".join(one.subject for one in found if one.code == "orphan_chunk")
         if lost:

@@ -72,8 +72,10 @@ class Moment:
                     raise BadKeyFrame(f"{chunk_id} is in two shards")
                 chunks[chunk_id] = _asking_anew(freeze_chunk(part, chunk_id))
         world = thaw(self.rules, self.seed, 0, frame, chunks, quiet=quiet)
-        for order in (*self.handed, *self.travelling):
-            world.apply(order)
+        for load in self.handed:
+            world.apply(load)
+        for arrival in self.travelling:
+            world.apply(arrival)
         world.take()
         return world
 

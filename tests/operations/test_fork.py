@@ -9,9 +9,10 @@ import pytest
 
 from operations.fork import FORK_FILE, ForkRefused, make_fork, part_of, read_fork, settings_for, world_of
 from recordings.digests import chunk_digest
-from recordings.past import Past
+from recordings.past import Past, freeze
 from recordings.places import place_of
 from tests.recordings.simulate import played, write
+from world.genesis import new_chunk
 from world.ids import HALL, ChunkId, Tick
 from world.inputs import Load
 from world.moment import Moment
@@ -96,11 +97,13 @@ def test_some_chunks_alone(moment: Moment) -> None:
         part_of(moment, ["chunk-999"])
 
 
-def test_a_chunk_without_a_way_to_it(moment: Moment) -> None:
-    beside = {other for other in moment.world().neighbors(HALL).values() if other is not None}
-    far = next(one for one in moment.chunk_ids if one != HALL and one not in beside)
-    with pytest.raises(ForkRefused, match=f"no way leads from {HALL} to {far}"):
-        world_of(part_of(moment, [far]), moment.rules, run_id="run_1", shards=1, now_ms=1)
+def test_a_chunk_without_a_way_to_it() -> None:
+    world = ShardWorld(Rules(), 1, 0)
+    for number in (0, 5):
+        world.apply(Load(new_chunk(1, number, None, Rules()), []))
+    moment = Moment(1, Rules(), Tick(0), {0: freeze(world)})
+    with pytest.raises(ForkRefused, match=f"no way leads from {HALL} to chunk-5: name the chunks between"):
+        world_of(part_of(moment, ["chunk-5"]), Rules(), run_id="run_1", shards=1, now_ms=1)
 
 
 @pytest.mark.parametrize("data", [b"", b"no gzip", b"\x1f\x8b\x08\x00"])
