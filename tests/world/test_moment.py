@@ -6,17 +6,15 @@ import json
 
 import pytest
 
+from recordings.past import freeze
 from tests.world.harness import QUIET, TinyCluster
 from world.ids import HALL, AgentId, Tick
-from world.key_frame import BadKeyFrame, freeze_chunk, freeze_shard
+from world.key_frame import BadKeyFrame
 from world.moment import Moment
 
 
 def moment_of(cluster: TinyCluster) -> Moment:
-    shards = {
-        world.shard: (freeze_shard(world), {one: freeze_chunk(world, one) for one in world.chunk_ids})
-        for world in cluster.shards
-    }
+    shards = {world.shard: freeze(world) for world in cluster.shards}
     return Moment(cluster.seed, cluster.rules, Tick(cluster.tick), shards)
 
 
