@@ -137,9 +137,8 @@ class Ingress:
             issued_ms=challenge.issued_ms,
         )
         submitted = _Submitted(handshake, challenge, command, unsaid=unsaid)
-        metrics.COMMANDS_WAITING.inc()
         if not self._submit_at_once(submitted):
-            self.start(self._submit(submitted))
+            _counted_as_waiting(self.start(self._submit(submitted)))
 
     def _submit_at_once(self, submitted: _Submitted) -> bool:
         """Submit without a task, as nearly every command can be; False: nothing was done."""
@@ -151,7 +150,7 @@ class Ingress:
             if under_way.done():
                 return  # given up with everything else
             if accepted is None:
-                self.start(self._submit(submitted))
+                _counted_as_waiting(self.start(self._submit(submitted)))
             else:
                 self._decided(submitted, accepted=accepted)
             self._tasks.discard(under_way)
@@ -160,6 +159,7 @@ class Ingress:
         if not self.world.submit_at_once(submitted.command, decided):
             return False
         self._tasks.add(under_way)
+        _counted_as_waiting(under_way)
         return True
 
     async def _submit(self, submitted: _Submitted) -> None:
@@ -178,10 +178,8 @@ class Ingress:
             self._decided(submitted, accepted=decision.accepted)
             return
         await self._give_up(submitted.handshake, submitted.challenge, unsaid=submitted.unsaid)
-        metrics.COMMANDS_WAITING.dec()
 
     def _decided(self, submitted: _Submitted, *, accepted: bool) -> None:
-        metrics.COMMANDS_WAITING.dec()
         metrics.DECIDED[accepted].inc()
         metrics.COMMAND_DECISION_S.observe(time.perf_counter() - submitted.began)
         self.decided(submitted.handshake, submitted.challenge, accepted=accepted)
@@ -270,3 +268,13 @@ class Ingress:
         self._tasks.discard(task)
         if not task.cancelled() and task.exception() is not None:
             log.error("ingress_task_failed", exc_info=task.exception())
+
+
+def _counted_as_waiting(under_way: asyncio.Future[None]) -> None:
+    """Count a command as waiting until what brings it to its shard has ended, in whichever way."""
+    metrics.COMMANDS_WAITING.inc()
+    under_way.add_done_callback(_no_longer_waiting)
+
+
+def _no_longer_waiting(_: asyncio.Future[None]) -> None:
+    metrics.COMMANDS_WAITING.dec()

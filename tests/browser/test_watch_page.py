@@ -92,7 +92,7 @@ async def test_an_agent_walks_talks_and_changes_chunks(play: Play, open_page: Op
         bubble = page.locator('.bubble[data-agent="walker"] span')
         await expect(bubble).to_have_text(said)
         assert await bubble.locator("*").count() == 0
-        await expect(page.locator("#news .news-chat .news-text")).to_contain_text(said)
+        await expect(page.locator("#news .news-chat .news-text", has_text="walker")).to_contain_text(said)
         await expect(page.locator("#announcer")).to_contain_text(f"walker says: {said}")
         assert await page.locator("#news img, #bubbles img").count() == 0
         await screen.shot("watch-desktop")
