@@ -6,7 +6,9 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Final, Literal, get_args
 
+from chunkcrawl_env.moments import read_moment
 from chunkcrawl_env.rewards import Reward, gold_harvested
+from world.moment import Moment
 from world.rules import Rules
 
 Observation = Literal["window", "chunk", "features"]
@@ -57,6 +59,11 @@ class EnvConfig:
     rules: Rules = LIVE_RULES
     #: Directory for recordings, one file a world and episode, that ``chunkcrawl replay`` runs again.  Slower.
     record_dir: Path | str | None = None
+    #: A moment of a live world to begin with: what ``chunkcrawl fork`` has made, or a ``world.moment.Moment``.  Seed,
+    #: rules and chunks are the moment's then; ``chunks``, ``rules`` and a reset's seed say nothing of the world.
+    begin_from: Moment | Path | str | None = None
+    #: Whom learners play there; without: those who stand there, by id.  Where they are too few, new agents join.
+    plays: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         for name, least in _LEAST.items():
@@ -70,12 +77,31 @@ class EnvConfig:
             raise ValueError(f"radius must be {RADIUS_MOST} at most, not {self.radius}")
         if self.chunks_max is not None and self.chunks_max < self.chunks:
             raise ValueError(f"chunks_max ({self.chunks_max}) must not be below chunks ({self.chunks})")
+        if self.begin_from is not None:
+            self._begin_there(self.begin_from)
+            return
+        if self.plays:
+            raise ValueError("plays needs begin_from: nobody stands in a new world")
         room = self.chunks * self.rules.spawn_chunk_capacity
         if self.agents + self.company > room:
             raise ValueError(
                 f"{self.agents + self.company} agents do not fit into {self.chunks} chunks at the start, "
                 f"{self.rules.spawn_chunk_capacity} in each: raise chunks, or rules.spawn_chunk_capacity"
             )
+
+    def _begin_there(self, place: Moment | Path | str) -> None:
+        """Take the moment's rules, and the moment itself in the place of its file."""
+        if self.record_dir is not None:
+            raise ValueError("record_dir can't be combined with begin_from: such a recording begins with an empty world")
+        moment = place if isinstance(place, Moment) else read_moment(place)
+        object.__setattr__(self, "begin_from", moment)
+        object.__setattr__(self, "rules", moment.rules)
+
+    @property
+    def moment(self) -> Moment | None:
+        """The moment to begin with, read; None: a new world."""
+        assert self.begin_from is None or isinstance(self.begin_from, Moment)  # since ``__post_init__``
+        return self.begin_from
 
     @property
     def heard(self) -> bool:

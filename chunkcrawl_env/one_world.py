@@ -23,6 +23,7 @@ from world.inputs import (
     NoNeighbor,
     Submit,
 )
+from world.moment import Moment
 from world.outputs import CollectWanted, NeighborWanted, Output, Request
 from world.recording import RecordedWorld, state_digest
 from world.records import AgentRecord
@@ -46,6 +47,7 @@ class OneWorld:
         chunks_max: How many there may be; None: any number.
         heard: Whether agents are told acks and results, and records are kept; else only what changes in chunks is.
         sink: Takes the lines of a recording, which ``chunkcrawl replay`` runs again.
+        moment: What the world begins with, in the place of ``seed``, ``rules`` and ``chunks``; not with a ``sink``.
     """
 
     def __init__(
@@ -57,14 +59,19 @@ class OneWorld:
         chunks_max: int | None = None,
         heard: bool = True,
         sink: Callable[[str], object] | None = None,
+        moment: Moment | None = None,
     ) -> None:
-        self.seed = seed
-        self.rules = rules
-        self.shard = RecordedWorld(rules, seed, 0, sink) if sink else ShardWorld(rules, seed, 0, quiet=not heard)
         self._chunks_max = chunks_max
-        self._chunks_made = 0
-        self._add_chunk(None, {})
-        self._grow_to(chunks)
+        if moment is None:
+            self.seed, self.rules = seed, rules
+            self.shard = RecordedWorld(rules, seed, 0, sink) if sink else ShardWorld(rules, seed, 0, quiet=not heard)
+            self._chunks_made = 0
+            self._add_chunk(None, {})
+            self._grow_to(chunks)
+        else:
+            self.seed, self.rules = moment.seed, moment.rules
+            self.shard = moment.world(quiet=not heard)
+            self._chunks_made = 1 + max(self.shard.chunk(one).number for one in self.shard.chunk_ids)
         #: What came of inputs since the last step, as the next one will tell it.
         self._waiting: list[Output] = []
         self._settle()

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from chunkcrawl_env.actions import ActionCodes
 from chunkcrawl_env.company import Company
 from chunkcrawl_env.config import EnvConfig
+from chunkcrawl_env.moments import learners_in
 from chunkcrawl_env.observations import ACTIVITIES, observe, sight_of
 from chunkcrawl_env.one_world import OneWorld
 from chunkcrawl_env.planes import Planes
@@ -36,7 +37,7 @@ _ACTIVITY: Final = {activity: number for number, activity in enumerate(ACTIVITIE
 
 
 def agent_name(number: int) -> str:
-    """Return the id of a learning agent; the same in every world."""
+    """Return the id of a learning agent in a new world; the same in every world."""
     return f"agent_{number}"
 
 
@@ -65,7 +66,12 @@ class Worlds:
     def __init__(self, config: EnvConfig, count: int = 1) -> None:
         self.config = config
         self.count = count
-        self.names = [agent_name(number) for number in range(config.agents)]
+        moment = config.moment
+        self.names = (
+            [agent_name(number) for number in range(config.agents)]
+            if moment is None
+            else learners_in(moment, config.plays, config.agents)
+        )
         self.codes = ActionCodes(config)
         self.sight = sight_of(config)
         self._planes = Planes(config.radius, ways=config.observation == "features")
@@ -103,6 +109,7 @@ class Worlds:
             chunks_max=config.chunks_max,
             heard=config.heard,
             sink=None if file is None else lambda line: file.write(line + "\n"),
+            moment=config.moment,
         )
         self._episodes += 1
         played = _Played(world, Company(seed), file=file)
@@ -111,7 +118,8 @@ class Worlds:
         names = [*self.names, *(f"company_{k}" for k in range(config.company))]
         for k, name in enumerate(names):
             world.join(name, homes[k % len(homes)])
-        world.step()
+        if config.moment is None:
+            world.step()
         actors = [world.shard.state.agents[AgentId(name)] for name in names]
         played.learners, played.scripted = actors[: config.agents], actors[config.agents :]
         self._meet_chunks(played)
