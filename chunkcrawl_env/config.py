@@ -92,7 +92,9 @@ class EnvConfig:
     def _begin_there(self, place: Moment | Path | str) -> None:
         """Take the moment's rules, and the moment itself in the place of its file."""
         if self.record_dir is not None:
-            raise ValueError("record_dir can't be combined with begin_from: such a recording begins with an empty world")
+            raise ValueError(
+                "record_dir can't be combined with begin_from: such a recording begins with an empty world"
+            )
         moment = place if isinstance(place, Moment) else read_moment(place)
         object.__setattr__(self, "begin_from", moment)
         object.__setattr__(self, "rules", moment.rules)
