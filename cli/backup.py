@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+import contextlib
+import re
+from collections.abc import AsyncIterator, Awaitable, Callable
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Final, TypeVar
@@ -16,7 +18,10 @@ from redis.exceptions import RedisError
 from rich.console import Console
 from sqlalchemy.exc import SQLAlchemyError
 
+from api.operator.models import BACKUP_NAME_PATTERN
 from chunkcrawl.commands.common import EXIT_FAILED, EXIT_USAGE
+from cli.operator_api import Server, TokenFileOption, UrlOption, post, server_of
+from cli.server_jobs import ended_job
 from cluster.configs import rules_of
 from cluster.world_rules import rules_taken
 from config.settings import Settings, SettingsError
@@ -25,6 +30,8 @@ from migrations.run import upgrade
 from operations.backup import Backup, make_backup, verify_backup
 from operations.backup_files import BackupError, Manifest, read_manifest
 from operations.backup_recordings import copy_recordings, place_of_settings
+from operations.local_audit import audit_line
+from operations.operator_redis import NoAuditLog
 from operations.operator_services import open_services
 from operations.printable import printable
 from operations.rebuild import LOAD_TIMEOUT_S, NothingToRebuild, NotWhole, Rebuilt, rebuild
@@ -37,7 +44,7 @@ from streaming.connect import connect
 
 T = TypeVar("T")
 
-REFUSALS: Final = (NoSuchPlace, BackupError, RestoreRefused, NothingToRebuild, NotWhole, ServiceError)
+REFUSALS: Final = (NoAuditLog, NoSuchPlace, BackupError, RestoreRefused, NothingToRebuild, NotWhole, ServiceError)
 TROUBLE: Final = (RedisError, SQLAlchemyError, OSError, CommandError)
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode="markdown", pretty_exceptions_enable=False)
@@ -52,6 +59,8 @@ def backup(
     verify: Annotated[bool, typer.Option("--verify", help="Check the backup that lies there instead.")] = False,
     recordings: Annotated[bool, typer.Option("--recordings", help="Take the recordings along.")] = False,
     data: DataOption = None,
+    url: UrlOption = None,
+    token_file: TokenFileOption = None,
     json: JsonOption = False,
 ) -> None:
     """Write database and world into DIR, while the game runs or not; or check such a backup.
@@ -61,14 +70,23 @@ def backup(
 
     --verify looks at every byte, entry, row and record, and runs nothing of it; anything but data is refused.
 
+    With --url the server makes or checks the backup of that name in its own CHUNKCRAWL_BACKUP_DIR.
+
     Holds password hashes: keep it as you keep the database. Not in it: sessions, challenges, limits and mutes, and the
     secrets of the installation.
 
     Exit codes: 0 done, 1 failed (then nothing bears the name DIR) or not to be trusted, 2 unusable settings.
 
-    Examples: chunkcrawl backup /backups/$(date -u +%FT%H%MZ); chunkcrawl backup --verify /backups/2026-03-01T0300Z
+    Examples: chunkcrawl backup /backups/$(date -u +%FT%H%MZ); chunkcrawl backup --verify /backups/2026-03-01T0300Z;
+    chunkcrawl backup 2026-03-01T0300Z --url https://world.example
     """
     console = Console()
+    # DIR is a directory here, or a name there: a token in the environment alone does not change what it is.
+    if url is not None or token_file is not None:
+        server = server_of(url, token_file, data)
+        assert server is not None
+        _at_server(server, str(directory), verify=verify, recordings=recordings, json=json)
+        return
     if verify:
         verified = _run(verify_backup(directory))
         words = _manifest_words(verified.manifest, directory, "is whole and nothing but data")
@@ -79,13 +97,45 @@ def backup(
     async def work(settings: Settings, redis: Redis) -> Backup:
         place = place_of_settings(settings) if recordings else None
         take = partial(copy_recordings, place) if recordings else None
-        return await make_backup(redis, settings.database_url, directory, take_recordings=take)
+        async with _written(settings, str(directory)):
+            return await make_backup(redis, settings.database_url, directory, take_recordings=take)
 
     made = _with_services(data, work)
     words = _manifest_words(made.manifest, directory, "written")
     if made.segments is not None:
         words |= {"text": f"{words['text']} With {made.segments} segments of recordings.", "segments": made.segments}
     _say(console, json, words | {"bytes": made.bytes})
+
+
+@contextlib.asynccontextmanager
+async def _written(settings: Settings, subject: str) -> AsyncIterator[None]:
+    """Have the block's line in the audit log; it has failed, too, when the directory is no good."""
+    engine = patient_engine(settings.database_url)
+    try:
+        async with audit_line(engine, "back-up", subject, {}, refusals=()):
+            yield
+    finally:
+        await engine.dispose()
+
+
+def _at_server(server: Server, name: str, *, verify: bool, recordings: bool, json: bool) -> None:
+    if recordings or not re.match(BACKUP_NAME_PATTERN, name):
+        words = (
+            "a server takes no recordings along: copy what CHUNKCRAWL_RECORDINGS_URL names"
+            if recordings
+            else "on a server a backup has a name of A-Z a-z 0-9 _ -, and lies in CHUNKCRAWL_BACKUP_DIR there"
+        )
+        typer.echo(f"error: {words}", err=True)
+        raise typer.Exit(EXIT_USAGE)
+    begun = post(server, f"/backups/{name}/verify") if verify else post(server, "/backups", {"name": name})
+    job = ended_job(server, begun["job"])
+    if json:
+        typer.echo(orjson.dumps(job).decode())
+    if job["state"] != "done":
+        typer.echo(f"error: {job['state']}: {printable(job['text'])}", err=True)
+        raise typer.Exit(EXIT_FAILED)
+    if not json:
+        typer.echo(f"{name}: {printable(job['text'])}.")
 
 
 @app.command()

@@ -3,26 +3,27 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
+from collections.abc import Iterator
 from typing import Annotated, Any, Final
 
 import orjson
 import typer
-from redis.asyncio import Redis
 from rich.console import Console
 
 from chunkcrawl.commands.common import EXIT_FAILED
+from cli.last_status import ReadStatus, at_server, first_status, in_redis
+from cli.operator_api import Server, TokenFileOption, UrlOption, post, segment, server_of
 from cluster.drain import drained
 from cluster.drain.nodes import CantDrain, ClusterNode, find_node, nodes_in, refuse_drain, short
-from operations.operator_redis import NoWorld, find_redis, one_line_errors
-from streaming import keys
+from operations.local_audit import audited
+from operations.operator_redis import FoundRedis, find_redis, one_line_errors
 from streaming.connect import connect
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode="markdown", pretty_exceptions_enable=False)
 
 POLL_S: Final = 0.5
-#: How long the coordinator's next status may take; while it is moved itself there is none.
-STATUS_WAIT_S: Final = 15.0
 #: How many names of actors a line of progress has.
 SHOWN_MOST: Final = 6
 
@@ -35,6 +36,8 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 def drain(
     node: NodeArgument,
     data: DataOption = None,
+    url: UrlOption = None,
+    token_file: TokenFileOption = None,
     wait_s: Annotated[float, typer.Option("--wait", metavar="SECONDS", help="How long to wait for the end.")] = 300.0,
     json: JsonOption = False,
 ) -> None:
@@ -45,14 +48,16 @@ def drain(
 
     Exit codes: 0 it is empty, 1 refused, or not empty within --wait (it goes on), 3 no world to be reached.
 
-    Examples: chunkcrawl drain 3f2a9c1b && ssh node-2 ray stop; chunkcrawl drain 10.0.0.12 --wait 600 --json
+    Examples: chunkcrawl drain 3f2a9c1b && ssh node-2 ray stop; chunkcrawl drain 10.0.0.12 --wait 600 --json;
+    chunkcrawl drain 3f2a9c1b --url https://world.example
     """
-    console = Console(stderr=True)
-    with one_line_errors(), find_redis(data, stopped_too=False) as redis:
-        try:
-            chosen, left = asyncio.run(_drain(console, redis.url, node, wait_s))
-        except CantDrain as error:
-            raise _refused(error) from None
+    console, server = Console(stderr=True), server_of(url, token_file, data)
+    with one_line_errors(), _refusals():
+        if server is not None:
+            chosen, left = asyncio.run(_drain_over(server, console, node, wait_s))
+        else:
+            with find_redis(data, stopped_too=False, audit=True) as found:
+                chosen, left = asyncio.run(_drain(found, console, node, wait_s))
     if json:
         typer.echo(orjson.dumps({"node": chosen.id, "empty": not left, "left": left}).decode())
     elif not left:
@@ -63,59 +68,94 @@ def drain(
 
 
 @app.command()
-def undrain(node: NodeArgument, data: DataOption = None) -> None:
+def undrain(
+    node: NodeArgument, data: DataOption = None, url: UrlOption = None, token_file: TokenFileOption = None
+) -> None:
     """Let the world use a drained node again, for what is started from now on; nothing moves there by itself.
 
     Exit codes: 0 done, 1 it is not drained, 3 no world to be reached.
 
-    Examples: chunkcrawl undrain 3f2a9c1b; chunkcrawl undrain 10.0.0.12
+    Examples: chunkcrawl undrain 3f2a9c1b; chunkcrawl undrain 10.0.0.12 --url https://world.example
     """
-    with one_line_errors(), find_redis(data, stopped_too=False) as redis:
-        try:
-            chosen = asyncio.run(_undrain(redis.url, node))
-        except CantDrain as error:
-            raise _refused(error) from None
+    server = server_of(url, token_file, data)
+    with one_line_errors(), _refusals():
+        if server is not None:
+            chosen = asyncio.run(_undrain_over(server, node))
+        else:
+            with find_redis(data, stopped_too=False, audit=True) as found:
+                chosen = asyncio.run(_undrain(found, node))
     typer.echo(f"{chosen} may be used again.")
 
 
-def _refused(error: CantDrain) -> typer.Exit:
-    typer.echo(f"error: {error}", err=True)
-    return typer.Exit(EXIT_FAILED)
-
-
-async def _undrain(url: str, word: str) -> ClusterNode:
-    redis = connect(url)
+@contextlib.contextmanager
+def _refusals() -> Iterator[None]:
     try:
-        chosen = find_node(nodes_in(await _status(redis)), word)
+        yield
+    except CantDrain as error:
+        typer.echo(f"error: {error}", err=True)
+        raise typer.Exit(EXIT_FAILED) from None
+
+
+async def _undrain(found: FoundRedis, word: str) -> ClusterNode:
+    redis = connect(found.url)
+
+    async def work() -> ClusterNode:
+        chosen = find_node(nodes_in(await first_status(in_redis(redis))), word)
         if not await drained.undrain(redis, [chosen.id]):
             raise CantDrain(f"{chosen} is not drained")
         return chosen
+
+    try:
+        return await audited(found.database_url, "undrain", word, {}, work)
     finally:
         await redis.aclose()
 
 
-async def _drain(console: Console, url: str, word: str, wait_s: float) -> tuple[ClusterNode, list[str]]:
+async def _undrain_over(server: Server, word: str) -> ClusterNode:
+    chosen = find_node(nodes_in(await first_status(at_server(server))), word)
+    post(server, f"/nodes/{segment(chosen.id)}/undrain")
+    return chosen
+
+
+async def _drain(found: FoundRedis, console: Console, word: str, wait_s: float) -> tuple[ClusterNode, list[str]]:
     """Note the node as drained and wait; return it, and what is left there in the end."""
-    redis = connect(url)
-    try:
-        nodes = nodes_in(await _status(redis))
+    redis = connect(found.url)
+    read = in_redis(redis)
+
+    async def work() -> ClusterNode:
+        nodes = nodes_in(await first_status(read))
         chosen = find_node(nodes, word)
         if not chosen.drained:
             others = refuse_drain(chosen, nodes)
             if not await drained.drain(redis, chosen.id, [one.id for one in others], "operator"):
                 raise CantDrain(f"{chosen} has become the last node that is not drained, a moment ago")
-        with console.status(f"Draining {chosen} ...") as spinner:
-            return chosen, await _until_empty(redis, chosen, wait_s, spinner.update)
+        return chosen
+
+    try:
+        chosen = await audited(found.database_url, "drain", word, {}, work)
+        return chosen, await _wait(read, console, chosen, wait_s)
     finally:
         await redis.aclose()
 
 
-async def _until_empty(redis: Redis, chosen: ClusterNode, wait_s: float, tell: Any) -> list[str]:
+async def _drain_over(server: Server, console: Console, word: str, wait_s: float) -> tuple[ClusterNode, list[str]]:
+    read = at_server(server)
+    chosen = find_node(nodes_in(await first_status(read)), word)
+    post(server, f"/nodes/{segment(chosen.id)}/drain")
+    return chosen, await _wait(read, console, chosen, wait_s)
+
+
+async def _wait(read: ReadStatus, console: Console, chosen: ClusterNode, wait_s: float) -> list[str]:
+    with console.status(f"Draining {chosen} ...") as spinner:
+        return await _until_empty(read, chosen, wait_s, spinner.update)
+
+
+async def _until_empty(read: ReadStatus, chosen: ClusterNode, wait_s: float, tell: Any) -> list[str]:
     end = time.monotonic() + wait_s
     left = sorted(chosen.actors)
     while time.monotonic() < end:
         await asyncio.sleep(POLL_S)
-        found = await _status_or_none(redis)
+        found = await read()
         now = next((one for one in nodes_in(found) if one.id == chosen.id), None) if found else None
         if found is None or (now is not None and not now.drained):
             continue  # the coordinator is being moved, or has not looked yet
@@ -135,18 +175,3 @@ def homeless(status: dict[str, Any]) -> list[str]:
 def _named(names: list[str]) -> str:
     more = len(names) - SHOWN_MOST
     return ", ".join(names[:SHOWN_MOST]) + (f" and {more} more" if more > 0 else "")
-
-
-async def _status(redis: Redis) -> dict[str, Any]:
-    end = time.monotonic() + STATUS_WAIT_S
-    while (found := await _status_or_none(redis)) is None:
-        if time.monotonic() > end:
-            raise NoWorld("the coordinator has written no status in the last seconds: is the world up?")
-        await asyncio.sleep(POLL_S)
-    return found
-
-
-async def _status_or_none(redis: Redis) -> dict[str, Any] | None:
-    found = await redis.get(keys.STATUS)
-    decoded: dict[str, Any] | None = orjson.loads(found) if found else None
-    return decoded

@@ -7,8 +7,6 @@ they go through a server, from anywhere.  ``operator create`` needs the database
 from __future__ import annotations
 
 import asyncio
-import getpass
-import socket
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Literal, TypeVar
@@ -23,15 +21,14 @@ from api.ids import is_agent_id
 from api.operator.rows import audit_row, ban_row, operator_row
 from chunkcrawl.commands.common import EXIT_FAILED, EXIT_USAGE, JsonOption
 from cli.operator_api import TokenFileOption, UrlOption, call, wants_api
+from config.errors import OperatorError
 from config.settings import SettingsError
-from embedded.children import ServiceError
+from operations.local_audit import at_the_keyboard, audit_line
 from operations.operator_services import open_services
 from store import audit as audit_log
 from store import bans, operators
-from store.audit import AuditEntry
 from store.bans import BanKind
 from store.engine import make_engine
-from streaming.shared_clock import now_ms
 
 T = TypeVar("T")
 Row = dict[str, Any]
@@ -42,6 +39,12 @@ app.add_typer(operator_app, name="operator")
 
 DataOption = Annotated[str | None, typer.Option("--data", metavar="DIR", help="Data directory of `chunkcrawl up`.")]
 SubjectArgument = Annotated[str, typer.Argument(metavar="AGENT|ACCOUNT", help="scout-1, or acc_... for an account.")]
+
+
+class Nothing(OperatorError):
+    """There is nothing of the kind that could be ended."""
+
+    reason = "nothing"
 
 
 @operator_app.command()
@@ -109,11 +112,14 @@ def revoke(
 
     Examples: chunkcrawl operator revoke alice
     """
-    found = _audited(data, "revoke-operator", who, {}, lambda engine: operators.revoke(engine, who))
-    if not found:
-        typer.echo(f"error: {who} has no token that lives: see `chunkcrawl operator list`", err=True)
-        raise typer.Exit(EXIT_FAILED)
-    typer.echo(f"{len(found)} revoked.")
+
+    async def work(engine: AsyncEngine) -> int:
+        found = await operators.revoke(engine, who)
+        if not found:
+            raise Nothing(f"{who} has no token that lives: see `chunkcrawl operator list`")
+        return len(found)
+
+    typer.echo(f"{_audited(data, 'revoke-operator', who, {}, work)} revoked.")
 
 
 @app.command()
@@ -135,7 +141,7 @@ def audit(
         typer.echo(f"error: --outcome is one of {', '.join(audit_log.OUTCOMES)}", err=True)
         raise typer.Exit(EXIT_USAGE)
     wanted: Row = {"subject": subject, "operator": operator, "outcome": outcome, "limit": limit}
-    if wants_api(url, token_file):
+    if wants_api(url, token_file, data):
         rows: list[Row] = call("GET", "/audit", url, token_file, **wanted)["rows"]
     else:
         rows = [audit_row(one) for one in _with_database(data, lambda engine: audit_log.lines(engine, **wanted))]
@@ -166,13 +172,13 @@ def ban(
     Examples: chunkcrawl ban scout-1 --reason spam; chunkcrawl ban acc_1f... --minutes 1440
     """
     kind = _kind(who)
-    if wants_api(url, token_file):
+    if wants_api(url, token_file, data):
         body = {"reason": reason, "minutes": minutes}
         row: Row = call("POST", f"/{kind}s/{who}/ban", url, token_file, body)["ban"]
     else:
 
         async def work(engine: AsyncEngine) -> bans.Ban:
-            return await bans.ban(engine, kind, who, reason=reason[:200], by=_me(), minutes=minutes)
+            return await bans.ban(engine, kind, who, reason=reason[:200], by=at_the_keyboard(), minutes=minutes)
 
         row = ban_row(_audited(data, f"ban-{kind}", who, {"reason": reason[:200], "minutes": minutes}, work))
     ends = "until it is ended" if row["until_ms"] is None else f"until {_when(row['until_ms'])}"
@@ -190,11 +196,15 @@ def unban(
     Example: chunkcrawl unban scout-1
     """
     kind = _kind(who)
-    if wants_api(url, token_file):
+    if wants_api(url, token_file, data):
         call("POST", f"/{kind}s/{who}/unban", url, token_file, {})
-    elif _audited(data, f"unban-{kind}", who, {}, lambda engine: bans.unban(engine, kind, who)) is None:
-        typer.echo(f"error: {who} is not banned", err=True)
-        raise typer.Exit(EXIT_FAILED)
+    else:
+
+        async def work(engine: AsyncEngine) -> None:
+            if await bans.unban(engine, kind, who) is None:
+                raise Nothing(f"{who} is not banned: `chunkcrawl operate get bans` lists who is")
+
+        _audited(data, f"unban-{kind}", who, {}, work)
     typer.echo(f"{who} may come in again.")
 
 
@@ -210,29 +220,14 @@ def _when(at_ms: int | None) -> str:
     return "for ever" if at_ms is None else f"{datetime.fromtimestamp(at_ms / 1000, UTC):%Y-%m-%d %H:%M:%S}"
 
 
-def _me() -> str:
-    """Return who is at the keyboard, as far as the machine knows."""
-    try:
-        return f"{getpass.getuser()}@{socket.gethostname()}"
-    except (OSError, KeyError):
-        return f"somebody@{socket.gethostname()}"
-
-
 def _audited(
     data: str | None, action: str, subject: str, details: Row, work: Callable[[AsyncEngine], Awaitable[T]]
 ) -> T:
     """Run ``work`` on the database, with a line in the audit log before and the outcome after it."""
-    entry = AuditEntry(None, _me(), "operator", "this machine", action, subject, details)
 
     async def written(engine: AsyncEngine) -> T:
-        audit_id = await audit_log.begin(engine, entry, now_ms() * 1000)
-        try:
-            found = await work(engine)
-        except Exception as error:
-            await audit_log.end(engine, audit_id, "failed", type(error).__name__)
-            raise
-        await audit_log.end(engine, audit_id, "done" if found != [] else "refused")
-        return found
+        async with audit_line(engine, action, subject, details):
+            return await work(engine)
 
     return _with_database(data, written)
 
@@ -251,7 +246,7 @@ def _with_database(data: str | None, work: Callable[[AsyncEngine], Awaitable[T]]
     except SettingsError as error:
         typer.echo(str(error), err=True)
         raise typer.Exit(EXIT_USAGE) from None
-    except (ServiceError, SQLAlchemyError, OSError) as error:
+    except (OperatorError, SQLAlchemyError, OSError) as error:
         words = " ".join(str(error).split())[:300]
         typer.echo(f"error: {words or type(error).__name__}", err=True)
         raise typer.Exit(EXIT_FAILED) from None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
+from collections.abc import Callable
 from dataclasses import asdict
 from typing import Annotated, Any, Final
 
@@ -17,9 +18,14 @@ from rich.markup import escape
 from rich.table import Table
 
 from chunkcrawl.commands.common import EXIT_FAILED
-from cli.moves import moves_json, moves_table, read_all
+from cli.last_status import ReadStatus, at_server, in_redis
+from cli.moves import moves_json, moves_of, moves_table, read_all
+from cli.operator_api import TokenFileOption, UrlOption, get, post, server_of
+from cluster.balance.moves import MoveRecord
 from cluster.world_rules import in_words, rules_fault, rules_in
-from operations.operator_redis import EXIT_UNREACHABLE, NoWorld, find_redis, one_line_errors
+from config.errors import OperatorError
+from operations.local_audit import audited
+from operations.operator_redis import EXIT_UNREACHABLE, FoundRedis, NoWorld, find_redis, one_line_errors
 from streaming import keys
 from streaming.connect import as_text, connect
 from streaming.shared_clock import SKEW_MOST_S
@@ -50,6 +56,8 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 @app.command()
 def status(
     data: DataOption = None,
+    url: UrlOption = None,
+    token_file: TokenFileOption = None,
     json: JsonOption = False,
     watch: Annotated[bool, typer.Option("--watch", "-w", help="Refresh until Ctrl-C.")] = False,
     moves: Annotated[bool, typer.Option("--moves", help="Show which chunks have moved of late, and why.")] = False,
@@ -60,28 +68,41 @@ def status(
 
     Exit codes: 0 it runs, 2 wrong usage or settings, 3 it does not run, or can't be reached.
 
-    Examples: chunkcrawl status; chunkcrawl status --watch;
+    Examples: chunkcrawl status; chunkcrawl status --watch; chunkcrawl status --url https://world.example;
     chunkcrawl status --moves; chunkcrawl status --json | jq .moving
     """
-    console = _console()
+    server = server_of(url, token_file, data)
+    if server is not None:
+        _show(json, watch, lambda: get(server, "/status"), (lambda: moves_of(server)) if moves else None)
+        return
     with one_line_errors(), find_redis(data, stopped_too=True) as redis:
-        if moves:
-            found = asyncio.run(read_all(redis.url))
-            if json:
-                console.print_json(orjson.dumps(moves_json(*found)).decode())
-            else:
-                console.print(moves_table(*found))
-            return
-        if redis.stopped:
+        if redis.stopped and not moves:
             _tell_stopped(asyncio.run(_read_world(redis.url)), json)
             raise typer.Exit(EXIT_UNREACHABLE)
+        read_moves = (lambda: asyncio.run(read_all(redis.url))) if moves else None
+        _show(json, watch, lambda: asyncio.run(_read_status(redis.url)), read_moves)
+
+
+def _show(
+    json: bool,
+    watch: bool,
+    read: Callable[[], dict[str, Any]],
+    read_moves: Callable[[], tuple[list[MoveRecord], list[str]]] | None,
+) -> None:
+    console = _console()
+    if read_moves is not None:
+        found = read_moves()
         if json:
-            console.print_json(orjson.dumps(asyncio.run(_read_status(redis.url))).decode())
-        elif watch:
-            with contextlib.suppress(KeyboardInterrupt):
-                _watch(console, redis.url)
+            console.print_json(orjson.dumps(moves_json(*found)).decode())
         else:
-            console.print(_table(asyncio.run(_read_status(redis.url))))
+            console.print(moves_table(*found))
+    elif json:
+        console.print_json(orjson.dumps(read()).decode())
+    elif watch:
+        with contextlib.suppress(KeyboardInterrupt):
+            _watch(console, read)
+    else:
+        console.print(_table(read()))
 
 
 def _console() -> Console:
@@ -89,11 +110,11 @@ def _console() -> Console:
     return console if console.is_terminal else Console(width=max(PLAIN_WIDTH, console.width))
 
 
-def _watch(console: Console, url: str) -> None:
-    with Live(_table(asyncio.run(_read_status(url))), console=console, auto_refresh=False) as live:
+def _watch(console: Console, read: Callable[[], dict[str, Any]]) -> None:
+    with Live(_table(read()), console=console, auto_refresh=False) as live:
         while True:
             time.sleep(REFRESH_S)
-            live.update(_table(asyncio.run(_read_status(url))), refresh=True)
+            live.update(_table(read()), refresh=True)
 
 
 def _tell_stopped(world: dict[str, Any], json: bool) -> None:
@@ -116,6 +137,8 @@ def _rules_line(rules: dict[str, int]) -> str:
 def scale(
     shards: Annotated[int, typer.Option(min=1, max=SHARDS_MOST, help="How many shards there are to be.")],
     data: DataOption = None,
+    url: UrlOption = None,
+    token_file: TokenFileOption = None,
     wait_s: Annotated[float, typer.Option("--wait", metavar="SECONDS", help="How long to wait for the end.")] = 120.0,
     json: JsonOption = False,
 ) -> None:
@@ -126,14 +149,17 @@ def scale(
 
     Exit codes: 0 done, 1 out of bounds, or not done within --wait (it goes on), 3 no world to be reached.
 
-    Examples: chunkcrawl scale --shards 5; chunkcrawl scale --shards 2 --wait 300 --json
+    Examples: chunkcrawl scale --shards 5; chunkcrawl scale --shards 2 --wait 300 --json;
+    chunkcrawl scale --shards 5 --url https://world.example
     """
-    console = Console(stderr=json)
-    with one_line_errors(), find_redis(data, stopped_too=False) as redis:
-        if bounds := asyncio.run(_bounds_of(redis.url, shards)):
-            typer.echo(f"error: this world scales by itself, between {bounds[0]} and {bounds[1]} shards", err=True)
-            raise typer.Exit(EXIT_FAILED)
-        found = asyncio.run(_scale(console, redis.url, shards, wait_s))
+    console, server = Console(stderr=json), server_of(url, token_file, data)
+    with one_line_errors():
+        if server is not None:
+            post(server, "/scale", {"shards": shards})
+            found = asyncio.run(_until_scaled(at_server(server), console, shards, wait_s))
+        else:
+            with find_redis(data, stopped_too=False, audit=True) as redis:
+                found = asyncio.run(_scale(redis, console, shards, wait_s))
     if found is None:
         console.print(f"Not done within {wait_s:g} s; it goes on: see `chunkcrawl status`.")
         raise typer.Exit(EXIT_FAILED)
@@ -146,35 +172,47 @@ def scale(
         )
 
 
-async def _bounds_of(url: str, shards: int) -> list[int]:
-    """Return the bounds that the number is out of; empty: none."""
-    redis = connect(url)
-    try:
-        bounds: list[int] = ((await _status_of(redis)) or {}).get("bounds") or []
-    finally:
-        await redis.aclose()
-    return bounds if bounds and not bounds[0] <= shards <= bounds[1] else []
+class OutOfBounds(OperatorError):
+    """The world scales by itself, and not to that many shards."""
+
+    reason = "out_of_bounds"
 
 
-async def _scale(console: Console, url: str, shards: int, wait_s: float) -> dict[str, Any] | None:
-    redis = connect(url)
-    try:
+async def _scale(found: FoundRedis, console: Console, shards: int, wait_s: float) -> dict[str, Any] | None:
+    redis = connect(found.url)
+    read = in_redis(redis)
+
+    async def work() -> None:
+        bounds: list[int] = ((await read()) or {}).get("bounds") or []
+        if bounds and not bounds[0] <= shards <= bounds[1]:
+            raise OutOfBounds(f"this world scales by itself, between {bounds[0]} and {bounds[1]} shards")
         if not await redis.hexists(keys.WORLD, "shard_count"):
             raise NoWorld("this Redis holds no world")
         await redis.hset(keys.WORLD, keys.WANTED_SHARDS, str(shards))
-        end = time.monotonic() + wait_s
-        with console.status("Starting shards ...") as spinner:
-            while time.monotonic() < end:
-                await asyncio.sleep(REFRESH_S)
-                found = await _status_of(redis)
-                if found is None:
-                    continue
-                spinner.update(f"{found['moving']['moved']} chunks moved, {found['moving']['to_move']} to go")
-                if found["shards"] == shards and not found["misplaced"]:
-                    return found
-        return None
+
+    try:
+        await audited(found.database_url, "scale", "", {"shards": shards}, work)
+        return await _until_scaled(read, console, shards, wait_s)
+    except OutOfBounds as error:
+        typer.echo(f"error: {error}", err=True)
+        raise typer.Exit(EXIT_FAILED) from None
     finally:
         await redis.aclose()
+
+
+async def _until_scaled(read: ReadStatus, console: Console, shards: int, wait_s: float) -> dict[str, Any] | None:
+    """Return the status in which there are that many shards and every chunk is where it belongs, or None."""
+    end = time.monotonic() + wait_s
+    with console.status("Starting shards ...") as spinner:
+        while time.monotonic() < end:
+            await asyncio.sleep(REFRESH_S)
+            found = await read()
+            if found is None:
+                continue
+            spinner.update(f"{found['moving']['moved']} chunks moved, {found['moving']['to_move']} to go")
+            if found["shards"] == shards and not found["misplaced"]:
+                return found
+    return None
 
 
 async def _read_world(url: str) -> dict[str, Any]:
@@ -201,18 +239,12 @@ async def _read_world(url: str) -> dict[str, Any]:
 async def _read_status(url: str) -> dict[str, Any]:
     redis = connect(url)
     try:
-        found = await _status_of(redis)
+        found = await in_redis(redis)()
     finally:
         await redis.aclose()
     if found is None:
         raise NoWorld("the coordinator has written no status in the last seconds: is the world up?")
     return found
-
-
-async def _status_of(redis: Any) -> dict[str, Any] | None:
-    found = await redis.get(keys.STATUS)
-    decoded: dict[str, Any] | None = orjson.loads(found) if found else None
-    return decoded
 
 
 def _table(found: dict[str, Any]) -> Table:

@@ -17,7 +17,7 @@ from cluster.world_rules import rules_fault
 from operations.fsck_dump import Dump, agents_in_world, read_dump
 from world.ids import DIRECTIONS, OPPOSITE
 
-__all__ = ["Dump", "Problem", "agents_in_world", "check", "read_dump"]
+__all__ = ["Dump", "Problem", "agents_here", "agents_in_world", "check", "read_dump"]
 
 #: How long after its deadline a reservation may stand: its shard takes it back soon, unless nobody remembers it.
 RESERVATION_OVER_MS: Final = 30_000
@@ -30,6 +30,11 @@ class Problem:
     code: str
     subject: str
     text: str
+
+
+def agents_here(dump: Dump) -> int:
+    """Return how many agents stand in the world."""
+    return sum(agent.get("here") == "1" for agent in dump.agents.values())
 
 
 def check(dump: Dump) -> list[Problem]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import sys
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final
 
@@ -21,7 +22,7 @@ from cluster.operator_jobs import write_job
 from config.settings import Settings, load_settings
 from operations.backup import make_backup, verify_backup
 from operations.backup_files import BackupError
-from operations.fsck import agents_in_world, check, read_dump
+from operations.fsck import Dump, Problem, agents_here, agents_in_world, check, read_dump
 from operations.printable import printable
 from operations.rebuild import LOAD_TIMEOUT_S
 from store import audit
@@ -33,6 +34,9 @@ from streaming.shared_clock import now_ms
 BEAT_S: Final = 1.0
 JOB_BYTES_MOST: Final = 65_536
 FINDINGS_NAMED: Final = 3
+#: How many of them are in a job's report, and how long a word of it may be: it is one value in Redis.
+FINDINGS_REPORTED: Final = 20
+CHARS_REPORTED: Final = 300
 TROUBLE: Final = (BackupError, RedisError, SQLAlchemyError, OSError)
 
 
@@ -51,6 +55,8 @@ class JobRun:
             state, text = "done", await self._work()
         except TROUBLE as error:
             state, text = "failed", printable(" ".join(str(error).split())) or type(error).__name__
+        except Exception as error:  # a world that is broken in a way that nobody thought of, or a fault of ours
+            state, text = "failed", f"it broke off ({type(error).__name__}): run it on the server's machine to see why"
         finally:
             await end(beating)
         self._job |= {"state": state, "text": text[:1000], "ended_ms": now_ms()}
@@ -73,6 +79,7 @@ class JobRun:
         self._tell("world", 10)
         dump = await read_dump(self._redis, await agents_in_world(self._redis))
         findings = check(dump)
+        self._job["report"] = _report(dump, findings)
         if not findings:
             return f"whole: {len(dump.chunks)} chunks"
         named = "; ".join(f"{one.code} {one.subject}" for one in findings[:FINDINGS_NAMED])
@@ -98,6 +105,18 @@ class JobRun:
                 await audit.end(engine, self._job["audit_id"], outcome, None if state == "done" else text[:1000])
         finally:
             await engine.dispose()
+
+
+def _report(dump: Dump, findings: list[Problem]) -> dict[str, Any]:
+    return {
+        "chunks": len(dump.chunks),
+        "agents": agents_here(dump),
+        "findings_total": len(findings),
+        "findings": [
+            {name: printable(value)[:CHARS_REPORTED] for name, value in asdict(one).items()}
+            for one in findings[:FINDINGS_REPORTED]
+        ],
+    }
 
 
 def main() -> None:

@@ -287,10 +287,28 @@ class AgentDetails(BaseModel):
 
 
 class Moves(BaseModel):
-    """Chunks that have moved, the newest first."""
+    """Chunks that have moved, the newest first, and the chunks and shards that are pinned."""
 
     under_way: list[dict[str, Any]]
     rows: list[dict[str, Any]]
+    pinned: list[str]
+
+
+class Finding(BaseModel):
+    """One thing that is wrong with the world."""
+
+    code: str
+    subject: str
+    text: str
+
+
+class CheckReport(BaseModel):
+    """What a check of the world has seen, with the first of its findings."""
+
+    chunks: int
+    agents: int
+    findings_total: int
+    findings: list[Finding]
 
 
 class Job(BaseModel):
@@ -306,6 +324,7 @@ class Job(BaseModel):
     by: str
     at_ms: int
     ended_ms: int | None
+    report: CheckReport | None = Field(None, description="Of a check of the world (`fsck`), once it has ended.")
 
 
 class Jobs(BaseModel):

@@ -64,6 +64,12 @@ async def overview(request: Request) -> Response:
     return _json({**found, "hour": await figures.hour()})
 
 
+@router.get("/status", response_model=dict[str, Any], responses=refusals(*GATE))
+async def status(request: Request) -> Response:
+    """Return what the coordinator has last written down, as `chunkcrawl status --json` prints it."""
+    return _json(await console_of(request).figures.status())
+
+
 @router.get("/nodes", response_model=models.Nodes, responses=refusals(*GATE))
 async def nodes(request: Request) -> Response:
     """List the nodes of the cluster."""
@@ -219,9 +225,10 @@ async def list_bans(request: Request, limit: Limit = PAGE, cursor: Cursor = None
 
 @router.get("/moves", response_model=models.Moves, responses=refusals(*GATE))
 async def moves(request: Request, limit: Annotated[int, Query(ge=1, le=MOVES_MAX)] = PAGE) -> Response:
-    """List the chunks that move and have moved, the newest first."""
-    under_way, rows = await console_of(request).figures.operating.moves(limit)
-    return _json({"under_way": under_way, "rows": rows})
+    """List the chunks that move and have moved, the newest first, and what is pinned."""
+    operating = console_of(request).figures.operating
+    under_way, rows = await operating.moves(limit)
+    return _json({"under_way": under_way, "rows": rows, "pinned": await operating.pins()})
 
 
 @router.get("/backups", response_model=models.Backups, responses=refusals(*GATE))

@@ -17,6 +17,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from api.accounts.auth import Role
 from api.accounts.sessions import OpenedSession
 from api.app import create_app
+from api.operator.port import Operating
 from api.ports import World
 from api.services import Services
 from api.sockets.connection_limits import Admission, AdmissionRules
@@ -182,9 +183,11 @@ async def close_code(ws: ClientConnection) -> tuple[int, str]:
 
 
 @asynccontextmanager
-async def running(settings: Settings, world: World, **uvicorn_options: Any) -> AsyncIterator[Gate]:
+async def running(
+    settings: Settings, world: World, operating: Operating | None = None, /, **uvicorn_options: Any
+) -> AsyncIterator[Gate]:
     """A gateway's app over ``world``, behind uvicorn on a free port, as ``cluster.gateway`` runs it."""
-    services = Services.build(settings, world)
+    services = Services.build(settings, world, operating=operating)
     app = create_app(services)
     streams = mount(app, services)
     models = mount_models(app, services)

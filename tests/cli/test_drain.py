@@ -13,7 +13,7 @@ from redis import Redis as BlockingRedis
 from typer.testing import CliRunner
 
 from chunkcrawl.commands import main as cli
-from cli import drain
+from cli import drain, last_status
 from cluster.drain.nodes import ClusterNode
 from streaming import keys
 
@@ -78,11 +78,11 @@ Invoke = Callable[..., tuple[int, str]]
 
 
 @pytest.fixture
-def invoke(valkey_url: str) -> Invoke:
+def invoke(valkey_url: str, postgres_url: str) -> Invoke:
+    environment = {"CHUNKCRAWL_REDIS_URL": valkey_url, "CHUNKCRAWL_DATABASE_URL": postgres_url}
+
     def run(*words: str) -> tuple[int, str]:
-        found = CliRunner().invoke(
-            cli.app, list(words), env={"CHUNKCRAWL_REDIS_URL": valkey_url}, prog_name="chunkcrawl"
-        )
+        found = CliRunner().invoke(cli.app, list(words), env=environment, prog_name="chunkcrawl")
         return found.exit_code, found.output
 
     return run
@@ -138,6 +138,6 @@ def test_a_coordinator_that_knows_nothing_of_draining_is_not_waited_for(redis: A
 
 
 def test_without_a_world_it_says_so(redis: Any, invoke: Invoke, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(drain, "STATUS_WAIT_S", 0.1)
+    monkeypatch.setattr(last_status, "STATUS_WAIT_S", 0.1)
     code, said = invoke("drain", "a")
     assert (code, "is the world up?" in said) == (3, True)

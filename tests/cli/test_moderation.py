@@ -32,10 +32,13 @@ Invoke = Callable[..., tuple[int, str]]
 
 
 @pytest.fixture
-def invoke(redis: Any, valkey_url: str) -> Invoke:
+def invoke(redis: Any, valkey_url: str, postgres_url: str) -> Invoke:
     def run(*words: str, url: str = valkey_url, **environment: str) -> tuple[int, str]:
         found = CliRunner().invoke(
-            cli.app, list(words), env={"CHUNKCRAWL_REDIS_URL": url, **environment}, prog_name="chunkcrawl"
+            cli.app,
+            list(words),
+            env={"CHUNKCRAWL_REDIS_URL": url, "CHUNKCRAWL_DATABASE_URL": postgres_url, **environment},
+            prog_name="chunkcrawl",
         )
         return found.exit_code, found.output
 

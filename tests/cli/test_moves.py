@@ -16,9 +16,7 @@ from typer.testing import CliRunner
 from chunkcrawl.commands import main as cli
 from cli.moves import moves_table
 from cluster.balance.moves import MoveRecord
-from cluster.pins import Pins
 from streaming import keys
-from world.ids import ChunkId
 
 WORDS = "shard-0 at 62.0 %, shard-1 at 11.0 % of a core; the chunk costs 20.5 %"
 MOVED = MoveRecord(1_764_487_729_123, "chunk-12345", 0, 1, "load", WORDS, "moved", 1.4)
@@ -39,13 +37,12 @@ Invoke = Callable[..., tuple[int, str]]
 
 
 @pytest.fixture
-def invoke(redis: Any, valkey_url: str) -> Invoke:
+def invoke(redis: Any, valkey_url: str, postgres_url: str) -> Invoke:
     del redis
+    environment = {"CHUNKCRAWL_REDIS_URL": valkey_url, "CHUNKCRAWL_DATABASE_URL": postgres_url}
 
     def run(*words: str) -> tuple[int, str]:
-        found = CliRunner().invoke(
-            cli.app, list(words), env={"CHUNKCRAWL_REDIS_URL": valkey_url}, prog_name="chunkcrawl"
-        )
+        found = CliRunner().invoke(cli.app, list(words), env=environment, prog_name="chunkcrawl")
         return found.exit_code, found.output
 
     return run
@@ -96,8 +93,7 @@ def test_a_world_in_which_nothing_has_moved(invoke: Invoke) -> None:
 @pytest.mark.parametrize("width", [80, 100])
 def test_nothing_is_cut_off(width: int) -> None:
     out = io.StringIO()
-    pinned = Pins(frozenset({ChunkId("chunk-7")}), frozenset({1}))
-    Console(file=out, width=width).print(moves_table([MOVED, FAILED], pinned))
+    Console(file=out, width=width).print(moves_table([MOVED, FAILED], ["chunk-7", "shard-1"]))
     text = out.getvalue()
     assert "…" not in text
     for name in ("chunk-12345", "chunk-7", "shard-0", "shard-1", "shard-2", "20.5", "1.4"):

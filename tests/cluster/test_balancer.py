@@ -153,6 +153,21 @@ async def test_a_busy_shard_gives_chunks_to_an_idle_one_and_each_is_explained(wo
     assert len(shards.given) == moved
 
 
+async def test_an_operators_word_balances_at_once_and_after_a_failure_too(world: Redis, clock: Clock) -> None:
+    shards = Shards(world)
+    balancer = Balancer(world, shards, RULES)
+    await world.set(keys.REBALANCE, "1")
+    shards.instead = [reloaded]
+    await balancer.run(await reports(world))
+    assert balancer.describe()["paused_s"] == PAUSE_FIRST_S
+    assert not await world.exists(keys.REBALANCE), "a word is for one round"
+    await balancer.run(await reports(world))
+    assert shards.given == []
+    await world.set(keys.REBALANCE, "1")
+    await balancer.run(await reports(world))
+    assert len(shards.given) > 0
+
+
 async def test_what_is_pinned_stays_and_pins_of_chunks_that_are_gone_are_forgotten(world: Redis, clock: Clock) -> None:
     shards = Shards(world)
     pinned = {chunk_name(number) for number in range(1, 9)}

@@ -77,6 +77,32 @@ def test_a_world_in_which_everybody_has_room_is_left_alone(each: float) -> None:
     assert ripe(Planner(RULES), uneven(each=each)) == []
 
 
+def test_who_is_hurried_balances_at_once_and_once() -> None:
+    planner = Planner(RULES)
+    planner.hurry()
+    moves = planner.plan(uneven(), Held(), NOW)
+    assert {(move.from_shard, move.to_shard, move.why) for move in moves} == {(0, 1, "load")}
+    assert len(moves) == 4
+    assert planner.plan(uneven(), Held(), NOW + SETTLE_S) == [], "the next plan waits as ever"
+
+
+def test_who_is_hurried_moves_again_what_rests_and_does_not_settle() -> None:
+    planner = Planner(RULES)
+    for move in ripe(planner, uneven()):
+        planner.note(record(move, NOW))
+    assert planner.plan(uneven(), Held(), NOW + 1) == []
+    planner.hurry()
+    assert len(planner.plan(uneven(), Held(), NOW + 1)) == 4
+
+
+def test_who_is_hurried_leaves_what_is_pinned_and_those_who_have_room() -> None:
+    planner = Planner(RULES)
+    planner.hurry()
+    assert planner.plan(uneven(), Held(chunks=set(chunks(10, 0))), NOW) == []
+    planner.hurry()
+    assert planner.plan(uneven(each=1_000.0), Held(), NOW) == []
+
+
 def test_within_the_threshold_nothing_moves() -> None:
     picture = uneven()
     for name in list(picture.owners)[:4]:

@@ -11,6 +11,7 @@ import httpx
 import pytest
 
 from config.limit import Limit
+from store import bans
 from tests.api.gates import Gate
 from tests.cluster.hosted.conftest import new_key
 
@@ -69,6 +70,21 @@ async def test_only_a_good_key_comes_in_and_nothing_is_loaded_for_others(
     assert (got.status_code, got.json()["detail"]) == (405, "method_not_allowed")
     assert gates[0].models._server is None
     assert (await http.post("/mcp", json=HELLO, headers={"origin": "http://localhost:5173"})).status_code == 200
+
+
+async def test_who_is_banned_comes_in_at_no_gateway(gates: list[Gate], http: httpx.AsyncClient, key: str) -> None:
+    session = {"mcp-session-id": await session_of(http)}
+    services = gates[0].services
+    proof = await services.key_ring.prove(key)
+    await bans.ban(services.engine, "account", proof.account_id, reason="", by="alice", minutes=None)
+    for gate in gates:
+        await gate.services.bans.read()
+        for headers in ({}, session):
+            answer = await http.post(f"{gate.base}/mcp", json=HELLO if not headers else LIST, headers=headers)
+            assert (answer.status_code, answer.json()["detail"]) == (403, "banned")
+    await bans.unban(services.engine, "account", proof.account_id)
+    await services.bans.read()
+    assert message(await http.post("/mcp", json=LIST, headers=session))["result"]["tools"]
 
 
 BODIES = [
