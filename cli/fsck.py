@@ -23,7 +23,7 @@ app = typer.Typer(add_completion=False, rich_markup_mode="markdown", pretty_exce
 
 EXIT_FINDINGS: Final = 1
 
-#: ``whole``, ``chunks``, ``agents``, ``findings``.
+#: ``whole``, ``chunks``, ``agents``, ``findings``; of a server ``findings_total`` too.
 Report = dict[str, Any]
 
 
@@ -85,8 +85,7 @@ def _report_of(server: Server) -> Report:
     if report is None:
         typer.echo(f"error: the server could not look: {printable(job['text'])}", err=True)
         raise typer.Exit(EXIT_UNREACHABLE)
-    total = report.pop("findings_total")
-    return {"whole": not total, **report}
+    return {"whole": not report["findings_total"], **report}
 
 
 def _print(console: Console, report: Report) -> None:
@@ -94,7 +93,8 @@ def _print(console: Console, report: Report) -> None:
     if report["whole"]:
         console.print(f"Whole: {seen}.")
         return
-    table = Table(title=f"{len(report['findings'])} findings in {seen}")
+    total, shown = report.get("findings_total", 0), len(report["findings"])
+    table = Table(title=f"{shown} findings in {seen}" if total <= shown else f"The first {shown} of {total}, in {seen}")
     for name in ("code", "subject", "what"):
         table.add_column(name, overflow="fold")
     for finding in report["findings"]:

@@ -14,6 +14,7 @@ import typer
 from chunkcrawl.commands.common import EXIT_FAILED, EXIT_UNREACHABLE, EXIT_USAGE
 from chunkcrawl.transport.address import BASE_VARIABLE, checked_base, default_base
 from config.errors import OperatorError
+from config.settings import SettingsError
 from operations.operator_redis import stopped_here
 from operations.printable import printable
 
@@ -68,7 +69,10 @@ def wants_api(url: str | None, token_file: Path | None, data: str | None = None)
         return True
     if data is not None or not os.environ.get(TOKEN_VARIABLE):
         return False
-    return bool(os.environ.get(BASE_VARIABLE)) or not stopped_here()
+    try:
+        return bool(os.environ.get(BASE_VARIABLE)) or not stopped_here()
+    except SettingsError as error:
+        raise _ended(str(error), EXIT_USAGE) from None
 
 
 def server_of(url: str | None, token_file: Path | None, data: str | None) -> Server | None:

@@ -41,7 +41,7 @@ DataOption = Annotated[str | None, typer.Option("--data", metavar="DIR", help="D
 SubjectArgument = Annotated[str, typer.Argument(metavar="AGENT|ACCOUNT", help="scout-1, or acc_... for an account.")]
 
 
-class Nothing(OperatorError):
+class NothingToEnd(OperatorError):
     """There is nothing of the kind that could be ended."""
 
     reason = "nothing"
@@ -116,7 +116,7 @@ def revoke(
     async def work(engine: AsyncEngine) -> int:
         found = await operators.revoke(engine, who)
         if not found:
-            raise Nothing(f"{who} has no token that lives: see `chunkcrawl operator list`")
+            raise NothingToEnd(f"{who} has no token that lives: see `chunkcrawl operator list`")
         return len(found)
 
     typer.echo(f"{_audited(data, 'revoke-operator', who, {}, work)} revoked.")
@@ -202,7 +202,7 @@ def unban(
 
         async def work(engine: AsyncEngine) -> None:
             if await bans.unban(engine, kind, who) is None:
-                raise Nothing(f"{who} is not banned: `chunkcrawl operate get bans` lists who is")
+                raise NothingToEnd(f"{who} is not banned: `chunkcrawl operate get bans` lists who is")
 
         _audited(data, f"unban-{kind}", who, {}, work)
     typer.echo(f"{who} may come in again.")

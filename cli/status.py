@@ -172,7 +172,7 @@ def scale(
         )
 
 
-class OutOfBounds(OperatorError):
+class ShardsOutOfBounds(OperatorError):
     """The world scales by itself, and not to that many shards."""
 
     reason = "out_of_bounds"
@@ -185,7 +185,7 @@ async def _scale(found: FoundRedis, console: Console, shards: int, wait_s: float
     async def work() -> None:
         bounds: list[int] = ((await read()) or {}).get("bounds") or []
         if bounds and not bounds[0] <= shards <= bounds[1]:
-            raise OutOfBounds(f"this world scales by itself, between {bounds[0]} and {bounds[1]} shards")
+            raise ShardsOutOfBounds(f"this world scales by itself, between {bounds[0]} and {bounds[1]} shards")
         if not await redis.hexists(keys.WORLD, "shard_count"):
             raise NoWorld("this Redis holds no world")
         await redis.hset(keys.WORLD, keys.WANTED_SHARDS, str(shards))
@@ -193,7 +193,7 @@ async def _scale(found: FoundRedis, console: Console, shards: int, wait_s: float
     try:
         await audited(found.database_url, "scale", "", {"shards": shards}, work)
         return await _until_scaled(read, console, shards, wait_s)
-    except OutOfBounds as error:
+    except ShardsOutOfBounds as error:
         typer.echo(f"error: {error}", err=True)
         raise typer.Exit(EXIT_FAILED) from None
     finally:

@@ -14,7 +14,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from typing import Any, Final, TypeVar
 
 import typer
-from sqlalchemy.exc import ProgrammingError, SQLAlchemyError
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from config.errors import OperatorError
@@ -31,6 +31,8 @@ T = TypeVar("T")
 LOCAL: Final = "local"
 WORD_CHARS_MOST: Final = 200
 REASON_CHARS_MOST: Final = 1_000
+#: SQLSTATE of a table that is not there.
+NO_SUCH_TABLE: Final = "42P01"
 AWAY: Final = (SQLAlchemyError, OSError, TimeoutError)
 
 
@@ -46,14 +48,14 @@ def at_the_keyboard() -> str:
 async def audited(
     database_url: str, action: str, subject: str, details: Mapping[str, Any], work: Callable[[], Awaitable[T]]
 ) -> T:
-    """Do ``work`` with its line in the audit log; where no database is known, do it and say that it has none.
+    """Do ``work`` with its line in the audit log; where no database is known, do it and say that it has no line.
 
     Raises:
         NoAuditLog: the line can't be written; nothing was done.
     """
     if not database_url:
         done = await work()
-        typer.echo(f"note: not in the audit log, for {DATABASE_URL_VARIABLE} names no database", err=True)
+        _tell(f"{DATABASE_URL_VARIABLE} names no database")
         return done
     engine = make_engine(database_url)
     try:
@@ -74,12 +76,18 @@ async def audit_line(
 ) -> AsyncIterator[None]:
     """Write a line before the block, and its outcome after it: ``refused`` for ``refusals``, else done or failed.
 
+    A database of a release that had no audit log gets none: that is said, and the block entered.
+
     Raises:
         NoAuditLog: the line can't be written; the block is not entered.
     """
     word = printable(subject)[:WORD_CHARS_MOST]
     entry = AuditEntry(None, at_the_keyboard(), "operator", LOCAL, action, word, details)
     audit_id = await _begin(engine, entry)
+    if audit_id is None:
+        yield
+        _tell("the database has none yet: `chunkcrawl up` of this release makes it")
+        return
     outcome: Outcome = "failed"
     reason: str | None = "broken_off"
     try:
@@ -97,18 +105,20 @@ async def audit_line(
             await asyncio.shield(audit.end(engine, audit_id, outcome, reason))
 
 
-async def _begin(engine: AsyncEngine, entry: AuditEntry) -> int:
+async def _begin(engine: AsyncEngine, entry: AuditEntry) -> int | None:
     try:
         return await audit.begin(engine, entry, now_ms() * 1000)
-    except ProgrammingError:
-        raise NoAuditLog(
-            "nothing was done, for the database has no audit log: `chunkcrawl up` of this release makes it"
-        ) from None
     except AWAY as error:
+        if getattr(getattr(error, "orig", None), "sqlstate", None) == NO_SUCH_TABLE:
+            return None
         raise NoAuditLog(
             f"nothing was done, for it can't be written into the audit log: PostgreSQL gives no answer "
             f"({type(error).__name__}). Start it, or mend {DATABASE_URL_VARIABLE}; `chunkcrawl doctor` looks at it"
         ) from None
+
+
+def _tell(why: str) -> None:
+    typer.echo(f"note: not in the audit log, for {why}", err=True)
 
 
 def _words(error: Exception) -> str:

@@ -60,6 +60,8 @@ ELSEWHERE: Final = {
     "cli/operator_api.py": "tests/cli/test_steering.py",
     "cli/doctor.py": "tests/operations/doctor/test_examine.py",
     "cli/fsck.py": "tests/operations/test_fsck.py",
+    "cli/last_status.py": "tests/cli/test_through_server.py",
+    "cli/server_jobs.py": "tests/cli/test_through_server.py",
     "cli/unknown_variables.py": "tests/config/test_variables.py",
     "cli/up_command.py": "tests/cluster/test_up_for_real.py",
     "cluster/actor_metrics.py": "tests/cluster/test_metrics_collector.py",

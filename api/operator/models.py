@@ -294,7 +294,7 @@ class Moves(BaseModel):
     pinned: list[str]
 
 
-class Finding(BaseModel):
+class CheckFinding(BaseModel):
     """One thing that is wrong with the world."""
 
     code: str
@@ -308,7 +308,7 @@ class CheckReport(BaseModel):
     chunks: int
     agents: int
     findings_total: int
-    findings: list[Finding]
+    findings: list[CheckFinding]
 
 
 class Job(BaseModel):

@@ -16,10 +16,12 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from typer.testing import CliRunner
 
 from cli.backup import app
+from cli.moves import app as moves_app
 from cluster.graph import init_world
 from cluster.snapshots import Snapshotter
 from embedded.services import EmbeddedServices, ServiceUrls
 from migrations.run import upgrade
+from store import audit
 from store.engine import make_engine
 from streaming.connect import connect
 from tests.store.rows import new_account
@@ -97,11 +99,37 @@ def test_a_broken_backup_is_neither_verified_nor_restored(system: Path, room: Pa
     assert invoke("restore", room / "b", "--data", room / "new")[0] == 1
 
 
-def test_servers_that_run_are_used(system: Path, room: Path) -> None:
+async def lines(engine: AsyncEngine) -> list[tuple[str, str, str]]:
+    """Action, subject and outcome of the lines in the audit log, the oldest first."""
+    return [(line.action, line.subject, line.outcome) for line in reversed(await audit.lines(engine, limit=10))]
+
+
+def test_servers_that_run_are_used_and_left_running(system: Path, room: Path) -> None:
+    found: list[tuple[str, str, str]] = []
+
+    async def look(_: Redis, engine: AsyncEngine) -> None:
+        found.extend(await lines(engine))
+
     with EmbeddedServices(system) as urls:
         code, said = invoke("backup", room / "b", "--data", system)
         assert code == 0, said
-        work_on(urls, lambda redis, engine: redis.ping())  # and left running
+        assert invoke("backup", room / "b", "--data", system)[0] == 1
+        work_on(urls, look)
+    assert found == [("back-up", str(room / "b"), "done"), ("back-up", str(room / "b"), "failed")]
+
+
+@pytest.mark.slow
+def test_what_is_done_to_a_stopped_world_is_written_down(system: Path) -> None:
+    found: list[tuple[str, str, str]] = []
+
+    async def look(_: Redis, engine: AsyncEngine) -> None:
+        found.extend(await lines(engine))
+
+    said = CliRunner().invoke(moves_app, ["pin", "chunk-0", "--data", str(system)], env=NO_SERVERS)
+    assert (said.exit_code, said.output) == (0, "chunk-0 stays where it is.\n")
+    with EmbeddedServices(system) as urls:
+        work_on(urls, look)
+    assert found == [("pin", "chunk-0", "done")]
 
 
 def test_a_lost_redis_is_rebuilt(system: Path) -> None:

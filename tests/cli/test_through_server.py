@@ -134,6 +134,7 @@ async def test_scaling_and_draining_are_waited_for(run: Run, redis: Redis) -> No
     assert (code, "is not drained" in told) == (1, True)
 
 
+@pytest.mark.slow
 async def test_checks_and_backups_are_made_there_and_waited_for(run: Run, gate: Gate, redis: Redis) -> None:
     await redis.delete(keys.agent("a-0"), keys.agent("a-1"))
     code, told = await run("fsck", "--json")

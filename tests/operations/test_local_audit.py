@@ -102,6 +102,14 @@ def test_where_there_is_no_database_it_is_done_and_said(run: Run, redis: Any) ->
     assert run("status", "--json", database_url=AWAY)[0] == 0
 
 
+def test_a_database_of_an_older_release_has_no_line_and_it_is_done(
+    run: Run, redis: Any, blank_postgres_url: str
+) -> None:
+    code, told = run("pin", "chunk-0", database_url=blank_postgres_url)
+    assert (code, redis.smembers(keys.PINS)) == (0, {b"chunk-0"})
+    assert told.splitlines()[0].startswith("note: not in the audit log, for the database has none yet")
+
+
 def test_a_failure_of_redis_is_a_failed_line(run: Run, redis: Any) -> None:
     redis.delete(keys.PINS)
     redis.set(keys.PINS, "not a set")
