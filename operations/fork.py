@@ -14,6 +14,7 @@ import gzip
 import os
 import secrets
 import shutil
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -27,16 +28,17 @@ from cluster.world_run import begin_run, new_run_id
 from config.errors import OperatorError
 from config.settings import ENV_PREFIX, Settings, default
 from operations.fsck import check
-from operations.rebuild import LOAD_TIMEOUT_S, world_is_lost
+from operations.rebuild import LOAD_TIMEOUT_S, mend_links, reachable, world_is_lost
 from operations.world_bounds import WorldOutOfBounds, check_bounds
 from operations.world_dump import WorldDump, checkable
 from operations.world_load import WorldThere, write_world
 from operations.world_settle import Beginning, settle, try_out
 from store.pg_session import patient_engine
 from streaming.connect import connect
-from world.ids import DIRECTIONS, HALL, shard_of
+from world.ids import DIRECTIONS, HALL, ChunkId, shard_of
 from world.key_frame import BadKeyFrame
 from world.moment import Moment
+from world.records import AgentRecord
 from world.rules import Rules
 
 #: The file with the moment, in the fork's data directory.
@@ -70,17 +72,25 @@ class Forked:
 # -- making the directory --
 
 
-def part_of(moment: Moment, chunk_ids: list[str]) -> Moment:
+def part_of(moment: Moment, chunk_ids: Collection[str]) -> Moment:
     """Return the moment with these chunks and the hall alone.
 
     Raises:
-        ForkRefused: there is no such chunk.
+        ForkRefused: there is no such chunk, or no way leads to one.
     """
     there = moment.chunk_ids
     unknown = [one for one in chunk_ids if one not in there]
     if unknown:
         raise ForkRefused(f"at tick {moment.tick} there was no {', '.join(unknown)}")
-    return moment.only({HALL, *chunk_ids})
+    part = moment.only({HALL, *chunk_ids})
+    try:
+        found = _dump_of(part, 1, 0).chunks
+    except BadKeyFrame as error:
+        raise ForkRefused(f"the world of tick {moment.tick} can't go on: {error}") from None
+    lost = [one for one in chunk_ids if one not in found]
+    if lost:
+        raise ForkRefused(f"no way leads from {HALL} to {', '.join(lost)}: name the chunks between them with --chunks too")
+    return part
 
 
 def refuse_unless_new(directory: Path) -> None:
@@ -163,6 +173,8 @@ def world_of(moment: Moment, rules: Rules, *, run_id: str, shards: int, now_ms: 
     Raises:
         ForkRefused: it is not one that could go on.
     """
+    if HALL not in moment.chunk_ids:
+        raise ForkRefused(f"at tick {moment.tick} the world had no {HALL} yet: choose another moment")
     try:
         dump = _dump_of(moment, shards, now_ms)
         check_bounds(dump)
@@ -170,17 +182,17 @@ def world_of(moment: Moment, rules: Rules, *, run_id: str, shards: int, now_ms: 
         try_out(settled, rules)
     except (BadKeyFrame, WorldOutOfBounds, ValueError, LookupError, TypeError, AttributeError) as error:
         raise ForkRefused(f"the world of tick {moment.tick} can't go on: {error}") from None
-    if HALL not in settled.chunks:
-        raise ForkRefused(f"at tick {moment.tick} the world had no {HALL} yet: choose another moment")
     if found := check(checkable(settled)):
-        lost = ", ".join(one.subject for one in found if one.code == "orphan_chunk")
-        if lost:
-            raise ForkRefused(f"no way leads from {HALL} to {lost}: name the chunks between them with --chunks too")
         raise ForkRefused(f"at tick {moment.tick} the world was not whole ({found[0].text}): choose another moment")
     return settled
 
 
 def _dump_of(moment: Moment, shards: int, now_ms: int) -> WorldDump:
+    """Return the world as Redis would hold it: chunks to which a way leads, and who stands in them.
+
+    A link that one side alone knows, since shards don't tick in step, is mended or left out, as when a lost Redis is
+    rebuilt (``operations.rebuild``).
+    """
     world = moment.world()
     dump = WorldDump(
         {
@@ -191,10 +203,8 @@ def _dump_of(moment: Moment, shards: int, now_ms: int) -> WorldDump:
         }
         | stored(moment.rules.of_world)
     )
-    numbers = [0]
     for chunk_id in world.chunk_ids:
-        record, agents = world.chunk(chunk_id), world.agents(chunk_id)
-        numbers.append(record.number)
+        record = world.chunk(chunk_id)
         fields = {
             "number": str(record.number),
             "entry": record.entry or "",
@@ -203,16 +213,26 @@ def _dump_of(moment: Moment, shards: int, now_ms: int) -> WorldDump:
             "state": orjson.dumps(record.to_json()).decode(),
         }
         fields |= {side: other for side in DIRECTIONS if (other := record.neighbors[side]) is not None}
-        dump.chunks[chunk_id] = ChunkDump(fields, members=[agent.agent_id for agent in agents])
-        for agent in agents:
-            dump.agents[agent.agent_id] = {
-                "chunk": chunk_id,
-                "here": "1",
-                "busy": agent.running.kind if agent.running is not None else "",
-                "rec": orjson.dumps(agent.to_json()).decode(),
-            }
-    dump.world["next_chunk"] = str(max(numbers) + 1)
+        dump.chunks[chunk_id] = ChunkDump(fields)
+    mend_links(dump.chunks)
+    for chunk_id in dump.chunks.keys() - reachable(dump.chunks):
+        del dump.chunks[chunk_id]
+    mend_links(dump.chunks)
+    for chunk_id, chunk in dump.chunks.items():
+        for agent in world.agents(ChunkId(chunk_id)):
+            chunk.members.append(agent.agent_id)
+            dump.agents[agent.agent_id] = _agent_fields(agent)
+    dump.world["next_chunk"] = str(1 + max(int(chunk.fields["number"]) for chunk in dump.chunks.values()))
     return dump
+
+
+def _agent_fields(agent: AgentRecord) -> dict[str, str]:
+    return {
+        "chunk": agent.chunk_id,
+        "here": "1",
+        "busy": agent.running.kind if agent.running is not None else "",
+        "rec": orjson.dumps(agent.to_json()).decode(),
+    }
 
 
 def _beginning(moment: Moment, dump: WorldDump, run_id: str, now_ms: int) -> Beginning:

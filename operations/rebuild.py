@@ -142,10 +142,10 @@ def _fitting(
 def fit(run: RunRecord, chunks: Iterable[ChunkState], agents: Iterable[AgentState], archived: str | None) -> WorldDump:
     """Make one world out of snapshots of different moments."""
     dumps = {chunk.chunk_id: _chunk(chunk) for chunk in chunks}
-    _mend_links(dumps)
-    for chunk_id in dumps.keys() - _reachable(dumps):
+    mend_links(dumps)
+    for chunk_id in dumps.keys() - reachable(dumps):
         del dumps[chunk_id]
-    _mend_links(dumps)
+    mend_links(dumps)
     hashes = {agent.agent_id: dict(agent.state) for agent in agents}
     for agent_id, fields in sorted(hashes.items()):
         there = dumps.get(fields.get("chunk", ""))
@@ -168,7 +168,7 @@ def _chunk(chunk: ChunkState) -> ChunkDump:
     return ChunkDump(fields=dict(state["fields"]), last_id=state["last_id"], last=state["last"])
 
 
-def _mend_links(chunks: Mapping[str, ChunkDump]) -> None:
+def mend_links(chunks: Mapping[str, ChunkDump]) -> None:
     """Drop every link that does not lead to a chunk that is there and leads back."""
     for chunk_id, chunk in sorted(chunks.items()):
         for side in DIRECTIONS:
@@ -181,7 +181,8 @@ def _mend_links(chunks: Mapping[str, ChunkDump]) -> None:
             del chunk.fields[side]
 
 
-def _reachable(chunks: Mapping[str, ChunkDump]) -> set[str]:
+def reachable(chunks: Mapping[str, ChunkDump]) -> set[str]:
+    """Return the chunks to which a way leads from the hall."""
     seen, todo = {str(HALL)}, [str(HALL)]
     while todo:
         fields = chunks[todo.pop()].fields

@@ -119,7 +119,8 @@ class Past:
         return min(block.ticks[0] + passed, self.last_tick if ms >= block.ms[1] else block.ticks[1])
 
     def _out_of_reach(self, what: str) -> NoReturn:
-        raise NoSuchMoment(f"the recordings don't reach {what}: they go {self.in_words}")
+        unused = next((f"; {one.name}: {one.fault}" for lane in self._lanes.values() for one in lane if one.fault), "")
+        raise NoSuchMoment(f"the recordings don't reach {what}: they go {self.in_words}{unused}")
 
     # -- one of them --
 

@@ -7,16 +7,20 @@ import signal
 import sys
 from pathlib import Path
 
+import httpx
 import pytest
 from typer.testing import CliRunner
 
+from chunkcrawl import Agent
+from chunkcrawl.errors import ChunkcrawlError
 from cli.fork import app
 from embedded.children import free_port
-from operations.fork import FORK_FILE
+from operations.fork import FORK_FILE, read_fork
 from recordings.places import place_of
 from recordings.verify import verify
 from tests.cluster.started import Started
 from tests.recordings.simulate import played, write
+from world.records import AgentRecord
 
 TICKS = 119
 COMMAND = Path(sys.executable).with_name("chunkcrawl")
@@ -74,20 +78,49 @@ def test_no_recordings(tmp_path: Path) -> None:
 @pytest.mark.slow
 @pytest.mark.ray
 @pytest.mark.timeout(300)
-def test_it_starts_and_both_verify(recordings: str, tmp_path: Path) -> None:
+async def test_it_starts_and_both_verify(recordings: str, tmp_path: Path) -> None:
     """The fork goes on from the tick with everybody standing there; its recording is as right as the original."""
     directory = tmp_path / "fork"
     assert invoke("--at", "100", "--from", recordings, str(directory))[0] == 0
-    assert (directory / FORK_FILE).exists()
-    words = ["up", "--no-demo", "--shards", "1", "--port", str(free_port()), "--data", str(directory)]
+    there = read_fork(directory / FORK_FILE).world()
+    idle = next(one for name in sorted(there.agent_ids) if (one := there.agent(name)) is not None and not one.running)
+    port = free_port()
+    words = ["up", "--no-demo", "--shards", "1", "--port", str(port), "--data", str(directory)]
     for start in (1, 2):
         run = Started([COMMAND, *words], cwd=tmp_path)
-        run.read_until("Ctrl-C")
-        assert ("begins as a fork" in run.output) == (start == 1), run.output
-        os.killpg(run.process.pid, signal.SIGTERM)
+        try:
+            run.read_until("Ctrl-C")
+            assert ("begins as a fork" in run.output) == (start == 1), run.output
+            if start == 1:
+                await take_over(f"http://127.0.0.1:{port}", idle)
+        finally:
+            os.killpg(run.process.pid, signal.SIGTERM)
         assert run.end() == 0, run.output
     proof = verify(place_of(str(directory / "recordings")))
     assert proof.same, proof.findings
     assert proof.inputs > 0
-    assert proof.ends[0] is not None
     assert verify(place_of(recordings)).same
+
+
+async def take_over(base: str, record: AgentRecord) -> None:
+    """The first account that plays an agent finds it as it stood, and has it; the second does not get it."""
+    keys = [await new_key(base, number) for number in (1, 2)]
+    async with Agent.connect(base, agent_id=record.agent_id, api_key=keys[0]) as me:
+        assert me.chunk_id == record.chunk_id
+        assert me.position == (record.x, record.y)
+        assert me.me is not None
+        assert me.me.gold == record.gold
+        await me.say("another story")
+        with pytest.raises(ChunkcrawlError, match="agent_not_owned"):
+            async with Agent.connect(base, agent_id=record.agent_id, api_key=keys[1]):
+                pass
+
+
+async def new_key(base: str, number: int) -> str:
+    async with httpx.AsyncClient(base_url=base, timeout=60, trust_env=False) as http:
+        person = {"email": f"fork-{number}@example.org", "password": "a long password for a fork"}
+        account = (await http.post("/v1/signup", json=person)).raise_for_status().json()
+        headers = {"Authorization": f"Bearer {account['account_token']}"}
+        made = await http.post("/v1/keys", json={"account_id": account["account_id"]}, headers=headers)
+        key: str = made.raise_for_status().json()["api_key"]
+        return key

@@ -9,12 +9,15 @@ import pytest
 
 from operations.fork import FORK_FILE, ForkRefused, make_fork, part_of, read_fork, settings_for, world_of
 from recordings.digests import chunk_digest
+from operations.world_dump import WorldDump
 from recordings.past import Past, freeze
-from recordings.places import place_of
-from tests.recordings.simulate import played, write
+from recordings.places import SegmentPlace, place_of
+from recordings.verify import verify
+from tests.recordings.simulate import SourcedWorld, given_by, played, write
+from world.dice import Dice
 from world.genesis import new_chunk
-from world.ids import HALL, ChunkId, Tick
-from world.inputs import Load
+from world.ids import HALL, ServerCmdId, Tick
+from world.inputs import Load, Submit
 from world.moment import Moment
 from world.records import AgentRecord, ChunkRecord
 from world.rules import Rules
@@ -24,9 +27,23 @@ AT = 99
 
 
 @pytest.fixture(scope="module")
-def moment(tmp_path_factory: pytest.TempPathFactory) -> Moment:
-    place = write(tmp_path_factory.mktemp("recordings"), played(seed=6, shards=3, ticks=AT + 20))
-    return Past(place_of(str(place))).moment(AT)
+def place(tmp_path_factory: pytest.TempPathFactory) -> SegmentPlace:
+    return place_of(str(write(tmp_path_factory.mktemp("recordings"), played(seed=6, shards=3, ticks=AT + 20))))
+
+
+@pytest.fixture(scope="module")
+def moment(place: SegmentPlace) -> Moment:
+    return Past(place).moment(AT)
+
+
+def start(moment: Moment, dump: WorldDump) -> SourcedWorld:
+    """A shard that has loaded the whole world, as the first start does."""
+    world = SourcedWorld(moment.rules, moment.seed, 0)
+    for chunk in dump.chunks.values():
+        standing = [AgentRecord.from_json(orjson.loads(dump.agents[one]["rec"])) for one in chunk.members]
+        world.apply(Load(ChunkRecord.from_json(orjson.loads(chunk.fields["state"])), standing))
+    world.take()
+    return world
 
 
 def test_the_directory_is_whole_and_private(moment: Moment, tmp_path: Path) -> None:
@@ -70,16 +87,42 @@ def test_a_start_goes_on_from_the_moment(moment: Moment) -> None:
     assert dump.world["seed"] == str(moment.seed)
     assert {shard["tick"] for shard in dump.shards.values()} == {str(AT)}
     assert (now_ms - int(dump.world["epoch_ms"])) * moment.rules.tick_hz // 1000 == AT
-    before = moment.world()
-    for chunk_id, chunk in dump.chunks.items():
-        name = ChunkId(chunk_id)
-        started = ShardWorld(moment.rules, moment.seed, 0)
-        standing = [AgentRecord.from_json(orjson.loads(dump.agents[one]["rec"])) for one in chunk.members]
-        started.apply(Load(ChunkRecord.from_json(orjson.loads(chunk.fields["state"])), standing))
-        was, is_ = chunk_digest(before, name), chunk_digest(started, name)
-        assert was[1:3] == is_[1:3], "nodes and creatures"
-        assert [shown(one) for one in before.agents(name)] == [shown(one) for one in started.agents(name)]
-        assert started.tick == AT
+    before, started = moment.world(), start(moment, dump)
+    assert started.tick == AT
+    assert sorted(started.chunk_ids) == sorted(before.chunk_ids)
+    for chunk_id in before.chunk_ids:
+        was, now = chunk_digest(before, chunk_id), chunk_digest(started, chunk_id)
+        assert was[1:3] == now[1:3], "nodes and creatures"
+        assert [shown(one) for one in before.agents(chunk_id)] == [shown(one) for one in started.agents(chunk_id)]
+
+
+def test_every_moment_makes_a_world(place: SegmentPlace) -> None:
+    """Whatever is between shards at it."""
+    past = Past(place)
+    for tick in range(20, AT, 6):
+        moment = past.moment(tick)
+        dump = world_of(moment, moment.rules, run_id="run_1", shards=2, now_ms=1)
+        assert set(dump.agents) == set(moment.world().agent_ids)
+
+
+def test_another_story_verifies_as_the_original_does(place: SegmentPlace, moment: Moment, tmp_path: Path) -> None:
+    fork = start(moment, world_of(moment, moment.rules, run_id="run_1", shards=1, now_ms=1))
+    alone = start(moment, world_of(moment, moment.rules, run_id="run_1", shards=1, now_ms=1))
+    for tick in range(AT + 1, AT + 60):
+        for agent_id in sorted(fork.agent_ids):
+            dice = Dice("fork", tick, agent_id)
+            where = {"type": "move_to", "x": dice.below(50), "y": dice.below(50)}
+            fork.apply(Submit(agent_id, ServerCmdId(f"f{tick}"), f"f{tick}", where, "trace"))
+        for world in (fork, alone):
+            world.step(tick)
+            world.take()
+    assert [shown(one) for one in fork.agents(HALL)] != [shown(one) for one in alone.agents(HALL)]
+    told = verify(place_of(str(write(tmp_path, list(given_by([fork]))))))
+    original = verify(place)
+    assert told.same, told.findings
+    assert original.same, original.findings
+    assert told.digests > 0
+    assert told.ticks >= 59
 
 
 def shown(record: AgentRecord) -> tuple[object, ...]:
@@ -103,7 +146,7 @@ def test_a_chunk_without_a_way_to_it() -> None:
         world.apply(Load(new_chunk(1, number, None, Rules()), []))
     moment = Moment(1, Rules(), Tick(0), {0: freeze(world)})
     with pytest.raises(ForkRefused, match=f"no way leads from {HALL} to chunk-5: name the chunks between"):
-        world_of(part_of(moment, ["chunk-5"]), Rules(), run_id="run_1", shards=1, now_ms=1)
+        part_of(moment, ["chunk-5"])
 
 
 @pytest.mark.parametrize("data", [b"", b"no gzip", b"\x1f\x8b\x08\x00"])

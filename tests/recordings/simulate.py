@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from recordings.writer import RecordingWriter
 from tests.world.harness import TinyCluster, is_empty
 from tests.world.play import PLAY_RULES, Script
 from world.outputs import Output
+from world.shard import ShardWorld
 
 PACE = Pace(digest_ticks=10, frame_ticks=40)
 
@@ -56,9 +57,14 @@ def played(seed: int, shards: int, ticks: int) -> list[Given]:
 
 def given_of(cluster: TinyCluster) -> Iterator[Given]:
     """The entries of all shards by tick."""
+    return given_by(cluster.shards)
+
+
+def given_by(shards: Iterable[ShardWorld]) -> Iterator[Given]:
+    """The entries of these shards by tick."""
     found = [
         (tick, shard.shard, position, data)
-        for shard in cluster.shards
+        for shard in shards
         if isinstance(shard, SourcedWorld)
         for tick, position, data in shard.messages
     ]
