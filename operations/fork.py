@@ -89,7 +89,7 @@ def part_of(moment: Moment, chunk_ids: Collection[str]) -> Moment:
         raise ForkRefused(f"the world of tick {moment.tick} can't go on: {error}") from None
     lost = [one for one in chunk_ids if one not in found]
     if lost:
-        raise ForkRefused(f"no way leads from {HALL} to {', '.join(lost)}: name the chunks between them with --chunks too")
+        raise ForkRefused(f"no way leads from {HALL} to {', '.join(lost)}: name the chunks between with --chunks")
     return part
 
 

@@ -21,6 +21,9 @@ from world.moment import Frame, Moment
 from world.outputs import Departure
 from world.shard import ShardWorld
 
+#: What is written at last while a world goes on: not every shard has come so far.
+NOT_YET_TICKS: Final = 10
+
 #: So long before the moment shards are run again, to see who departs and what is handed over.
 LOOK_BACK_TICKS: Final = 100
 MS_PER_S: Final = 1_000
@@ -67,10 +70,12 @@ class Past:
         self._place = place
         self._progress = progress
         self._lanes: dict[int, list[_Piece]] = {}
-        kept = place.segments()
-        for done, one in enumerate(kept):
-            progress("reading indices", done, len(kept))
-            self._lanes.setdefault(one.name.shard, []).append(_read(place, one.name))
+        # One that was finished while the place was listed may be there under both names: the later one counts.
+        names = [one.name for one in place.segments()]
+        known = {(name.shard, name.began_ms, name.epoch, name.first): name for name in names}
+        for done, name in enumerate(known.values()):
+            progress("reading indices", done, len(known))
+            self._lanes.setdefault(name.shard, []).append(_read(place, name))
         self._usable = [piece for lane in self._lanes.values() for piece in lane if piece.reaches_from is not None]
         if not self._usable:
             fault = next((f": {piece.name}: {piece.fault}" for lane in self._lanes.values() for piece in lane), "")
@@ -91,8 +96,10 @@ class Past:
 
     @property
     def last_tick(self) -> int:
-        """The last tick of any shard."""
-        return max(piece.blocks[-1].ticks[1] for piece in self._usable)
+        """The last tick that all shards have come to."""
+        last = max(piece.blocks[-1].ticks[1] for piece in self._usable)
+        goes_on = any(not piece.name.finished for piece in self._usable)
+        return max(self.first_tick, last - NOT_YET_TICKS) if goes_on else last
 
     @property
     def in_words(self) -> str:
@@ -141,13 +148,18 @@ class Past:
             if piece is not None:
                 try:
                     found[number] = piece, self._run(piece, tick, between)
-                except BadRecording as error:
+                except (OSError, NoSuchMoment):
+                    raise
+                except Exception as error:  # what is damaged or was changed may raise anything in the rules
+                    why = str(error) if isinstance(error, BadRecording) else f"running it again raises {error!r}"
                     raise NoSuchMoment(
-                        f"{piece.name} can't be run to tick {tick}: {error}; `chunkcrawl verify` says more. The "
+                        f"{piece.name} can't be run to tick {tick}: {why}; `chunkcrawl verify` says more. The "
                         f"recordings go {self.in_words}"
                     ) from None
         heads = [piece.head for piece, _ in found.values() if piece.head is not None]
-        if len({head.header.seed for head in heads}) != 1:
+        if not heads:
+            self._out_of_reach(f"tick {tick}")
+        if len({head.header.seed for head in heads}) > 1:
             raise NoSuchMoment("recordings of several worlds lie there: give each a directory of its own")
         newest = max(heads, key=lambda head: head.began_ms)
         return between.moment(newest.header, tick, {number: world for number, (_, world) in found.items()})
@@ -302,7 +314,10 @@ def _read(place: SegmentPlace, name: SegmentName) -> _Piece:
             why = segment.head.header.why_not_here()
             if why is not None:
                 return _Piece(name, None, (), why)
+            segment.head.header.rules_of()
             return _Piece(name, segment.head, tuple(segment.blocks))
+    except FileNotFoundError:
+        return _Piece(name, None, (), "it was removed meanwhile: too old")
     except BadRecording as error:
         return _Piece(name, None, (), str(error))
 
