@@ -47,7 +47,7 @@ FORK_FILE: Final = "fork.json.gz"
 #: How long agents of the past stand where they are without anybody playing them.
 STAY_MS: Final = 10 * 365 * 86_400_000
 
-#: Rules that a world does not keep, by the setting that they come from; the last is in seconds there.
+#: Rules that a world does not keep, which are settings of the same name.
 _SETTINGS: Final = ("harvest_ticks_per_unit", "regen_ticks", "spawn_chunk_capacity")
 
 
