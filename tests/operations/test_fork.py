@@ -13,6 +13,7 @@ from operations.world_dump import WorldDump
 from recordings.past import Past, freeze
 from recordings.places import SegmentPlace, place_of
 from recordings.verify import verify
+from streaming import keys
 from tests.recordings.simulate import SourcedWorld, given_by, played, write
 from world.dice import Dice
 from world.genesis import new_chunk
@@ -164,3 +165,32 @@ def test_an_empty_world_is_refused() -> None:
 def test_the_settings_to_start_with() -> None:
     assert settings_for(Rules()) == []
     assert settings_for(Rules(regen_ticks=7)) == ["CHUNKCRAWL_REGEN_TICKS=7"]
+
+
+async def test_a_start_writes_it_once(
+    redis: Redis, valkey_url: str, fresh_postgres_url: str, moment: Moment, tmp_path: Path
+) -> None:
+    """Where there is no world: all of it, with everybody staying; afterwards the world that is there."""
+    make_fork(moment, tmp_path / "fork")
+    settings = Settings(
+        redis_url=valkey_url, database_url=fresh_postgres_url, data_dir=str(tmp_path / "fork"), shards=2, demo=False
+    )
+    made = await begin_fork(settings)
+    assert made is not None
+    assert made.tick == AT
+    world = await read_world(redis)
+    assert world is not None
+    assert check(checkable(world)) == []
+    assert set(world.agents) == set(moment.world().agent_ids)
+    assert world.tick == AT
+    now = (await redis.time())[0]
+    assert set(await redis.zrange(keys.PRESENCE, (now + 86_400) * 1000, "+inf", byscore=True)) == {
+        agent_id.encode() for agent_id in world.agents
+    }
+    assert await begin_fork(settings) is None
+    assert (await read_world(redis)) == world
+
+
+async def test_no_fork_is_nothing_to_do(valkey_url: str, fresh_postgres_url: str, tmp_path: Path) -> None:
+    settings = Settings(redis_url=valkey_url, database_url=fresh_postgres_url, data_dir=str(tmp_path))
+    assert await begin_fork(settings) is None
