@@ -173,7 +173,12 @@ async def test_a_start_writes_it_once(
     """Where there is no world: all of it, with everybody staying; afterwards the world that is there."""
     make_fork(moment, tmp_path / "fork")
     settings = Settings(
-        redis_url=valkey_url, database_url=fresh_postgres_url, data_dir=str(tmp_path / "fork"), shards=2, demo=False
+        environment="test",
+        redis_url=valkey_url,
+        database_url=fresh_postgres_url,
+        data_dir=str(tmp_path / "fork"),
+        shards=2,
+        demo=False,
     )
     made = await begin_fork(settings)
     assert made is not None
@@ -192,5 +197,7 @@ async def test_a_start_writes_it_once(
 
 
 async def test_no_fork_is_nothing_to_do(valkey_url: str, fresh_postgres_url: str, tmp_path: Path) -> None:
-    settings = Settings(redis_url=valkey_url, database_url=fresh_postgres_url, data_dir=str(tmp_path))
+    settings = Settings(
+        environment="test", redis_url=valkey_url, database_url=fresh_postgres_url, data_dir=str(tmp_path)
+    )
     assert await begin_fork(settings) is None
