@@ -6,10 +6,22 @@ from pathlib import Path
 
 import orjson
 import pytest
+from redis.asyncio import Redis
 
-from operations.fork import FORK_FILE, ForkRefused, make_fork, part_of, read_fork, settings_for, world_of
+from config.settings import Settings
+from operations.fork import (
+    FORK_FILE,
+    ForkRefused,
+    begin_fork,
+    make_fork,
+    part_of,
+    read_fork,
+    settings_for,
+    world_of,
+)
+from operations.fsck import check
+from operations.world_dump import WorldDump, checkable, read_world
 from recordings.digests import chunk_digest
-from operations.world_dump import WorldDump
 from recordings.past import Past, freeze
 from recordings.places import SegmentPlace, place_of
 from recordings.verify import verify
