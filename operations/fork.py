@@ -215,11 +215,11 @@ def _dump_of(moment: Moment, shards: int, now_ms: int) -> WorldDump:
         fields |= {side: other for side in DIRECTIONS if (other := record.neighbors[side]) is not None}
         dump.chunks[chunk_id] = ChunkDump(fields)
     mend_links(dump.chunks)
-    for chunk_id in dump.chunks.keys() - reachable(dump.chunks):
-        del dump.chunks[chunk_id]
+    for lost in dump.chunks.keys() - reachable(dump.chunks):
+        del dump.chunks[lost]
     mend_links(dump.chunks)
-    for chunk_id, chunk in dump.chunks.items():
-        for agent in world.agents(ChunkId(chunk_id)):
+    for name, chunk in dump.chunks.items():
+        for agent in world.agents(ChunkId(name)):
             chunk.members.append(agent.agent_id)
             dump.agents[agent.agent_id] = _agent_fields(agent)
     dump.world["next_chunk"] = str(1 + max(int(chunk.fields["number"]) for chunk in dump.chunks.values()))
