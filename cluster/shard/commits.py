@@ -135,21 +135,22 @@ class Commits:
         due = loop.time() + wait_s
         if self._planned is None or due < self._planned:
             self._planned = due
-            self._tasks.start(self._commit_at(due, wait_s))
+            self._tasks.start(self._commit_at(due, wait_s)).add_done_callback(self._told_of_the_end)
         return covered
 
-    async def _commit_at(self, due: float, wait_s: float) -> None:
-        try:
-            if wait_s > 0:
-                await asyncio.sleep(wait_s)
-            if self._planned != due:
-                return  # somebody could not wait as long, and whoever waited had the same commit
-            async with self.lock:
-                if self._planned == due:
-                    await self._commit_for_all()
-        except asyncio.CancelledError:
+    def _told_of_the_end(self, task: asyncio.Task[None]) -> None:
+        """Tell whoever waits that no commit comes any more, if its task was cancelled."""
+        if task.cancelled():
             self._tell_waiting(self._take_waiting(), ShardUnavailable, f"shard {self._memory.shard} has ended")
-            raise
+
+    async def _commit_at(self, due: float, wait_s: float) -> None:
+        if wait_s > 0:
+            await asyncio.sleep(wait_s)
+        if self._planned != due:
+            return  # somebody could not wait as long, and whoever waited had the same commit
+        async with self.lock:
+            if self._planned == due:
+                await self._commit_for_all()
 
     async def _commit_for_all(self) -> bool:
         """Commit what is pending, with the lock held, and tell all who wait; returns what ``_commit`` does."""
@@ -161,6 +162,10 @@ class Commits:
         except (WorldReloaded, ShardUnavailable) as error:
             self._tell_waiting(waiting, type(error), *error.args)
             raise
+        except Exception as error:  # a bug beside the commit: nobody may wait for ever, nor the shard go on with it
+            failed = self._epoch.fail(error)
+            self._tell_waiting(waiting, ShardUnavailable, *failed.args)
+            raise failed from error
         self._committed = covers
         self._tell_waiting(waiting)
         return wrote

@@ -30,9 +30,14 @@ class ShardTasks:
         task.add_done_callback(lambda _: work.close())
         self._keep(task)
 
-    def start(self, work: Coroutine[Any, Any, Any]) -> None:
-        """Run ``work`` beside the ticks; it tells whoever waits for it of its errors itself."""
-        self._keep(asyncio.create_task(work))
+    def start(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
+        """Run ``work`` beside the ticks and return its task; it tells whoever waits for it of its errors itself.
+
+        Cancelled before its first step it does nothing at all: that shows only in the task.
+        """
+        task = asyncio.create_task(work)
+        self._keep(task)
+        return task
 
     async def to_the_end(self, work: Coroutine[Any, Any, T]) -> T:
         """Await ``work``, which goes on when its caller gives up: half a commit must not be left behind.

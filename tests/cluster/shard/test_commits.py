@@ -100,6 +100,31 @@ async def test_a_decision_that_waits_for_others_is_told_of_a_world_that_went_bac
         await waiting
 
 
+async def test_who_waits_is_told_when_the_shard_ends_before_its_commit_has_begun(ground: Ground) -> None:
+    say(ground, "one")
+    waiting = asyncio.create_task(ground.commits.flush())
+    await asyncio.sleep(0)
+    assert len(ground.tasks.tasks) == 1, "a task that has not run yet"
+    await ground.tasks.end()
+    with pytest.raises(ShardUnavailable):
+        await asyncio.wait_for(waiting, 10)
+    assert ground.journal.batches == []
+
+
+async def test_a_bug_beside_a_commit_ends_the_epoch_and_leaves_nobody_waiting(
+    ground: Ground, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(_: object) -> None:
+        raise RuntimeError("not foreseen")
+
+    monkeypatch.setattr(ground.commits, "_tell", fail)
+    say(ground, "one")
+    with pytest.raises(ShardUnavailable):
+        await asyncio.wait_for(ground.commits.flush(), 10)
+    with pytest.raises(RuntimeError):
+        await ground.epoch.ended
+
+
 async def test_work_between_commits_finds_everything_committed(ground: Ground) -> None:
     say(ground, "one")
 
