@@ -81,7 +81,7 @@ class AgentProfile(AgentPlace):
 
 @router.get(
     "/v1/find/agents",
-    responses=refusals("invalid_session", "not_local", "rate_limited"),
+    responses=refusals("invalid_session", "banned", "not_local", "rate_limited"),
     tags=["watching"],
 )
 async def find_agents(
@@ -100,7 +100,7 @@ async def find_agents(
 
 @router.get(
     "/v1/agents/{agent_id}/profile",
-    responses=refusals("invalid_session", "not_local", "agent_not_found", "rate_limited"),
+    responses=refusals("invalid_session", "banned", "not_local", "agent_not_found", "rate_limited"),
     tags=["watching"],
 )
 async def profile(

@@ -117,7 +117,7 @@ async def snapshot(
 @router.get(
     "/v1/chunks/{chunk_id}/digests",
     response_model=ChunkDigestList,
-    responses=refusals("invalid_session", "not_local", "chunk_not_found"),
+    responses=refusals("invalid_session", "banned", "not_local", "chunk_not_found"),
     tags=["chunks"],
 )
 async def digests(

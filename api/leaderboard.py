@@ -48,7 +48,7 @@ class Leaderboard(BaseModel):
 @router.get(
     "/v1/leaderboard",
     response_model=Leaderboard,
-    responses=refusals("invalid_session", "not_local", "rate_limited"),
+    responses=refusals("invalid_session", "banned", "not_local", "rate_limited"),
     tags=["watching"],
 )
 async def leaderboard(

@@ -49,7 +49,7 @@ class RecentChunk(BaseModel):
 @router.get(
     "/v1/chunks/{chunk_id}/recent",
     response_model=RecentChunk,
-    responses=refusals("invalid_session", "not_local", "chunk_not_found", "rate_limited"),
+    responses=refusals("invalid_session", "banned", "not_local", "chunk_not_found", "rate_limited"),
     tags=["chunks"],
 )
 async def recent(

@@ -61,6 +61,9 @@ class _Head(msgspec.Struct):
 class ModelEndpoint:
     """The ASGI app of ``/mcp``.  ``close`` it before the parts that it uses."""
 
+    #: What logs and metrics call it (``api.middleware``), as they call a route of the framework.
+    path: Final = PATH
+
     def __init__(self, app: Any, services: Services, streams: Streams) -> None:
         self._app = app
         self._services = services
@@ -73,6 +76,7 @@ class ModelEndpoint:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request."""
+        scope["route"] = self
         request = Request(scope, receive)
         try:
             await self._answer(request, scope, receive, send)

@@ -40,6 +40,8 @@ def test_a_token_is_shown_once_and_everything_is_written_down(invoke: Invoke) ->
     lines = json.loads(shown)
     actions = ["create-operator", "revoke-operator", "revoke-operator", "ban-agent", "unban-agent", "unban-agent"]
     assert [line["action"] for line in reversed(lines)] == actions
+    outcomes = ["done", "done", "refused", "done", "done", "refused"]
+    assert [line["outcome"] for line in reversed(lines)] == outcomes
     assert token not in shown
     assert "ban-agent scout-1" in invoke("audit", "--subject", "scout-1")[1]
 

@@ -10,6 +10,7 @@ from typing import Any
 import httpx
 import pytest
 
+from api import metrics
 from config.limit import Limit
 from store import bans
 from tests.api.gates import Gate
@@ -70,6 +71,8 @@ async def test_only_a_good_key_comes_in_and_nothing_is_loaded_for_others(
     assert (got.status_code, got.json()["detail"]) == (405, "method_not_allowed")
     assert gates[0].models._server is None
     assert (await http.post("/mcp", json=HELLO, headers={"origin": "http://localhost:5173"})).status_code == 200
+    # Of a request before the last one of this connection, which is counted by now.
+    assert metrics.HTTP_REQUESTS.labels("GET", "/mcp", "405")._value.get() >= 1
 
 
 async def test_who_is_banned_comes_in_at_no_gateway(gates: list[Gate], http: httpx.AsyncClient, key: str) -> None:
