@@ -184,11 +184,11 @@ test("a harvest lets the next command pass", async (t) => {
 test("a command is withdrawn when its time is up, by how far it came", async (t) => {
   const { server, me } = await playing(t);
   server.faults.push("silent");
-  await assert.rejects(me.say("x", { timeoutMs: 100 }), errors.CommandDropped);
+  await assert.rejects(me.say("x", { timeoutMs: 300 }), errors.CommandDropped);
   server.faults.push("no_ack");
-  await assert.rejects(me.say("x", { timeoutMs: 300 }), { name: "OutcomeUnknown", reason: "outcome_unknown" });
+  await assert.rejects(me.say("x", { timeoutMs: 1_000 }), { name: "OutcomeUnknown", reason: "outcome_unknown" });
   server.faults.push("lose_result");
-  await assert.rejects(me.say("x", { timeoutMs: 300 }), (error) => error instanceof errors.StillRunning && error.clientCmdId !== "");
+  await assert.rejects(me.say("x", { timeoutMs: 1_000 }), (error) => error instanceof errors.StillRunning && error.clientCmdId !== "");
   await me.say("and on it goes");
 });
 
