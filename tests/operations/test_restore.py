@@ -33,7 +33,7 @@ from operations.restore_check import RestoreRefused
 from operations.table_digests import digests
 from operations.world_dump import WorldDump, read_world
 from operations.world_settle import settle
-from store import audit, bans, operators
+from store import api_keys, audit, bans, operators
 from store.audit import AuditEntry
 from store.pg_session import patient_engine
 from store.sessions import put_many
@@ -463,7 +463,7 @@ async def test_a_command_that_no_shard_could_go_on_with(
         assert await heard(await player(world, "w"))
 
 
-async def test_bans_hold_over_a_restore_and_so_does_what_operators_did(
+async def test_bans_and_what_was_revoked_hold_over_a_restore_and_so_does_what_operators_did(
     redis: Redis, source: AsyncEngine, tmp_path: Path
 ) -> None:
     await init_world(redis, seed=1, shard_count=2)
@@ -475,12 +475,17 @@ async def test_bans_hold_over_a_restore_and_so_does_what_operators_did(
         source, operator_id="opr_1", name="bob", role="operator", prefix="p", token_hash="h", expires_at=None
     )
     await ban("before")
+    account_id = await new_account(source)
+    leaked, kept = [await new_key(source, account_id) for _ in range(2)]
     directory = tmp_path / "with-bans"
     await make_backup(redis, url_of(source), directory)
     await ban("after")
     await operators.revoke(source, "opr_1")
+    revoked_at = await api_keys.revoke(source, account_id, leaked.key_id)
     line = await audit.begin(source, AuditEntry(None, "alice", "operator", "", "ban-agent", "after", {}), 1)
     await into(redis, source, directory, force=True)
     assert {one.subject for one in await bans.in_force(source)} == {"before", "after"}
     assert not await operators.any_alive(source)
+    found = {one.key_id: one.revoked_at for one in await api_keys.list_of(source, account_id)}
+    assert found == {leaked.key_id: revoked_at, kept.key_id: None}
     assert [one.audit_id for one in await audit.lines(source, limit=9)] == [line]
