@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator
 from datetime import timedelta
 
@@ -20,8 +19,6 @@ from streaming.shared_clock import utc_now
 from tests.api.gates import Gate, close_code, running
 from tests.api.people import keyed, refused, session, signed_up
 from tests.api.support import FakeWorld
-
-DEADLINE_S = 20.0
 
 
 async def ban(gate: Gate, kind: bans.BanKind, subject: str) -> None:
