@@ -34,6 +34,7 @@ from api.handlers import add_handlers
 from api.middleware import TRACE_HEADER, RequestGuard
 from api.operator import acting as operator_acting
 from api.operator import reading as operator_reading
+from api.past import routes as past
 from api.services import Services
 from api.sockets.mount import mount
 
@@ -80,6 +81,7 @@ def create_app(services: Services) -> FastAPI:
         leaderboard.router,
         agent_profile.router,
         recent.router,
+        past.router,
         dev.router,
         public_watching.router,
         watch_page.router,

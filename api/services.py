@@ -27,6 +27,7 @@ from api.limits.thought_rules import ThoughtRules
 from api.limits.word_file import WordFile
 from api.operator.callers import Callers
 from api.operator.port import Operating
+from api.past.reader import PastReader
 from api.ports import World
 from api.readiness import Readiness
 from config.limit import Limit
@@ -66,6 +67,7 @@ class Services:
     bans: BanList
     strikes: StrikeBook
     operators: Callers
+    past: PastReader
     #: None: nothing here can be operated (``api.operator.port``).
     operating: Operating | None = None
     draining: bool = False
@@ -120,6 +122,7 @@ class Services:
             bans=BanList(engine),
             strikes=StrikeBook(batch),
             operators=callers,
+            past=PastReader(redis, settings),
             operating=operating,
         )
 
@@ -140,6 +143,7 @@ class Services:
         await self.agent_claims.close()
         await self.session_log.close()
         self.passwords.close()
+        self.past.close()
         await self.batch.close()
         if self._clock is not None:
             await end(self._clock)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol, cast
@@ -119,6 +119,36 @@ class Remote:
         """See ``SegmentPlace``."""
         with contextlib.suppress(FileNotFoundError):
             self._files.rm_file(f"{self._root}/{name}")
+
+
+class Several:
+    """Several places that are read as one; a segment that lies in more than one is read from the first of them."""
+
+    def __init__(self, places: Sequence[SegmentPlace]) -> None:
+        self._places = places
+
+    def segments(self) -> list[Kept]:
+        """See ``SegmentPlace``; a segment under way counts only while it is nowhere finished."""
+        found: dict[tuple[int, int, int, int], Kept] = {}
+        for place in self._places:
+            for kept in place.segments():
+                name = kept.name
+                same = (name.shard, name.began_ms, name.epoch, name.first)
+                if same not in found or (name.finished and not found[same].name.finished):
+                    found[same] = kept
+        return sorted(found.values(), key=lambda one: one.name)
+
+    @contextlib.contextmanager
+    def open(self, name: SegmentName) -> Iterator[BinaryIO]:
+        """See ``SegmentPlace``.  Raises ``FileNotFoundError``: it is in none of them."""
+        with contextlib.ExitStack() as stack:
+            for place in self._places:
+                with contextlib.suppress(FileNotFoundError):
+                    file = stack.enter_context(place.open(name))
+                    break
+            else:
+                raise FileNotFoundError(str(name))
+            yield file
 
 
 def _scheme(url: str) -> str:

@@ -112,8 +112,10 @@ def thawed(header: Header, frame: tuple[Mapping[str, Any], Mapping[str, Any]]) -
         raise BadRecording(str(error)) from None
 
 
-def seek(segment: Segment, tick: int) -> tuple[ShardWorld, int]:
+def seek(segment: Segment, tick: int, last: int | None = None) -> tuple[ShardWorld, int]:
     """Return the shard's world after the last entry whose tick is not above ``tick``, and that entry's number.
+
+    ``last``: number of the last entry to be applied; None: all count.
 
     Raises:
         BadRecording: the segment is damaged, of another version, or has no key frame at or before ``tick``.
@@ -121,12 +123,12 @@ def seek(segment: Segment, tick: int) -> tuple[ShardWorld, int]:
     header = segment.head.header
     if (why := header.why_not_here()) is not None:
         raise BadRecording(why)
-    world, at, n = _start(segment, tick)
+    world, at, n = _start(segment, tick, last)
     for block in segment.blocks[at:]:
         if block.ticks[0] > tick:
             break
         for entry in entries_of(segment.data(block)):
-            if entry.tick > tick:
+            if entry.tick > tick or (last is not None and entry.n > last):
                 return world, n
             if entry.n > n:
                 apply_entry(world, entry)
@@ -134,12 +136,12 @@ def seek(segment: Segment, tick: int) -> tuple[ShardWorld, int]:
     return world, n
 
 
-def _start(segment: Segment, tick: int) -> tuple[ShardWorld, int, int]:
+def _start(segment: Segment, tick: int, last: int | None) -> tuple[ShardWorld, int, int]:
     """Return the nearest world at or before ``tick``, the block to go on from, and the last entry's number in it."""
     header = segment.head.header
     for at in range(len(segment.blocks) - 1, -1, -1):
         block = segment.blocks[at]
-        if block.frame is None or block.ticks[0] > tick:
+        if block.frame is None or block.ticks[0] > tick or (last is not None and block.entries[0] > last + 1):
             continue
         frame = frame_at(segment, block)
         if frame is not None:

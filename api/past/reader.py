@@ -1,0 +1,109 @@
+"""A chunk's past for this gateway: what recordings have, and after it what the chunk's stream has.
+
+One process runs the past again (``api.past.process``); with ``WAITING_MOST`` asking for it, one more is refused as
+``overloaded``.  The last minute comes from the stream alone and costs no process.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final
+
+import orjson
+from redis.asyncio import Redis
+
+from api.errors import ApiError
+from api.past.process import PastProcess, PastUnavailable
+from config.settings import Settings
+from recordings.past_page import DELTAS_MOST, PastPage, Reason
+from streaming.newest_deltas import add_newest, page_of_stream
+
+#: Questions to the process under way at once, those that wait included.
+WAITING_MOST: Final = 16
+#: Streams that play the past at once.
+PLAYING_MOST: Final = 16
+RECORDINGS: Final = "recordings"
+
+Asker = Callable[[dict[str, Any]], bytes]
+
+
+class PastReader:
+    """Reads pages of the past.  ``close`` ends its process; none is started before the first use."""
+
+    def __init__(self, redis: Redis, settings: Settings, ask: Asker | None = None) -> None:
+        self._redis = redis
+        self._recorded = settings.recordings
+        directory = Path(settings.recordings_dir or Path(settings.data_dir) / RECORDINGS).absolute()
+        self._places = {"directory": str(directory), "url": settings.recordings_url}
+        self._process = PastProcess()
+        self._ask = self._process.ask if ask is None else ask
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="past")
+        self._waiting = 0
+        self._playing = 0
+
+    def close(self) -> None:
+        """End the process."""
+        self._thread.shutdown(wait=False, cancel_futures=True)
+        self._process.close()
+
+    async def page(self, chunk_id: str, first: int, last: int, limit: int = DELTAS_MOST) -> PastPage:
+        """Return what happened in a chunk from the tick ``first`` on, up to ``last`` at most.
+
+        Raises:
+            ApiError: ``overloaded``: too many ask; ``unavailable``: the recordings are away.
+            RedisError: as redis-py raises it.
+        """
+        found = await page_of_stream(self._redis, chunk_id, first, last, limit)
+        if found is not None:
+            return found
+        answer = await self._asked(chunk_id=chunk_id, first=first, last=last, limit=limit)
+        page = PastPage.unpack(answer)
+        room = limit - len(page.deltas)
+        page.ended = page.ended and room > 0
+        if page.ended and page.closed is None and page.last < last:
+            reason: Reason = "not_yet_recorded" if self._recorded and page.state is not None else "not_recorded"
+            await add_newest(self._redis, page, last, room, reason=reason)
+        return page
+
+    async def tick_at(self, chunk_id: str, ms: int) -> int | None:
+        """Return about which tick it was at a Unix time (ms); None: nothing that old is kept.  Raises as ``page``."""
+        tick: int | None = orjson.loads(await self._asked(chunk_id=chunk_id, ms=ms))
+        return tick
+
+    async def _asked(self, **request: Any) -> bytes:
+        if self._waiting >= WAITING_MOST:
+            raise ApiError("overloaded")
+        self._waiting += 1
+        try:
+            loop = asyncio.get_running_loop()
+            answer = await loop.run_in_executor(self._thread, self._ask, {**self._places, **request})
+        except PastUnavailable:
+            raise ApiError("unavailable") from None
+        finally:
+            self._waiting -= 1
+        if answer[:1] not in (b"P", b"T"):
+            raise ApiError("unavailable")
+        return answer[1:]
+
+    # -- streams --
+
+    @property
+    def full(self) -> bool:
+        """Whether as many play as may."""
+        return self._playing >= PLAYING_MOST
+
+    @contextmanager
+    def playing(self) -> Iterator[bool]:
+        """Count a stream that plays for the block; False: too many do already."""
+        if self.full:
+            yield False
+            return
+        self._playing += 1
+        try:
+            yield True
+        finally:
+            self._playing -= 1

@@ -1,0 +1,232 @@
+"""One shard's recording from a tick on: over its segments and lives, without what was undone, holes named.
+
+A life that began anew from an earlier commit (Redis came back without its end) names the last entry that counts; what
+the life before has beyond it never happened, and is left out here.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections import OrderedDict
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import BinaryIO, Final, Protocol
+
+from recordings.entry import BadRecording, Entry, RecordedUpTo
+from recordings.names import SegmentName
+from recordings.past_page import Gap, Reason
+from recordings.places import Kept
+from recordings.replay import apply_entry, begin, entries_of, seek
+from recordings.segment import BlockHead, Segment
+from world.outputs import Output
+from world.shard import ShardWorld
+
+#: Segments whose beginnings are remembered: a week of 16 shards.
+KNOWN_MOST: Final = 16_384
+
+
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """A shard's world from which the run goes on: the first, one after a hole, or the empty one of another life.
+
+    ``gap``: what lies between it and what came before.
+    """
+
+    world: ShardWorld
+    gap: Gap | None
+
+
+@dataclass(frozen=True, slots=True)
+class Unrunnable:
+    """Nothing can be run up to the end of what is there."""
+
+    gap: Gap
+
+
+@dataclass(frozen=True, slots=True)
+class Stepped:
+    """An entry was applied."""
+
+    world: ShardWorld
+    tick: int
+    output: Output
+    block: BlockHead
+    #: Chunks that went to other shards, before or after what came out.
+    dropped: frozenset[str]
+
+    def ms_of(self, tick: int) -> int:
+        """Return about when a tick was committed: Unix time, between those that its block names."""
+        return between(tick, self.block.ticks, self.block.ms)
+
+
+@dataclass(frozen=True, slots=True)
+class SegmentStart:
+    """Where a segment begins."""
+
+    tick: int
+    ms: int
+    #: Of its life: the last entry of the lives before that counts.
+    previous: RecordedUpTo | None
+
+
+class OpensSegments(Protocol):
+    """What of a place is needed to read in it."""
+
+    def segments(self) -> list[Kept]:
+        """Return all segments by shard and time."""
+        ...
+
+    def open(self, name: SegmentName) -> AbstractContextManager[BinaryIO]:
+        """Return a segment's file."""
+        ...
+
+
+class Catalog:
+    """The segments of a place; remembers the beginnings of those that it has opened."""
+
+    def __init__(self, place: OpensSegments) -> None:
+        self.place = place
+        self._beginnings: OrderedDict[SegmentName, SegmentStart | None] = OrderedDict()
+
+    def tracks(self) -> dict[int, Track]:
+        """Return the recording of each shard, as it is now.  Raises ``OSError``."""
+        names: dict[int, list[SegmentName]] = {}
+        for kept in self.place.segments():
+            names.setdefault(kept.name.shard, []).append(kept.name)
+        return {shard: Track(self, found) for shard, found in names.items()}
+
+    def beginning(self, name: SegmentName) -> SegmentStart | None:
+        """Return where a segment begins; None: it can't be read, or nothing is in it yet.  Raises ``OSError``."""
+        if name in self._beginnings:
+            self._beginnings.move_to_end(name)
+            return self._beginnings[name]
+        found = None
+        try:
+            with self.place.open(name) as file:
+                segment = Segment(file)
+                if segment.blocks:
+                    head = segment.head
+                    previous = RecordedUpTo.read(head.header.previous)
+                    found = SegmentStart(segment.blocks[0].ticks[0], head.began_ms, previous)
+        except (BadRecording, FileNotFoundError):
+            found = None
+        if found is not None or name.finished:  # one under way may get its first block any moment
+            self._beginnings[name] = found
+            while len(self._beginnings) > KNOWN_MOST:
+                self._beginnings.popitem(last=False)
+        return found
+
+
+class Track:
+    """The recording of one shard: ``names`` are its segments in the order in which they were written."""
+
+    def __init__(self, catalog: Catalog, names: list[SegmentName]) -> None:
+        self._catalog = catalog
+        self._last = self._last_entries(names)
+        self._names = [name for name in names if name.first <= self._last.get(name.epoch, name.first)]
+
+    def _last_entries(self, names: list[SegmentName]) -> dict[int, int]:
+        """Return the number of the last entry that counts of each life that another one followed; -1: none does."""
+        epochs = sorted({name.epoch for name in names})
+        first = {name.epoch: name for name in reversed(names)}
+        last: dict[int, int] = {}
+        for after in reversed(epochs[1:]):
+            if last.get(after) == -1:
+                continue  # undone itself
+            found = self._catalog.beginning(first[after])
+            previous = None if found is None else found.previous
+            if previous is None:
+                continue
+            last[previous.epoch] = min(previous.n, last.get(previous.epoch, previous.n))
+            last |= dict.fromkeys((one for one in epochs if previous.epoch < one < after), -1)
+        return last
+
+    def run(self, before: int) -> Iterator[Begun | Stepped | Unrunnable]:
+        """Yield the world at the tick ``before``, then each entry after it; holes on the way begin anew.
+
+        What is yielded holds for that turn only: the world goes on.
+
+        Raises:
+            OSError: the place is away.
+        """
+        reached = seen = before
+        world: ShardWorld | None = None
+        epoch, n = -1, -1
+        reason: Reason = "before_first"
+        for name in self._names[max(0, self._at(before)) :]:
+            try:
+                with self._catalog.place.open(name) as file:
+                    segment = Segment(file)
+                    header, last = segment.head.header, self._last.get(name.epoch)
+                    seen = max(seen, segment.blocks[-1].ticks[1])
+                    if header.why_not_here() is not None:
+                        world, reason = None, "other_rules"
+                        continue
+                    if world is not None and name.first == 0:
+                        world, epoch, n = begin(header), name.epoch, -1
+                        yield Begun(world, None)
+                    elif world is None or name.epoch != epoch or name.first != n + 1:
+                        if world is not None:
+                            reason = "missing"
+                        at = max(reached, segment.blocks[0].ticks[0] - (name.first == 0))
+                        world, n = seek(segment, at, last)
+                        epoch = name.epoch
+                        whole = at == before or (name.first == 0 and not header.previous)
+                        gap = None if whole or at <= reached else Gap(reached + 1, at, reason)
+                        yield Begun(world, gap)
+                        reached = at
+                    for block in segment.blocks:
+                        if block.entries[1] <= n:
+                            continue
+                        for entry in entries_of(segment.data(block)):
+                            if entry.n <= n or (last is not None and entry.n > last):
+                                continue
+                            output = apply_entry(world, entry)
+                            n, reached = entry.n, max(reached, entry.tick)
+                            yield Stepped(world, entry.tick, output, block, _dropped(entry))
+            except (BadRecording, FileNotFoundError, IndexError):
+                world, reason = None, "missing"
+        if world is None and seen > reached:
+            yield Unrunnable(Gap(reached + 1, seen, reason))
+
+    def _at(self, tick: int) -> int:
+        """Return the index of the last segment that begins at or before ``tick``; -1: there is none."""
+
+        def first_tick(name: SegmentName) -> int:
+            found = self._catalog.beginning(name)
+            return -1 if found is None else found.tick
+
+        return bisect_right(self._names, tick, key=first_tick) - 1
+
+    def tick_at(self, ms: int) -> int | None:
+        """Return about which tick it was at a Unix time (ms); None: nothing that old is kept.
+
+        Raises:
+            OSError: the place is away.
+            BadRecording: the segment is damaged.
+        """
+        at = bisect_right(self._names, ms, key=lambda name: name.began_ms) - 1
+        if at < 0:
+            return None
+        with self._catalog.place.open(self._names[at]) as file:
+            blocks = Segment(file).blocks
+        began = [block for block in blocks if block.ms[0] <= ms]
+        if not began:
+            return None
+        block, later = began[-1], blocks[len(began) : len(began) + 1]
+        if ms > block.ms[1] and later:
+            return between(ms, (block.ms[1], later[0].ms[0]), (block.ticks[1], later[0].ticks[0]))
+        return between(ms, block.ms, block.ticks)
+
+
+def _dropped(entry: Entry) -> frozenset[str]:
+    return frozenset(fields["chunk_id"] for kind, fields in entry.done if kind == "Drop")
+
+
+def between(one: int, ends: tuple[int, int], others: tuple[int, int]) -> int:
+    """Return what lies between ``others`` as ``one`` does between ``ends``."""
+    (first, last), (low, high) = ends, others
+    if last <= first:
+        return high
+    return low + (high - low) * (min(max(one, first), last) - first) // (last - first)
