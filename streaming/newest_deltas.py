@@ -20,7 +20,7 @@ async def page_of_stream(redis: Redis, chunk_id: str, first: int, last: int, lim
     before = await _entries(redis, chunk_id, (0, 0), (first - 1, LAST_SEQ), 1, newest=True) if first > 0 else []
     if not before or before[0].kind != "chunk_delta":
         return None
-    static = await redis.get(keys.chunk_static(chunk_id))
+    static: Any = await redis.get(keys.chunk_static(chunk_id))
     if static is None:
         return None
     page = PastPage(chunk_id, first, first - 1, static=static, ended=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from redis.asyncio import Redis
+import pytest
 
 from api.past.reader import PastReader
 from cluster.local import LocalWorld
@@ -26,7 +26,8 @@ from world.rules import Rules
 WINDOW = 100_000
 
 
-async def test_the_past_of_a_live_world(redis: Redis, valkey_url: str, tmp_path: Path) -> None:
+@pytest.mark.slow
+async def test_the_past_of_a_live_world(redis: Any, valkey_url: str, tmp_path: Path) -> None:
     client = connect(valkey_url)
     config = ShardConfig(tick_hz=25.0, replay_window_ticks=WINDOW)
     async with LocalWorld(client, shards=2, rules=Rules(demo=False), config=config) as world:
