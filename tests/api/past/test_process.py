@@ -28,7 +28,6 @@ def request(directory: Path) -> dict[str, Any]:
 
 def test_it_answers_and_is_started_again(process: PastProcess, tmp_path: Path) -> None:
     asked = request(write(tmp_path / "recorded", played(seed=6, shards=1, ticks=20)))
-    assert process.pid is None
     answer = process.ask(asked)
     assert [delta.tick for delta in PastPage.unpack(answer[1:]).deltas] == [5, 6, 7, 8, 9]
     first = process.pid
