@@ -36,10 +36,12 @@ from operations.world_settle import Beginning, settle, try_out
 from store.pg_session import patient_engine
 from streaming.connect import connect
 from world.ids import DIRECTIONS, HALL, ChunkId, shard_of
+from world.inputs import Load
 from world.key_frame import BadKeyFrame
 from world.moment import Moment
 from world.records import AgentRecord
 from world.rules import Rules
+from world.shard import ShardWorld
 
 #: The file with the moment, in the fork's data directory.
 FORK_FILE: Final = "fork.json.gz"
@@ -219,7 +221,10 @@ def _dump_of(moment: Moment, shards: int, now_ms: int) -> WorldDump:
         del dump.chunks[lost]
     mend_links(dump.chunks)
     for name, chunk in dump.chunks.items():
-        for agent in world.agents(ChunkId(name)):
+        # As a shard has them once it has loaded them, so that whoever loads them next is given the same.
+        loaded = ShardWorld(moment.rules, moment.seed, 0)
+        loaded.apply(Load(world.chunk(ChunkId(name)), world.agents(ChunkId(name))))
+        for agent in loaded.agents(ChunkId(name)):
             chunk.members.append(agent.agent_id)
             dump.agents[agent.agent_id] = _agent_fields(agent)
     dump.world["next_chunk"] = str(1 + max(int(chunk.fields["number"]) for chunk in dump.chunks.values()))
