@@ -1,4 +1,4 @@
-"""What an operator has decided outlives the processes that carry it out: a ban.
+"""What an operator has decided outlives the processes that carry it out: a frozen chunk, a ban.
 
 .venv/bin/pytest -s -m chaos tests/chaos/test_operators_word.py
 """
@@ -6,16 +6,26 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 import httpx
 import pytest
 
+from cluster.ray_clients import WorldActor
+from streaming import keys
 from tests.api.people import bearer, keyed, signed_up
 from tests.chaos.scene import CALL_S, Scene, scene, scratch, services_in
 from tests.cluster.worlds import until
 
+CHUNK = "chunk-0"
+AGENTS = 12
+#: Agents that have to be elsewhere before the chunk is frozen, so that there is somebody who plays on.
+ELSEWHERE = 3
+#: Commands that they get accepted meanwhile: few, for the frozen chunk is in the way of most of them.
+MORE = 5
 LIMIT_S = 120.0
+STILL_S = 3.0
 #: In so many new connections, one after the other, both gateways have been asked.
 ENOUGH = 24
 OPERATOR = bearer("test-operator-token")
@@ -29,6 +39,92 @@ async def operate(stage: Scene, path: str) -> dict[str, Any]:
     assert answer.status_code == 200, answer.text
     found: dict[str, Any] = answer.json()
     return found
+
+
+async def newest(stage: Scene) -> Any:
+    """Id of the newest entry of the chunk's stream."""
+    found = await stage.redis.xrevrange(keys.chunk_stream(CHUNK), count=1)
+    return found[0][0] if found else None
+
+
+async def put_out(stage: Scene) -> bool:
+    """Whether the chunk's shard holds one chunk less than it owns."""
+    shard = await stage.owner(CHUNK)
+    described = await stage.actors.call(f"shard-{shard}", CALL_S, WorldActor.describe)
+    owned = [name for name in await stage.chunks() if await stage.owner(name) == shard]
+    return int(described["chunks"]) == len(owned) - 1
+
+
+async def freeze_and_kill(stage: Scene) -> tuple[Any, Any]:
+    """Freeze a chunk in which agents play, kill its shard, play on; return where the chunk stood, before and after."""
+
+    async def elsewhere() -> bool:
+        counts = await stage.redis.hgetall(keys.POPULATION)
+        others = sum(int(count) for name, count in counts.items() if name != CHUNK.encode())
+        return others >= ELSEWHERE and int(counts.get(CHUNK.encode(), 0)) > 0
+
+    async def frozen() -> bool:
+        seen = await newest(stage)
+        if not await put_out(stage):
+            return False
+        await asyncio.sleep(STILL_S)  # that a chunk is just being made would look the same
+        return bool(await put_out(stage) and await newest(stage) == seen)
+
+    async def still_out() -> bool:
+        return await put_out(stage)
+
+    def more_than(count: int) -> Callable[[], Coroutine[Any, Any, bool]]:
+        async def reached() -> bool:
+            return len(stage.ledger.accepted) > count
+
+        return reached
+
+    async with stage.playing(AGENTS):
+        await until(elsewhere, "agents are in the chunk and in others", LIMIT_S)
+        await operate(stage, f"chunks/{CHUNK}/freeze")
+        await until(frozen, "the shard has put the chunk out", LIMIT_S)
+        before = await newest(stage)
+        shard = f"shard-{await stage.owner(CHUNK)}"
+        old = (await stage.actors.call(shard, CALL_S, WorldActor.describe))["pid"]
+        await stage.kill_actor(shard)
+
+        async def back() -> bool:
+            try:
+                return bool((await stage.actors.call(shard, CALL_S, WorldActor.describe))["pid"] != old)
+            except Exception:
+                return False
+
+        await until(back, "the shard has another process", LIMIT_S)
+        await until(more_than(len(stage.ledger.accepted) + MORE), "those elsewhere play on", LIMIT_S)
+        after = await newest(stage)
+        await until(still_out, "the new process has not loaded it", LIMIT_S)
+        await operate(stage, f"chunks/{CHUNK}/thaw")
+
+        async def goes_on() -> bool:
+            return bool(await newest(stage) != after)
+
+        await until(goes_on, "the chunk goes on", LIMIT_S)
+    return before, after
+
+
+async def frozen_run() -> None:
+    with scratch() as directory:
+        services = services_in(directory)
+        try:
+            async with scene(services, 17, shards=2, gateways=1) as stage:
+                before, after = await freeze_and_kill(stage)
+                findings, gold, ledger = await stage.findings(), await stage.gold(), stage.ledger
+                print(f"{len(ledger.accepted)} commands accepted", *stage.log, sep="\n")
+        finally:
+            services.stop()
+    assert before is not None
+    assert before == after, "it stood still, over the death of its shard's process too"
+    assert (ledger.unsettled, ledger.holes, findings) == ([], [], [])
+    assert gold[0] == gold[1]
+
+
+def test_a_frozen_chunk_stays_frozen_and_whole_when_its_shard_is_killed() -> None:
+    asyncio.run(frozen_run())
 
 
 async def answers(stage: Scene, key: str, agent_id: str) -> list[int]:
