@@ -29,7 +29,7 @@ ROOT: Final = Path(recordings.__file__).parents[1]
 class PastUnavailable(TryAgain):
     """Recordings can't be read now."""
 
-    reason = "unavailable"
+    reason = "past_unavailable"
 
 
 class PastProcess:
