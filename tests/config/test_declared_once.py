@@ -31,6 +31,7 @@ NOT_A_SETTING = {
     "loadtest/plan.py:drain_s": "how long a generator waits for its last results",
     "embedded/children.py:host": "where our own servers listen, which is loopback whatever the gateways do",
     "cli/backup.py:recordings": "whether a backup takes them along, which is said for each",
+    "operations/operator_redis.py:database_url": "of the servers that were found; empty: there is none",
     "loadtest/server_reading.py:shards": "how many have told their figures",
 }
 #: Held by the tests above.
