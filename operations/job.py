@@ -19,6 +19,7 @@ from redis.exceptions import RedisError
 from sqlalchemy.exc import SQLAlchemyError
 
 from cluster.operator_jobs import write_job
+from config.secret_forms import hide_secrets_in
 from config.settings import Settings, load_settings
 from operations.backup import make_backup, verify_backup
 from operations.backup_files import BackupError
@@ -54,7 +55,8 @@ class JobRun:
         try:
             state, text = "done", await self._work()
         except TROUBLE as error:
-            state, text = "failed", printable(" ".join(str(error).split())) or type(error).__name__
+            said = hide_secrets_in(printable(" ".join(str(error).split())))
+            state, text = "failed", said or type(error).__name__
         except Exception as error:  # a world that is broken in a way that nobody thought of, or a fault of ours
             state, text = "failed", f"it broke off ({type(error).__name__}): run it on the server's machine to see why"
         finally:

@@ -16,7 +16,7 @@ from starlette.requests import HTTPConnection
 from api.errors import ApiError
 from config.settings import Settings
 
-__all__ = ["LocalOnly"]
+__all__ = ["LocalOnly", "is_loopback"]
 
 #: To listen there is to listen everywhere; nobody is called so.
 ANY_ADDRESS: Final = frozenset({"0.0.0.0", "::"})
@@ -50,7 +50,7 @@ class LocalOnly:
             raise ApiError("not_local")
 
     def _knows_host(self, host: str | None) -> bool:
-        return host is not None and (host in self._hosts or _is_loopback(host))
+        return host is not None and (host in self._hosts or is_loopback(host))
 
 
 def _host_of(url: str) -> str | None:
@@ -62,10 +62,12 @@ def _host_of(url: str) -> str | None:
     return host.removesuffix(".") if host else None
 
 
-def _is_loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
+    """Return whether ``host``, a name or an address, is this machine to itself."""
     if host == "localhost" or host.endswith(".localhost"):  # never asked of a name server (RFC 6761)
         return True
     try:
-        return ip_address(host).is_loopback
+        address = ip_address(host)
     except ValueError:
         return False
+    return (getattr(address, "ipv4_mapped", None) or address).is_loopback

@@ -18,7 +18,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from starlette.requests import HTTPConnection
 
 from api.accounts.auth import OPERATOR_JTI, bearer_token
-from api.accounts.local_only import LocalOnly
+from api.accounts.local_only import LocalOnly, is_loopback
 from api.accounts.tokens import operator_token_prefix, sha256_hex
 from api.errors import ApiError
 from api.limits.http_limits import HttpLimits
@@ -41,8 +41,6 @@ CACHE_S: Final = 2.0
 CACHED_MOST: Final = 200
 #: How long it is believed that there is, or is not, an operator.
 CLOSED_CACHE_S: Final = 2.0
-
-LOOPBACK: Final = ("127.", "::1", "::ffff:127.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +127,7 @@ class Callers:
         if self._dev and token == DEV_TOKEN:
             self._local_only.check(connection)
             peer = "" if connection.client is None else connection.client.host
-            if not peer.startswith(LOOPBACK):
+            if not is_loopback(peer):
                 raise ApiError("not_local")
             return OperatorCaller(DEV_OPERATOR_ID, "dev", "operator", None)
         prefix = operator_token_prefix(token)

@@ -9,7 +9,7 @@ import pytest
 from starlette.requests import HTTPConnection
 
 from api.accounts.auth import DEV_TOKEN, SUBPROTOCOL
-from api.accounts.local_only import LocalOnly
+from api.accounts.local_only import LocalOnly, is_loopback
 from api.errors import ApiError
 from config.settings import Settings
 from tests.api.gates import Gate, running
@@ -88,6 +88,18 @@ def test_this_machine(headers: dict[str, str]) -> None:
 )
 def test_everybody_else(headers: dict[str, str] | list[tuple[str, str]]) -> None:
     assert not passes(headers)
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.9.9.9", "::1", "::ffff:127.0.0.1", "localhost", "a.localhost"])
+def test_addresses_of_this_machine(host: str) -> None:
+    assert is_loopback(host)
+
+
+@pytest.mark.parametrize(
+    "host", ["", "::1f", "::10.0.0.1", "::ffff:10.0.0.1", "127.example.com", "10.0.0.1", "nolocalhost"]
+)
+def test_addresses_of_others(host: str) -> None:
+    assert not is_loopback(host)
 
 
 def test_what_the_operator_has_named() -> None:
