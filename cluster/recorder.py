@@ -90,6 +90,8 @@ class Recorder:
         self._pending = 0
         self._flush_at = 0.0
         self._digests: list[tuple[Given, bytes]] = []
+        #: Headers of lives that Redis does not have yet, by shard.
+        self._untold: dict[str, bytes] = {}
         self._counts: dict[str, int] = {"entries": 0, "repeated": 0, "missing": 0}
         self._waiting = 0
         self._lag_s = 0.0
@@ -153,9 +155,10 @@ class Recorder:
         given = [one for entry in (found[0][1] if found else []) if (one := _given(*entry)) is not None]
         if found and found[0][1]:
             begun = await asyncio.to_thread(writer.add, given)
-            if begun:
-                headers = {str(shard): orjson.dumps(header.to_json()) for shard, header in begun.items()}
-                await self._redis.hset(keys.RECORDING_HEADERS, mapping=headers)
+            self._untold |= {str(shard): orjson.dumps(header.to_json()) for shard, header in begun.items()}
+            if self._untold:  # of an earlier try too: the writer names a life's header once
+                await self._redis.hset(keys.RECORDING_HEADERS, mapping=self._untold)
+                self._untold = {}
             self._read = as_text(found[0][1][-1][0])
             self._pending += len(given)
             self._digests += [(one, body) for one in given if (body := _with_digests(one.message))]

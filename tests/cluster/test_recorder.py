@@ -9,6 +9,7 @@ import fsspec
 import orjson
 import pytest
 from redis.asyncio import Redis
+from redis.exceptions import ConnectionError as RedisConnectionError
 
 from cluster.recorder import Recorder
 from cluster.recording_metrics import recording_families
@@ -146,6 +147,24 @@ async def test_headers_of_lives_are_kept_for_a_recorder_elsewhere(
     await there.drain()
     assert there.describe()["recorded"] == len(given) - 500
     assert there.describe()["recording_missing"] == 0
+
+
+async def test_headers_that_redis_did_not_take_are_told_with_the_next_try(
+    redis: Redis, given: list[Given], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await put(redis, given)
+    one = recorder(redis, tmp_path)
+    with monkeypatch.context() as patch:
+
+        async def gone(*_: Any, **__: Any) -> int:
+            raise RedisConnectionError("gone")
+
+        patch.setattr(redis, "hset", gone)
+        with pytest.raises(RedisConnectionError):
+            await one.step()
+    await one.drain()
+    assert set(await redis.hgetall(keys.RECORDING_HEADERS)) == {b"0", b"1"}
+    assert verify(Directory(tmp_path)).entries == len(given)
 
 
 async def test_whole_segments_go_elsewhere(redis: Redis, given: list[Given], tmp_path: Path) -> None:
