@@ -5,7 +5,10 @@ from __future__ import annotations
 import struct
 from typing import Final
 
-from websockets.speedups import apply_mask
+try:
+    from websockets.speedups import apply_mask
+except ImportError:  # a platform for which there is no wheel
+    from websockets.utils import apply_mask
 
 FINAL_TEXT: Final = 0x81
 SHORT_MOST: Final = 125
