@@ -8,6 +8,7 @@ from __future__ import annotations
 import importlib.util
 import io
 import itertools
+import os
 import shutil
 import signal
 import sys
@@ -24,8 +25,9 @@ from embedded.postgres import EmbeddedPostgres
 from embedded.valkey import EmbeddedValkey
 from streaming.connect import connect
 
-# How long an example takes says how busy the machine is, no more.
-hypothesis_settings.register_profile("any machine", deadline=None)
+# How long an example takes says how busy the machine is, no more.  Where changes are judged, the examples are the same
+# each time, so that a change is refused for what it does; everywhere else they are new ones.
+hypothesis_settings.register_profile("any machine", deadline=None, derandomize=bool(os.environ.get("CI")))
 hypothesis_settings.load_profile("any machine")
 
 #: ``world``: one running world for all tests that want to use one from outside, started by the first.

@@ -88,6 +88,10 @@ CHECKED = [
 ]
 
 
+#: What the HTTP server itself says to a header that is none, such as a length that is no number: no request came of it.
+NO_HTTP = "Invalid HTTP request received."
+
+
 def _scheme(case: Any) -> str:
     security = case.operation.definition.raw.get("security") or [{}]
     return next(iter(security[0]), "")
@@ -113,6 +117,8 @@ def test_every_answer_is_within_its_schema(operation: Any, mode: GenerationMode,
             assert case.call(base_url=served.base).status_code >= 400, "works without credentials"
             case.headers = {**(case.headers or {}), "authorization": f"Bearer {credentials}"}
         response: Response = case.call(base_url=served.base)
+        if response.text == NO_HTTP:
+            return
         assert response.status_code < 500, response.text
         case.validate_response(response, checks=CHECKED)
 

@@ -64,7 +64,7 @@ attachZoom(parts.stage, settle);
 attachTheme(() => parts.stage.restyle());
 attachTabs();
 attachHelp();
-attachKeys(goThrough, letGo);
+attachKeys((side) => parts.doors.through(side), letGo);
 attachMotion();
 
 const sheets = new Sheets({ leaders: new LeadersSheet(sessions, looks), about: new AboutSheet(sessions, looks, visit) });
@@ -169,10 +169,8 @@ function agentsIn(chunkId) {
   return parts.world.agentsIn(chunkId);
 }
 
-function goThrough(side) {
-  const there = view?.worldView.neighbors[side];
-  if (!there) return;
-  if (view.agentId) toast(`No longer following ${view.agentId}.`);
+function goThrough(side, there) {
+  if (view?.agentId) toast(`No longer following ${view.agentId}.`);
   parts.stage.leaving = side;
   toChunk(there);
 }

@@ -13,25 +13,35 @@ export class Doors {
   #root;
   #doors = {};
   #cells = { N: [], E: [], S: [], W: [] };
+  /** What each door names: it leads there even while the chunk that is opened has not told its own neighbours. */
+  #there = {};
   #others;
+  #go;
 
   /**
    * @param {HTMLElement} root
-   * @param {(side: string) => void} go
+   * @param {(side: string, there: string) => void} go  To the chunk that the door names.
    * @param {HTMLElement[]} others  What doors must not lie upon.
    */
   constructor(root, go, others) {
     this.#root = root;
+    this.#go = go;
     this.#others = others;
     for (const side of "WNSE") {
       const name = el("span", { class: "door-name" });
       const count = el("span", { class: "door-count" });
       const arrow = svg("svg", { viewBox: "0 0 24 24", "aria-hidden": "true" }, svg("path", { d: ARROWS[side] }));
       const button = el("button", { type: "button", class: `door door-${side}`, hidden: true }, arrow, name, count);
-      button.addEventListener("click", () => go(side));
+      button.addEventListener("click", () => this.through(side));
       root.append(button);
       this.#doors[side] = { button, name, count };
     }
+  }
+
+  /** Go where the door on this side leads, if it leads anywhere. @param {string} side */
+  through(side) {
+    const there = this.#there[side];
+    if (there) this.#go(side, there);
   }
 
   /**
@@ -42,6 +52,7 @@ export class Doors {
     this.#cells = worldView.exits();
     for (const [side, { button, name, count }] of Object.entries(this.#doors)) {
       const there = worldView.neighbors[side] ?? null;
+      this.#there[side] = there;
       button.hidden = this.#cells[side].length === 0 && there === null;
       button.disabled = there === null;
       const agents = there === null ? null : agentsIn(there);
