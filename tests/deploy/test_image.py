@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 import tarfile
+import tomllib
 from io import BytesIO
 from pathlib import Path
 
@@ -22,6 +23,14 @@ PACKAGES = (
     *("api", "cli", "cluster", "config", "embedded", "loadtest", "migrations", "operations", "store", "streaming"),
     *("web", "world"),
 )
+
+
+def test_every_room_that_is_packed_is_copied() -> None:
+    with (ROOT / "pyproject.toml").open("rb") as file:
+        packed = tomllib.load(file)["tool"]["setuptools"]["packages"]["find"]["include"]
+    rooms = {pattern.removesuffix("*") for pattern in packed}
+    assert rooms <= {line.split()[1] for line in DOCKERFILE.read_text().splitlines() if line.startswith("COPY ")}
+    assert rooms <= {line.removeprefix("!") for line in (ROOT / ".dockerignore").read_text().splitlines()}
 
 
 def test_the_linter_has_nothing_to_say() -> None:
