@@ -21,7 +21,7 @@ DOCKERFILE = ROOT / "deploy" / "Dockerfile"
 BIN = Path(sys.executable).parent
 PACKAGES = (
     *("api", "cli", "cluster", "config", "embedded", "loadtest", "migrations", "operations", "store", "streaming"),
-    *("web", "world"),
+    *("recordings", "web", "world"),
 )
 
 
