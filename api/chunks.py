@@ -8,12 +8,13 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Annotated, Any, Final
 
-from fastapi import APIRouter, Depends, Path, Request, Response
+from fastapi import APIRouter, Depends, Request, Response
 from pydantic import BaseModel, Field
 
 from api.accounts.auth import RedisCalls, Session, require
 from api.errors import ApiError
-from api.ids import CHUNK_ID_PATTERN, is_chunk_id
+from api.fields import ChunkIdPath
+from api.ids import is_chunk_id
 from api.responses import refusals
 from api.services import Services
 from streaming import keys
@@ -29,6 +30,11 @@ LISTED_MAX: Final = 500
 LIST_TTL_S: Final = 1.0
 
 router = APIRouter()
+
+
+def meant_chunk(chunk_id: str) -> str:
+    """Return the chunk that an id in a request means: ``demo`` stands for ``chunk-0``, any other for itself."""
+    return FIRST_CHUNK_ID if chunk_id == DEMO_CHUNK else chunk_id
 
 
 class ChunkSnapshot(BaseModel):
@@ -100,13 +106,13 @@ async def list_chunks(request: Request, _: Annotated[Session, Depends(require())
     tags=["chunks"],
 )
 async def snapshot(
-    chunk_id: Annotated[str, Path(max_length=64, json_schema_extra={"pattern": CHUNK_ID_PATTERN})],
+    chunk_id: ChunkIdPath,
     request: Request,
     _: Annotated[Session, Depends(require())],
 ) -> Response:
     """Return the chunk's static and its newest delta, both of one moment.  The id ``demo`` stands for ``chunk-0``."""
     services: Services = request.app.state.services
-    wanted = FIRST_CHUNK_ID if chunk_id == DEMO_CHUNK else chunk_id
+    wanted = meant_chunk(chunk_id)
     found = await read_snapshot(services.redis, wanted) if is_chunk_id(wanted) else None
     if found is None:
         raise ApiError("chunk_not_found")
@@ -121,7 +127,7 @@ async def snapshot(
     tags=["chunks"],
 )
 async def digests(
-    chunk_id: Annotated[str, Path(max_length=64, json_schema_extra={"pattern": CHUNK_ID_PATTERN})],
+    chunk_id: ChunkIdPath,
     request: Request,
     _: Annotated[Session, Depends(require())],
 ) -> ChunkDigestList:
@@ -130,7 +136,7 @@ async def digests(
     They stay for a day after the chunk has gone.  Empty where nothing is recorded.
     """
     services: Services = request.app.state.services
-    wanted = FIRST_CHUNK_ID if chunk_id == DEMO_CHUNK else chunk_id
+    wanted = meant_chunk(chunk_id)
     found = await read_digests(services.redis, wanted) if is_chunk_id(wanted) else []
     if not found and not (is_chunk_id(wanted) and await services.redis.exists(keys.chunk(wanted))):
         raise ApiError("chunk_not_found")

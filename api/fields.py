@@ -6,12 +6,13 @@ import unicodedata
 from datetime import UTC, datetime
 from typing import Annotated, Any, Final
 
+from fastapi import Path
 from pydantic import AfterValidator, Field
 from pydantic_core import PydanticCustomError
 
 from api.accounts.passwords import MAX_CHARS as PASSWORD_MAX_CHARS
 from api.accounts.passwords import MIN_CHARS as PASSWORD_MIN_CHARS
-from api.ids import AGENT_ID_PATTERN, is_agent_id
+from api.ids import AGENT_ID_PATTERN, CHUNK_ID_PATTERN, is_agent_id
 from store.email_address import MAX_CHARS as EMAIL_MAX_CHARS
 from store.email_address import BadEmail, normal_form
 
@@ -63,6 +64,8 @@ def _shown(pattern: str) -> dict[str, Any]:
 
 
 # The patterns are for the OpenAPI document; the functions decide, since `$` in a regular expression lets a newline in.
+#: A chunk's id in a path.  What is none is found to be none there: it gets 404, as a chunk that does not exist.
+ChunkIdPath = Annotated[str, Path(max_length=64, json_schema_extra={"pattern": CHUNK_ID_PATTERN})]
 AgentIdField = Annotated[
     str, Field(min_length=1, max_length=128, json_schema_extra=_shown(AGENT_ID_PATTERN)), AfterValidator(_agent_id)
 ]

@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import Annotated, Any, Final, cast
 
 import orjson
-from fastapi import APIRouter, Depends, Path, Request, Response
+from fastapi import APIRouter, Depends, Request, Response
 from pydantic import BaseModel, Field
 
 from api.accounts.auth import Session, require
-from api.chunks import DEMO_CHUNK, FIRST_CHUNK_ID
+from api.chunks import meant_chunk
 from api.errors import ApiError
-from api.ids import CHUNK_ID_PATTERN, is_chunk_id
+from api.fields import ChunkIdPath
+from api.ids import is_chunk_id
 from api.kept_answers import KeptAnswers
 from api.responses import refusals
 from api.services import Services
@@ -53,7 +54,7 @@ class RecentChunk(BaseModel):
     tags=["chunks"],
 )
 async def recent(
-    chunk_id: Annotated[str, Path(max_length=64, json_schema_extra={"pattern": CHUNK_ID_PATTERN})],
+    chunk_id: ChunkIdPath,
     request: Request,
     session: Annotated[Session, Depends(require())],
 ) -> Response:
@@ -63,7 +64,7 @@ async def recent(
     """
     services: Services = request.app.state.services
     await services.limits.watching(request, session)
-    wanted = FIRST_CHUNK_ID if chunk_id == DEMO_CHUNK else chunk_id
+    wanted = meant_chunk(chunk_id)
     kept = cast(KeptAnswers | None, getattr(request.app.state, "recent_chunks", None))
     if kept is None:
         kept = request.app.state.recent_chunks = KeptAnswers(TTL_S, CHUNKS_MAX)

@@ -13,14 +13,14 @@ import orjson
 from fastapi import APIRouter, Path, Request
 
 from api.errors import ApiError
-from api.fields import AgentIdField
+from api.fields import AgentIdField, ChunkIdPath
 from api.operator import models
 from api.operator.callers import operator_token
 from api.operator.console import console_of
 from api.operator.gate import OperatorRoute, audit_id_of, caller_of, leave_open
 from api.operator.models import BACKUP_NAME_PATTERN
 from api.operator.port import JobKind
-from api.operator.reading import GATE, ChunkIdPath
+from api.operator.reading import GATE
 from api.operator.revoking import revoke_sessions
 from api.operator.rows import ban_row, standing_row
 from api.responses import refusals

@@ -10,8 +10,8 @@ from fastapi import APIRouter, Path, Query, Request
 from starlette.responses import Response
 
 from api.errors import ApiError
-from api.fields import AgentIdField
-from api.ids import CHUNK_ID_PATTERN, is_chunk_id
+from api.fields import AgentIdField, ChunkIdPath
+from api.ids import is_chunk_id
 from api.operator import models
 from api.operator.agent_page import agent_page
 from api.operator.callers import operator_token
@@ -42,7 +42,6 @@ router = APIRouter(prefix="/v1/operator", tags=["operators"], route_class=Operat
 Limit = Annotated[int, Query(ge=1, le=PAGE_MAX)]
 Cursor = Annotated[str | None, Query(max_length=32, description="`next` of the page before.")]
 Order = Annotated[Literal["asc", "desc"], Query()]
-ChunkIdPath = Annotated[str, Path(max_length=64, json_schema_extra={"pattern": CHUNK_ID_PATTERN})]
 
 
 def _json(value: Any) -> Response:

@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import Annotated, Any, Final
 
 import orjson
-from fastapi import APIRouter, Depends, Path, Query, Request, Response
+from fastapi import APIRouter, Depends, Query, Request, Response
 from pydantic import BaseModel, Field
 
 from api.accounts.auth import Session, require
-from api.chunks import DEMO_CHUNK, FIRST_CHUNK_ID
+from api.chunks import meant_chunk
 from api.errors import ApiError
-from api.ids import CHUNK_ID_PATTERN, is_chunk_id
+from api.fields import ChunkIdPath
+from api.ids import is_chunk_id
 from api.past.reader import PastReader
 from api.responses import refusals
 from api.services import Services
@@ -67,7 +68,7 @@ class ChunkHistory(BaseModel):
     tags=["chunks"],
 )
 async def chunk_history(
-    chunk_id: Annotated[str, Path(max_length=64, json_schema_extra={"pattern": CHUNK_ID_PATTERN})],
+    chunk_id: ChunkIdPath,
     request: Request,
     session: Annotated[Session, Depends(require())],
     first: Annotated[
@@ -85,7 +86,7 @@ async def chunk_history(
     """
     services: Services = request.app.state.services
     await services.limits.watching(request, session)
-    wanted = FIRST_CHUNK_ID if chunk_id == DEMO_CHUNK else chunk_id
+    wanted = meant_chunk(chunk_id)
     if not is_chunk_id(wanted):
         raise ApiError("chunk_not_found")
     past = services.past

@@ -11,7 +11,7 @@ from fastapi import APIRouter, Depends, Query, Request, WebSocket
 from starlette.responses import Response
 
 from api.accounts.auth import Session, require
-from api.chunks import DEMO_CHUNK, FIRST_CHUNK_ID
+from api.chunks import meant_chunk
 from api.errors import ApiError
 from api.ids import CHUNK_ID_PATTERN, is_chunk_id
 from api.past.routes import MOMENT_MOST, is_unknown, tick_of
@@ -95,7 +95,7 @@ async def socket(
 
 async def _view(streams: Streams, chunk_id: str, trace_id: str, last_event_id: str | None) -> Watch:
     """Make the view of a chunk.  Raises ``ApiError``: ``chunk_not_found``."""
-    wanted = FIRST_CHUNK_ID if chunk_id == DEMO_CHUNK else chunk_id
+    wanted = meant_chunk(chunk_id)
     if not is_chunk_id(wanted) or await streams.snapshots.get(wanted) is None:
         raise ApiError("chunk_not_found")
     hello: dict[str, object] = {"role": "spectator", "channel_id": new_channel_id()}
@@ -114,7 +114,7 @@ async def _rewind(
 ) -> Rewind:
     """Make the view of a chunk's past.  Raises ``ApiError``."""
     services: Services = request.app.state.services
-    wanted = FIRST_CHUNK_ID if chunk_id == DEMO_CHUNK else chunk_id
+    wanted = meant_chunk(chunk_id)
     if not is_chunk_id(wanted):
         raise ApiError("chunk_not_found")
     await services.limits.watching(request, session)
