@@ -82,6 +82,8 @@ async def _lock(connection: AsyncConnection) -> None:
 
 async def _make(connection: AsyncConnection, day: date) -> None:
     name, start, end = partition_name(day), _start(day), _start(day + timedelta(days=1))
+    # Attaching takes this lock in any case.  Taken before rows are moved, so that none of the day comes in behind them.
+    await connection.execute(text("LOCK TABLE event_logs_default IN ACCESS EXCLUSIVE MODE"))
     await connection.execute(text(f"CREATE TABLE {name} (LIKE event_logs INCLUDING ALL)"))
     await connection.execute(
         text(

@@ -129,6 +129,40 @@ async def test_rows_that_came_before_their_day_are_moved_into_it(engine: AsyncEn
     assert await event_log.insert(engine, [row(NOON)]) == 0
 
 
+async def test_a_row_that_is_being_written_when_its_day_is_made_is_moved_too(engine: AsyncEngine) -> None:
+    async with engine.connect() as writing:
+        await writing.execute(
+            text(
+                "INSERT INTO event_logs (at, entry_id, run_id, tick, chunk_id, agent_id, kind, payload)"
+                " VALUES (:at, '1-0', 'run_1', 1, 'chunk-0', 'a-1', 'chat', '{}')"
+            ),
+            {"at": NOON},
+        )
+        making = asyncio.create_task(event_log_days.make(engine, NOON.date(), NOON.date()))
+        while not await waiting_for_locks(engine):
+            assert not making.done()
+            await asyncio.sleep(0.01)
+        await writing.commit()
+    assert await making == [NOON.date()]
+    assert await count(engine, "event_logs_20260329") == 1
+    assert await count(engine, "event_logs_default") == 0
+
+
+async def waiting_for_locks(engine: AsyncEngine) -> int:
+    """How many locks somebody waits for in this database."""
+    async with engine.connect() as connection:
+        return int(
+            (
+                await connection.execute(
+                    text(
+                        "SELECT count(*) FROM pg_locks WHERE NOT granted"
+                        " AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
+                    )
+                )
+            ).scalar_one()
+        )
+
+
 async def test_old_days_are_dropped_whole_and_the_rest_stays(engine: AsyncEngine) -> None:
     await event_log.insert(engine, [row(NOON - timedelta(days=30))])
     await event_log_days.make(engine, date(2026, 3, 26), date(2026, 3, 30))
