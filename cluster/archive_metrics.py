@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.core import Metric
 
-#: (name, help, field of the description); without a value the family is left out.
+from cluster.described_metrics import described_families
+
 GAUGES: Final = (
     ("archive_lag_seconds", "Age of the oldest fact that is not in the event log yet.", "archive_lag_s"),
     ("archive_entries_waiting", "Facts that wait for the event log.", "archive_waiting"),
@@ -24,10 +25,5 @@ COUNTERS: Final = (
 
 
 def archive_families(described: Mapping[str, Any]) -> Iterator[Metric]:
-    """Yield gauges and counters without labels; counters (``..._total``) begin again with the archiver's process."""
-    for name, text, field in GAUGES:
-        if described.get(field) is not None:
-            yield GaugeMetricFamily(name, text, value=float(described[field]))
-    for name, text, field in COUNTERS:
-        if described.get(field) is not None:
-            yield CounterMetricFamily(name, text, value=float(described[field]))
+    """Return the figures' families; counters begin again with the archiver's process."""
+    return described_families(described, GAUGES, COUNTERS)
