@@ -35,6 +35,7 @@ ROOMS: Final = (
 ELSEWHERE: Final = {
     "api/accounts/password_process.py": "tests/api/accounts/test_passwords.py",
     "api/accounts/password_worker.py": "tests/api/accounts/test_passwords.py",
+    "api/piped_process.py": "tests/api/accounts/test_passwords.py",
     "api/limits/thought_rules.py": "tests/api/test_thoughts.py",
     "api/command_counts.py": "tests/cluster/test_hour.py",
     "api/operator/agent_page.py": "tests/api/operator/test_reading.py",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import select
 import subprocess
@@ -13,6 +12,7 @@ from typing import Final
 import structlog
 
 from api.accounts import password_worker
+from api.piped_process import PipedProcess
 from config.errors import TryAgain
 
 __all__ = ["HashingFailed", "HashingProcess"]
@@ -30,18 +30,12 @@ class HashingFailed(TryAgain):
     reason = "hashing_failed"
 
 
-class HashingProcess:
+class HashingProcess(PipedProcess):
     """Not for two threads at once.  Nothing is started before the first question."""
 
     def __init__(self, answer_within_s: float = ANSWER_WITHIN_S) -> None:
+        super().__init__()
         self._answer_within_ms = int(answer_within_s * 1000)
-        self._process: subprocess.Popen[bytes] | None = None
-        self._closed = False
-
-    @property
-    def pid(self) -> int | None:
-        """Of the running process, if there is one."""
-        return None if self._process is None else self._process.pid
 
     def hash(self, password: str) -> str:
         """Return a new hash of ``password``.  Raises ``HashingFailed``."""
@@ -50,11 +44,6 @@ class HashingProcess:
     def matches(self, password_hash: str | None, password: str) -> bool:
         """Return whether ``password`` is the one; None takes as long as a wrong one.  Raises ``HashingFailed``."""
         return self._ask({"password": password, "hash": password_hash}) is True
-
-    def close(self) -> None:
-        """End the process for good; it holds nothing.  A thread that waits for it fails."""
-        self._closed = True
-        self._end()
 
     def _ask(self, request: dict[str, str | None]) -> str | bool:
         line = json.dumps(request).encode() + b"\n"
@@ -69,22 +58,9 @@ class HashingProcess:
                 self._end()
         raise HashingFailed
 
-    def _end(self) -> None:
-        process, self._process = self._process, None
-        if process is None:
-            return
-        process.kill()
-        process.wait()
-        for pipe in (process.stdin, process.stdout):
-            with contextlib.suppress(OSError, ValueError):
-                if pipe is not None:
-                    pipe.close()
-
     def _converse(self, line: bytes) -> bytes:
         """Send a line; return the answer.  Raises ``OSError``: the process can't be started, is gone, or is silent."""
-        process = self._process
-        if process is None:
-            process = self._process = _start()
+        process = self._running(_start)
         assert process.stdin is not None
         assert process.stdout is not None
         process.stdin.write(line)

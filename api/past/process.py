@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import subprocess
 import sys
@@ -14,6 +13,7 @@ import orjson
 import structlog
 
 import recordings
+from api.piped_process import PipedProcess
 from config.errors import TryAgain
 
 __all__ = ["PastProcess", "PastUnavailable"]
@@ -32,18 +32,12 @@ class PastUnavailable(TryAgain):
     reason = "past_unavailable"
 
 
-class PastProcess:
+class PastProcess(PipedProcess):
     """Not for two threads at once.  Nothing is started before the first question."""
 
     def __init__(self, answer_within_s: float = ANSWER_WITHIN_S) -> None:
+        super().__init__()
         self._answer_within_s = answer_within_s
-        self._process: subprocess.Popen[bytes] | None = None
-        self._closed = False
-
-    @property
-    def pid(self) -> int | None:
-        """Of the running process, if there is one."""
-        return None if self._process is None else self._process.pid
 
     def ask(self, request: dict[str, Any]) -> bytes:
         """Return the answer to a request; asking again changes nothing.  Raises ``PastUnavailable``."""
@@ -58,27 +52,9 @@ class PastProcess:
                 self._end()
         raise PastUnavailable
 
-    def close(self) -> None:
-        """End the process for good.  A thread that waits for it fails."""
-        self._closed = True
-        self._end()
-
-    def _end(self) -> None:
-        process, self._process = self._process, None
-        if process is None:
-            return
-        process.kill()
-        process.wait()
-        for pipe in (process.stdin, process.stdout):
-            with contextlib.suppress(OSError, ValueError):
-                if pipe is not None:
-                    pipe.close()
-
     def _converse(self, line: bytes) -> bytes:
         """Send a line; return the answer.  Raises ``OSError``: the process can't be started, is gone, or is silent."""
-        process = self._process
-        if process is None:
-            process = self._process = _start()
+        process = self._running(_start)
         assert process.stdin is not None
         assert process.stdout is not None
         watchdog = threading.Timer(self._answer_within_s, process.kill)
