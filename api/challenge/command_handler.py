@@ -14,7 +14,7 @@ import secrets
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, NamedTuple
 
 import structlog
 
@@ -65,6 +65,21 @@ class CommandReply:
         """Return the payload of the ``error`` message."""
         fields = {"retry_after_ms": self.retry_after_ms, "server_cmd_id": self.server_cmd_id}
         return {"reason": self.reason} | {name: value for name, value in fields.items() if value is not None}
+
+
+class _Checked(NamedTuple):
+    """What the checks said of an answer, and milliseconds: of the proof (None: it did not come to that), of all."""
+
+    verdict: Verdict
+    proof_ms: float | None
+    ms: float
+
+    def counted(self) -> Verdict:
+        """Count how long they took; return what they said."""
+        if self.proof_ms is not None:
+            metrics.CHALLENGE_POW_VERIFY_MS.observe(self.proof_ms)
+        metrics.CHALLENGE_VERIFY_MS.observe(self.ms)
+        return self.verdict
 
 
 @dataclass(slots=True)
@@ -326,35 +341,29 @@ class AgentCommandHandler:
             return False
         if handshake.trace is not None:
             handshake.trace.heard()
-        if not self._holds(challenge, frame, now_ms):
+        checked = self._check(challenge, frame, now_ms)
+        if checked.verdict is not Verdict.VALID:
             self._budget.give_back()
             return False
+        checked.counted()
         self._submit(self._ingress.handshakes.consume(handshake, challenge), frame, now_ms)
         return True
 
     def _verify(self, challenge: Challenge | None, frame: CommandAnswer, now_ms: int) -> Verdict:
         """Return what the checks say, and count how long they took."""
+        return self._check(challenge, frame, now_ms).counted()
+
+    def _check(self, challenge: Challenge | None, frame: CommandAnswer, now_ms: int) -> _Checked:
+        """Check an answer, uncounted: one that is wrong is checked once more on the way to its refusal."""
         began = time.perf_counter()
         verdict = check_claim(challenge, frame, self._caller, self._session.cmd_secret, now_ms)
+        proof_ms: float | None = None
         if verdict is Verdict.VALID and challenge is not None:
             proof_began = time.perf_counter()
             if not proof_holds(challenge, frame.proof_nonce):
                 verdict = Verdict.BAD_PROOF
-            metrics.CHALLENGE_POW_VERIFY_MS.observe((time.perf_counter() - proof_began) * 1e3)
-        metrics.CHALLENGE_VERIFY_MS.observe((time.perf_counter() - began) * 1e3)
-        return verdict
-
-    def _holds(self, challenge: Challenge, frame: CommandAnswer, now_ms: int) -> bool:
-        """Return what ``_verify`` does, and count right answers alone: a wrong one comes there too."""
-        began = time.perf_counter()
-        verdict = check_claim(challenge, frame, self._caller, self._session.cmd_secret, now_ms)
-        proof_began = time.perf_counter()
-        if verdict is not Verdict.VALID or not proof_holds(challenge, frame.proof_nonce):
-            return False
-        now = time.perf_counter()
-        metrics.CHALLENGE_POW_VERIFY_MS.observe((now - proof_began) * 1e3)
-        metrics.CHALLENGE_VERIFY_MS.observe((now - began) * 1e3)
-        return True
+            proof_ms = (time.perf_counter() - proof_began) * 1e3
+        return _Checked(verdict, proof_ms, (time.perf_counter() - began) * 1e3)
 
     async def _consume(self, challenge: Challenge, frame: CommandAnswer, now_ms: int) -> CommandReply | None:
         handshake = self._handshake
