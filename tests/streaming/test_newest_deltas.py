@@ -8,17 +8,13 @@ from redis.asyncio import Redis
 
 from recordings.past_page import Gap, PastDelta, PastPage
 from streaming.newest_deltas import add_newest, page_of_stream
-from tests.streaming.writer import ChunkWriter
+from tests.streaming.writer import ChunkWriter, twenty_ticks
 
 
 @pytest.fixture
 async def chunk(redis: Redis) -> ChunkWriter:
     """Ticks 6 to 20: older ones have left the stream."""
-    chunk = ChunkWriter(redis, window=14)
-    await chunk.create()
-    for _ in range(20):
-        await chunk.tick()
-    return chunk
+    return await twenty_ticks(redis)
 
 
 def ticks(page: PastPage | None) -> list[int]:

@@ -19,7 +19,7 @@ from streaming.rewind import Rewind
 from streaming.snapshot import Snapshots
 from streaming.subscriber_queue import Closed, SubscriberQueue
 from streaming.watch import Shown, Watch
-from tests.streaming.writer import ChunkWriter, delta_payload
+from tests.streaming.writer import ChunkWriter, delta_payload, twenty_ticks
 
 DEADLINE_S = 20.0
 
@@ -70,11 +70,7 @@ class Pages:
 @pytest.fixture
 async def chunk(redis: Redis) -> ChunkWriter:
     """Ticks up to 20, of which the stream has those from 6 on."""
-    chunk = ChunkWriter(redis, window=14)
-    await chunk.create()
-    for _ in range(20):
-        await chunk.tick()
-    return chunk
+    return await twenty_ticks(redis)
 
 
 RECORDED = {tick: orjson.dumps(delta_payload("chunk-0", tick)) for tick in range(1, 13)}

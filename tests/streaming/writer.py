@@ -118,3 +118,12 @@ class AgentWriter(Writer):
     async def event(self, kind: str, **payload: Any) -> StreamId:
         n = await self.redis.hincrby(keys.agent(self.agent_id), "seq", 1)
         return await self.add((n, 0), kind, {"agent_id": self.agent_id} | payload)
+
+
+async def twenty_ticks(redis: Redis) -> ChunkWriter:
+    """Make a chunk that has come to tick 20, and whose stream has the ticks from 6 on."""
+    chunk = ChunkWriter(redis, window=14)
+    await chunk.create()
+    for _ in range(20):
+        await chunk.tick()
+    return chunk

@@ -17,7 +17,7 @@ from api.past.reader import PLAYING_MOST, WAITING_MOST, PastReader
 from config.settings import Settings
 from recordings.past_page import PastDelta, PastPage
 from streaming import keys
-from tests.streaming.writer import ChunkWriter
+from tests.streaming.writer import ChunkWriter, twenty_ticks
 
 SETTINGS = Settings(environment="test", database_url="postgresql://x/x", redis_url="redis://x")
 
@@ -56,11 +56,7 @@ def reader(redis: Redis, answers: Answers) -> Iterator[PastReader]:
 @pytest.fixture
 async def chunk(redis: Redis) -> ChunkWriter:
     """Ticks up to 20, of which the stream has those from 6 on."""
-    chunk = ChunkWriter(redis, window=14)
-    await chunk.create()
-    for _ in range(20):
-        await chunk.tick()
-    return chunk
+    return await twenty_ticks(redis)
 
 
 async def test_the_stream_goes_on_after_the_recording(reader: PastReader, answers: Answers, chunk: ChunkWriter) -> None:
