@@ -35,6 +35,7 @@ from api.middleware import TRACE_HEADER, RequestGuard
 from api.operator import acting as operator_acting
 from api.operator import reading as operator_reading
 from api.past import routes as past
+from api.past import timeline
 from api.services import Services
 from api.sockets.mount import mount
 
@@ -82,6 +83,7 @@ def create_app(services: Services) -> FastAPI:
         agent_profile.router,
         recent.router,
         past.router,
+        timeline.router,
         dev.router,
         public_watching.router,
         watch_page.router,

@@ -5,6 +5,7 @@ and ends with the end of its input: when the gateway ends, whichever way.
 
     {"directory", "url", "chunk_id", "first", "last", "limit"}  ->  a ``PastPage``
     {"directory", "url", "chunk_id", "ms"}                      ->  about which tick it was then; null
+    {"directory", "url", "chunk_id", "kept"}                    ->  a ``KeptPast``
 """
 
 from __future__ import annotations
@@ -20,13 +21,15 @@ import orjson
 
 from recordings.chunk_past import read_past, tick_at
 from recordings.entry import BadRecording
+from recordings.kept import read_kept
 from recordings.places import Directory, Kept, NoSuchPlace, SegmentPlace, Several, place_of
 from recordings.track import Catalog
 
 LENGTH: Final = struct.Struct("<I")
-#: What begins an answer: a page, a tick, or that the place is away.
+#: What begins an answer: a page, a tick, what is kept, or that the place is away.
 PAGE: Final = b"P"
 TICK: Final = b"T"
+KEPT: Final = b"K"
 AWAY: Final = b"A"
 
 LEAST_PRIORITY: Final = 19
@@ -55,6 +58,8 @@ def answer_to(asked: dict[str, Any], catalogs: dict[tuple[str, str], Catalog]) -
         catalog = catalogs[where]
         if "ms" in asked:
             return TICK + orjson.dumps(tick_at(catalog, asked["chunk_id"], asked["ms"]))
+        if "kept" in asked:
+            return KEPT + read_kept(catalog, asked["chunk_id"]).pack()
         return PAGE + read_past(catalog, asked["chunk_id"], asked["first"], asked["last"], asked["limit"]).pack()
     except (OSError, NoSuchPlace, BadRecording):
         return AWAY

@@ -70,6 +70,17 @@ class SegmentStart:
     previous: RecordedUpTo | None
 
 
+@dataclass(frozen=True, slots=True)
+class SegmentSpan:
+    """What a segment spans: ticks and Unix times (ms) of its ends, and the number of its last entry."""
+
+    ticks: tuple[int, int]
+    ms: tuple[int, int]
+    last: int
+    #: Whether these rules can run it.
+    runs_here: bool
+
+
 class OpensSegments(Protocol):
     """What of a place is needed to read in it."""
 
@@ -83,11 +94,39 @@ class OpensSegments(Protocol):
 
 
 class Catalog:
-    """The segments of a place; remembers the beginnings of those that it has opened."""
+    """The segments of a place; remembers beginnings and spans of those that it has opened."""
 
     def __init__(self, place: OpensSegments) -> None:
         self.place = place
         self._beginnings: OrderedDict[SegmentName, SegmentStart | None] = OrderedDict()
+        self._spans: OrderedDict[SegmentName, SegmentSpan | None] = OrderedDict()
+
+    def knows_span(self, name: SegmentName) -> bool:
+        """Return whether ``span`` needs not open the segment."""
+        return name in self._spans
+
+    def span(self, name: SegmentName) -> SegmentSpan | None:
+        """Return what a segment spans; None: it can't be read, or nothing is in it yet.  Raises ``OSError``."""
+        if name in self._spans:
+            self._spans.move_to_end(name)
+            return self._spans[name]
+        found = None
+        try:
+            with self.place.open(name) as file:
+                segment = Segment(file)
+            if segment.blocks:
+                first, last = segment.blocks[0], segment.blocks[-1]
+                runs_here = segment.head.header.why_not_here() is None
+                ticks, ms = (first.ticks[0], last.ticks[1]), (first.ms[0], last.ms[1])
+                found = SegmentSpan(ticks, ms, last.entries[1], runs_here)
+        except (BadRecording, FileNotFoundError):
+            found = None
+        if name.finished:  # one under way grows
+            self._spans[name] = found
+            while len(self._spans) > KNOWN_MOST:
+                self._spans.popitem(last=False)
+        return found
+
 
     def tracks(self) -> dict[int, Track]:
         """Return the recording of each shard, as it is now.  Raises ``OSError``."""
@@ -125,6 +164,12 @@ class Track:
         self._catalog = catalog
         self._last = self._last_entries(names)
         self._names = [name for name in names if name.first <= self._last.get(name.epoch, name.first)]
+
+    @property
+    def names(self) -> list[SegmentName]:
+        """Its segments, as far as they count."""
+        return self._names
+
 
     def _last_entries(self, names: list[SegmentName]) -> dict[int, int]:
         """Return the number of the last entry that counts of each life that another one followed; -1: none does."""

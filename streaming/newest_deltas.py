@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any, Final
 
 import orjson
@@ -13,6 +14,8 @@ from streaming.entry import BEFORE_FIRST, BadEntry, SharedEvent, StreamId, forma
 
 #: Above the sequence of any entry of a tick.
 LAST_SEQ: Final = 2**64 - 1
+#: After every tick.
+NO_TICK: Final = 10**14
 
 
 async def page_of_stream(redis: Redis, chunk_id: str, first: int, last: int, limit: int) -> PastPage | None:
@@ -66,6 +69,29 @@ async def add_newest(
         page.deltas.append(PastDelta(entry.id[0], entry.payload, entry.ts_ms))
         page.last = entry.id[0]
     page.ended = len(entries) <= limit and page.closed is None
+
+
+@dataclass(frozen=True, slots=True)
+class StreamSpan:
+    """What a chunk's stream reaches over."""
+
+    #: Tick and Unix time (ms) of its oldest and its newest entry.
+    first: tuple[int, int]
+    last: tuple[int, int]
+    #: The tick of the entry before the oldest one; None: there was none.
+    before: int | None
+
+
+async def span_of_stream(redis: Redis, chunk_id: str) -> StreamSpan | None:
+    """Return what the chunk's stream reaches over; None: it has nothing.  Raises ``RedisError``."""
+    ends = ((0, 0), (NO_TICK, LAST_SEQ), 1)
+    oldest = await _entries(redis, chunk_id, *ends)
+    newest = await _entries(redis, chunk_id, *ends, newest=True)
+    if not oldest or not newest:
+        return None
+    before = None if oldest[0].prev == BEFORE_FIRST else oldest[0].prev[0]
+    first, last = ((one.id[0], one.ts_ms) for one in (oldest[0], newest[0]))
+    return StreamSpan(first, last, before)
 
 
 async def _entries(

@@ -17,8 +17,10 @@ import orjson
 from redis.asyncio import Redis
 
 from api.errors import ApiError
+from api.kept_answers import KeptAnswers
 from api.past.process import PastProcess, PastUnavailable
 from config.settings import Settings
+from recordings.kept import KeptPast
 from recordings.past_page import DELTAS_MOST, PastPage, Reason
 from streaming.newest_deltas import add_newest, page_of_stream
 
@@ -26,6 +28,8 @@ from streaming.newest_deltas import add_newest, page_of_stream
 WAITING_MOST: Final = 16
 #: Streams that play the past at once.
 PLAYING_MOST: Final = 16
+#: How long it is believed how far back a recording goes.
+KEPT_S: Final = 5.0
 RECORDINGS: Final = "recordings"
 
 Asker = Callable[[dict[str, Any]], bytes]
@@ -42,6 +46,7 @@ class PastReader:
         self._process = PastProcess()
         self._ask = self._process.ask if ask is None else ask
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="past")
+        self._kept = KeptAnswers(KEPT_S)
         self._waiting = 0
         self._playing = 0
 
@@ -74,6 +79,10 @@ class PastReader:
         tick: int | None = orjson.loads(await self._asked(chunk_id=chunk_id, ms=ms))
         return tick
 
+    async def kept(self, chunk_id: str) -> KeptPast:
+        """Return how far back the recording of a chunk's shard goes, up to ``KEPT_S`` old.  Raises as ``page``."""
+        return KeptPast.unpack(await self._kept.get(chunk_id, lambda: self._asked(chunk_id=chunk_id, kept=True)))
+
     async def _asked(self, **request: Any) -> bytes:
         if self._waiting >= WAITING_MOST:
             raise ApiError("overloaded")
@@ -85,7 +94,7 @@ class PastReader:
             raise ApiError("unavailable") from None
         finally:
             self._waiting -= 1
-        if answer[:1] not in (b"P", b"T"):
+        if answer[:1] not in (b"P", b"T", b"K"):
             raise ApiError("unavailable")
         return answer[1:]
 

@@ -56,10 +56,16 @@ export class Watcher {
 
   /**
    * Watch a chunk; `demo` means `chunk-0`, which is never removed.
-   * @param {string | URL} base  @param {string} [chunkId]  @param {WatcherOptions} [options]
+   *
+   * With `fromTick` (a tick, or a Unix time in milliseconds) its past is played from there, `speed` (0.5..32) times as fast,
+   * and goes on with what happens now; `playback` events say where that is.
+   *
+   * @param {string | URL} base  @param {string} [chunkId]  @param {WatcherOptions & {fromTick?: number, speed?: number}} [options]
    */
   static chunk(base, chunkId = "demo", options = {}) {
-    const path = `/v1/spectate/stream?chunk_id=${encodeURIComponent(chunkId)}`;
+    const { fromTick, speed = 1 } = options;
+    const past = fromTick === undefined ? "" : `&from_tick=${fromTick}&speed=${speed}`;
+    const path = `/v1/spectate/stream?chunk_id=${encodeURIComponent(chunkId)}${past}`;
     return Watcher.#made(base, path, "spectator", { chunkId, agentId: null }, (api) => api.devSpectatorSession(), options);
   }
 

@@ -18,9 +18,15 @@ export interface WatcherOptions {
   random?: () => number;
 }
 
+/** The past of a chunk: from a tick (or a Unix time in milliseconds) on, `speed` (0.5..32) times as fast, then live. */
+export interface PlayOptions {
+  fromTick?: number;
+  speed?: number;
+}
+
 export class Watcher {
   private constructor(...parts: never[]);
-  static chunk(base: string | URL, chunkId?: string, options?: WatcherOptions): Watcher;
+  static chunk(base: string | URL, chunkId?: string, options?: WatcherOptions & PlayOptions): Watcher;
   static owner(base: string | URL, agentId: string, options?: WatcherOptions): Watcher;
   readonly view: WorldView;
   readonly connected: boolean;

@@ -15,6 +15,7 @@ from fastapi import FastAPI, Request, Response
 from starlette.responses import JSONResponse, StreamingResponse
 
 from api import sdk_files, watch_page
+from tests.browser.scripted_past import ScriptedPast
 
 CELLS = 50
 #: A session lasts longer than any test.
@@ -53,6 +54,8 @@ class ScriptedServer:
         self.agents_refused: dict[str, str] = {}
         #: ``Last-Event-ID`` of each stream, in order.
         self.resumed: list[str | None] = []
+        #: What can be looked back at, by chunk.
+        self.past: dict[str, ScriptedPast] = {}
         self.away = False
         self._streams: dict[str, set[asyncio.Queue[bytes | None]]] = {}
 
@@ -110,6 +113,8 @@ class ScriptedServer:
         inner.add_api_route("/v1/dev/owner-session", self._owner_session, methods=["POST"])
         inner.add_api_route("/v1/chunks", self._listed)
         inner.add_api_route("/v1/spectate/stream", self._spectate)
+        inner.add_api_route("/v1/chunks/{chunk_id}/history", self._history)
+        inner.add_api_route("/v1/chunks/{chunk_id}/timeline", self._timeline)
         inner.add_api_route("/v1/owner/stream", self._own)
 
     async def _session(self) -> Response:
@@ -139,7 +144,42 @@ class ScriptedServer:
             return refusal(404, "chunk_not_found")
         self.resumed.append(request.headers.get("last-event-id"))
         hello = {"role": "spectator", "chunk_id": chunk_id}
+        if "from_tick" in request.query_params:
+            first, speed = int(request.query_params["from_tick"]), float(request.query_params["speed"])
+            self.past[chunk_id].played.append((first, speed))
+            return StreamingResponse(self._replayed(chunk_id, first, hello), media_type="text/event-stream")
         return StreamingResponse(self._stream(chunk_id, chunk_id, hello), media_type="text/event-stream")
+
+    async def _timeline(self, request: Request, chunk_id: str) -> Response:
+        past = self.past.get(chunk_id)
+        if past is None:
+            past = ScriptedPast({"chunk_id": chunk_id}, 0, oldest=None)
+        query = request.query_params
+        return JSONResponse(past.timeline(int(query.get("from", 0)), int(query.get("to", 10**14))))
+
+    async def _history(self, request: Request, chunk_id: str) -> Response:
+        past = self.past.get(chunk_id)
+        if past is None:
+            return refusal(404, "chunk_not_found")
+        query = request.query_params
+        first, last, limit = int(query["from"]), int(query["to"]), int(query["limit"])
+        past.asked.append((first, last))
+        if past.refuses:
+            return refusal(past.refuses.pop(0), "overloaded")
+        await past.go.wait()
+        return JSONResponse(past.page(first, last, limit))
+
+    async def _replayed(self, chunk_id: str, first: int, hello: dict[str, Any]) -> AsyncGenerator[bytes, None]:
+        queue: asyncio.Queue[bytes | None] = asyncio.Queue()
+        self._streams.setdefault(chunk_id, set()).add(queue)
+        try:
+            yield b"retry: 50\n\n" + sse("session_ready", hello)
+            async for kind, fields, event_id in self.past[chunk_id].playback(first):
+                yield sse(kind, fields, event_id)
+            while (item := await queue.get()) is not None:
+                yield item
+        finally:
+            self._streams[chunk_id].discard(queue)
 
     async def _own(self, request: Request, agent_id: str) -> Response:
         self.resumed.append(request.headers.get("last-event-id"))

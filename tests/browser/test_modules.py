@@ -215,11 +215,11 @@ async def test_without_motion_things_jump(page: Page) -> None:
 async def test_addresses_name_a_chunk_or_an_agent_and_nothing_else(page: Page) -> None:
     hashes = ["", "#/chunk/chunk-7", "#/agent/ada.b_c-1", "#/agent/a%20b", "#/chunk/../x", "#/chunk/<b>", "#stage"]
     found = await run(page, "route.js", "return given.map((hash) => m.routeOf(hash))", hashes)
-    first = {"chunkId": "demo", "agentId": None}
+    first = {"chunkId": "demo", "agentId": None, "tick": None}
     assert found == [
         first,
-        {"chunkId": "chunk-7", "agentId": None},
-        {"chunkId": None, "agentId": "ada.b_c-1"},
+        {"chunkId": "chunk-7", "agentId": None, "tick": None},
+        {"chunkId": None, "agentId": "ada.b_c-1", "tick": None},
         *[first] * 4,
     ]
 

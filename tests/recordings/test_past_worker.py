@@ -6,8 +6,9 @@ from typing import Any
 import orjson
 import pytest
 
+from recordings.kept import KeptPast
 from recordings.past_page import PastPage
-from recordings.past_worker import AWAY, PAGE, TICK, answer_to
+from recordings.past_worker import AWAY, KEPT, PAGE, TICK, answer_to
 from recordings.track import Catalog
 from tests.recordings.simulate import played, write
 
@@ -43,3 +44,10 @@ def test_a_directory_of_another_node(tmp_path: Path) -> None:
 
 def test_a_place_that_is_none(tmp_path: Path) -> None:
     assert ask(tmp_path, "nonsense://x", first=1, last=2, limit=3) == AWAY
+
+
+def test_how_far_back(directory: Path) -> None:
+    answer = ask(directory, kept=True)
+    assert answer[:1] == KEPT
+    found = KeptPast.unpack(answer[1:])
+    assert (found.first, found.last) == (1, 30)

@@ -80,3 +80,16 @@ test("an owner follows an agent, and outlives its chunks", async () => {
   assert.equal(told.error, null);
   assert.deepEqual(told.events.at(-1), ["chunk_delta", 6]);
 });
+
+test("the past of a chunk is played from where one says", async () => {
+  const playing = { type: "playback", chunk_id: "chunk-0", state: "playing", tick: 5, speed: 8 };
+  const now = { type: "playback", chunk_id: "chunk-0", state: "live", tick: 7, speed: 1 };
+  const { asked } = answering({ text: text({ type: "session_ready" }, playing, chunkStatic(), chunkDelta(5), chunkDelta(6), now, chunkDelta(7)) });
+  const { watcher, told } = watching({ fromTick: 5, speed: 8 });
+  await pass(100);
+  assert.equal(asked[0][0], "/game/v1/spectate/stream?chunk_id=chunk-0&from_tick=5&speed=8");
+  assert.deepEqual(told.events.map(([type]) => type), [
+    ...["session_ready", "playback", "chunk_static", "chunk_delta", "chunk_delta", "playback", "chunk_delta"],
+  ]);
+  assert.equal(watcher.view.tick, 7);
+});

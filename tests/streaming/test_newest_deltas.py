@@ -7,7 +7,7 @@ import pytest
 from redis.asyncio import Redis
 
 from recordings.past_page import Gap, PastDelta, PastPage
-from streaming.newest_deltas import add_newest, page_of_stream
+from streaming.newest_deltas import add_newest, page_of_stream, span_of_stream
 from tests.streaming.writer import ChunkWriter, twenty_ticks
 
 
@@ -80,3 +80,11 @@ async def test_a_chunk_that_is_new(redis: Redis) -> None:
     page = PastPage("chunk-0", 0, -1, ended=True)
     await add_newest(redis, page, 10**14, 100)
     assert (ticks(page), page.gap) == ([1, 2, 3], None)
+
+
+async def test_what_the_stream_reaches_over(redis: Redis, chunk: ChunkWriter) -> None:
+    span = await span_of_stream(redis, "chunk-0")
+    assert span is not None
+    assert (span.first[0], span.last[0], span.before) == (6, 20, 5)
+    assert span.first[1] <= span.last[1]
+    assert await span_of_stream(redis, "chunk-9") is None

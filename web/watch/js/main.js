@@ -6,8 +6,10 @@ import { attachHands } from "./map/hands.js";
 import { Neighbours } from "./map/neighbours.js";
 import { Stage } from "./map/stage.js";
 import { Sessions } from "./net/sessions.js";
+import { PastApi } from "./net/past_api.js";
 import { Past } from "./past.js";
-import { routeOf, toAgent, toChunk } from "./route.js";
+import { momentHash, noteMoment, routeOf, toAgent, toChunk } from "./route.js";
+import { Scene } from "./scene.js";
 import { AboutSheet } from "./sheets/about.js";
 import { LeadersSheet } from "./sheets/leaders.js";
 import { Sheets } from "./sheets/sheets.js";
@@ -25,16 +27,25 @@ import { WorldList } from "./ui/world_list.js";
 import { Looks } from "./state/looks.js";
 import { News } from "./state/news.js";
 import { Trails } from "./state/trails.js";
+import { StillView } from "./still_view.js";
+import { PastPages } from "./time/pages.js";
+import { TimeLine } from "./time/time_line.js";
+import { TimeBar } from "./ui/time_bar.js";
 import { View } from "./view.js";
 
 const sessions = new Sessions();
 const news = new News();
 const looks = new Looks();
+const pastApi = new PastApi(sessions);
 const ownAgents = new Set();
 let view = null;
 const SOUGHT_FOR_MS = 15_000;
 /** Who is to be chosen as soon as it is seen, and until when. */
 let sought = { agentId: null, until: 0 };
+/** What is known of the past of the chunk that was looked at last. */
+let pages = { chunkId: null, known: null };
+/** Who was followed before one looked back. */
+let followedBefore = null;
 
 const parts = {
   sessions,
@@ -53,11 +64,18 @@ const parts = {
   past: new Past(sessions),
   neighbours: new Neighbours(sessions, (terrains) => parts.stage.setBeside(terrains)),
   stage: null,
+  scene: null,
+  time: null,
+  pagesOf,
   arrived,
   agentsIn,
   reopen,
 };
 parts.stage = new Stage(byId("stage"), byId("canvas"), byId("bubbles"), looks, parts.trails, () => parts.doors.place(parts.stage.camera));
+
+parts.scene = new Scene(parts);
+parts.time = new TimeLine(pastApi, { lookBack, play, live: toPresent, stepTo, note: noteAddress }, () => timeBar.draw());
+const timeBar = new TimeBar(parts.time, () => new URL(momentHash(parts.time.chunkId, parts.time.at), location.href).href);
 
 const settle = attachHands(byId("canvas"), parts.stage, choose);
 attachZoom(parts.stage, settle);
@@ -105,8 +123,8 @@ async function start() {
 function addressChanged() {
   const wasOpen = sheets.isOpen;
   if (sheets.show(location.hash)) return;
-  const { chunkId, agentId } = routeOf(location.hash);
-  if (wasOpen && view?.shows(chunkId, agentId)) return;
+  const route = routeOf(location.hash);
+  if (wasOpen && view?.shows(route)) return;
   reopen();
 }
 
@@ -114,8 +132,57 @@ function addressChanged() {
 function reopen() {
   view?.close();
   sheets.show(location.hash);
-  view = new View(routeOf(sheets.mapHash), parts);
+  const route = routeOf(sheets.mapHash);
+  followedBefore = null;
+  view = route.tick === null ? new View(route, parts) : new StillView(route, parts);
   view.open();
+}
+
+/** Look at a moment of the chunk that is looked at. */
+function lookBack(tick) {
+  if (view instanceof StillView && view.chunkId === parts.time.chunkId) {
+    view.seek(tick);
+    return;
+  }
+  followedBefore = view?.agentId ?? followedBefore;
+  change(new StillView({ chunkId: parts.time.chunkId, tick }, parts));
+}
+
+/** Let time go on from a moment. */
+function play(tick, speed) {
+  const { chunkId } = parts.time;
+  const news = view.news;
+  change(new View({ chunkId, agentId: null }, parts, { fromTick: tick + 1, speed, news }));
+  parts.connection.show("past");
+  parts.time.playing(chunkId, tick);
+}
+
+function toPresent() {
+  if (followedBefore) toAgent(followedBefore);
+  else toChunk(parts.time.chunkId);
+}
+
+function stepTo(way) {
+  return view instanceof StillView ? view.stepTo(way) : null;
+}
+
+function change(next) {
+  view?.close();
+  view = next;
+  view.open();
+}
+
+/** What is shown already is put into the address: a link to it, and where a closed sheet leads back to. */
+function noteAddress(tick, anew) {
+  if (sheets.isOpen) return;
+  noteMoment(parts.time.chunkId, tick, anew);
+  sheets.mapHash = location.hash;
+}
+
+/** @returns {PastPages} What is known of a chunk's past; of one chunk at a time. */
+function pagesOf(chunkId) {
+  if (pages.chunkId !== chunkId) pages = { chunkId, known: new PastPages(chunkId, (...asked) => pastApi.page(...asked)) };
+  return pages.known;
 }
 
 /** Look at an agent where it is. */
@@ -166,17 +233,19 @@ function countsChanged() {
 }
 
 function agentsIn(chunkId) {
-  return parts.world.agentsIn(chunkId);
+  // What is known is how many there are now.
+  return parts.time.mode === "live" ? parts.world.agentsIn(chunkId) : null;
 }
 
 function goThrough(side, there) {
   if (view?.agentId) toast(`No longer following ${view.agentId}.`);
   parts.stage.leaving = side;
-  toChunk(there);
+  // Who looks at the past sees what was behind the door then.
+  toChunk(there, parts.time.mode === "live" ? null : parts.time.at);
 }
 
 function canFollow(agentId) {
-  return agentId !== view?.agentId && (sessions.followsAnyone || ownAgents.has(agentId));
+  return parts.time.mode === "live" && agentId !== view?.agentId && (sessions.followsAnyone || ownAgents.has(agentId));
 }
 
 function follow(agentId) {

@@ -1,14 +1,18 @@
-// What is looked at, as the part of the address after #, which never reaches a server: `#/chunk/ID`, `#/agent/ID`; and
-// what lies over the map: `#/leaders/BY/PERIOD`, `#/about/ID`.
+// What is looked at, as the part of the address after #, which never reaches a server: `#/chunk/ID`, `#/chunk/ID@TICK` for
+// a moment of its past, `#/agent/ID`; and what lies over the map: `#/leaders/BY/PERIOD`, `#/about/ID`.
 
-const FIRST = { chunkId: "demo", agentId: null };
+const FIRST = { chunkId: "demo", agentId: null, tick: null };
 const NAME = "[A-Za-z0-9_.-]{1,128}";
+/** A hundred trillion ticks are longer than any world lasts. */
+const TICK = "[0-9]{1,14}";
 
-/** @returns {{chunkId: string | null, agentId: string | null}} One of the two. */
+/** @returns {{chunkId: string | null, agentId: string | null, tick: number | null}} One of the first two. */
 export function routeOf(hash) {
-  const found = new RegExp(`^#/(chunk|agent)/(${NAME})$`).exec(hash);
+  const found = new RegExp(`^#/(chunk|agent)/(${NAME})(?:@(${TICK}))?$`).exec(hash);
   if (!found) return FIRST;
-  return found[1] === "agent" ? { chunkId: null, agentId: found[2] } : { chunkId: found[2], agentId: null };
+  const [, kind, name, tick] = found;
+  if (kind === "agent") return tick === undefined ? { chunkId: null, agentId: name, tick: null } : FIRST;
+  return { chunkId: name, agentId: null, tick: tick === undefined ? null : Number(tick) };
 }
 
 /** @returns {{kind: "leaders", by: string, period: string} | {kind: "about", agentId: string} | null} */
@@ -19,8 +23,9 @@ export function sheetOf(hash) {
   return about ? { kind: "about", agentId: about[1] } : null;
 }
 
-export function toChunk(chunkId) {
-  go(`#/chunk/${chunkId}`);
+/** @param {number | null} tick  A moment of its past; null: as it is. */
+export function toChunk(chunkId, tick = null) {
+  go(momentHash(chunkId, tick));
 }
 
 export function toAgent(agentId) {
@@ -33,6 +38,19 @@ export function toLeaders(by, period) {
 
 export function toAbout(agentId) {
   go(`#/about/${agentId}`);
+}
+
+/** The address of a moment of a chunk, or of its present. */
+export function momentHash(chunkId, tick) {
+  return tick === null ? `#/chunk/${chunkId}` : `#/chunk/${chunkId}@${tick}`;
+}
+
+/** Say in the address what is shown already. @param {boolean} anew  As a new entry of the browser's history. */
+export function noteMoment(chunkId, tick, anew) {
+  const hash = momentHash(chunkId, tick);
+  if (location.hash === hash) return;
+  if (anew) history.pushState(null, "", hash);
+  else history.replaceState(null, "", hash);
 }
 
 function go(hash) {

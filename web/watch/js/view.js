@@ -1,22 +1,21 @@
-// One look at the world: a chunk as a spectator sees it, or an agent as its owner does. It ends when another begins.
+// One look at the world: a chunk as a spectator sees it, now or played from a moment of its past, or an agent as its owner
+// does. It ends when another begins.
 
-import { byId, setText } from "./dom.js";
 import { ChunkGone, Watcher } from "../../sdk/index.js";
 import { BASE } from "./net/api.js";
-import { AccessNeeded } from "./net/sessions.js";
-import { toAgent, toChunk } from "./route.js";
+import { toChunk } from "./route.js";
 import { CommandLog } from "./state/commands.js";
 import { summaryOf } from "./ui/agent_list.js";
 import { drawCurtain, openCurtain } from "./ui/curtain.js";
-import { counted, reasonText } from "./ui/words.js";
 
 /** What is older than this is news, but nothing that happens now. */
 const FRESH_MS = 5_000;
-const SAID_MAX_CHARS = 400;
 
 export class View {
   worldView;
   agentId;
+  /** What it tells of what happened. */
+  news;
   #chunkId;
   #parts;
   #watcher;
@@ -24,38 +23,49 @@ export class View {
   #commands = new CommandLog();
   #online = true;
   #jump = true;
-  #terrain = "";
   #arrived = false;
-  /** The chunks whose news are shown. */
-  #visited = new Set();
+  /** Whether the past is played, and the present not reached yet. */
+  #playing;
   #setBacks = 0;
   /** The chunk of which it was asked what happened before. */
   #remembered = null;
   /** The server's clock minus this page's, in milliseconds. */
   #clockAhead = 0;
 
-  /** @param {{chunkId: string | null, agentId: string | null}} route  @param {object} parts  See main.js. */
-  constructor({ chunkId, agentId }, parts) {
+  /**
+   * @param {{chunkId: string | null, agentId: string | null}} route
+   * @param {object} parts  See main.js.
+   * @param {{fromTick: number, speed: number, news: import("./state/news.js").News} | null} play  The past, from there on.
+   */
+  constructor({ chunkId, agentId }, parts, play = null) {
     this.agentId = agentId;
+    this.news = play?.news ?? parts.news;
     this.#chunkId = chunkId;
     this.#parts = parts;
+    this.#playing = play !== null;
     const options = {
       sessions: parts.sessions.of(agentId),
       onPhase: (phase, waitMs) => this.#over || this.#phase(phase, waitMs),
       // Somebody looks on; they are told how it stands, and the page goes on by itself.
       openTimeoutMs: null,
       awayTimeoutMs: null,
+      ...(play && { fromTick: play.fromTick, speed: play.speed }),
     };
     this.#watcher = agentId === null ? Watcher.chunk(BASE, chunkId, options) : Watcher.owner(BASE, agentId, options);
     this.worldView = this.#watcher.view;
   }
 
   open() {
-    const { followPanel, chosenCard, stage } = this.#parts;
+    const { followPanel, chosenCard, stage, scene, time } = this.#parts;
     followPanel.begin(this.agentId);
-    stage.chosen = this.agentId;
+    scene.begin(this.news);
+    // Who is chosen stays so while time goes on.
+    if (!this.#playing) {
+      time.present();
+      stage.chosen = this.agentId;
+      chosenCard.show(null, this.worldView);
+    }
     stage.setTarget(null);
-    chosenCard.show(null, this.worldView);
     this.#watch();
   }
 
@@ -64,9 +74,9 @@ export class View {
     this.#watcher.close();
   }
 
-  /** Whether it is the look at this chunk, or at this agent, and goes on. */
-  shows(chunkId, agentId) {
-    return !this.#over && this.#chunkId === chunkId && this.agentId === agentId;
+  /** Whether it is the look at this chunk as it is, or at this agent, and goes on. */
+  shows({ chunkId, agentId, tick }) {
+    return !this.#over && !this.#playing && tick === null && this.#chunkId === chunkId && this.agentId === agentId;
   }
 
   retryNow() {
@@ -86,7 +96,7 @@ export class View {
       if (this.#over) return;
       this.#over = true;
       if (error instanceof ChunkGone) this.#gone(error.chunkId);
-      else this.#refused(error);
+      else this.#parts.scene.refused(error, this.worldView, this.#wanted, this.agentId);
     }
   }
 
@@ -113,11 +123,11 @@ export class View {
   #phase(phase, waitMs) {
     const { connection, announcer } = this.#parts;
     // The short while of another try would only flicker.
-    if (phase === "connecting" && connection.phase === "waiting") return;
-    if (phase === "waiting" && connection.phase === "live") announcer.say("Connection lost. Trying again.");
+    if (phase === "connecting" && (connection.phase === "waiting" || this.#playing)) return;
+    if (phase === "waiting" && ["live", "past"].includes(connection.phase)) announcer.say("Connection lost. Trying again.");
     if (phase === "live" && this.#watcher.connections > 1) announcer.say("Connected again.");
-    connection.show(phase, waitMs);
-    if (phase === "waiting" && this.worldView.chunkId === null) {
+    connection.show(phase === "live" && this.#playing ? "past" : phase, waitMs);
+    if (phase === "waiting" && this.worldView.chunkId === null && !this.#playing) {
       this.#blank(this.#wanted, "waiting for the server");
       const title = navigator.onLine ? "The server does not answer" : "This device is offline";
       drawCurtain(title, "It is tried again by itself; this page goes on as soon as it is back.", [
@@ -131,30 +141,10 @@ export class View {
     return this.agentId ?? (this.#chunkId === "demo" ? "chunk-0" : this.#chunkId);
   }
 
-  /** Nothing is shown: no map, nobody, no gold, no news; and why. */
   #blank(title, facts) {
-    const { worldView } = this;
-    const { stage, agentList, newsList, chosenCard, doors, world, agentsIn } = this.#parts;
-    worldView.clear();
-    stage.chosen = this.agentId;
-    this.#terrain = "";
-    this.#visited.clear();
     this.#remembered = null;
-    this.#parts.trails.enter(null);
-    this.#parts.neighbours.show({});
     this.#jump = true;
-    stage.setTerrain([]);
-    stage.setTarget(null);
-    stage.update(worldView, true);
-    agentList.update(worldView, stage.chosen);
-    newsList.of(this.#visited, null);
-    chosenCard.show(null, worldView);
-    doors.update(worldView, agentsIn);
-    world.current = null;
-    setText(byId("chunk-name"), title);
-    setText(byId("chunk-facts"), facts);
-    setText(byId("summary"), `${title}: ${facts}.`);
-    document.title = `${title} · Chunkcrawl`;
+    this.#parts.scene.blank(this.worldView, this.agentId, title, facts);
   }
 
   #event(type, data) {
@@ -167,6 +157,8 @@ export class View {
         return this.#delta(data, this.worldView.happened);
       case "resync_required":
         return this.#resync(data);
+      case "playback":
+        return this.#playback(data);
       case "chunk_transition":
         return this.#transition(data);
       case "agent_private_delta":
@@ -200,37 +192,21 @@ export class View {
   }
 
   #static() {
-    const { worldView } = this;
-    const { stage, world, doors, newsList } = this.#parts;
-    openCurtain();
     this.#online = true;
-    this.#visited.add(worldView.chunkId);
-    this.#remember();
-    newsList.of(this.#visited, worldView.chunkId);
-    const terrain = `${worldView.chunkId} ${worldView.grid.map((row) => row.join("")).join()}`;
-    if (terrain !== this.#terrain) {
-      this.#terrain = terrain;
-      this.#arrived = false;
-      stage.setTerrain(worldView.grid);
-    }
-    world.current = worldView.chunkId;
-    setText(byId("chunk-name"), worldView.chunkId);
-    document.title = `${this.agentId ?? worldView.chunkId} · Chunkcrawl`;
-    doors.update(worldView, this.#parts.agentsIn);
-    doors.place(stage.camera);
+    if (this.#parts.scene.chunk(this.worldView, this.agentId ?? this.worldView.chunkId)) this.#arrived = false;
+    this.#parts.trails.enter(this.worldView.chunkId);
+    if (!this.#playing) this.#remember();
   }
 
   /** What happened here before, once for each coming. */
   #remember() {
     const { chunkId } = this.worldView;
-    const { trails, past, neighbours, news, newsList, looks, stage } = this.#parts;
-    neighbours.show(this.worldView.neighbors);
-    trails.enter(chunkId);
+    const { trails, past, newsList, looks, stage } = this.#parts;
     if (this.#remembered === chunkId) return;
     this.#remembered = chunkId;
     past.of(chunkId, ({ events, trails: earlier }) => {
       if (this.#over || this.worldView.chunkId !== chunkId) return;
-      for (const { event, tick, index, at } of events) news.tell(event, { chunkId, tick, at, index }, (id) => looks.of(id).full);
+      for (const { event, tick, index, at } of events) this.news.tell(event, { chunkId, tick, at, index }, (id) => looks.of(id).full);
       trails.before(chunkId, earlier);
       newsList.update();
       stage.invalidate();
@@ -240,50 +216,36 @@ export class View {
   #delta(data, happened) {
     const { worldView } = this;
     if (data.chunk_id !== worldView.chunkId || data.tick !== worldView.tick) return;
-    const { stage, connection, looks, agentList, chosenCard, followPanel, doors, agentsIn } = this.#parts;
-    looks.update(worldView.agents.values());
+    const { connection, scene, followPanel, time } = this.#parts;
     this.#parts.trails.add(worldView.tick, worldView.agents.values());
-    stage.update(worldView, this.#jump);
+    scene.moving(worldView, this.#jump);
     this.#jump = false;
-    connection.tick(worldView.tick);
-    if (worldView.setBacks !== this.#setBacks) this.#parts.news.startAgain();
+    if (this.#playing) {
+      time.played(worldView.tick);
+    } else {
+      connection.tick(worldView.tick);
+      time.arrived(worldView.chunkId, worldView.tick, data.server_ts_ms);
+    }
+    if (worldView.setBacks !== this.#setBacks) this.news.startAgain();
     this.#setBacks = worldView.setBacks;
     happened.forEach((event, index) => this.#tell(event, { chunkId: data.chunk_id, tick: data.tick, at: data.server_ts_ms, index }));
-    if (happened.some(({ dir }) => dir)) {
-      doors.update(worldView, agentsIn);
-      doors.place(stage.camera);
-      this.#parts.neighbours.show(worldView.neighbors);
-    }
+    if (happened.some(({ dir }) => dir)) scene.ways(worldView);
     this.#parts.arrived(worldView);
-    agentList.update(worldView, stage.chosen);
-    chosenCard.update(worldView);
-    setText(byId("chunk-facts"), factsOf(worldView));
-    setText(byId("summary"), summaryOf(worldView));
     if (this.agentId !== null) followPanel.place(this.agentId, worldView, this.#online);
     if (!this.#arrived) {
       this.#arrived = true;
-      this.#parts.announcer.say(summaryOf(worldView));
+      if (!this.#playing) this.#parts.announcer.say(summaryOf(worldView));
     }
   }
 
   #tell(event, when) {
-    const { news, newsList, looks, stage, announcer } = this.#parts;
-    const nameOf = (id) => looks.of(id).full;
-    const isNew = news.tell(event, when, nameOf);
+    const { newsList, looks, announcer, scene } = this.#parts;
+    const isNew = this.news.tell(event, when, (id) => looks.of(id).full);
     newsList.update();
-    if (!isNew || Date.now() + this.#clockAhead - when.at > FRESH_MS) return;
-    const agent = (id) => this.worldView.agents.get(id);
-    if (event.type === "chat") {
-      const [who, text] = [nameOf(String(event.from)), String(event.text).slice(0, SAID_MAX_CHARS)];
-      stage.say(event.from, who, text);
-      announcer.say(`${who} says: ${text}`);
-    } else if (event.type === "blocked" && event.at) {
-      stage.mark("blocked", event.at, agent(event.agent_id));
-    } else if (event.type === "resource_harvest" && this.worldView.nodes.has(event.node_id)) {
-      stage.mark("gold", this.worldView.nodes.get(event.node_id));
-    } else if (event.type === "agent_joined" && agent(event.agent_id)) {
-      stage.mark("joined", agent(event.agent_id));
-    }
+    const isFresh = this.#playing || Date.now() + this.#clockAhead - when.at <= FRESH_MS;
+    if (!isNew || !isFresh) return;
+    const said = scene.play(event, this.worldView);
+    if (said) announcer.say(said);
   }
 
   #resync(data) {
@@ -292,6 +254,24 @@ export class View {
     // Between what was seen last and what comes now.
     const when = { chunkId, tick, index: Number.MAX_SAFE_INTEGER, at: data.server_ts_ms };
     this.#note("connection", "", "Caught up with the present; what was missed is no longer kept", when);
+  }
+
+  /** Where in time what comes next is. */
+  #playback({ state, tick, reason, from_tick: from, to_tick: to }) {
+    const { time, connection } = this.#parts;
+    if (!this.#playing) return;
+    if (state === "playing") {
+      time.played(Math.max(0, tick - 1));
+    } else if (state === "gap") {
+      this.#jump = true;
+      time.skipped(from, to, reason);
+    } else if (state === "live") {
+      this.#playing = false;
+      connection.show("live");
+      if (this.worldView.tick >= 0) connection.tick(this.worldView.tick);
+      time.reached(this.worldView.chunkId ?? this.#wanted);
+      if (this.worldView.chunkId !== null) this.#remember();
+    }
   }
 
   #transition({ agent_id: who, from_chunk_id: from, to_chunk_id: to, tick, server_ts_ms: at }) {
@@ -303,6 +283,7 @@ export class View {
   /** A spectator's stream is over. */
   #gone(chunkId) {
     const back = Object.values(this.worldView.neighbors).find(Boolean) ?? "chunk-0";
+    if (this.#playing) this.#parts.time.still(chunkId, this.worldView.tick);
     this.#parts.connection.show("stopped");
     this.#blank(chunkId, "removed");
     drawCurtain(`${chunkId} is gone`, "Nobody was in it for a while, so the world has removed it. Who goes there again finds a new chunk.", [
@@ -336,34 +317,6 @@ export class View {
 
   #note(kind, who, text, when) {
     this.#parts.newsList.update();
-    return this.#parts.news.note(kind, who, text, when);
+    return this.news.note(kind, who, text, when);
   }
-
-  #refused(error) {
-    const { connection, access, sessions, followPanel } = this.#parts;
-    connection.show("stopped");
-    const reason = error instanceof AccessNeeded ? error.why : error.reason;
-    if (error instanceof AccessNeeded || error.status === 401) {
-      this.#blank(this.#wanted, "access needed");
-      const choices = [["Give a token or key", () => access.open(reason)]];
-      if (sessions.agentId && sessions.agentId !== this.agentId) {
-        choices.push([`Follow ${sessions.agentId}`, () => toAgent(sessions.agentId)]);
-      }
-      drawCurtain("Access needed", reason ? reasonText(reason) : "This world wants to know who watches.", choices);
-      access.open(reason);
-      return;
-    }
-    this.#blank(this.#wanted, error.status === 404 ? "does not exist" : "can't be shown");
-    if (this.agentId !== null) followPanel.refuse(this.agentId, reasonText(reason));
-    const title = this.agentId === null ? `${this.#wanted} is not there` : `${this.agentId} can't be followed`;
-    drawCurtain(title, reasonText(reason), [
-      ["Watch chunk-0", () => toChunk("chunk-0")],
-      ["Try again", this.#parts.reopen],
-    ]);
-    this.#parts.announcer.say(`${title}. ${reasonText(reason)}`);
-  }
-}
-
-function factsOf(worldView) {
-  return [counted(worldView.agents.size, "agent"), counted(worldView.npcs.size, "creature"), `${worldView.gold} gold`].join(" · ");
 }

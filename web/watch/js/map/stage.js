@@ -102,6 +102,12 @@ export class Stage {
     this.invalidate();
   }
 
+  /** What was said and what happened is over: another moment is shown. */
+  forget() {
+    this.#effects.clear();
+    this.#bubbles.clear();
+  }
+
   /** @param {"blocked" | "gold" | "joined"} kind */
   mark(kind, cell, from = null) {
     this.#effects.add(kind, cell, performance.now(), from);

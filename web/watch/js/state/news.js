@@ -34,6 +34,12 @@ export class News {
   /** @type {Set<string>} What was told; the oldest first. */
   #told = new Set();
 
+  /** Nothing has been told. */
+  startOver() {
+    this.items = [];
+    this.#told.clear();
+  }
+
   /** A world that was put back from a backup counts lower: what comes from now on is newer than all that was. */
   startAgain() {
     this.#era += 1;

@@ -2,7 +2,7 @@
 
 import { byId, setText } from "../dom.js";
 
-const WORDS = { connecting: "Connecting", live: "Live", waiting: "Connection lost", stopped: "Not connected" };
+const WORDS = { connecting: "Connecting", live: "Live", past: "Past", waiting: "Connection lost", stopped: "Not connected" };
 
 export class ConnectionState {
   #root = byId("connection");
@@ -11,7 +11,7 @@ export class ConnectionState {
 
   phase = "connecting";
 
-  /** @param {"connecting" | "live" | "waiting" | "stopped"} phase  @param {number} waitMs */
+  /** @param {"connecting" | "live" | "past" | "waiting" | "stopped"} phase  "past": what is shown is over; the bar below the map says when it was.  @param {number} waitMs */
   show(phase, waitMs = 0) {
     this.phase = phase;
     clearInterval(this.#timer);

@@ -12,6 +12,8 @@ export class NewsList {
   #here = null;
   #show = "all";
   #due = false;
+  /** Whether what stands there is of other news. */
+  #stale = false;
 
   /** @param {import("../state/news.js").News} news  @param {import("../state/looks.js").Looks} looks */
   constructor(news, looks) {
@@ -25,6 +27,14 @@ export class NewsList {
         this.#draw();
       });
     }
+  }
+
+  /** Show what another one tells. @param {import("../state/news.js").News} news */
+  use(news) {
+    if (news === this.#news) return;
+    this.#news = news;
+    this.#stale = true;
+    this.update();
   }
 
   /** @param {Set<string>} chunks  Whose news are shown.  @param {string | null} here  The one that is looked at. */
@@ -44,6 +54,8 @@ export class NewsList {
   }
 
   #draw() {
+    if (this.#stale) this.#list.replaceChildren();
+    this.#stale = false;
     const wanted = ({ kind, chunkId }) => this.#chunks.has(chunkId) && (this.#show === "all" || kind === "chat");
     const items = this.#news.items.filter(wanted);
     reconcile(this.#list, items, ({ key }) => String(key), makeItem, (node, item) => this.#fill(node, item));

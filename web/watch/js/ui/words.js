@@ -15,6 +15,7 @@ const REASONS = new Map(Object.entries({
   invalid_session: "The session has ended, or never was.",
   not_local: "Under this address, this server wants a session token or an API key.",
   rate_limited: "Too many requests; wait a moment.",
+  overloaded: "The server has too much to do at the moment.",
   watching_not_public: "This server wants a session token or an API key.",
   unavailable: "A part of the server is away at the moment.",
   server_unreachable: "The server does not answer.",
@@ -101,4 +102,17 @@ const CLOCK = new Intl.DateTimeFormat("en-GB", { hour: "2-digit", minute: "2-dig
 
 export function clockTime(ms) {
   return CLOCK.format(ms);
+}
+
+/** Why a moment can't be shown, and what helps. */
+const GAPS = new Map(Object.entries({
+  before_first: "It is older than what this server keeps (CHUNKCRAWL_RECORDINGS_KEEP_DAYS, CHUNKCRAWL_RECORDINGS_MAX_MB).",
+  missing: "It was lost, or what is there is damaged.",
+  other_rules: "It was recorded by another version of the world's rules; that version can show it.",
+  not_yet_recorded: "It is being written at the moment, and comes by itself in some seconds.",
+  not_recorded: "It was not recorded here: whoever runs this server can set CHUNKCRAWL_RECORDINGS=true.",
+}));
+
+export function gapText(reason) {
+  return GAPS.get(reason) ?? `The server says: ${reason}`;
 }
