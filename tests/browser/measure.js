@@ -49,5 +49,9 @@
   pairs["gold-ink/gold"] = ratio(token("--map-gold-ink"), token("--map-gold"));
   pairs["line-strong/surface"] = ratio(token("--line-strong"), token("--surface"));
   pairs["accent/surface"] = ratio(token("--accent"), token("--surface"));
+  for (const node of document.querySelectorAll(".time-mark, .time-thumb, .time-live-mark")) {
+    const under = ground(node.parentElement);
+    pairs[`${node.className}/bar`] = ratio(over(rgba(getComputedStyle(node).backgroundColor), under), under);
+  }
   return { texts, pairs };
 }

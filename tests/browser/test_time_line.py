@@ -15,6 +15,7 @@ from tests.browser.chromium import DEADLINE_MS, OpenPage, Screen, needs_chromium
 from tests.browser.looking import live, row, standing
 from tests.browser.scripted import ScriptedServer, agent, gold, scripted
 from tests.browser.scripted_past import ScriptedPast
+from tests.browser.test_looks import MEASURE, SHAPE_LEAST, TEXT_LEAST
 
 pytestmark = [needs_chromium, pytest.mark.asyncio(loop_scope="module")]
 
@@ -23,6 +24,7 @@ expect.set_options(timeout=DEADLINE_MS)
 NEWEST = 2_000
 PHONE: dict[str, Any] = {"width": 390, "height": 844, "phone": True}
 SLIDER = "#time-slider"
+slow = pytest.mark.slow
 
 
 def x_at(tick: int) -> int:
@@ -186,6 +188,7 @@ async def test_keys(server: ScriptedServer, past: ScriptedPast, open_page: OpenP
     await live(page)
 
 
+@slow
 async def test_a_late_picture_takes_the_place_of_no_later_one(
     server: ScriptedServer, past: ScriptedPast, open_page: OpenPage
 ) -> None:
@@ -211,6 +214,7 @@ async def test_a_late_picture_takes_the_place_of_no_later_one(
     assert len(past.asked) <= asked + 2  # it was kept; the one before it may be new
 
 
+@slow
 async def test_a_server_that_is_busy_is_asked_again(
     server: ScriptedServer, past: ScriptedPast, open_page: OpenPage
 ) -> None:
@@ -222,6 +226,7 @@ async def test_a_server_that_is_busy_is_asked_again(
     await expect(page.locator("#time-note")).to_be_hidden()
 
 
+@slow
 async def test_what_is_missing_is_drawn_and_said(
     server: ScriptedServer, past: ScriptedPast, open_page: OpenPage
 ) -> None:
@@ -244,6 +249,7 @@ async def test_what_is_missing_is_drawn_and_said(
     await expect(page.locator("#time-tip")).to_contain_text("lost")
 
 
+@slow
 async def test_an_older_link_than_what_is_kept(server: ScriptedServer, past: ScriptedPast, open_page: OpenPage) -> None:
     past.oldest = 1_000
     past.gaps = [(0, 999, "before_first")]
@@ -253,6 +259,7 @@ async def test_an_older_link_than_what_is_kept(server: ScriptedServer, past: Scr
     await live(page)
 
 
+@slow
 async def test_nothing_to_look_back_at(server: ScriptedServer, past: ScriptedPast, open_page: OpenPage) -> None:
     past.oldest = None
     page = (await open_page(less_motion=True)).page
@@ -299,6 +306,7 @@ async def test_playing_goes_on_into_the_present(
     assert len(server.resumed) == streams, "it is the same stream"
 
 
+@slow
 async def test_playing_is_held_and_its_speed_changed(
     server: ScriptedServer, past: ScriptedPast, open_page: OpenPage
 ) -> None:
@@ -354,6 +362,7 @@ async def test_a_link_shows_the_same_picture_on_another_page(
     assert await seen(one) == await seen(other)
 
 
+@slow
 async def test_marks_and_how_much_the_line_shows(
     server: ScriptedServer, past: ScriptedPast, open_page: OpenPage
 ) -> None:
@@ -373,6 +382,7 @@ async def test_marks_and_how_much_the_line_shows(
     await expect(page.locator("#time-note")).to_contain_text("The database is away")
 
 
+@slow
 async def test_fingers(server: ScriptedServer, past: ScriptedPast, open_page: OpenPage) -> None:
     page = (await watching(server, open_page, **PHONE)).page
     await page.touchscreen.tap(*await place(page, 0.5))
@@ -385,3 +395,88 @@ async def test_fingers(server: ScriptedServer, past: ScriptedPast, open_page: Op
     await at_tick(page, tick - 1)
     await page.locator("#time-live").tap()
     await live(page)
+
+
+# -- for everybody --
+
+SMALL = """(least) => [...document.querySelectorAll("button, input, select, [role=slider]")]
+  .filter((node) => node.checkVisibility() && !node.closest("dialog:not([open])"))
+  .map((node) => [node.id || node.className, node.getBoundingClientRect()])
+  .filter(([, box]) => box.width < least || box.height < least)
+  .map(([name, box]) => `${name} ${Math.round(box.width)} x ${Math.round(box.height)}`)"""
+OUTSIDE = """() => {
+  const bar = document.querySelector("#time").getBoundingClientRect();
+  const parts = [...document.querySelectorAll("#time button, #time select, #time-slider, #time-said")].filter((node) => node.checkVisibility());
+  const boxes = parts.map((node) => [node.id, node.getBoundingClientRect()]);
+  const outside = boxes.filter(([, box]) => box.left < bar.left - 1 || box.right > bar.right + 1 || box.bottom > bar.bottom + 1);
+  const over = boxes.flatMap(([one, a], i) => boxes.slice(i + 1)
+    .filter(([, b]) => a.left < b.right - 1 && b.left < a.right - 1 && a.top < b.bottom - 1 && b.top < a.bottom - 1)
+    .map(([other]) => `${one} on ${other}`));
+  return { outside: outside.map(([id]) => id), over, bottom: bar.bottom, wide: document.documentElement.scrollWidth - innerWidth };
+}"""
+SIZES: dict[str, dict[str, Any]] = {
+    "desktop": {"width": 1400, "height": 900},
+    "small desktop": {"width": 1180, "height": 700},
+    "tablet": {"width": 1000, "height": 760},
+    "phone": PHONE,
+    "small phone": {"width": 320, "height": 568, "phone": True},
+    "flat phone": {"width": 844, "height": 390, "phone": True},
+}
+
+
+@slow
+@pytest.mark.parametrize("name", SIZES)
+async def test_there_is_room_for_it_at_any_size(
+    server: ScriptedServer, past: ScriptedPast, open_page: OpenPage, name: str
+) -> None:
+    size = SIZES[name]
+    page = (await watching(server, open_page, **size)).page
+    await live(page)
+    for held in (False, True):
+        if held:
+            await page.locator("#time-play").click()
+            await expect(page.locator("#time")).to_have_attribute("data-mode", "still")
+            await expect(page.locator("#chunk-name")).to_have_text("chunk-0")
+        found = await page.evaluate(OUTSIDE)
+        assert (found["outside"], found["over"]) == ([], [])
+        assert found["wide"] <= 0
+        assert found["bottom"] <= size["height"]
+        least = 44 if "phone" in size and size["width"] < 760 else 24
+        assert await page.evaluate(SMALL, least) == []
+        stage = await page.locator("#stage").bounding_box()
+        assert stage is not None
+        assert min(stage["width"], stage["height"]) >= 240
+
+
+@slow
+@pytest.mark.parametrize("colours", ["light", "dark"])
+@pytest.mark.parametrize("name", ["desktop", "phone"])
+async def test_it_can_be_read_in_light_and_dark(
+    server: ScriptedServer, past: ScriptedPast, open_page: OpenPage, name: str, colours: str
+) -> None:
+    past.gaps = [(1_400, 1_550, "missing")]
+    past.marks += [
+        {"tick": tick, "kind": kind, "count": 1}
+        for kind, every in (("crossing", 130), ("harvest", 37), ("join", 410), ("leave", 470))
+        for tick in range(every, NEWEST, every)
+    ]
+    screen = await watching(server, open_page, colours=colours, **SIZES[name])
+    page = screen.page
+    await live(page)
+    await expect(page.locator(".time-mark")).not_to_have_count(0)
+    await screen.shot(f"time-live-{name}-{colours}")
+    for route in ("", "#/chunk/chunk-0@913", "#/chunk/chunk-0@1500"):
+        if route:
+            await page.goto(f"{server.base}/watch{route}")
+            await at_tick(page, int(route.rpartition("@")[2]))
+            await expect(page.locator("#connection")).to_have_attribute("data-phase", "past")
+            if name == "desktop":
+                await page.mouse.move(*await place(page, 0.45))
+            await page.wait_for_timeout(700)
+            await screen.shot(f"time-{route.rpartition('@')[2]}-{name}-{colours}")
+        found = await page.evaluate(MEASURE)
+        assert [text for text in found["texts"] if text[2] < TEXT_LEAST] == []
+        bar = {pair: ratio for pair, ratio in found["pairs"].items() if pair.endswith("/bar")}
+        assert any("mark-harvest" in pair for pair in bar)
+        hollow = "time-live-mark/bar"  # a ring while it is not live
+        assert {pair: ratio for pair, ratio in bar.items() if ratio < SHAPE_LEAST and pair != hollow} == {}

@@ -14,6 +14,8 @@ export class Scene {
   #terrain = "";
   /** The chunks whose news are shown. */
   #visited = new Set();
+  /** The ways out that are shown. */
+  #beside = "";
 
   /** @param {object} parts  See main.js. */
   constructor(parts) {
@@ -23,6 +25,7 @@ export class Scene {
   /** Another look begins. @param {import("./state/news.js").News} news  What it shows of what happened. */
   begin(news) {
     this.#visited.clear();
+    this.#beside = "";
     this.#parts.newsList.use(news);
   }
 
@@ -33,6 +36,7 @@ export class Scene {
     stage.chosen = agentId;
     this.#terrain = "";
     this.#visited.clear();
+    this.#beside = "";
     trails.enter(null);
     neighbours.show({});
     stage.setTerrain([]);
@@ -51,11 +55,10 @@ export class Scene {
 
   /** The chunk itself is known. @returns {boolean} Whether its terrain was not shown before. */
   chunk(worldView, title) {
-    const { stage, world, doors, newsList, neighbours } = this.#parts;
+    const { stage, world, newsList } = this.#parts;
     openCurtain();
     this.#visited.add(worldView.chunkId);
     newsList.of(this.#visited, worldView.chunkId);
-    neighbours.show(worldView.neighbors);
     const terrain = `${worldView.chunkId} ${worldView.grid.map((row) => row.join("")).join()}`;
     const isNew = terrain !== this.#terrain;
     if (isNew) {
@@ -65,8 +68,7 @@ export class Scene {
     world.current = worldView.chunkId;
     setText(byId("chunk-name"), worldView.chunkId);
     document.title = `${title} · Chunkcrawl`;
-    doors.update(worldView, this.#parts.agentsIn);
-    doors.place(stage.camera);
+    this.ways(worldView);
     return isNew;
   }
 
@@ -81,11 +83,14 @@ export class Scene {
     setText(byId("summary"), summaryOf(worldView));
   }
 
-  /** The ways out have changed. */
+  /** The ways out. */
   ways(worldView) {
     const { doors, stage, neighbours } = this.#parts;
     doors.update(worldView, this.#parts.agentsIn);
     doors.place(stage.camera);
+    const beside = `${worldView.chunkId} ${JSON.stringify(worldView.neighbors)}`;
+    if (beside === this.#beside) return;
+    this.#beside = beside;
     neighbours.show(worldView.neighbors);
   }
 

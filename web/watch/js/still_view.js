@@ -49,11 +49,12 @@ export class StillView {
   }
 
   open() {
-    const { followPanel, scene, connection, time, stage, chosenCard } = this.#parts;
+    const { followPanel, scene, connection, time, stage, chosenCard, announcer } = this.#parts;
     followPanel.begin(null);
     scene.begin(this.news);
     stage.setTarget(null);
     chosenCard.show(stage.chosen, this.worldView);
+    if (connection.phase !== "past") announcer.say("The past is shown.");
     connection.show("past");
     time.still(this.chunkId, this.tick);
     this.seek(this.tick);

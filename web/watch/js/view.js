@@ -72,6 +72,8 @@ export class View {
   close() {
     this.#over = true;
     this.#watcher.close();
+    // What comes after is another time.
+    if (this.#playing) this.#parts.trails.enter(null);
   }
 
   /** Whether it is the look at this chunk as it is, or at this agent, and goes on. */

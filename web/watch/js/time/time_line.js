@@ -50,6 +50,8 @@ export class TimeLine {
   #timer = 0;
   #seekTimer = 0;
   #soughtMs = 0;
+  /** Where the part of the past begins that the marks were asked for. */
+  #askedFrom = null;
   /** While somebody drags the line stands still. */
   #held = null;
 
@@ -209,6 +211,7 @@ export class TimeLine {
     const waitMs = dragging ? Math.max(0, this.#soughtMs + SEEK_EVERY_MS - performance.now()) : 0;
     if (waitMs > 0) this.#seekTimer = setTimeout(go, waitMs);
     else go();
+    if (!dragging) this.#follow();
     this.#changed();
   }
 
@@ -256,6 +259,13 @@ export class TimeLine {
     const anew = this.mode === "live";
     this.#journey.lookBack(this.#at);
     this.#journey.note(this.#at, anew);
+    this.#follow();
+  }
+
+  /** Another part of the past is shown: its marks are asked for. */
+  #follow() {
+    const { from, to } = this.window;
+    if (this.known && Math.abs(from - (this.#askedFrom ?? from)) > (to - from) / 4) this.refresh();
   }
 
   #play(tick) {
@@ -293,14 +303,15 @@ export class TimeLine {
     if (chunkId === null) return;
     try {
       const { from, to } = this.known ? this.window : { from: null, to: null };
+      this.#askedFrom = from;
       const size = from === null ? 1 : Math.max(1, Math.ceil((to - from) / 150));
       const first = from === null ? null : Math.max(0, Math.floor(from / size) * size);
       const answer = await this.#api.timeline(chunkId, first, first === null ? null : Math.ceil(to / size) * size);
       if (asking !== this.#asking) return;
       const isFirst = this.known === null;
       this.#take(answer);
-      // The first answer says what the line shows; the next one has its marks.
-      if (isFirst) return void this.refresh();
+      // The first answer says what the line shows, and has the marks of the last ten minutes; those of another part come next.
+      if (isFirst && (this.mode !== "live" || this.span !== 10)) return void this.refresh();
     } catch (error) {
       if (asking !== this.#asking) return;
       if (this.known === null) this.trouble(error.reason ?? "unavailable");

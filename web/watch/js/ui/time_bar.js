@@ -47,7 +47,6 @@ export class TimeBar {
   draw() {
     const time = this.#time;
     const { mode, reachable, at, window: shown } = time;
-    this.#root.hidden = time.chunkId === null;
     this.#root.dataset.mode = mode;
     this.#root.classList.toggle("busy", time.busyNow);
     document.body.classList.toggle("in-past", mode !== "live" && time.chunkId !== null);
