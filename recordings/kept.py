@@ -1,4 +1,4 @@
-"""How far back a recording goes, when its ticks were and what of it can't be run again: read from indexes, nothing is run."""
+"""How far back a recording goes, when its ticks were, what of it can't be run: read from indexes, nothing is run."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""When something happened in a chunk, from the event log: counts by kind and by part of a span, no names and no texts."""
+"""When something happened in a chunk, from the event log: counts by kind and part of a span, no names, no texts."""
 
 from __future__ import annotations
 
@@ -38,10 +38,10 @@ class Mark:
 
 @dataclass(frozen=True, slots=True)
 class Marks:
-    """Marks by tick, and from which tick on nothing is left out."""
+    """Marks by tick, and from which tick on nothing is left out; None: nothing is known."""
 
     marks: list[Mark]
-    known_from: int
+    known_from: int | None
 
 
 async def read_marks(

@@ -28,6 +28,8 @@ from streaming.newest_deltas import add_newest, page_of_stream
 WAITING_MOST: Final = 16
 #: Streams that play the past at once.
 PLAYING_MOST: Final = 16
+#: Questions to the event log at once.
+MARKING_MOST: Final = 4
 #: How long it is believed how far back a recording goes.
 KEPT_S: Final = 5.0
 RECORDINGS: Final = "recordings"
@@ -47,6 +49,8 @@ class PastReader:
         self._ask = self._process.ask if ask is None else ask
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="past")
         self._kept = KeptAnswers(KEPT_S)
+        #: Who reads marks from the event log.
+        self.marking = asyncio.Semaphore(MARKING_MOST)
         self._waiting = 0
         self._playing = 0
 

@@ -1,7 +1,7 @@
 """What a time line of a chunk is drawn from: ``GET /v1/chunks/{chunk_id}/timeline``.
 
-How far back one can look, what of it can't be shown, and when something happened.  Nothing is run again for it: the first
-two come from the indexes of recordings, the marks from the event log.
+How far back one can look, what of it can't be shown, and when something happened.  Nothing is run again for it: the
+first two come from the indexes of recordings, the marks from the event log.
 """
 
 from __future__ import annotations
@@ -40,8 +40,6 @@ PARTS: Final = 150
 PARTS_MOST: Final = 300
 #: The log's clock and the recording's differ by less.
 CLOCKS_APART: Final = timedelta(hours=1)
-
-Tick = Annotated[int | None, Query(ge=0, le=NO_END)]
 
 
 class TimelineMark(BaseModel):
@@ -83,8 +81,13 @@ async def chunk_timeline(
     chunk_id: ChunkIdPath,
     request: Request,
     session: Annotated[Session, Depends(require())],
-    first: Annotated[Tick, Query(alias="from", description="Where the marks begin; 3,000 ticks before `to`.")] = None,
-    last: Annotated[Tick, Query(alias="to", description="Where they end; without it, now.")] = None,
+    first: Annotated[
+        int | None,
+        Query(alias="from", ge=0, le=NO_END, description="Where the marks begin; else 3,000 ticks before `to`."),
+    ] = None,
+    last: Annotated[
+        int | None, Query(alias="to", ge=0, le=NO_END, description="Where they end; without it, now.")
+    ] = None,
     parts: Annotated[int, Query(ge=1, le=PARTS_MOST, description="Parts that the marks are counted in.")] = PARTS,
 ) -> ChunkTimeline:
     """Return how far back the chunk's past goes, what of it can't be shown, and when something happened in it.
@@ -107,6 +110,7 @@ async def chunk_timeline(
     if start > end:
         raise ApiError("invalid_request")
     marks = await _marks(services, wanted, (start, end), points, parts)
+    gaps = _gaps(kept, stream, recorded)
     return ChunkTimeline(
         chunk_id=wanted,
         recorded=recorded,
@@ -115,24 +119,29 @@ async def chunk_timeline(
         oldest_tick=_oldest(kept, stream),
         newest_tick=newest,
         points=points,
-        gaps=[PastGap(from_tick=gap.first, to_tick=gap.last, reason=gap.reason) for gap in _gaps(kept, stream, recorded)],
+        gaps=[PastGap(from_tick=gap.first, to_tick=gap.last, reason=gap.reason) for gap in gaps],
         gaps_from=kept.gaps_from,
-        marks=[] if marks is None else [TimelineMark(tick=one.tick, kind=one.kind, count=one.count) for one in marks.marks],
-        marks_from=None if marks is None else marks.known_from,
+        marks=[TimelineMark(tick=one.tick, kind=one.kind, count=one.count) for one in marks.marks],
+        marks_from=marks.known_from,
     )
 
 
 async def _marks(
     services: Services, chunk_id: str, ticks: tuple[int, int], points: Sequence[tuple[int, int]], parts: int
-) -> Marks | None:
-    """Return when something happened; None: the event log is away."""
+) -> Marks:
+    """Return when something happened; that can't be known while the event log is away, or too many ask for it."""
     since, until = (_time_of(tick, points) for tick in ticks)
+    times = since - CLOCKS_APART, until + CLOCKS_APART
     size = -(-(ticks[1] - ticks[0] + 1) // parts)
+    unknown = Marks([], None)
+    if services.past.marking.locked():
+        return unknown
     try:
-        return await read_marks(services.engine, chunk_id, ticks, (since - CLOCKS_APART, until + CLOCKS_APART), size=size)
+        async with services.past.marking:
+            return await read_marks(services.engine, chunk_id, ticks, times, size=size)
     except (SQLAlchemyError, OSError) as error:
         log.warning("marks_unavailable", error=type(error).__name__)
-        return None
+        return unknown
 
 
 def _time_of(tick: int, points: Sequence[tuple[int, int]]) -> datetime:

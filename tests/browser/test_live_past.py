@@ -1,4 +1,4 @@
-"""The time line against ``chunkcrawl up`` as people start it: recordings, the event log, and what is played from them."""
+"""The time line against ``chunkcrawl up`` as people start it: recordings, event log, and what is played of them."""
 
 from __future__ import annotations
 

@@ -93,7 +93,8 @@ async def test_gaps_and_what_was_not_there(page: Page, past: ScriptedPast) -> No
     del past.deltas[100]
     body = PAGES + """
     const block = await pages.read(110);
-    const before = { parts: [{ ...given.pages[0][1], state: null, chunk_static: null, gap: null }], upto: 199, whole: true };
+    const none = { state: null, chunk_static: null, gap: null };
+    const before = { parts: [{ ...given.pages[0][1], ...none }], upto: 199, whole: true };
     const gone = { parts: [{ ...given.pages[0][1], closed_tick: 105 }], upto: 105, whole: true };
     return {
       asked,
@@ -116,7 +117,8 @@ async def test_what_is_not_written_yet_is_not_kept(page: Page, past: ScriptedPas
 
 async def test_blocks_are_bounded_and_servers_that_lead_nowhere_too(page: Page) -> None:
     body = """
-    const part = (from, to, more) => ({ from_tick: from, to_tick: to, gap: null, chunk_static: {}, state: {}, deltas: [],
+    const part = (from, to, more) => ({ from_tick: from, to_tick: to, gap: null, chunk_static: {}, state: {},
+      deltas: [],
       server_ts_ms: [], closed_tick: null, ended: false, next: null, ...more });
     const pages = new m.PastPages("c", async (id, from, to) => part(from, to));
     for (let at = 0; at < 60; at += 1) await pages.read(at * m.BLOCK_TICKS);
@@ -180,8 +182,9 @@ async def test_a_story_ends_with_the_moment_and_begins_after_a_hole(page: Page, 
     past.gaps = [(150, 160, "missing")]
     body = """
     const blocks = given.map((parts) => ({ parts }));
-    const texts = (tick, of) => m.eventsOf(m.storyOf(of, tick)).filter(({ event }) => event.type === "chat").map(({ event }) => event.text);
-    return [texts(120, blocks), texts(185, blocks), m.eventsOf(m.storyOf(blocks, 100)).map(({ tick, index, at }) => [tick, index, at])];
+    const events = (tick) => m.eventsOf(m.storyOf(blocks, tick));
+    const texts = (tick) => events(tick).filter(({ event }) => event.type === "chat").map(({ event }) => event.text);
+    return [texts(120), texts(185), events(100).map(({ tick, index, at }) => [tick, index, at])];
     """
     blocks = [[past.page(0, 99, 500)], [past.page(100, 199, 500), past.page(150, 199, 500)]]
     found = await run(page, "time/moment.js", body, blocks)
@@ -196,7 +199,8 @@ async def test_a_story_ends_with_the_moment_and_begins_after_a_hole(page: Page, 
 async def test_ticks_and_times(page: Page) -> None:
     body = """
     const scale = new m.Scale([[100, 1000], [200, 21000], [201, 100000]], 5);
-    return { ms: [50, 100, 150, 200, 201, 206].map((tick) => scale.msOf(tick)), tick: [1000, 11000, 60500, 101000].map((ms) => scale.tickAt(ms)),
+    return { ms: [50, 100, 150, 200, 201, 206].map((tick) => scale.msOf(tick)),
+      tick: [1000, 11000, 60500, 101000].map((ms) => scale.tickAt(ms)),
       none: new m.Scale([], 5).msOf(1) };
     """
     found = await run(page, "time/scale.js", body)
@@ -221,8 +225,10 @@ async def test_what_the_line_shows(page: Page) -> None:
 
 async def test_words_for_times_and_marks(page: Page) -> None:
     body = """
-    const marks = [{ tick: 10, kind: "chat", count: 2 }, { tick: 12, kind: "chat", count: 1 }, { tick: 12, kind: "leave", count: 1 },
-      { tick: 90, kind: "harvest", count: 4 }, { tick: 12, kind: "<b>", count: 1 }, { tick: 12, kind: "constructor", count: 1 }];
+    const marks = [{ tick: 10, kind: "chat", count: 2 }, { tick: 12, kind: "chat", count: 1 },
+      { tick: 12, kind: "leave", count: 1 },
+      { tick: 90, kind: "harvest", count: 4 }, { tick: 12, kind: "<b>", count: 1 },
+      { tick: 12, kind: "constructor", count: 1 }];
     return { ago: [0, 59_000, 61_000, 3_700_000, 3_600_000, 90_000_000, 172_800_000, -5].map(m.agoText),
       marks: [m.marksText(marks, 11, 3), m.marksText(marks, 90, 0), m.marksText(marks, 50, 5)] };
     """
@@ -236,7 +242,8 @@ async def test_words_for_times_and_marks(page: Page) -> None:
 async def test_addresses_of_moments(page: Page) -> None:
     body = """
     return { to: [m.momentHash("chunk-3", null), m.momentHash("chunk-3", 77)],
-      of: ["#/chunk/chunk-3@77", "#/chunk/chunk-3@", "#/chunk/c@1@2", "#/chunk/c@-1", "#/agent/ada@7", "#/chunk/c@999999999999999"].map(m.routeOf) };
+      of: ["#/chunk/chunk-3@77", "#/chunk/chunk-3@", "#/chunk/c@1@2", "#/chunk/c@-1", "#/agent/ada@7",
+        "#/chunk/c@999999999999999"].map(m.routeOf) };
     """
     found = await run(page, "route.js", body)
     first = {"chunkId": "demo", "agentId": None, "tick": None}

@@ -132,7 +132,7 @@ export class TimeBar {
     else if (known && !reachable) text = known.recorded ? "Nothing is kept yet: the past begins now." : `${remedy}: there is nothing to look back at.`;
     else if (known && !known.recorded && mode !== "live") text = `${remedy}: only the last minute or so can be looked at.`;
     else if (gap && mode === "playing") text = `${Math.round((gap.to - gap.from + 1) / this.#time.hz)} s were skipped: ${gapText(gap.reason)}`;
-    else if (known && known.marks_from === null && live) text = "The database is away: what happened when is not known now.";
+    else if (known && known.marks_from === null && live) text = "What happened when can't be known at the moment; it is asked again.";
     const note = byId("time-note");
     note.hidden = !text;
     setText(note, text);
