@@ -249,3 +249,112 @@ async def test_addresses_of_moments(page: Page) -> None:
     first = {"chunkId": "demo", "agentId": None, "tick": None}
     assert found["to"] == ["#/chunk/chunk-3", "#/chunk/chunk-3@77"]
     assert found["of"] == [{"chunkId": "chunk-3", "agentId": None, "tick": 77}, *[first] * 5]
+
+
+# -- where in time the page is --
+
+LINE = """
+const told = [];
+const answer = { recorded: true, now_ms: Date.now(), tick_hz: 5, oldest_tick: 100, newest_tick: 5000,
+  points: [[100, Date.now() - 980_000], [5000, Date.now()]], gaps: [], gaps_from: 100, marks: [], marks_from: 0, ...given };
+const asked = [];
+const api = { timeline: async (...what) => (asked.push(what), answer) };
+const time = new m.TimeLine(api, {
+  lookBack: (tick) => { told.push(["look", tick]); time.still("c", tick); },
+  play: (tick, speed) => { told.push(["play", tick, speed]); time.playing("c", tick); },
+  live: () => { told.push(["live"]); time.present(); },
+  stepTo: (way) => time.at + 10 * way,
+  note: (tick, anew) => told.push(["note", tick, anew]),
+}, () => {});
+time.arrived("c", 5000, Date.now());
+const known = async () => { while (time.known === null) await new Promise((resolve) => setTimeout(resolve, 5)); };
+await known();
+"""
+
+
+async def test_moments_are_held_within_what_is_kept(page: Page) -> None:
+    body = LINE + """
+    time.seek(3000);
+    time.seek(7);
+    time.step(1);
+    time.step(-1);
+    time.step(-1);
+    const { oldest, mode, at } = time;
+    time.seek(9999);
+    return { told, oldest, mode, at, after: time.mode };
+    """
+    found = await run(page, "time/time_line.js", body, {})
+    assert found["told"] == [
+        *(["look", 3000], ["note", 3000, True], ["look", 100], ["note", 100, False]),
+        *(["look", 110], ["note", 110, False], ["look", 100], ["note", 100, False]),
+        *(["look", 100], ["note", 100, False], ["live"]),
+    ]
+    assert (found["oldest"], found["mode"], found["at"], found["after"]) == (100, "still", 100, "live")
+
+
+async def test_who_drags_is_shown_some_of_it_and_the_end(page: Page) -> None:
+    body = LINE + """
+    for (let tick = 4000; tick > 1000; tick -= 30) time.seek(tick, true);
+    const during = told.length;
+    const shown = { ...time.window };
+    time.seek(1000);
+    await new Promise((resolve) => setTimeout(resolve, 200));
+    return { during, told, shown };
+    """
+    found = await run(page, "time/time_line.js", body, {})
+    assert found["told"][:2] == [["look", 4000], ["note", 4000, True]]
+    assert found["during"] < 20
+    assert found["told"][-2:] == [["look", 1000], ["note", 1000, False]]
+    assert found["shown"]["to"] >= 5000, "the line stands still under the pointer"
+
+
+async def test_it_plays_and_is_held(page: Page) -> None:
+    body = LINE + """
+    time.seek(2000);
+    time.toggle();
+    const waits = time.busyNow;
+    time.played(1999);
+    time.played(2003);
+    time.setSpeed(4);
+    time.played(2010);
+    time.toggle();
+    const held = [time.mode, time.at];
+    time.toggle();
+    time.reached("c");
+    return { told: told.slice(2), waits, held, mode: time.mode };
+    """
+    found = await run(page, "time/time_line.js", body, {})
+    assert found["waits"] is True
+    assert found["told"] == [
+        *(["play", 2000, 1], ["play", 2003, 4], ["look", 2010], ["note", 2010, False]),
+        *(["play", 2010, 4], ["note", None, False]),
+    ]
+    assert found["held"] == ["still", 2010]
+    assert found["mode"] == "live"
+
+
+async def test_without_a_past_nothing_can_be_done(page: Page) -> None:
+    body = LINE + """
+    for (const act of [() => time.seek(3), () => time.toggle(), () => time.step(-1), () => time.seekBy(-5), () => time.toLive()]) act();
+    return { told, reachable: time.reachable };
+    """
+    found = await run(page, "time/time_line.js", body, {"oldest_tick": None, "points": []})
+    assert found == {"told": [], "reachable": False}
+
+
+async def test_the_answer_to_an_earlier_chunk_is_not_taken(page: Page) -> None:
+    body = """
+    const answers = [];
+    const api = { timeline: (chunkId) => new Promise((resolve) => answers.push([chunkId, resolve])) };
+    const answer = (oldest_tick) => ({ recorded: true, now_ms: Date.now(), tick_hz: 5, oldest_tick, newest_tick: 50,
+      points: [[1, 1000]], gaps: [], gaps_from: 0, marks: [], marks_from: 0 });
+    const time = new m.TimeLine(api, {}, () => {});
+    time.arrived("a", 50, Date.now());
+    time.arrived("b", 51, Date.now());
+    answers[1][1](answer(20));
+    answers[0][1](answer(10));
+    await new Promise((resolve) => setTimeout(resolve, 20));
+    return { asked: answers.map(([chunkId]) => chunkId).slice(0, 2), oldest: time.oldest };
+    """
+    found = await run(page, "time/time_line.js", body)
+    assert found == {"asked": ["a", "b"], "oldest": 20}
