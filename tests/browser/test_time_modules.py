@@ -365,3 +365,24 @@ async def test_the_answer_to_an_earlier_chunk_is_not_taken(page: Page) -> None:
     """
     found = await run(page, "time/time_line.js", body)
     assert found == {"asked": ["a", "b"], "oldest": 20}
+
+
+async def test_looks_of_a_moment_do_not_depend_on_what_was_seen_before(page: Page, past: ScriptedPast) -> None:
+    for tick in range(100, 200):
+        past.tell(tick, [agent(f"a-{number}", number, 25) for number in range(1, 12) if tick < 150 or number % 2])
+    body = """
+    const { everybodyIn } = await import("/watch/js/time/moment.js");
+    const of = (before) => {
+      const looks = new m.Looks();
+      for (const ids of before) looks.update(ids.map((id) => ({ id, name: id })));
+      looks.startOver();
+      looks.update(everybodyIn(given));
+      looks.update([{ id: "a-1", name: "a-1" }, { id: "a-3", name: "a-3" }]);
+      return everybodyIn(given).map(({ id }) => looks.of(id));
+    };
+    return [of([]), of([["a-9", "z"], ["a-11", "a-3", "q"], ["a-3"]])];
+    """
+    one, other = await run(page, "state/looks.js", body, past.page(100, 199, 500))
+    assert len(one) == 11
+    assert len({(look["fill"], look["mark"]) for look in one}) == 11
+    assert one == other

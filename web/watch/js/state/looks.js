@@ -39,6 +39,13 @@ export class Looks {
   #present = new Map();
   #names = new Map();
 
+  /** Nobody was ever seen: looks begin anew with who is seen next. */
+  startOver() {
+    this.#known.clear();
+    this.#present = new Map();
+    this.#names = new Map();
+  }
+
   /** Who is in sight now. @param {Iterable<{id: string, name: string}>} agents */
   update(agents) {
     const now = new Map([...agents].map(({ id, name }) => [id, name]));

@@ -60,3 +60,17 @@ export function storyOf(blocks, tick) {
 export function eventsOf(story) {
   return story.flatMap(({ delta: { tick, events = [] }, at }) => events.map((event, index) => ({ event, tick, index, at })));
 }
+
+/**
+ * Everybody who is seen in a part. Who is told apart from whom by which colour is decided by these alone, so that a moment
+ * looks the same on every page, whatever was looked at there before.
+ * @param {import("./pages.js").Part} part
+ * @returns {{id: string, name: string}[]}
+ */
+export function everybodyIn(part) {
+  const names = new Map();
+  for (const { agents = [] } of [part.state, ...part.deltas]) {
+    for (const { id, name } of agents) names.set(id, typeof name === "string" && name ? name : id);
+  }
+  return [...names].map(([id, name]) => ({ id, name }));
+}
