@@ -127,7 +127,6 @@ class Catalog:
                 self._spans.popitem(last=False)
         return found
 
-
     def tracks(self) -> dict[int, Track]:
         """Return the recording of each shard, as it is now.  Raises ``OSError``."""
         names: dict[int, list[SegmentName]] = {}
@@ -169,7 +168,6 @@ class Track:
     def names(self) -> list[SegmentName]:
         """Its segments, as far as they count."""
         return self._names
-
 
     def _last_entries(self, names: list[SegmentName]) -> dict[int, int]:
         """Return the number of the last entry that counts of each life that another one followed; -1: none does."""

@@ -49,7 +49,11 @@ class ScriptedPast:
 
     def state_before(self, tick: int) -> Fields | None:
         before = [at for at in self.deltas if at < tick]
-        return {**self.deltas[max(before)], "events": []} if before else None
+        if before:
+            return {**self.deltas[max(before)], "events": []}
+        # a chunk that is new: it begins with its first delta
+        first = min(self.deltas, default=None)
+        return None if first is None else {**self.deltas[first], "events": [], "tick": first - 1}
 
     def timeline(self, first: int, last: int) -> Fields:
         oldest = self.oldest
@@ -70,7 +74,8 @@ class ScriptedPast:
 
     def page(self, first: int, last: int, limit: int) -> Fields:
         """A page, as ``GET /v1/chunks/{id}/history`` has it."""
-        start, gap = first, None
+        start = first
+        gap: Fields | None = None
         for low, high, why in self.gaps:
             if low <= first <= high:
                 gap = {"from_tick": first, "to_tick": min(high, last), "reason": why}

@@ -37,6 +37,7 @@ async def test_a_moment_of_a_running_world(world: EmbeddedWorld, open_page: Open
     screen: Screen = await open_page(width=1400, height=900, less_motion=True)
     page = screen.page
     async with world.agent("historian") as me:
+        assert me.chunk_id is not None
         await page.goto(f"{world.base}/watch#/chunk/{me.chunk_id}")
         await live(page)
         slider = page.locator(SLIDER)

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
-from playwright.async_api import Locator, Page, expect
+from playwright.async_api import Page, expect
 
 from tests.browser.chromium import DEADLINE_MS, OpenPage, Screen, needs_chromium
 from tests.browser.looking import live, row, standing

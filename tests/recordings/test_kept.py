@@ -34,7 +34,7 @@ def of(directory: Path) -> KeptPast:
 def test_from_the_first_tick_on(directory: Path) -> None:
     found = of(directory)
     assert len(segments(directory)) > 2
-    assert found.first == 1
+    assert found.first == 0
     assert found.last == TICKS
     assert found.gaps == []
     assert found.gaps_from == found.first
@@ -93,8 +93,8 @@ def test_a_few_segments_an_answer(directory: Path, monkeypatch: pytest.MonkeyPat
     known_from = [read_kept(catalog, "chunk-0").gaps_from for _ in segments(directory)]
     assert known_from == sorted(known_from, reverse=True)
     assert known_from[0] > known_from[-1]
-    assert read_kept(catalog, "chunk-0").gaps_from == 1
-    assert read_kept(catalog, "chunk-0").first == 1
+    assert read_kept(catalog, "chunk-0").gaps_from == 0
+    assert read_kept(catalog, "chunk-0").first == 0
 
 
 def test_nothing_is_recorded(tmp_path: Path) -> None:

@@ -50,4 +50,4 @@ def test_how_far_back(directory: Path) -> None:
     answer = ask(directory, kept=True)
     assert answer[:1] == KEPT
     found = KeptPast.unpack(answer[1:])
-    assert (found.first, found.last) == (1, 30)
+    assert (found.first, found.last) == (0, 30)

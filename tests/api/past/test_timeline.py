@@ -47,8 +47,8 @@ async def asked(http: httpx.AsyncClient, query: str = "", path: str = PATH) -> d
 async def test_a_recording_and_what_happened_in_it(http: httpx.AsyncClient, services: Services) -> None:
     body = await asked(http, path="/v1/chunks/demo/timeline")
     assert body["chunk_id"] == "chunk-0"
-    assert (body["oldest_tick"], body["newest_tick"], body["recorded"]) == (1, TICKS, True)
-    assert (body["gaps"], body["gaps_from"], body["marks"], body["marks_from"]) == ([], 1, [], 0)
+    assert (body["oldest_tick"], body["newest_tick"], body["recorded"]) == (0, TICKS, True)
+    assert (body["gaps"], body["gaps_from"], body["marks"], body["marks_from"]) == ([], 0, [], 0)
     assert body["points"][-1] == [TICKS, 1_000_000 + TICKS * 200]
     assert body["tick_hz"] == services.settings.tick_hz
 
@@ -62,13 +62,11 @@ async def test_a_recording_and_what_happened_in_it(http: httpx.AsyncClient, serv
     assert (await asked(http, "?from=13&to=30"))["marks"] == []
 
 
-async def test_the_stream_alone(
-    http: httpx.AsyncClient, redis: Redis, services: Services, tmp_path: Path
-) -> None:
+async def test_the_stream_alone(http: httpx.AsyncClient, redis: Redis, services: Services, tmp_path: Path) -> None:
     await twenty_ticks(redis)
     past = services.past
     past._places["directory"] = str(tmp_path / "nothing")
-    services.settings.recordings = False
+    services.settings = services.settings.model_copy(update={"recordings": False})
     body = await asked(http)
     assert (body["oldest_tick"], body["newest_tick"]) == (7, 20)
     assert body["gaps"] == []
@@ -101,7 +99,7 @@ async def test_the_database_is_away(http: httpx.AsyncClient, monkeypatch: pytest
     monkeypatch.setattr(timeline, "read_marks", away)
     body = await asked(http)
     assert (body["marks"], body["marks_from"]) == ([], None)
-    assert body["oldest_tick"] == 1
+    assert body["oldest_tick"] == 0
 
 
 async def test_who_may_not_and_what_is_no_question(http: httpx.AsyncClient) -> None:

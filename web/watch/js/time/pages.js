@@ -91,7 +91,9 @@ export function lookUp(block, tick) {
   const part = block.parts.findLast(({ from_tick: from }) => from <= tick) ?? block.parts[0];
   if (part.gap && tick <= part.gap.to_tick) return { what: "gap", reason: String(part.gap.reason) };
   if (part.closed_tick !== null && tick >= part.closed_tick) return { what: "closed" };
-  return part.state && part.chunk_static ? { what: "shown", part } : { what: "absent" };
+  // A chunk that came later begins with the state in which it came.
+  const isThere = part.state && part.chunk_static && part.state.tick <= tick;
+  return isThere ? { what: "shown", part } : { what: "absent" };
 }
 
 /**
