@@ -397,19 +397,40 @@ async def test_the_answer_to_an_earlier_chunk_is_not_taken(page: Page) -> None:
 async def test_looks_of_a_moment_do_not_depend_on_what_was_seen_before(page: Page, past: ScriptedPast) -> None:
     for tick in range(100, 200):
         past.tell(tick, [agent(f"a-{number}", number, 25) for number in range(1, 12) if tick < 150 or number % 2])
+    past.tell(170, [agent("late", 1, 25)])
     body = """
-    const { everybodyIn } = await import("/watch/js/time/moment.js");
-    const of = (before) => {
+    const { comingsOf } = await import("/watch/js/time/moment.js");
+    const of = (before, part, ticks) => {
       const looks = new m.Looks();
       for (const ids of before) looks.update(ids.map((id) => ({ id, name: id })));
-      looks.startOver();
-      looks.update(everybodyIn(given));
-      looks.update([{ id: "a-1", name: "a-1" }, { id: "a-3", name: "a-3" }]);
-      return everybodyIn(given).map(({ id }) => looks.of(id));
+      for (const tick of ticks) {
+        looks.startOver();
+        for (const everybody of comingsOf(part, tick)) looks.update(everybody);
+        looks.update([{ id: "a-1", name: "a-1" }, { id: "late", name: "late" }]);
+      }
+      return comingsOf(part, 180).at(-1).map(({ id }) => looks.of(id));
     };
-    return [of([]), of([["a-9", "z"], ["a-11", "a-3", "q"], ["a-3"]])];
+    const cut = { ...given, deltas: given.deltas.filter(({ tick }) => tick <= 180) };
+    return [of([], given, [180]), of([["a-9", "z"], ["a-11", "a-3", "q"], ["a-3"]], cut, [190, 100, 150, 180])];
     """
     one, other = await run(page, "state/looks.js", body, past.page(100, 199, 500))
-    assert len(one) == 12  # who was there before is in it
-    assert len({(look["fill"], look["mark"]) for look in one}) == 12
+    assert len(one) == 13  # ada was there before
+    assert len({(look["fill"], look["mark"]) for look in one}) == 13
     assert one == other
+
+
+async def test_who_stands_looks_where_it_went_whether_one_saw_it_or_not(page: Page) -> None:
+    body = """
+    const bodies = (motion) => [...motion.bodies].map(([id, { x, y, dx, dy, fromX }]) => [id, x, y, dx, dy, fromX]);
+    const ways = [[[1, 1], [5, 5]], [[2, 1], [5, 5]], [[2, 1]], [[2, 2]], [[2, 2]]];
+    const things = ways.map((cells) => cells.map(([x, y], i) => ({ id: String(i), x, y })));
+    const seen = new m.Motion(), come = new m.Motion();
+    things.forEach((all, i) => seen.update(all, 1000 * i, i === 0));
+    come.update(things.at(-1), 5000, true, things.slice(0, -1));
+    const moves = [seen.advance(9000), come.advance(5000)];
+    return [bodies(seen), bodies(come), moves];
+    """
+    seen, come, moves = await run(page, "map/motion.js", body)
+    assert [one[:5] for one in seen] == [one[:5] for one in come] == [["0", 2, 2, 0, 1]]
+    assert come[0][5] == 2
+    assert moves == [False, False]

@@ -72,11 +72,15 @@ export class Scene {
     return isNew;
   }
 
-  /** Who and what moves. @param {boolean} jump  Nothing came here from anywhere. */
-  moving(worldView, jump) {
+  /**
+   * Who and what moves.
+   * @param {boolean} jump  Nothing came here from anywhere.
+   * @param {{agents: object[], npcs: object[]}[]} ways  Where it was before nevertheless, oldest first.
+   */
+  moving(worldView, jump, ways = []) {
     const { stage, looks, agentList, chosenCard } = this.#parts;
     looks.update(worldView.agents.values());
-    stage.update(worldView, jump);
+    stage.update(worldView, jump, ways);
     agentList.update(worldView, stage.chosen);
     chosenCard.update(worldView);
     setText(byId("chunk-facts"), factsOf(worldView));

@@ -5,7 +5,7 @@ import { Backoff } from "../../sdk/index.js";
 import { AccessNeeded } from "./net/sessions.js";
 import { toChunk } from "./route.js";
 import { News } from "./state/news.js";
-import { eventsOf, everybodyIn, HEARD_TICKS, Moment, storyOf } from "./time/moment.js";
+import { comingsOf, eventsOf, HEARD_TICKS, Moment, storyOf, waysOf } from "./time/moment.js";
 import { BLOCK_TICKS, lookUp, stepFrom } from "./time/pages.js";
 import { drawCurtain } from "./ui/curtain.js";
 import { gapText } from "./ui/words.js";
@@ -27,8 +27,6 @@ export class StillView {
   #moment = new Moment();
   #over = false;
   #reading = false;
-  /** What the picture is made of. */
-  #part = null;
   /** The tick that the picture shows, -1: none. */
   #shown = -1;
   #backoff = new Backoff();
@@ -149,16 +147,13 @@ export class StillView {
     const { scene, stage, looks } = this.#parts;
     const was = this.worldView.chunkId;
     const near = this.#moment.show(part, tick);
-    if (part !== this.#part) {
-      this.#part = part;
-      looks.startOver();
-      looks.update(everybodyIn(part));
-    }
+    looks.startOver();
+    for (const everybody of comingsOf(part, tick)) looks.update(everybody);
     const { worldView } = this;
     if (!near) stage.forget();
     if (!near || was !== worldView.chunkId) scene.chunk(worldView, worldView.chunkId);
     this.#tell(tick, near);
-    scene.moving(worldView, !near);
+    scene.moving(worldView, !near, near ? [] : waysOf(part, tick));
     scene.ways(worldView);
   }
 

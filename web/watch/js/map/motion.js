@@ -27,9 +27,16 @@ export class Motion {
    * @param {Iterable<object>} things  All there are, with `id`, `x`, `y`.
    * @param {number} now  Milliseconds.
    * @param {boolean} jump  A new place: nothing has moved here from anywhere.
+   * @param {object[][]} ways  With a jump: where things were before, oldest first. They stand, and look where they went.
    */
-  update(things, now, jump) {
+  update(things, now, jump, ways = []) {
     if (jump) this.bodies.clear();
+    for (const before of ways) this.#update(before, now, true);
+    this.#update(things, now, jump);
+    if (ways.length > 0) this.#stand();
+  }
+
+  #update(things, now, jump) {
     const seen = new Set();
     for (const thing of things) {
       seen.add(thing.id);
@@ -57,6 +64,15 @@ export class Motion {
       body.y = body.fromY + (body.thing.y - body.fromY) * part;
     }
     return now < this.#busyUntil;
+  }
+
+  #stand() {
+    for (const [id, body] of this.bodies) {
+      if (body.gone !== Infinity) this.bodies.delete(id);
+      const { x, y } = body.thing;
+      Object.assign(body, { x, y, fromX: x, fromY: y, start: 0, born: -Infinity });
+    }
+    this.#busyUntil = 0;
   }
 
   #new(thing, born) {

@@ -87,12 +87,16 @@ export class Stage {
     this.invalidate();
   }
 
-  /** @param {import("../../../sdk/index.js").WorldView} worldView  @param {boolean} jump  Nothing came here from anywhere. */
-  update(worldView, jump) {
+  /**
+   * @param {import("../../../sdk/index.js").WorldView} worldView
+   * @param {boolean} jump  Nothing came here from anywhere.
+   * @param {{agents: object[], npcs: object[]}[]} ways  Where it was before nevertheless: things look where they went.
+   */
+  update(worldView, jump, ways = []) {
     const now = performance.now();
     this.#agents.smooth = this.#npcs.smooth = this.smooth;
-    this.#agents.update(worldView.agents.values(), now, jump);
-    this.#npcs.update(worldView.npcs.values(), now, jump);
+    this.#agents.update(worldView.agents.values(), now, jump, ways.map(({ agents }) => agents));
+    this.#npcs.update(worldView.npcs.values(), now, jump, ways.map(({ npcs }) => npcs));
     this.#nodes = [...worldView.nodes.values()];
     this.invalidate();
   }

@@ -62,15 +62,27 @@ export function eventsOf(story) {
 }
 
 /**
- * Everybody who is seen in a part. Who is told apart from whom by which colour is decided by these alone, so that a moment
- * looks the same on every page, whatever was looked at there before.
+ * Everybody who was seen in a part up to a tick, each time that somebody came. Who gets which colour is decided by these
+ * alone, so a moment looks the same on every page, whatever was looked at there before.
  * @param {import("./pages.js").Part} part
- * @returns {{id: string, name: string}[]}
+ * @returns {{id: string, name: string}[][]}
  */
-export function everybodyIn(part) {
-  const names = new Map();
-  for (const { agents = [] } of [part.state, ...part.deltas]) {
-    for (const { id, name } of agents) names.set(id, typeof name === "string" && name ? name : id);
+export function comingsOf(part, tick) {
+  const seen = new Map();
+  const comings = [];
+  for (const { agents = [] } of [part.state, ...deltasUpTo(part, tick)]) {
+    const before = seen.size;
+    for (const { id, name } of agents) if (!seen.has(id)) seen.set(id, { id, name: typeof name === "string" && name ? name : id });
+    if (seen.size > before) comings.push([...seen.values()]);
   }
-  return [...names].map(([id, name]) => ({ id, name }));
+  return comings;
+}
+
+/** Where everybody and everything was in a part up to a tick, oldest first: who stands looks where it went last. */
+export function waysOf(part, tick) {
+  return [part.state, ...deltasUpTo(part, tick)].map(({ agents = [], npcs = [] }) => ({ agents, npcs }));
+}
+
+function deltasUpTo(part, tick) {
+  return part.deltas.filter((delta) => delta.tick <= tick);
 }
