@@ -4,6 +4,8 @@ import { ask } from "../net/api.js";
 import { Terrain } from "./terrain.js";
 
 const KEPT_MAX = 24;
+const TRIES = 3;
+const AGAIN_MS = 4_000;
 /** Where each lies, in screen cells of the chunk in the middle. */
 export const OFFSETS = { N: [0, -1], E: [1, 0], S: [0, 1], W: [-1, 0] };
 
@@ -31,7 +33,7 @@ export class Neighbours {
     for (const chunkId of Object.values(neighbors)) if (chunkId && !this.#kept.has(chunkId)) this.#ask(chunkId);
   }
 
-  async #ask(chunkId) {
+  async #ask(chunkId, tries = TRIES) {
     const token = this.#sessions.anyToken;
     if (!token || this.#asking.has(chunkId)) return;
     this.#asking.add(chunkId);
@@ -41,10 +43,15 @@ export class Neighbours {
       while (this.#kept.size > KEPT_MAX) this.#kept.delete(this.#kept.keys().next().value);
       this.#tell();
     } catch {
-      // It stays dark.
+      // It stays dark; a chunk that was linked a moment ago may not be there yet.
+      if (tries > 1) setTimeout(() => this.#again(chunkId, tries - 1), AGAIN_MS);
     } finally {
       this.#asking.delete(chunkId);
     }
+  }
+
+  #again(chunkId, tries) {
+    if (Object.values(this.#wanted).includes(chunkId) && !this.#kept.has(chunkId)) this.#ask(chunkId, tries);
   }
 
   #tell() {
