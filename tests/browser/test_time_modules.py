@@ -434,3 +434,20 @@ async def test_who_stands_looks_where_it_went_whether_one_saw_it_or_not(page: Pa
     assert [one[:5] for one in seen] == [one[:5] for one in come] == [["0", 2, 2, 0, 1]]
     assert come[0][5] == 2
     assert moves == [False, False]
+
+
+async def test_time_goes_on_where_a_chunk_rests(page: Page) -> None:
+    body = (
+        LINE
+        + """
+    time.arrived("c", 100, Date.now() - 100_000);
+    const { live } = time;
+    time.seek(300);
+    time.toggle();
+    time.played(120);
+    return { live, at: time.at, told };
+    """
+    )
+    found = await run(page, "time/time_line.js", body, {})
+    assert 600 <= found["live"] < 1_000
+    assert 300 <= found["at"] < 400, "the state of a chunk that rests is older than the moment"

@@ -226,7 +226,7 @@ export class View {
       time.played(worldView.tick);
     } else {
       connection.tick(worldView.tick);
-      time.arrived(worldView.chunkId, worldView.tick, data.server_ts_ms);
+      time.arrived(worldView.chunkId, worldView.tick, data.server_ts_ms - this.#clockAhead);
     }
     if (worldView.setBacks !== this.#setBacks) this.news.startAgain();
     this.#setBacks = worldView.setBacks;

@@ -64,10 +64,9 @@ export class TimeLine {
 
   // -- what the looks tell --
 
-  /** Live: a delta has come. */
-  arrived(chunkId, tick, atMs) {
-    this.#ahead = atMs - Date.now();
-    this.#newest = { tick, ms: Date.now() };
+  /** Live: a delta has come. @param {number} ms  When it was, by this page's clock. */
+  arrived(chunkId, tick, ms) {
+    this.#newest = { tick, ms: Math.min(ms, Date.now()) };
     this.#enter("live", chunkId);
   }
 
@@ -97,7 +96,7 @@ export class TimeLine {
 
   /** Playing: a tick is to be seen. */
   played(tick) {
-    this.#move(tick);
+    this.#move(Math.max(tick, this.#at));
     this.busy(false);
   }
 
@@ -112,13 +111,6 @@ export class TimeLine {
   reached(chunkId) {
     this.#enter("live", chunkId);
     this.#journey.note(null, false);
-  }
-
-  /** Nothing is looked at whose past one could see. */
-  leave() {
-    this.#chunkId = null;
-    this.known = null;
-    this.#changed();
   }
 
   busy(now) {
@@ -196,7 +188,10 @@ export class TimeLine {
     const wanted = Math.round(Math.max(this.oldest, tick));
     clearTimeout(this.#seekTimer);
     this.#held = dragging ? (this.#held ?? this.window) : null;
-    if (!dragging && wanted >= this.live - LIVE_WITHIN_S * this.hz) {
+    const isLive = wanted >= this.live - LIVE_WITHIN_S * this.hz;
+    // Who takes hold of the present has not moved yet.
+    if (dragging && isLive && this.mode === "live") return;
+    if (!dragging && isLive) {
       this.toLive();
       return;
     }

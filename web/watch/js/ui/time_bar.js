@@ -167,8 +167,9 @@ export class TimeBar {
     slider.addEventListener("pointerleave", () => (byId("time-tip").hidden = true));
   }
 
+  /** The tick under the pointer. */
   #tickAt(event) {
-    const box = this.#slider.getBoundingClientRect();
+    const box = this.#slider.querySelector(".time-rail").getBoundingClientRect();
     const { from, to } = this.#time.window;
     const part = Math.max(0, Math.min(1, (event.clientX - box.left) / Math.max(1, box.width)));
     return Math.round(from + part * (to - from));
