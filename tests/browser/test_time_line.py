@@ -88,6 +88,20 @@ async def seen(page: Page) -> dict[str, Any]:
     return found
 
 
+BOXES = """(selectors) => selectors.flatMap((selector) => [...document.querySelectorAll(selector)])
+  .map((node) => node.getBoundingClientRect()).map(({ x, y, width }) => ({ x, y, width }))"""
+
+
+async def boxes(page: Page, *selectors: str, count: int) -> list[dict[str, float]]:
+    """Wait until so many elements are drawn; return where, all of one moment: they are made anew by each answer."""
+    async with asyncio.timeout(DEADLINE_MS / 1000):
+        while True:
+            found: list[dict[str, float]] = await page.evaluate(BOXES, selectors)
+            if len(found) == count and all(box["width"] > 0 for box in found):
+                return found
+            await asyncio.sleep(0.1)
+
+
 async def resting(page: Page) -> None:
     """Wait until bubbles are gone and lists are drawn: the picture is that of the moment alone."""
     await expect(page.locator(".bubble")).to_have_count(0)
@@ -235,9 +249,9 @@ async def test_what_is_missing_is_drawn_and_said(
     page = (await watching(server, open_page, "#/chunk/chunk-0@650")).page
     curtain = page.locator("#curtain")
     await expect(curtain).to_contain_text("lost")
-    await expect(page.locator(".time-gap")).to_have_count(2)
-    boxes = [await gap.bounding_box() for gap in await page.locator(".time-gap").all()]
-    assert all(box is not None and box["width"] > 20 for box in boxes)
+    longer, shorter = await boxes(page, ".time-gap", count=2)
+    assert longer["width"] == pytest.approx(2 * shorter["width"], abs=3)
+    assert shorter["x"] > longer["x"] + longer["width"] > longer["x"] + 20
     await expect(page.locator("#agents > li")).to_have_count(0)
     await page.locator(SLIDER).press("Shift+ArrowRight")
     await expect(curtain).to_contain_text("<img src=x")
@@ -369,8 +383,7 @@ async def test_marks_and_how_much_the_line_shows(
     page = (await watching(server, open_page)).page
     marks = page.locator(".time-mark")
     await expect(marks).to_have_count(len(past.marks))
-    boxes = [await page.locator(f'.time-mark[data-tick="{tick}"]').bounding_box() for tick in (110, 1010, 1910)]
-    first, box, last = (box for box in boxes if box is not None)
+    first, box, last = await boxes(page, *(f'.time-mark[data-tick="{tick}"]' for tick in (110, 1010, 1910)), count=3)
     assert last["x"] - first["x"] > 100
     assert box["x"] == pytest.approx((first["x"] + last["x"]) / 2, abs=4)
     await page.mouse.move(box["x"] + 1, (await place(page, 0))[1])
