@@ -34,6 +34,7 @@ from api.handlers import add_handlers
 from api.middleware import TRACE_HEADER, RequestGuard
 from api.operator import acting as operator_acting
 from api.operator import reading as operator_reading
+from api.past import agent_path
 from api.past import routes as past
 from api.past import timeline
 from api.services import Services
@@ -84,6 +85,7 @@ def create_app(services: Services) -> FastAPI:
         recent.router,
         past.router,
         timeline.router,
+        agent_path.router,
         dev.router,
         public_watching.router,
         watch_page.router,

@@ -6,7 +6,7 @@ what can't be shown and why.  It is bounded by deltas, by their bytes and by the
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -23,6 +23,12 @@ BYTES_MOST: Final = 2_000_000
 TICKS_MOST: Final = 600
 #: Shards that a chunk is followed to within one page.
 MOVES_MOST: Final = 8
+
+Hear = Callable[[Stepped], object]
+
+
+def _nothing(step: Stepped) -> None:
+    pass
 
 
 @dataclass(slots=True)
@@ -44,11 +50,19 @@ class Bounds:
         return True
 
 
-def read_past(catalog: Catalog, chunk_id: str, first: int, last: int, limit: int = DELTAS_MOST) -> PastPage:
+def read_past(
+    catalog: Catalog,
+    chunk_id: str,
+    first: int,
+    last: int,
+    limit: int = DELTAS_MOST,
+    hear: Hear = _nothing,
+) -> PastPage:
     """Return what happened from ``first`` on, up to ``last`` at most; the page's ``last`` says how far it goes.
 
     Args:
         limit: deltas at most.
+        hear: called with each entry that the page is made of, before what it shows is taken.
 
     Raises:
         OSError: the place is away.
@@ -60,7 +74,7 @@ def read_past(catalog: Catalog, chunk_id: str, first: int, last: int, limit: int
     order = sorted(tracks, key=lambda shard: (shard != likely, shard))
     left: _ChunkRun | None = None
     for _ in range(MOVES_MOST):
-        left = _read_where_it_is(page, bounds, {shard: tracks[shard] for shard in order}, left)
+        left = _read_where_it_is(page, bounds, {shard: tracks[shard] for shard in order}, left, hear)
         if left is None:
             break
     else:
@@ -70,7 +84,7 @@ def read_past(catalog: Catalog, chunk_id: str, first: int, last: int, limit: int
 
 
 def _read_where_it_is(
-    page: PastPage, bounds: Bounds, tracks: dict[int, Track], left: _ChunkRun | None
+    page: PastPage, bounds: Bounds, tracks: dict[int, Track], left: _ChunkRun | None, hear: Hear
 ) -> _ChunkRun | None:
     """Read from the shard that has the chunk; return it if it gave the chunk away, None: the page is done.
 
@@ -81,7 +95,7 @@ def _read_where_it_is(
     for shard, track in tracks.items():
         if left is not None and shard == left.shard:
             continue
-        reading = _ChunkRun(shard, page, bounds, track.run(page.shown))
+        reading = _ChunkRun(shard, page, bounds, track.run(page.shown), hear)
         if reading.begins_with_it():
             return reading if reading.read() else None
         waiting.append(reading)
@@ -103,11 +117,14 @@ def _read_where_it_is(
 class _ChunkRun:
     """Reads a page from one shard's run."""
 
-    def __init__(self, shard: int, page: PastPage, bounds: Bounds, run: Iterator[Begun | Stepped | Unrunnable]) -> None:
+    def __init__(
+        self, shard: int, page: PastPage, bounds: Bounds, run: Iterator[Begun | Stepped | Unrunnable], hear: Hear
+    ) -> None:
         self.shard = shard
         self._page = page
         self._bounds = bounds
         self._run = run
+        self._hear = hear
         self._chunk = ChunkId(page.chunk_id)
         #: Whether the shard has the chunk, and whether it ever had it.
         self._has = False
@@ -238,6 +255,7 @@ class _ChunkRun:
 
     def _take(self, step: Stepped) -> bool:
         """Take an entry into the page; return whether there is more to take."""
+        self._hear(step)
         for delta in step.output.deltas:
             if delta.chunk_id == self._chunk and not self._show(delta, step):
                 return False

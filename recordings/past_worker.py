@@ -6,6 +6,7 @@ and ends with the end of its input: when the gateway ends, whichever way.
     {"directory", "url", "chunk_id", "first", "last", "limit"}  ->  a ``PastPage``
     {"directory", "url", "chunk_id", "ms"}                      ->  about which tick it was then; null
     {"directory", "url", "chunk_id", "kept"}                    ->  a ``KeptPast``
+    {"directory", "url", "chunk_id", "first", "limit", "agent_id"}  ->  an ``AgentPage``
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from typing import Any, Final
 
 import orjson
 
+from recordings.agent_past import read_agent_past
 from recordings.chunk_past import read_past, tick_at
 from recordings.entry import BadRecording
 from recordings.kept import read_kept
@@ -60,6 +62,9 @@ def answer_to(asked: dict[str, Any], catalogs: dict[tuple[str, str], Catalog]) -
             return TICK + orjson.dumps(tick_at(catalog, asked["chunk_id"], asked["ms"]))
         if "kept" in asked:
             return KEPT + read_kept(catalog, asked["chunk_id"]).pack()
+        if "agent_id" in asked:
+            agent_id, chunk_id, first, limit = (asked[name] for name in ("agent_id", "chunk_id", "first", "limit"))
+            return PAGE + read_agent_past(catalog, agent_id, chunk_id, first, limit).pack()
         return PAGE + read_past(catalog, asked["chunk_id"], asked["first"], asked["last"], asked["limit"]).pack()
     except (OSError, NoSuchPlace, BadRecording):
         return AWAY

@@ -242,6 +242,11 @@ class Track:
 
         return bisect_right(self._names, tick, key=first_tick) - 1
 
+    def last_ms(self) -> int:
+        """Return when its last entry was committed (Unix time, ms); 0: not known.  Raises ``OSError``."""
+        spans = (self._catalog.span(name) for name in reversed(self._names))
+        return next((span.ms[1] for span in spans if span is not None), 0)
+
     def tick_at(self, ms: int) -> int | None:
         """Return about which tick it was at a Unix time (ms); None: nothing that old is kept.
 

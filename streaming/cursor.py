@@ -4,6 +4,8 @@ A spectator's is ``{chunk_id}:{tick}:{seq}``.  An owner's or an agent's holds bo
 ``{chunk_id}:{tick}:{seq}:{agent_seq}``: that in the stream of the chunk where the agent is, and that in the agent's
 own stream.  ``-`` stands for no chunk (the agent is not in the world), ``0:0`` for nothing of that chunk seen yet.
 
+While an agent's past is played the numbers of its stream are not known; ids of that begin with ``~`` (``PlayedPlace``).
+
 What comes back is hostile input.  Parsing is strict: ASCII digits, no sign, no leading zero, bounded length; what
 was never issued is ``None``, and the reader is resynced.
 """
@@ -72,3 +74,32 @@ class Position:
 def position_event_id(chunk_id: str | None, at: StreamId, agent_seq: int) -> EventId:
     """Return the event id of a follower's place."""
     return EventId(f"{chunk_id or NOWHERE}:{at[0]}:{at[1]}:{agent_seq}")
+
+
+@dataclass(frozen=True, slots=True)
+class PlayedPlace:
+    """A place in an agent's past that is played: ``~{chunk_id}:{tick}:{told}``.
+
+    The last delta shown under an id of its own, and how many of the agent's events were shown after it.  ``whole``: no
+    delta was shown yet, and ``tick`` is the one that playing began with (``~~`` before it).
+    """
+
+    chunk_id: str
+    tick: int
+    told: int
+    whole: bool = False
+
+    @property
+    def event_id(self) -> EventId:
+        """The event id of this place."""
+        return EventId(f"{'~~' if self.whole else '~'}{self.chunk_id}:{self.tick}:{self.told}")
+
+    @classmethod
+    def parse(cls, text: str) -> PlayedPlace | None:
+        """Read an event id; None for what no player of an agent's past was ever given."""
+        rest = text.lstrip("~")
+        marks = len(text) - len(rest)
+        match = _CHUNK_CURSOR.fullmatch(rest) if len(text) <= MAX_EVENT_ID_CHARS and 1 <= marks <= 2 else None
+        if match is None or match[1] == NOWHERE:
+            return None
+        return cls(match[1], int(match[2]), int(match[3]), marks == 2)

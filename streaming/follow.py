@@ -74,8 +74,8 @@ class Follow:
         self.queue = queue
         self.follower = Follower(agent_id, Position(None, BEFORE_FIRST, 0), challenges=challenges)
 
-    async def events(self) -> AsyncGenerator[list[Followed], None]:
-        """Yield what to send, a list at a time, for ever.  Use ``contextlib.aclosing``.
+    async def events(self, *, stay: bool = True) -> AsyncGenerator[list[Followed], None]:
+        """Yield what to send, a list at a time, for ever (``stay``) or as far as there is any.  Use ``aclosing``.
 
         Raises:
             Overflowed, Closed: see ``streaming.subscriber_queue``.
@@ -87,7 +87,7 @@ class Follow:
             async for followed in self._beginning():
                 yield followed
                 del followed  # not kept while the reader lives
-            while True:
+            while stay:
                 yield await self._live()
         finally:
             self._own.close()

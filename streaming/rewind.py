@@ -7,31 +7,22 @@ it subscribes first and reads the stream after that id, so nothing is missing an
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import AsyncGenerator, Callable
 from contextlib import AbstractContextManager, aclosing
-from typing import Any, Final, Protocol
+from typing import Any, Protocol
 
 from redis.asyncio import Redis
 
-from config.errors import ServerError
 from recordings.past_page import Gap, PastDelta, PastPage
 from streaming import keys
 from streaming.entry import EventId, SharedEvent, notice, parse_stream_id
 from streaming.gap_detector import Item
 from streaming.playback import Playback
+from streaming.playing import NO_END, PAGE_DELTAS, READ_AHEAD_S, asked_again, until_due
 from streaming.shared_clock import now_ms
 from streaming.subscriber_queue import SubscriberQueue
 from streaming.watch import Shown, Watch
-
-#: Deltas of a page: what a reader holds in memory.
-PAGE_DELTAS: Final = 100
-#: A page is read so long before it is due.
-READ_AHEAD_S: Final = 1.0
-NO_END: Final = 10**14
-TRIES: Final = 10
-TRY_AGAIN_S: Final = 1.0
 
 
 class PastPages(Protocol):
@@ -141,33 +132,14 @@ class Rewind:
             async with aclosing(self._until(pace, page.last + 1, READ_AHEAD_S)) as waited:
                 async for shown in waited:
                     yield shown
-            page = await self._next_page()
-
-    async def _next_page(self) -> PastPage:
-        """Return the page after what was shown.  Raises ``TimeoutError``: again and again it could not be had."""
-        for _ in range(TRIES):
-            try:
-                return await self._past.page(self.chunk_id, self.at + 1, NO_END, PAGE_DELTAS)
-            except ServerError:  # too many look back, or the place is away
-                await asyncio.sleep(TRY_AGAIN_S)
-        raise TimeoutError("the past is away")
+            page = await asked_again(lambda: self._past.page(self.chunk_id, self.at + 1, NO_END, PAGE_DELTAS))
 
     async def _until(self, pace: Playback, tick: int, early_s: float = 0.0) -> AsyncGenerator[list[Shown], None]:
         """Wait until a tick is due; yield what is to be sent meanwhile."""
-        while (wait_s := pace.wait_s(tick, self._clock()) - early_s) > 0:
-            try:
-                async with asyncio.timeout(wait_s):
-                    items = await self.queue.take()
-            except TimeoutError:
-                return
-            shown: list[Shown] = [(one, None) for one in items or () if isinstance(one, SharedEvent) and not one.key]
-            if self.queue.heartbeat_due:
-                self.queue.heartbeat_due = False
-                shown.append(self._say("heartbeat", {"chunk_id": self.chunk_id, "tick": self.at}))
-            if shown:
-                yield shown
-        if self.queue.closed is not None:
-            raise self.queue.closed
+        waiting = until_due(self.queue, lambda: pace.wait_s(tick, self._clock()) - early_s, self._heartbeat)
+        async with aclosing(waiting) as meanwhile:
+            async for said in meanwhile:
+                yield [(event, None) for event in said]
 
     async def _last_event_id(self) -> str | None:
         """Return the id of the last delta shown, as the stream has it; None: the stream has none.  Raises as Redis."""
@@ -182,6 +154,9 @@ class Rewind:
 
     def _say(self, kind: str, fields: dict[str, object]) -> Shown:
         return notice(kind, fields, now_ms(), self._trace_id), None
+
+    def _heartbeat(self) -> SharedEvent:
+        return notice("heartbeat", {"chunk_id": self.chunk_id, "tick": self.at}, now_ms(), self._trace_id)
 
     def _playback(self, state: str, **more: object) -> Shown:
         fields: dict[str, object] = {"chunk_id": self.chunk_id, "state": state, "tick": self.at + 1}

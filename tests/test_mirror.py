@@ -38,6 +38,7 @@ ELSEWHERE: Final = {
     "api/piped_process.py": "tests/api/accounts/test_passwords.py",
     "api/limits/thought_rules.py": "tests/api/test_thoughts.py",
     "api/command_counts.py": "tests/cluster/test_hour.py",
+    "api/past/whereabouts.py": "tests/api/past/test_agent_path.py",
     "api/operator/agent_page.py": "tests/api/operator/test_reading.py",
     "api/operator/agent_table.py": "tests/api/operator/test_reading.py",
     "api/operator/callers.py": "tests/api/operator/test_gate.py",

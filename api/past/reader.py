@@ -21,6 +21,7 @@ from api.kept_answers import KeptAnswers
 from api.past.process import PastProcess, PastUnavailable
 from config.settings import Settings
 from recordings.kept import KeptPast
+from recordings.agent_page import AgentPage
 from recordings.past_page import DELTAS_MOST, PastPage, Reason
 from streaming.newest_deltas import add_newest, page_of_stream
 
@@ -77,6 +78,10 @@ class PastReader:
             reason: Reason = "not_yet_recorded" if self._recorded and page.state is not None else "not_recorded"
             await add_newest(self._redis, page, last, room, reason=reason)
         return page
+
+    async def agent_page(self, agent_id: str, chunk_id: str, first: int, limit: int) -> AgentPage:
+        """Return what recordings have of an agent in a chunk from ``first`` on.  Raises ``ApiError`` as ``page``."""
+        return AgentPage.unpack(await self._asked(agent_id=agent_id, chunk_id=chunk_id, first=first, limit=limit))
 
     async def tick_at(self, chunk_id: str, ms: int) -> int | None:
         """Return about which tick it was at a Unix time (ms); None: nothing that old is kept.  Raises as ``page``."""

@@ -28,7 +28,7 @@ from recordings.past_page import Gap
 from recordings.track import between
 from store.chunk_marks import Kind, Marks, read_marks
 from streaming.newest_deltas import StreamSpan, span_of_stream
-from streaming.rewind import NO_END
+from streaming.playing import NO_END
 from streaming.shared_clock import now_ms
 
 router = APIRouter()

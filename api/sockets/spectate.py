@@ -14,15 +14,16 @@ from api.accounts.auth import Session, require
 from api.chunks import meant_chunk
 from api.errors import ApiError
 from api.ids import CHUNK_ID_PATTERN, is_chunk_id
-from api.past.routes import MOMENT_MOST, is_unknown, tick_of
+from api.past.queries import FromTick, Speed
+from api.past.routes import is_unknown, tick_of
 from api.responses import refusals
 from api.services import Services
 from api.sockets.socket import serve_watcher
 from api.sockets.sse import SseResponse
 from api.sockets.streams import LastEventId, Streams, new_channel_id, streams_of, trace_of
 from streaming.cursor import ChunkCursor
-from streaming.playback import SPEED_LEAST, SPEED_MOST
-from streaming.rewind import NO_END, PAGE_DELTAS, Rewind
+from streaming.playing import NO_END, PAGE_DELTAS
+from streaming.rewind import Rewind
 from streaming.subscriber_queue import WATCHER_CAPACITY, SubscriberQueue
 from streaming.watch import Watch
 
@@ -35,14 +36,6 @@ ChunkIdQuery = Annotated[
     Query(max_length=64, json_schema_extra={"pattern": CHUNK_ID_PATTERN}, description="`demo` means `chunk-0`."),
 ]
 Spectator = Annotated[Session, Depends(require("spectator"))]
-FromTick = Annotated[
-    int | None,
-    Query(ge=0, le=MOMENT_MOST, description="Play the past from here: a tick, or a Unix time in milliseconds."),
-]
-Speed = Annotated[
-    float,
-    Query(ge=SPEED_LEAST, le=SPEED_MOST, allow_inf_nan=False, description="How many times faster, with `from_tick`."),
-]
 
 
 @aliased.get(

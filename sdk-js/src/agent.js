@@ -14,6 +14,7 @@ import { Callbacks } from "./transport/callbacks.js";
 import { AgentConnection } from "./transport/connection.js";
 import { COMMAND_TIMEOUT_MS, Conversation } from "./transport/conversation.js";
 import { EventQueue } from "./transport/event_queue.js";
+import { readHistory } from "./transport/history.js";
 import { SessionKeeper } from "./transport/sessions.js";
 import { Deferred, Limit, raced, within } from "./transport/waiting.js";
 import { WorldMap } from "./view/world_map.js";
@@ -67,6 +68,7 @@ export class Agent {
   view;
   /** What is known of every chunk it has been in. @type {WorldMap} */
   map;
+  #api;
   #sessions;
   #conversation;
   #connection;
@@ -84,6 +86,7 @@ export class Agent {
     this.agentId = agentId;
     this.view = new WorldView(agentId);
     this.map = map;
+    this.#api = api;
     this.#sessions = sessions;
     this.#retries = retries;
     this.#commandTimeoutMs = commandTimeoutMs;
@@ -265,6 +268,15 @@ export class Agent {
     return new Journey(this, this.#random).harvest(amount, { explore, timeoutMs, signal });
   }
 
+  /**
+   * Stay within `distance` steps of another agent, through doors too.
+   * @param {string} agentId  @param {How & {distance?: number}} [how]
+   * @returns {Promise<StillFollowing | LostSight>} `LostSight` when it is out of sight for good.
+   */
+  follow(agentId, { distance = 2, timeoutMs = JOURNEY_TIMEOUT_MS, signal } = {}) {
+    return new Journey(this, this.#random).follow(agentId, distance, { timeoutMs, signal });
+  }
+
   // -- looking --
 
   /**
@@ -310,6 +322,17 @@ export class Agent {
     } finally {
       limit.clear();
     }
+  }
+
+  /**
+   * What this agent did and was given, newest first; a second or so behind the game, kept for days.
+   *
+   * @param {import("./transport/history.js").HistoryOptions} [options]
+   * @throws {ApiError | ServerUnreachable} As every call of `Api`.
+   */
+  async *history(options) {
+    const { token } = await this.#sessions.current();
+    yield* readHistory(this.#api, this.agentId, token, options);
   }
 
   /** The agent as everybody sees it, null while it is not in the world. */

@@ -8,6 +8,7 @@ export { defaultBase } from "./transport/address.js";
 export { Api } from "./transport/api.js";
 export { Backoff } from "./transport/backoff.js";
 export { EventQueue } from "./transport/event_queue.js";
+export { readHistory } from "./transport/history.js";
 export { Session } from "./transport/session.js";
 export { KnownChunk, WorldMap } from "./view/world_map.js";
 export { WorldView } from "./view/world_view.js";

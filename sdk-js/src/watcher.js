@@ -3,6 +3,8 @@
 //   const watcher = Watcher.chunk("http://127.0.0.1:8000", "chunk-0", { apiKey });
 //   for await (const event of watcher.events()) console.log(event.type, watcher.view.tick);
 //
+// With `fromTick` the past is played from there, at `speed`, and goes on with what happens now.
+//
 // It resumes with `Last-Event-ID` after every loss, opens a new session when the old one is dead, and waits with full
 // jitter in between. Read-only by nature.
 
@@ -28,6 +30,9 @@ const OPEN_TIMEOUT_MS = 15_000;
  * @property {number | null} [openTimeoutMs]  How long the first connection is tried, 15 s if not said; null: for ever.
  * @property {number | null} [awayTimeoutMs]  How long a lost one is tried again, 10 min if not said; null: for ever.
  * @property {(phase: "connecting" | "live" | "waiting", waitMs: number) => void} [onPhase]  Told how the connection is.
+ * @property {number | Date} [fromTick]  Play the past from here: a tick, a Unix time in milliseconds, or a time;
+ *   `playback` events say where it is, until it is live.
+ * @property {number} [speed]  How many times faster the past is played, 0.5 to 32.
  * @property {() => number} [random]  Where the jitter comes from.
  */
 
@@ -57,15 +62,10 @@ export class Watcher {
   /**
    * Watch a chunk; `demo` means `chunk-0`, which is never removed.
    *
-   * With `fromTick` (a tick, or a Unix time in milliseconds) its past is played from there, `speed` (0.5..32) times as fast,
-   * and goes on with what happens now; `playback` events say where that is.
-   *
-   * @param {string | URL} base  @param {string} [chunkId]  @param {WatcherOptions & {fromTick?: number, speed?: number}} [options]
+   * @param {string | URL} base  @param {string} [chunkId]  @param {WatcherOptions} [options]
    */
   static chunk(base, chunkId = "demo", options = {}) {
-    const { fromTick, speed = 1 } = options;
-    const past = fromTick === undefined ? "" : `&from_tick=${fromTick}&speed=${speed}`;
-    const path = `/v1/spectate/stream?chunk_id=${encodeURIComponent(chunkId)}${past}`;
+    const path = `/v1/spectate/stream?chunk_id=${encodeURIComponent(chunkId)}`;
     return Watcher.#made(base, path, "spectator", { chunkId, agentId: null }, (api) => api.devSpectatorSession(), options);
   }
 
@@ -80,14 +80,15 @@ export class Watcher {
   }
 
   static #made(base, path, role, what, devSession, options) {
-    const { apiKey, session, sessions, onPhase = () => {}, random = Math.random } = options;
+    const { apiKey, session, sessions, onPhase = () => {}, random = Math.random, fromTick, speed = 1 } = options;
     const { openTimeoutMs = OPEN_TIMEOUT_MS, awayTimeoutMs = AWAY_TIMEOUT_MS, api = new Api(base) } = options;
     const asked = apiKey === undefined && session === undefined;
     const keeper = () =>
       asked
         ? new SessionKeeper(api, { open: () => devSession(api), random })
         : SessionKeeper.ofRole(api, role, what.agentId, { apiKey, session, random });
-    return new Watcher(api.url(path), sessions ?? keeper(), { ...what, openTimeoutMs, awayTimeoutMs, onPhase, random });
+    const url = api.url(fromTick === undefined ? path : `${path}&from_tick=${Number(fromTick)}&speed=${speed}`);
+    return new Watcher(url, sessions ?? keeper(), { ...what, openTimeoutMs, awayTimeoutMs, onPhase, random });
   }
 
   /** How many connections there have been. */

@@ -1,7 +1,7 @@
 import type { ChunkcrawlError } from "./errors.js";
 import type { Cell, Event, Happening, Told } from "./messages.js";
-import type { Arrived, Explored, Harvested, NoGold, NoWay, TimedOut } from "./outcomes.js";
-import type { Api, Session } from "./transport.js";
+import type { Arrived, Explored, Harvested, LostSight, NoGold, NoWay, StillFollowing, TimedOut } from "./outcomes.js";
+import type { Api, HistoryEntry, HistoryOptions, Session } from "./transport.js";
 import type { AgentView, GoldNode, WorldMap, WorldView } from "./view.js";
 
 /** A time limit, and a signal that ends the wait. */
@@ -66,10 +66,12 @@ export class Agent {
     amount?: number | null,
     how?: How & { explore?: boolean },
   ): Promise<Harvested | NoGold | NoWay | TimedOut>;
+  follow(agentId: string, how?: How & { distance?: number }): Promise<StillFollowing | LostSight>;
   events(limit?: number): EventQueue;
   on<Name extends keyof Told>(what: Name, callback: (told: Told[Name]) => unknown): () => void;
   on(what: string, callback: (told: Happening) => unknown): () => void;
   waitUntil(condition: (view: WorldView) => boolean, how?: How): Promise<boolean>;
+  history(options?: HistoryOptions): AsyncGenerator<HistoryEntry, void>;
   get me(): AgentView | null;
   get position(): Cell | null;
   get others(): Map<string, AgentView>;

@@ -144,6 +144,20 @@ export interface ChunkClosed extends Message {
   chunk_id?: string | null;
 }
 
+/** How the past is played (`fromTick`): `playing`, then `live`; `gap` or `away` for ticks that are left out. */
+export interface Playback extends Message {
+  type: "playback";
+  state: string;
+  chunk_id?: string | null;
+  /** The tick that comes next. */
+  tick: number;
+  speed: number;
+  from_tick?: number;
+  to_tick?: number;
+  /** Why they can't be shown. */
+  reason?: string;
+}
+
 /** Every message that this version knows. A newer server may send others: look at `type` as a string for those. */
 export type Event =
   | SessionReady
@@ -157,7 +171,8 @@ export type Event =
   | Heartbeat
   | ErrorMessage
   | ResyncRequired
-  | ChunkClosed;
+  | ChunkClosed
+  | Playback;
 
 /** What `Agent.on` may be given, and what its function gets then. */
 export interface Told {

@@ -32,6 +32,14 @@ export class NoGold extends Outcome {
   constructor(place: Place, amount: number);
   readonly amount: number;
 }
+export class StillFollowing extends Outcome {
+  constructor(place: Place, agentId: string);
+  readonly agentId: string;
+}
+export class LostSight extends Outcome {
+  constructor(place: Place, agentId: string);
+  readonly agentId: string;
+}
 export class TimedOut extends Outcome {
   constructor(place: Place, found: string[], amount: number);
   readonly found: string[];

@@ -64,3 +64,39 @@ export interface SessionSource {
   dead(session: { token: string }): void;
   keep?(session: { token: string }, signal: AbortSignal): Promise<void>;
 }
+
+/** One thing that an agent did, or that it was given. */
+export interface HistoryEntry {
+  /** Unique, and higher the later it happened. */
+  entry_id: string;
+  /** When, an ISO time in UTC. */
+  at: string;
+  tick: number;
+  /** Where; for a crossing the chunk that was left. */
+  chunk_id: string | null;
+  /** Who did it: the giver, where this agent was given something. */
+  agent_id: string | null;
+  /** `join`, `leave`, `result`, `crossing`, `harvest`, `give`, `chat`, `thought`; more in newer servers. */
+  kind: string;
+  /** By kind (docs/protocol.md). */
+  details: Record<string, unknown>;
+}
+
+export interface HistoryOptions {
+  /** From then on; a text is an ISO time, UTC without a zone. */
+  since?: Date | string;
+  /** Only before then. */
+  until?: Date | string;
+  /** Only these; empty: all. */
+  kinds?: string[];
+  /** At most so many; null: all that is kept. */
+  limit?: number | null;
+}
+
+/** What an agent did and was given, newest first, page after page; `Agent.history` is the same for one's own. */
+export function readHistory(
+  api: Api,
+  agentId: string,
+  auth: Auth,
+  options?: HistoryOptions,
+): AsyncGenerator<HistoryEntry, void>;

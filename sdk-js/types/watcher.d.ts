@@ -15,18 +15,16 @@ export interface WatcherOptions {
   /** How long a lost one is tried again, 10 min; null: for ever. */
   awayTimeoutMs?: number | null;
   onPhase?: (phase: Phase, waitMs: number) => void;
-  random?: () => number;
-}
-
-/** The past of a chunk: from a tick (or a Unix time in milliseconds) on, `speed` (0.5..32) times as fast, then live. */
-export interface PlayOptions {
-  fromTick?: number;
+  /** Play the past from here: a tick, a Unix time in milliseconds, or a time. */
+  fromTick?: number | Date;
+  /** How many times faster the past is played, 0.5 to 32. */
   speed?: number;
+  random?: () => number;
 }
 
 export class Watcher {
   private constructor(...parts: never[]);
-  static chunk(base: string | URL, chunkId?: string, options?: WatcherOptions & PlayOptions): Watcher;
+  static chunk(base: string | URL, chunkId?: string, options?: WatcherOptions): Watcher;
   static owner(base: string | URL, agentId: string, options?: WatcherOptions): Watcher;
   readonly view: WorldView;
   readonly connected: boolean;

@@ -4,6 +4,8 @@
         async for event in watcher.events():
             print(event.type, watcher.view.tick)
 
+With ``from_tick`` the past is played from there, at ``speed``, and goes on with what happens now.
+
 It resumes with ``Last-Event-ID`` after every loss, opens a new session when the old one is dead, and waits with full
 jitter in between.  Read-only by nature.
 """
@@ -15,6 +17,7 @@ import logging
 import random
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
+from datetime import UTC, datetime
 from functools import partial
 from types import TracebackType
 from typing import Final, TypedDict, Unpack
@@ -40,13 +43,14 @@ from chunkcrawl.wire.messages import ChunkClosed, Event
 from chunkcrawl.wire.repeats import Repeats
 from chunkcrawl.wire.sse import HEADERS, server_sent_events
 
-__all__ = ["Watcher", "WatcherOptions"]
+__all__ = ["Watcher", "WatcherOptions", "moment_of"]
 
 log = logging.getLogger("chunkcrawl.client")
 
 OPEN_TIMEOUT_S: Final = 10.0
 #: A server's ``retry:`` is heeded up to here.
 RETRY_HINT_MAX_S: Final = 60.0
+MS_PER_S: Final = 1_000
 
 
 class WatcherOptions(TypedDict, total=False):
@@ -62,6 +66,10 @@ class WatcherOptions(TypedDict, total=False):
     open_timeout_s: float
     #: How long a lost connection is tried again, ten minutes if not said.  None: for ever.
     away_timeout_s: float | None
+    #: Play the past from here: a tick, a Unix time in milliseconds, or a time (UTC without a zone); None: the present.
+    from_tick: int | datetime | None
+    #: How many times faster the past is played, 0.5 to 32.
+    speed: float
     #: Where the jitter comes from.
     rng: random.Random | None
 
@@ -148,8 +156,12 @@ class Watcher:
         api: Api | None = None,
         open_timeout_s: float = 15.0,
         away_timeout_s: float | None = AWAY_TIMEOUT_S,
+        from_tick: int | datetime | None = None,
+        speed: float = 1.0,
         rng: random.Random | None = None,
     ) -> Watcher:
+        if from_tick is not None:
+            query = query | {"from_tick": str(moment_of(from_tick)), "speed": f"{speed:g}"}
         rng, shared = rng or random.Random(), SharedApi.of(base) if api is None else SharedApi.own(api)
         if api_key is None and session is None:
             sessions = SessionKeeper(shared.api, partial(dev_session, shared.api), rng=rng)
@@ -289,3 +301,11 @@ class Watcher:
         self._sessions.dead(session)
         self._fresh_refusals += 1
         return error if self._fresh_refusals > FRESH_REFUSALS_MAX else NotReady(503, error.reason)
+
+
+def moment_of(from_tick: int | datetime) -> int:
+    """Return a tick as it is, and a time as Unix time in milliseconds, which the server takes in a tick's place."""
+    if isinstance(from_tick, int):
+        return from_tick
+    at = from_tick if from_tick.tzinfo is not None else from_tick.replace(tzinfo=UTC)
+    return round(at.timestamp() * MS_PER_S)

@@ -137,22 +137,42 @@ class Player {
     return outcome(await me.harvestNearest(step.amount, { explore: true, ...limit(step) }));
   }
 
+  async follow(step) {
+    const me = await this.#agent(step);
+    return outcome(await me.follow(this.#name(step.whom), limit(step)));
+  }
+
+  /** What is kept of it, once anything is: that is a moment later. */
+  async past(step) {
+    const me = await this.#agent(step);
+    for (;;) {
+      const entries = [];
+      for await (const entry of me.history({ kinds: step.kinds, limit: 5 })) entries.push(entry);
+      if (entries.length > 0) return { kinds: entries.map(({ kind }) => kind), texts: entries.map(({ details }) => details.text) };
+      await new Promise((resolve) => setTimeout(resolve, 100));
+    }
+  }
+
   async watch(step) {
-    return this.#watched(Watcher.chunk(this.#base, step.chunk, { apiKey: this.#keys.own }));
+    return this.#watched(Watcher.chunk(this.#base, step.chunk, this.#watching(step)), step);
   }
 
   async own(step) {
     await this.#agent(step);
-    return this.#watched(Watcher.owner(this.#base, this.#name("a"), { apiKey: this.#keys.own }));
+    return this.#watched(Watcher.owner(this.#base, this.#name("a"), this.#watching(step)), step);
   }
 
   // -- what they share --
 
-  async #watched(watcher) {
+  #watching({ from_tick: fromTick, speed }) {
+    return { apiKey: this.#keys.own, fromTick, speed };
+  }
+
+  async #watched(watcher, { from_tick: fromTick }) {
     const types = [];
     for await (const { type } of watcher.events()) {
       types.push(type);
-      if (types.length === 3) break;
+      if (types.length === (fromTick === undefined ? 3 : 5)) break;
     }
     const { view } = watcher;
     return { types, chunk_id: view.chunkId, ready: view.ready, sees_itself: view.me !== null };

@@ -12,6 +12,7 @@ from chunkcrawl import Agent, ChunkcrawlError, Watcher
 from chunkcrawl.journeys.outcomes import Outcome
 from chunkcrawl.view.paths import Point, is_boundary
 from chunkcrawl.view.world_view import WorldView
+from chunkcrawl.watcher import WatcherOptions
 
 Step: TypeAlias = dict[str, Any]
 Result: TypeAlias = dict[str, Any]
@@ -122,22 +123,40 @@ class Player:
         me = await self._agent(step)
         return self._outcome(await me.harvest_nearest(step["amount"], explore=True, timeout_s=step["timeout_s"]))
 
+    async def _follow(self, step: Step) -> Result:
+        me = await self._agent(step)
+        limit = {"timeout_s": step["timeout_s"]} if "timeout_s" in step else {}
+        return self._outcome(await me.follow(self._name(step["whom"]), **limit))
+
+    async def _past(self, step: Step) -> Result:
+        """What is kept of it, once anything is: that is a moment later."""
+        me = await self._agent(step)
+        async with asyncio.timeout(PATIENCE_S):
+            while not (entries := [entry async for entry in me.history(kinds=step["kinds"], limit=5)]):
+                await asyncio.sleep(0.1)
+        return {"kinds": [one.kind for one in entries], "texts": [one.details["text"] for one in entries]}
+
     async def _watch(self, step: Step) -> Result:
-        return await self._watched(Watcher.chunk(self._base, step["chunk"], api_key=self._keys["own"]))
+        return await self._watched(Watcher.chunk(self._base, step["chunk"], **self._watching(step)), step)
 
     async def _own(self, step: Step) -> Result:
         await self._agent(step)
-        name = self._name("a")
-        return await self._watched(Watcher.owner(self._base, name, api_key=self._keys["own"]))
+        return await self._watched(Watcher.owner(self._base, self._name("a"), **self._watching(step)), step)
 
     # -- what they share --
 
-    async def _watched(self, watcher: Watcher) -> Result:
+    def _watching(self, step: Step) -> WatcherOptions:
+        options = WatcherOptions(api_key=self._keys["own"])
+        if "from_tick" in step:
+            options.update(from_tick=step["from_tick"], speed=step["speed"])
+        return options
+
+    async def _watched(self, watcher: Watcher, step: Step) -> Result:
         types: list[str] = []
         async with watcher, asyncio.timeout(PATIENCE_S), contextlib.aclosing(watcher.events()) as events:
             async for event in events:
                 types.append(event.type)
-                if len(types) == 3:
+                if len(types) == (5 if "from_tick" in step else 3):
                     break
         view = watcher.view
         return {"types": types, "chunk_id": view.chunk_id, "ready": view.ready, "sees_itself": view.me is not None}

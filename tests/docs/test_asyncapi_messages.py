@@ -272,11 +272,15 @@ async def test_every_message_of_every_channel(gate: Gate, local_world: LocalWorl
         for channel in ("spectatorSocket", "spectatorStream"):
             await readers.wait_for(channel, "chunk_digest", tick=7)
         # From a tick that is to come: it plays nothing and is live at once.
-        path = "/v1/spectate/stream?chunk_id=demo&from_tick=1000000"
-        rewinding = await stack.enter_async_context(gate.sse(path, await gate.token("spectator")))
         group = await stack.enter_async_context(Reading())
-        group.start(readers.stream("spectatorStream", rewinding))
-        await readers.wait_for("spectatorStream", "playback", state="live")
+        owner = await gate.token("owner_spectator", AGENT)
+        for channel, path, token in (
+            ("spectatorStream", "/v1/spectate/stream?chunk_id=demo", await gate.token("spectator")),
+            ("ownerStream", f"/v1/owner/stream?agent_id={AGENT}", owner),
+        ):
+            rewinding = await stack.enter_async_context(gate.sse(f"{path}&from_tick=1000000", token))
+            group.start(readers.stream(channel, rewinding))
+            await readers.wait_for(channel, "playback", state="live")
         await gate.services.batch.command("PUBLISH", keys.OPERATORS_CHANNEL, NOTICE)
         for channel in DOCUMENT["channels"]:
             await readers.wait_for(channel, "operator_notice")

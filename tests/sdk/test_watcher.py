@@ -7,6 +7,7 @@ import contextlib
 import json
 import random
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 from typing import Any
 
 import httpx
@@ -22,8 +23,8 @@ from chunkcrawl.errors import (
     ProtocolViolation,
     ServerUnreachable,
 )
-from chunkcrawl.transport.http import Api
-from chunkcrawl.wire.messages import ChunkDelta, Event
+from chunkcrawl.transport.http import Api, Session
+from chunkcrawl.wire.messages import ChunkDelta, Event, Playback
 from tests.sdk.builders import delta, static
 
 
@@ -265,3 +266,49 @@ async def test_leaving_early_closes_the_stream() -> None:
         assert (await anext(events)).type == "session_ready"
         await events.aclose()
     assert body.closed
+
+
+async def test_from_a_moment_of_the_past_on() -> None:
+    asked: list[str] = []
+
+    async def handle(request: httpx.Request) -> httpx.Response:
+        asked.append(request.url.raw_path.decode())
+        return httpx.Response(404, json={"detail": "chunk_not_found"})
+
+    at = datetime(2026, 3, 1, 12, tzinfo=UTC)
+    session = Session("sess_1", "jti_1", "spectator")
+    api = Api("http://test", http=httpx.AsyncClient(transport=httpx.MockTransport(handle)))
+    for watcher in (
+        Watcher.chunk("http://test", "chunk-7", api=api, session=session, from_tick=5, speed=8),
+        Watcher.owner("http://test", "ada", api=api, session=session, from_tick=at, speed=0.5),
+        Watcher.owner("http://test", "ada", api=api, session=session, from_tick=at.replace(tzinfo=None)),
+        Watcher.chunk("http://test", "chunk-7", api=api, session=session, speed=8),
+    ):
+        with pytest.raises(NotFound):
+            async for _ in watcher.events():
+                pass
+    assert asked == [
+        "/v1/spectate/stream?chunk_id=chunk-7&from_tick=5&speed=8",
+        "/v1/owner/stream?agent_id=ada&from_tick=1772366400000&speed=0.5",
+        "/v1/owner/stream?agent_id=ada&from_tick=1772366400000&speed=1",
+        "/v1/spectate/stream?chunk_id=chunk-7",
+    ]
+
+
+async def test_where_the_playing_is_comes_as_an_event() -> None:
+    told = sse(
+        "playback", {"chunk_id": "chunk-0", "state": "gap", "tick": 9, "speed": 8.0, "from_tick": 5, "to_tick": 8}
+    )
+    script = Script(Body(READY, told, STATIC, tick(9)))
+    events = [event async for event in _until_delta(script)]
+    playback = next(event for event in events if isinstance(event, Playback))
+    assert (playback.state, playback.tick, playback.from_tick, playback.to_tick) == ("gap", 9, 5, 8)
+
+
+async def _until_delta(script: Script) -> AsyncIterator[Event]:
+    watcher = Watcher.chunk("http://test", api=script.api(), from_tick=1)
+    async with contextlib.aclosing(watcher.events()) as events:
+        async for event in events:
+            yield event
+            if isinstance(event, ChunkDelta):
+                return

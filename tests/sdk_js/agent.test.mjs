@@ -265,3 +265,12 @@ test("what can't be signed is refused before it is sent", async (t) => {
   await me.say("on it goes");
   assert.equal(server.commands.length, 1);
 });
+
+test("its history is read with its own session", async (t) => {
+  const { server, me } = await playing(t);
+  server.entries = [{ entry_id: "2-0", kind: "chat" }, { entry_id: "1-0", kind: "join" }];
+  const found = [];
+  for await (const { entry_id: id } of me.history({ limit: 5 })) found.push(id);
+  assert.deepEqual(found, ["2-0", "1-0"]);
+  assert.deepEqual(server.asked, [["/v1/agents/ada/history?limit=5", "sess_1"]]);
+});

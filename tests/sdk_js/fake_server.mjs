@@ -37,6 +37,9 @@ export class FakeServer {
   log = [];
   sockets = [];
   strikesLeft = 2;
+  /** What it says the agent did, and who asked for it. */
+  entries = [];
+  asked = [];
   /** Ends the harvest that goes on. */
   harvestEnds = null;
   #server = createServer((request, response) => this.#http(request, response));
@@ -64,6 +67,9 @@ export class FakeServer {
     if (request.method === "DELETE") {
       this.liveTokens.delete(token);
       answer(204);
+    } else if (request.method === "GET") {
+      this.asked.push([request.url, token]);
+      answer(200, { agent_id: "ada", entries: this.entries, next: null });
     } else if (request.url === "/v1/sessions/refresh") {
       if (!this.liveTokens.has(token)) return answer(401, dead);
       this.refreshes += 1;

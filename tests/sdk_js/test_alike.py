@@ -8,7 +8,9 @@ import tomllib
 
 import pytest
 
-from chunkcrawl import errors
+from chunkcrawl import Agent, errors
+from chunkcrawl.journeys import outcomes
+from chunkcrawl.watcher import WatcherOptions
 from tests.sdk_js.node import ROOT
 from world.commands import RULES
 
@@ -53,3 +55,21 @@ def test_the_versions_are_the_same() -> None:
     python = tomllib.loads((ROOT / "sdk" / "pyproject.toml").read_text())
     assert package["version"] == python["project"]["version"]
     assert "dependencies" not in package
+
+
+def test_journeys_end_alike() -> None:
+    found = re.findall(r"^export class (\w+)", (SDK / "src" / "journeys" / "outcomes.js").read_text(), re.MULTILINE)
+    assert sorted(found) == sorted(outcomes.__all__)
+
+
+@pytest.mark.parametrize("name", ["go_to", "explore", "harvest_nearest", "follow", "history"])
+def test_what_an_agent_does_beside_single_commands_is_in_both(name: str) -> None:
+    assert callable(getattr(Agent, name))
+    for file in ("src/agent.js", "types/agent.d.ts"):
+        assert re.search(rf"^  (async )?\*?{camel(name)}\(", (SDK / file).read_text(), re.MULTILINE), file
+
+
+@pytest.mark.parametrize("name", ["from_tick", "speed"])
+def test_watchers_play_the_past_alike(name: str) -> None:
+    assert name in WatcherOptions.__annotations__
+    assert re.search(rf"^  {camel(name)}\?:", (SDK / "types" / "watcher.d.ts").read_text(), re.MULTILINE)

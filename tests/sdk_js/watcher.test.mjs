@@ -93,3 +93,17 @@ test("the past of a chunk is played from where one says", async () => {
   ]);
   assert.equal(watcher.view.tick, 7);
 });
+
+test("from a moment of the past on: ticks and times are asked for, and again after a lost line", async () => {
+  const played = text({ type: "playback", state: "playing", tick: 5 }, chunkStatic(), chunkDelta(5));
+  const { asked } = answering({ text: played, ends: true }, { text: text(chunkDelta(6)) });
+  const { told } = watching({ fromTick: 5, speed: 8 });
+  await pass(1_000);
+  assert.deepEqual(told.events.map(([type]) => type), ["playback", "chunk_static", "chunk_delta", "chunk_delta"]);
+  const path = "/game/v1/spectate/stream?chunk_id=chunk-0&from_tick=5&speed=8";
+  assert.deepEqual(asked.map(([url]) => url), [path, path]);
+  const { asked: once } = answering({ text: played });
+  watching({ fromTick: new Date("2026-03-01T12:00:00Z") }, (more) => Watcher.owner("http://world.test", "ada", more));
+  await pass(1_000);
+  assert.equal(once[0][0], "/v1/owner/stream?agent_id=ada&from_tick=1772366400000&speed=1");
+});

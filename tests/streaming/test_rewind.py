@@ -204,7 +204,7 @@ async def test_too_many_play(hub: Hub, redis: Redis, chunk: ChunkWriter) -> None
 async def test_a_refused_page_is_asked_for_again(
     hub: Hub, redis: Redis, chunk: ChunkWriter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("streaming.rewind.TRY_AGAIN_S", 0.001)
+    monkeypatch.setattr("streaming.playing.TRY_AGAIN_S", 0.001)
     pages = Pages(redis, RECORDED)
     view = await rewind(hub, redis, pages, 1)
     pages.refusals = 3

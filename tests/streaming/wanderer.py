@@ -19,6 +19,8 @@ from tests.streaming.writer import delta_payload
 
 AGENT = "ada"
 CHUNKS = ("chunk-0", "chunk-1", "chunk-2")
+BEGAN_MS = 1_000_000
+TICK_MS = 200
 
 
 @dataclass
@@ -139,6 +141,7 @@ class Story:
         self.wanderer = Wanderer(seed, leaves=leaves)
         self.last: dict[str, StreamId] = {}
         self.events: list[str] = []
+        self.commits: list[Commit] = []
         self._journal: Journal | None = None
 
     async def begin(self) -> None:
@@ -170,15 +173,16 @@ class Story:
 
     async def _commit(self, commit: Commit) -> None:
         assert self._journal is not None
-        batch = Batch(tick=commit.tick)
+        self.commits.append(commit)
+        batch, ts_ms = Batch(tick=commit.tick), BEGAN_MS + commit.tick * TICK_MS
         for chunk_id, payload in commit.deltas.items():
             prev = format_stream_id(self.last.get(chunk_id, (0, 0)))
             entry, minid = f"{commit.tick}-0", f"{max(0, commit.tick - 300)}-0"
-            batch.chunk_entry(chunk_id, entry, prev, "chunk_delta", 1, "t", orjson.dumps(payload), minid)
+            batch.chunk_entry(chunk_id, entry, prev, "chunk_delta", ts_ms, "t", orjson.dumps(payload), minid)
             self.last[chunk_id] = (commit.tick, 0)
         events = []
         for kind, fields in commit.events:
-            events.append(AgentEvent(kind, 1, "t", orjson.dumps(fields)))
+            events.append(AgentEvent(kind, ts_ms, "t", orjson.dumps(fields)))
             self.events.append(kind)
         here = commit.chunk_id is not None
         batch.agent_record(AGENT, commit.chunk_id or "", here=here, busy="", record=b'{"gold":7}', events=events)

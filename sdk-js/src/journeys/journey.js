@@ -16,15 +16,19 @@ import {
   Unreachable,
 } from "../errors.js";
 import { Limit, paused } from "../transport/waiting.js";
-import { isBoundary, isFloor } from "../view/paths.js";
-import { Arrived, Explored, Harvested, NoGold, NoWay, TimedOut } from "./outcomes.js";
+import { isBoundary, isFloor, manhattan } from "../view/paths.js";
+import { Arrived, Explored, Harvested, LostSight, NoGold, NoWay, StillFollowing, TimedOut } from "./outcomes.js";
 
 /** How often in a row something may stand in the way of one step of a journey before it counts as no way. */
 const HINDRANCES_MAX = 20;
 const PAUSE_MS = { least: 200, most: 1000 };
 const VIEW_TIMEOUT_MS = 60_000;
-/** What a result says is seen in another message, a moment later. */
+/** What a result says is seen in another message, a moment later; out of sight for so long, somebody is lost. */
 const SIGHT_MS = 1_000;
+/** Somebody who is followed walks on: walks towards where it stood are no longer than this. */
+const FOLLOW_STRIDE = 4;
+/** Whoever was seen last within so many cells of a door went through it. */
+const DOOR_REACH = 2;
 
 /** What goes better when it is planned anew; everything else is a mistake of ours or the end of the agent. */
 const WORTH_ANOTHER_TRY = [
@@ -97,6 +101,24 @@ export class Journey {
       }
       return new Harvested(this.#place, this.#taken);
     });
+  }
+
+  /** Stay beside another agent, through doors too; see `Agent.follow`. */
+  follow(agentId, distance, how) {
+    const inSight = () => this.#agent.view.others.get(agentId);
+    const timeUp = () => new (inSight() ? StillFollowing : LostSight)(this.#place, agentId);
+    const work = async () => {
+      let seen = null;
+      for (;;) {
+        await this.#ready();
+        if (!inSight() && seen !== null) await this.#after(agentId, seen);
+        const there = inSight();
+        if (!there) return new LostSight(this.#place, agentId);
+        seen = { x: there.x, y: there.y };
+        await this.#closer(seen, distance);
+      }
+    };
+    return this.#within(how, work, timeUp);
   }
 
   // -- one step of them --
@@ -212,6 +234,51 @@ export class Journey {
     return true;
   }
 
+  /** Walk some cells towards one, or wait for what happens next where it is near. */
+  async #closer(to, distance) {
+    const { view } = this.#agent;
+    const { position, tick } = view;
+    if (position === null || manhattan(position, to) <= distance) {
+      await this.#agent.waitUntil((now) => now.tick > tick, { timeoutMs: SIGHT_MS, signal: this.#signal });
+      return;
+    }
+    const cell = view.nextFree(to.x, to.y);
+    if (cell === null || (cell.x === position.x && cell.y === position.y)) {
+      await this.#pause();
+      return;
+    }
+    const way = view.pathTo(cell.x, cell.y) ?? [];
+    const step = way[Math.min(way.length, FOLLOW_STRIDE) - 1] ?? cell;
+    try {
+      await this.#walk(isBoundary(view.grid, step.x, step.y) ? cell : step);
+    } catch (error) {
+      if (!(error instanceof Hindered)) throw error;
+      await this.#pause();
+    }
+  }
+
+  /** Go through the door beside which somebody was seen last; nothing is done when there was none. */
+  async #after(agentId, last) {
+    const { view } = this.#agent;
+    const doors = Object.entries(view.exits()).flatMap(([side, cells]) =>
+      cells.map((cell) => ({ side, far: manhattan(cell, last) })),
+    );
+    const [door] = doors.sort((one, other) => one.far - other.far);
+    if (door === undefined || door.far > DOOR_REACH) return;
+    const before = view.chunkId;
+    for (let tries = 0; tries < HINDRANCES_MAX; tries += 1) {
+      try {
+        await this.#through(door.side);
+      } catch (error) {
+        if (!(error instanceof Hindered)) throw error;
+        await this.#pause();
+      }
+      if ((await this.#ready()).chunkId === before) continue;
+      await this.#agent.waitUntil((now) => now.others.has(agentId), { timeoutMs: SIGHT_MS, signal: this.#signal });
+      return;
+    }
+  }
+
   // -- what all share --
 
   async #walk({ x, y }) {
@@ -237,7 +304,7 @@ export class Journey {
       } catch (error) {
         if (!(error instanceof Hindered)) throw error;
       }
-      await paused(PAUSE_MS.least + this.#random() * (PAUSE_MS.most - PAUSE_MS.least), this.#signal);
+      await this.#pause();
       await this.#ready();
     }
     throw new Ended(new NoWay(this.#place, "crowded", `others stood in the way ${HINDRANCES_MAX} times in a row`));
@@ -250,18 +317,27 @@ export class Journey {
     return this.#agent.view;
   }
 
-  async #within({ timeoutMs, signal = null }, work) {
+  #pause() {
+    return paused(PAUSE_MS.least + this.#random() * (PAUSE_MS.most - PAUSE_MS.least), this.#signal);
+  }
+
+  /** What the work came to; `timeUp` says what it is when the time was up before. */
+  async #within({ timeoutMs, signal = null }, work, timeUp = () => this.#timedOut()) {
     const limit = new Limit(timeoutMs, signal);
     this.#signal = limit.signal;
     try {
       return await work();
     } catch (error) {
       if (error instanceof Ended) return error.outcome;
-      if (limit.isEndOf(error)) return new TimedOut(this.#place, this.#found, this.#taken);
+      if (limit.isEndOf(error)) return timeUp();
       throw error;
     } finally {
       limit.clear();
     }
+  }
+
+  #timedOut() {
+    return new TimedOut(this.#place, this.#found, this.#taken);
   }
 
   get #taken() {

@@ -1,8 +1,8 @@
 // How a journey ended. Each says it in `reason`, a stable code, and in words by `String()`; `ok` tells whether it reached
 // its aim.
 //
-//   Arrived, Explored, Harvested     ok
-//   NoWay, NoGold, TimedOut          not ok
+//   Arrived, Explored, Harvested, StillFollowing     ok
+//   NoWay, NoGold, LostSight, TimedOut               not ok
 
 /** The end of a journey, and where the agent stands. */
 export class Outcome {
@@ -67,6 +67,35 @@ export class Harvested extends Outcome {
 
   toString() {
     return `took ${this.amount} gold, now at ${this.place}`;
+  }
+}
+
+/** The time to follow was up, and `agentId` was still in sight. */
+export class StillFollowing extends Outcome {
+  static reason = "still_following";
+  static ok = true;
+
+  constructor(place, agentId) {
+    super(place);
+    this.agentId = agentId;
+  }
+
+  toString() {
+    return `followed ${this.agentId} up to ${this.place}`;
+  }
+}
+
+/** `agentId` is out of sight, and which way it went is not known. */
+export class LostSight extends Outcome {
+  static reason = "lost";
+
+  constructor(place, agentId) {
+    super(place);
+    this.agentId = agentId;
+  }
+
+  toString() {
+    return `lost sight of ${this.agentId}, now at ${this.place}`;
   }
 }
 

@@ -40,6 +40,7 @@ const SHAPES = new Map(
     command_result: { status: isText },
     resync_required: {},
     chunk_closed: { chunk_id: maybe(isText) },
+    playback: { state: isText },
     heartbeat: {},
     error: {},
   }),

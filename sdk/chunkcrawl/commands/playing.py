@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import sys
+from datetime import UTC, datetime
 from typing import Annotated, Any, Final, Literal
 
 import typer
 
 from chunkcrawl.commands.common import DEFAULT_BASE, BaseOption, JsonOption, api_key_for, emit, perform
+from chunkcrawl.commands.history import parse_moment
 
 __all__ = ["play", "say", "watch"]
 
@@ -17,7 +20,13 @@ AgentArgument = Annotated[str, typer.Argument(metavar="AGENT", help="Its id: let
 OPEN_TIMEOUT_S: Final = 15.0
 
 SAY_TIMEOUT_S: Final = 60.0
+_TICK: Final = re.compile(r"[0-9]{1,15}")
 
+FromOption = Annotated[
+    str | None,
+    typer.Option("--from", metavar="WHEN", help="Play the past: from `10m`, `2h` ago, an ISO time (UTC), or a tick."),
+]
+SpeedOption = Annotated[float, typer.Option(min=0.5, max=32.0, help="How many times faster the past is played.")]
 SecondsOption = Annotated[float | None, typer.Option(min=0.1, metavar="S", help="Leave after so many seconds.")]
 
 
@@ -90,11 +99,15 @@ def watch(
     owner: Annotated[
         str | None, typer.Option("--owner", metavar="AGENT", help="Follow an agent of yours over all chunks.")
     ] = None,
+    start: FromOption = None,
+    speed: SpeedOption = 1.0,
     base: BaseOption = DEFAULT_BASE,
     seconds: SecondsOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Watch a chunk, or follow an agent of yours with its commands and inventory.
+
+    With --from its past is played first, and goes on with what happens now; without --from, --speed does nothing.
 
     Without an API key a development session is used, which servers in production refuse.
 
@@ -105,23 +118,33 @@ def watch(
         chunkcrawl watch --owner scout-1
 
         chunkcrawl watch chunk-3 --json --seconds 10
+
+        chunkcrawl watch --owner scout-1 --from 10m --speed 8
     """
     from chunkcrawl.commands import screens
-    from chunkcrawl.watcher import Watcher
+    from chunkcrawl.watcher import Watcher, WatcherOptions
 
     if chunk and owner:
         raise typer.BadParameter("either a chunk or --owner, not both")
-    key = api_key_for(base, as_json=as_json, needed=False)
+    moment = None if start is None else _tick_or_moment(start)
+    options = WatcherOptions(
+        api_key=api_key_for(base, as_json=as_json, needed=False),
+        open_timeout_s=OPEN_TIMEOUT_S,
+        away_timeout_s=None,
+        from_tick=moment,
+        speed=speed,
+    )
 
     async def work() -> None:
-        if owner:
-            watcher = Watcher.owner(base, owner, api_key=key, open_timeout_s=OPEN_TIMEOUT_S, away_timeout_s=None)
-        else:
-            name = chunk or "demo"
-            watcher = Watcher.chunk(base, name, api_key=key, open_timeout_s=OPEN_TIMEOUT_S, away_timeout_s=None)
+        of_agent = Watcher.owner(base, owner, **options) if owner else None
+        watcher = of_agent or Watcher.chunk(base, chunk or "demo", **options)
         await _for(seconds, screens.show_json(watcher) if as_json else screens.watch(watcher))
 
     perform(work(), as_json=as_json)
+
+
+def _tick_or_moment(words: str) -> int | datetime:
+    return int(words) if _TICK.fullmatch(words) else parse_moment(words, datetime.now(UTC), "--from")
 
 
 async def _for(seconds: float | None, work: Any) -> None:

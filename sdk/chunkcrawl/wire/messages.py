@@ -31,6 +31,7 @@ __all__ = [
     "NodeSpec",
     "NodeState",
     "NpcView",
+    "Playback",
     "PrivateDelta",
     "ResyncRequired",
     "SessionReady",
@@ -293,6 +294,24 @@ class ChunkClosed(Event):
 
     TYPE = "chunk_closed"
     chunk_id: str | None = None
+
+
+class Playback(Event):
+    """How the past is played (``from_tick``): ``state`` is playing, then live; gap or away for ticks that are left out.
+
+    Attributes:
+        tick: The tick that comes next.
+        from_tick, to_tick: What is left out; ``reason``: why it can't be shown.
+    """
+
+    TYPE = "playback"
+    state: str
+    chunk_id: str | None = None
+    tick: int = 0
+    speed: float = 1.0
+    from_tick: int | None = None
+    to_tick: int | None = None
+    reason: str | None = None
 
 
 class UnknownEvent(Event):

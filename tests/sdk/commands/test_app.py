@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -21,6 +22,7 @@ from typer.testing import CliRunner, Result
 from chunkcrawl.commands.app import app
 from chunkcrawl.commands.common import perform
 from chunkcrawl.errors import refusal
+from chunkcrawl.watcher import Watcher
 
 NOBODY = "http://127.0.0.1:9"
 PASSWORD = "correct horse"
@@ -223,6 +225,8 @@ def test_a_refusal_is_exit_code_1_with_the_reason(base: str) -> None:
         ("play", "scout-1", "--bot", "clever"),
         ("watch", "chunk-0", "--owner", "scout-1"),
         ("watch", "--seconds", "0"),
+        ("watch", "--from", "yesterday"),
+        ("watch", "--from", "5", "--speed", "33"),
         ("session", "--role", "agent"),
         ("session", "--role", "king"),
         ("say", "scout-1"),
@@ -264,6 +268,30 @@ def test_no_server_is_exit_code_3(monkeypatch: pytest.MonkeyPatch, config: Path,
     assert told["error"] == "server_unreachable"
     assert "chunkcrawl up" in told["detail"]
     assert "--base" in told["detail"]
+
+
+def test_watching_from_a_moment_of_the_past(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[dict[str, str]] = []
+
+    async def shown(watcher: Watcher) -> None:
+        asked.append(watcher._query)
+
+    monkeypatch.setattr("chunkcrawl.commands.screens.show_json", shown)
+    words = (
+        "watch chunk-7 --from 1234 --speed 8",
+        "watch --owner scout-1 --from 2026-03-01T12:00",
+        "watch demo --speed 4",
+    )
+    for one in words:
+        assert run(*one.split(), "--json").exit_code == 0
+    assert asked == [
+        {"chunk_id": "chunk-7", "from_tick": "1234", "speed": "8"},
+        {"agent_id": "scout-1", "from_tick": "1772366400000", "speed": "1"},
+        {"chunk_id": "demo"},
+    ]
+    before = time.time() * 1000
+    assert run("watch", "--from", "10m", "--json").exit_code == 0
+    assert before - 600_001 <= int(asked[-1]["from_tick"]) <= time.time() * 1000 - 599_999
 
 
 def test_a_proxy_that_can_not_be_used_is_what_it_says(monkeypatch: pytest.MonkeyPatch) -> None:

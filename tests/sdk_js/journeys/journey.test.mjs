@@ -128,3 +128,27 @@ test("the end of the agent is thrown, not told as an outcome", async () => {
   world.hindrances.push(new AgentClosed());
   await assert.rejects(after(1_000, journey(world).explore(1, HOW)), AgentClosed);
 });
+
+test("it follows somebody, through doors too, until the time is up", async () => {
+  const guide = (x, y) => [{ id: "guide", x, y }];
+  const world = new SmallWorld(2, [guide(3, 1)]);
+  const end = journey(world).follow("guide", 1, { timeoutMs: 5_000 });
+  await pass(500, 50);
+  const { position } = world.view;
+  assert.ok(Math.abs(position.x - 3) + Math.abs(position.y - 1) <= 1);
+  world.meet([[], guide(2, 2)]);
+  const outcome = await after(10_000, end);
+  assert.deepEqual([outcome.ok, outcome.reason, outcome.agentId, outcome.chunkId], [true, "still_following", "guide", "chunk-1"]);
+  assert.match(String(outcome), /^followed guide up to chunk-1:/);
+});
+
+test("who vanishes away from the doors is lost, and so is who was never there", async () => {
+  const world = new SmallWorld(1, [[{ id: "guide", x: 2, y: 1 }]]);
+  const never = await after(1_000, journey(new SmallWorld(1)).follow("guide", 2, HOW));
+  assert.deepEqual([never.ok, never.reason], [false, "lost"]);
+  assert.match(String(never), /^lost sight of guide, now at chunk-0:2,2$/);
+  const end = journey(world).follow("guide", 1, HOW);
+  await pass(200, 50);
+  world.meet([[]]);
+  assert.equal((await after(5_000, end)).reason, "lost");
+});

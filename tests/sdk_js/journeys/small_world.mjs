@@ -79,6 +79,12 @@ export class SmallWorld {
     if (error) throw error;
   }
 
+  /** Others stand in the chunks now: a list of them for each. */
+  meet(others) {
+    this.#others = others;
+    this.#show();
+  }
+
   /** Somebody else takes all the gold of this chunk. */
   empty() {
     this.#left.set(this.#at.number, 0);

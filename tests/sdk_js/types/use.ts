@@ -1,6 +1,18 @@
 // Checked by tsc, never run: what a user may write, and what the declarations must refuse.
 
-import { Agent, Api, Blocked, ChunkcrawlError, NoWay, Session, TimedOut, Unreachable, Watcher, WorldMap } from "chunkcrawl";
+import {
+  Agent,
+  Api,
+  Blocked,
+  ChunkcrawlError,
+  NoWay,
+  readHistory,
+  Session,
+  TimedOut,
+  Unreachable,
+  Watcher,
+  WorldMap,
+} from "chunkcrawl";
 import type { Cell, ChunkDelta, Completed, GoldNode, WatcherOptions } from "chunkcrawl";
 
 export async function play(apiKey: string, signal: AbortSignal): Promise<number> {
@@ -59,4 +71,15 @@ export async function mistakes(me: Agent, api: Api, session: Session): Promise<v
   await api.openSession("dcw_x", "player");
   // @ts-expect-error a session's secrets are its own
   session.token = "sess_x";
+}
+
+export async function past(me: Agent, api: Api): Promise<string[]> {
+  const kinds: string[] = [];
+  for await (const entry of me.history({ kinds: ["harvest"], since: new Date(0) })) kinds.push(entry.kind);
+  for await (const entry of readHistory(api, "scout-2", "dcw_x", { limit: 5 })) kinds.push(String(entry.details["text"]));
+  const outcome = await me.follow("guide", { distance: 1, timeoutMs: 1_000 });
+  kinds.push(outcome.agentId);
+  const watcher = Watcher.owner("http://127.0.0.1:8000", "scout-1", { fromTick: new Date(), speed: 8 });
+  for await (const event of watcher.events()) if (event.type === "playback") kinds.push(event.state);
+  return kinds;
 }
