@@ -7,6 +7,7 @@ import orjson
 import pytest
 
 from recordings.kept import KeptPast
+from recordings.agent_page import AgentPage
 from recordings.past_page import PastPage
 from recordings.past_worker import AWAY, KEPT, PAGE, TICK, answer_to
 from recordings.track import Catalog
@@ -51,3 +52,11 @@ def test_how_far_back(directory: Path) -> None:
     assert answer[:1] == KEPT
     found = KeptPast.unpack(answer[1:])
     assert (found.first, found.last) == (0, 30)
+
+
+def test_a_page_of_an_agent(directory: Path) -> None:
+    answer = ask(directory, agent_id="agent-0", first=5, limit=3)
+    assert answer[:1] == PAGE
+    page = AgentPage.unpack(answer[1:])
+    assert (page.chunk.chunk_id, page.chunk.first) == ("chunk-0", 5)
+    assert len(page.chunk.deltas) <= 3

@@ -44,3 +44,8 @@ def test_between() -> None:
     assert between(5, (10, 20), (100, 200)) == 100
     assert between(25, (10, 20), (100, 200)) == 200
     assert between(10, (10, 10), (100, 200)) == 200
+
+
+def test_when_its_last_entry_was(tmp_path: Path) -> None:
+    track = Catalog(Directory(write(tmp_path, played(seed=6, shards=1, ticks=30)))).tracks()[0]
+    assert 1_000_000 + 29 * 200 <= track.last_ms() <= 1_000_000 + 31 * 200

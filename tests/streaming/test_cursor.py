@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from streaming.cursor import ChunkCursor, Position, position_event_id
+from streaming.cursor import ChunkCursor, PlayedPlace, Position, position_event_id
 
 USELESS = [
     "",
@@ -61,3 +61,18 @@ def test_a_followers_id_comes_back_whole(position: Position) -> None:
 def test_the_two_kinds_are_not_taken_for_each_other() -> None:
     assert ChunkCursor.parse("chunk-0:5:0:7") is None
     assert Position.parse("chunk-0:5:0") is None
+
+
+@pytest.mark.parametrize("whole", [False, True])
+def test_a_place_that_is_played_is_read_back(whole: bool) -> None:
+    place = PlayedPlace("chunk-0", 17, 3, whole)
+    assert PlayedPlace.parse(place.event_id) == place
+    assert Position.parse(place.event_id) is None
+    assert ChunkCursor.parse(place.event_id) is None
+
+
+@pytest.mark.parametrize(
+    "text", ["", "~", "~~~chunk-0:1:2", "chunk-0:1:2", "~-:1:2", "~chunk-0:1", "~chunk-0:01:2", "~chunk-0:1:2:3", "~" * 200]
+)
+def test_what_was_never_a_played_place(text: str) -> None:
+    assert PlayedPlace.parse(text) is None

@@ -15,6 +15,7 @@ from api.errors import ApiError
 from api.past.process import PastUnavailable
 from api.past.reader import PLAYING_MOST, WAITING_MOST, PastReader
 from config.settings import Settings
+from recordings.agent_page import AgentPage
 from recordings.past_page import PastDelta, PastPage
 from streaming import keys
 from tests.streaming.writer import ChunkWriter, twenty_ticks
@@ -119,3 +120,13 @@ def test_so_many_play_at_once(reader: PastReader) -> None:
         assert reader.full
         assert not stack.enter_context(reader.playing())
     assert not reader.full
+
+
+async def test_a_page_of_an_agent_comes_from_the_process_alone(
+    reader: PastReader, answers: Answers, chunk: ChunkWriter
+) -> None:
+    page = AgentPage(answers.page, present=True, seen=True)
+    answers.answer = b"P" + page.pack()
+    assert await reader.agent_page("ada", "chunk-0", 1, 7) == page
+    asked = {name: answers.asked[0].get(name) for name in ("agent_id", "chunk_id", "first", "limit")}
+    assert asked == {"agent_id": "ada", "chunk_id": "chunk-0", "first": 1, "limit": 7}
