@@ -18,7 +18,7 @@ from tests.recordings.simulate import PACE, SourcedCluster, SourcedWorld, given_
 from tests.world.play import PLAY_RULES, Script
 from world.outputs import Output
 
-TICKS: Final = 150
+TICKS: Final = 100
 #: How much earlier a page of an arrival begins, as players ask for it.
 SLACK: Final = 10
 
@@ -122,13 +122,13 @@ def followed(played: Played, agent: str, limit: int = 500) -> tuple[list[Event],
 
 def test_everything_that_agents_were_told_in_order(played: Played) -> None:
     assert len(played.private) > 5
-    for agent in played.private:
+    for agent in sorted(played.private)[:6]:
         told, _ = followed(played, agent)
         assert told == played.told(agent), agent
 
 
 def test_every_delta_that_showed_it(played: Played) -> None:
-    for agent in list(played.private)[:6]:
+    for agent in list(played.private)[:3]:
         _, seen = followed(played, agent)
         assert len(set(seen)) == len(seen)
         shown = {
@@ -142,7 +142,7 @@ def test_every_delta_that_showed_it(played: Played) -> None:
         assert {one for one in shown if one[1] < end} <= set(seen)
 
 
-@pytest.mark.parametrize("limit", [1, 7])
+@pytest.mark.parametrize("limit", [7, pytest.param(1, marks=pytest.mark.slow)])
 def test_small_pages_are_whole_together(played: Played, limit: int) -> None:
     agent = max(played.private, key=lambda one: len(played.private[one]))
     assert followed(played, agent, limit) == followed(played, agent)
