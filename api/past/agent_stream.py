@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Final
 
 from starlette.requests import Request
 
@@ -18,7 +19,7 @@ from streaming.playing import PAGE_DELTAS
 from streaming.subscriber_queue import SubscriberQueue
 
 #: Any chunk will do to find a moment's tick: all shards count the same ones.
-ANY_CHUNK = "chunk-0"
+ANY_CHUNK: Final = "chunk-0"
 
 
 async def agent_rewind(
