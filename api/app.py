@@ -34,9 +34,8 @@ from api.handlers import add_handlers
 from api.middleware import TRACE_HEADER, RequestGuard
 from api.operator import acting as operator_acting
 from api.operator import reading as operator_reading
-from api.past import agent_path
+from api.past import agent_path, timeline
 from api.past import routes as past
-from api.past import timeline
 from api.services import Services
 from api.sockets.mount import mount
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import BigInteger, ColumnElement, Row, Select, cast, func, or_, select
+from sqlalchemy import BigInteger, ColumnElement, Select, cast, func, or_, select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from store.event_log import number_of, time_of
@@ -95,13 +95,11 @@ def _clock(moment: Moment) -> ColumnElement[Any]:
     return (EventLog.tick if isinstance(moment, int) else EventLog.at).expression
 
 
-async def _first(
-    engine: AsyncEngine, found: Select[Any]
-) -> Move | None:
+async def _first(engine: AsyncEngine, found: Select[Any]) -> Move | None:
     async with engine.connect() as connection:
         row = (await connection.execute(found.limit(1))).first()
         return None if row is None else _move(row)
 
 
-def _move(row: Row[Any]) -> Move:
+def _move(row: Any) -> Move:
     return Move(*row)

@@ -20,8 +20,8 @@ from api.errors import ApiError
 from api.kept_answers import KeptAnswers
 from api.past.process import PastProcess, PastUnavailable
 from config.settings import Settings
-from recordings.kept import KeptPast
 from recordings.agent_page import AgentPage
+from recordings.kept import KeptPast
 from recordings.past_page import DELTAS_MOST, PastPage, Reason
 from streaming.newest_deltas import add_newest, page_of_stream
 

@@ -6,8 +6,8 @@ from typing import Any
 import orjson
 import pytest
 
-from recordings.kept import KeptPast
 from recordings.agent_page import AgentPage
+from recordings.kept import KeptPast
 from recordings.past_page import PastPage
 from recordings.past_worker import AWAY, KEPT, PAGE, TICK, answer_to
 from recordings.track import Catalog

@@ -72,7 +72,8 @@ def test_a_place_that_is_played_is_read_back(whole: bool) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "~", "~~~chunk-0:1:2", "chunk-0:1:2", "~-:1:2", "~chunk-0:1", "~chunk-0:01:2", "~chunk-0:1:2:3", "~" * 200]
+    "text",
+    ["", "~", "~~~chunk-0:1:2", "chunk-0:1:2", "~-:1:2", "~chunk-0:1", "~chunk-0:01:2", "~chunk-0:1:2:3", "~" * 200],
 )
 def test_what_was_never_a_played_place(text: str) -> None:
     assert PlayedPlace.parse(text) is None
