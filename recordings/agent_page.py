@@ -15,7 +15,7 @@ DELTA: Final = 1
 AFTER_DELTA: Final = 2
 
 
-class Place(NamedTuple):
+class OrderPlace(NamedTuple):
     """The order in which things came: by tick, and within one before, as, or after the chunk's delta."""
 
     tick: int
@@ -30,7 +30,7 @@ class Told:
     """
 
     tick: int
-    place: Place
+    place: OrderPlace
     kind: str
     trace_id: str
     payload: bytes
@@ -56,10 +56,10 @@ class AgentPage:
     #: What it carried; None: it was not seen.
     gold: int | None = None
 
-    def items(self) -> list[tuple[Place, Told | PastDelta]]:
+    def items(self) -> list[tuple[OrderPlace, Told | PastDelta]]:
         """Return everything in the order in which it was sent."""
-        found: list[tuple[Place, Told | PastDelta]] = [(one.place, one) for one in self.told]
-        found += [(Place(delta.tick, DELTA), delta) for delta in self.chunk.deltas]
+        found: list[tuple[OrderPlace, Told | PastDelta]] = [(one.place, one) for one in self.told]
+        found += [(OrderPlace(delta.tick, DELTA), delta) for delta in self.chunk.deltas]
         return sorted(found, key=lambda one: one[0])
 
     def pack(self) -> bytes:
@@ -75,6 +75,6 @@ class AgentPage:
         present, seen, left, gold, heads = orjson.loads(head)
         told, at = [], 0
         for tick, due, rank, kind, trace_id, ms, length in heads:
-            told.append(Told(tick, Place(due, rank), kind, trace_id, rest[at : at + length], ms))
+            told.append(Told(tick, OrderPlace(due, rank), kind, trace_id, rest[at : at + length], ms))
             at += length
         return cls(PastPage.unpack(rest[at:]), told, present, seen, left, gold)

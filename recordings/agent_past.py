@@ -12,7 +12,7 @@ from typing import Final
 
 import orjson
 
-from recordings.agent_page import AFTER_DELTA, BEFORE_DELTA, DELTA, AgentPage, Place, Told
+from recordings.agent_page import AFTER_DELTA, BEFORE_DELTA, DELTA, AgentPage, OrderPlace, Told
 from recordings.chunk_past import read_past
 from recordings.past_page import DELTAS_MOST
 from recordings.track import Catalog, Stepped
@@ -50,7 +50,7 @@ class _Heard:
 
     tick: int
     #: Where it stands among the chunk's deltas.
-    place: Place
+    place: OrderPlace
     told: list[Told] = field(default_factory=list)
     #: Whether the agent came into the chunk with it, or left it; None: neither.
     joined: bool | None = None
@@ -73,7 +73,7 @@ class _Listener:
         self.last_tick, self.last_ms = step.tick, step.ms_of(step.tick)
         output = step.output
         ticks = [delta.tick for delta in output.deltas]
-        place = Place(min(ticks), BEFORE_DELTA) if ticks else Place(step.tick, AFTER_DELTA)
+        place = OrderPlace(min(ticks), BEFORE_DELTA) if ticks else OrderPlace(step.tick, AFTER_DELTA)
         heard = _Heard(step.tick, place)
         for chunk_id, agent_id, joined in output.members:
             if (chunk_id, agent_id) == (self._chunk_id, self._agent_id):
@@ -85,7 +85,7 @@ class _Listener:
             self.gold = actor.gold
 
     @staticmethod
-    def _told(event: PrivateEvent, step: Stepped, place: Place) -> Told:
+    def _told(event: PrivateEvent, step: Stepped, place: OrderPlace) -> Told:
         payload = orjson.dumps(event.payload)
         return Told(step.tick, place, event.kind, event.trace_id, payload, step.ms_of(step.tick))
 
@@ -117,14 +117,14 @@ def _tell(page: AgentPage, heard: list[_Heard]) -> None:
             continue
         if one.joined and not inside:
             inside = page.seen = True
-            chunk.deltas = [delta for delta in chunk.deltas if Place(delta.tick, DELTA) > one.place]
+            chunk.deltas = [delta for delta in chunk.deltas if OrderPlace(delta.tick, DELTA) > one.place]
         if not inside or (one.joined and any(told.kind == "chunk_transition" for told in one.told)):
             continue  # of a crossing within a shard, the chunk that was left has all that its commit said
         page.told += one.told
         if one.joined is False:
             chunk.last = page.left = one.tick
             chunk.ended = False
-            chunk.deltas = [delta for delta in chunk.deltas if Place(delta.tick, DELTA) < one.place]
+            chunk.deltas = [delta for delta in chunk.deltas if OrderPlace(delta.tick, DELTA) < one.place]
             break
     page.seen = page.seen or page.present
     if not page.seen:

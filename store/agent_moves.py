@@ -18,7 +18,7 @@ TO: Final = EventLog.payload["to_chunk_id"].astext
 
 
 @dataclass(frozen=True, slots=True)
-class Move:
+class AgentMove:
     """One of an agent's moves.  ``chunk_id``: where it joined, or what it left; ``to_chunk_id``: of a crossing."""
 
     entry_id: str
@@ -38,15 +38,15 @@ class Move:
 Moment = int | datetime
 
 
-async def last_before(engine: AsyncEngine, run_id: str, agent_id: str, moment: Moment) -> Move | None:
+async def last_before(engine: AsyncEngine, run_id: str, agent_id: str, moment: Moment) -> AgentMove | None:
     """Return the last move before a moment; None: none is kept.  Raises ``SQLAlchemyError``, ``OSError``."""
     found = _moves(run_id, agent_id).where(_clock(moment) < moment)
     return await _first(engine, found.order_by(EventLog.at.desc(), NUMBER.desc()))
 
 
 async def first_from(
-    engine: AsyncEngine, run_id: str, agent_id: str, moment: Moment, after: Move | None = None
-) -> Move | None:
+    engine: AsyncEngine, run_id: str, agent_id: str, moment: Moment, after: AgentMove | None = None
+) -> AgentMove | None:
     """Return the first move at or after a moment, ``after`` being the last before it.  Raises as ``last_before``."""
     found = _moves(run_id, agent_id).where(_clock(moment) >= moment)
     if after is not None:
@@ -56,7 +56,7 @@ async def first_from(
 
 async def between(
     engine: AsyncEngine, run_id: str, agent_id: str, first: Moment, last: Moment, after: str | None, limit: int
-) -> list[Move]:
+) -> list[AgentMove]:
     """Return the moves of a span, both ends included, oldest first.
 
     Args:
@@ -75,7 +75,7 @@ async def between(
         return [_move(row) for row in rows]
 
 
-async def entry(engine: AsyncEngine, run_id: str, agent_id: str, entry_id: str) -> Move | None:
+async def entry(engine: AsyncEngine, run_id: str, agent_id: str, entry_id: str) -> AgentMove | None:
     """Return a move by its entry; None: it is not kept, or none.  Raises as ``last_before``."""
     found = _moves(run_id, agent_id).where(EventLog.at == time_of(entry_id), EventLog.entry_id == entry_id)
     return await _first(engine, found)
@@ -95,11 +95,11 @@ def _clock(moment: Moment) -> ColumnElement[Any]:
     return (EventLog.tick if isinstance(moment, int) else EventLog.at).expression
 
 
-async def _first(engine: AsyncEngine, found: Select[Any]) -> Move | None:
+async def _first(engine: AsyncEngine, found: Select[Any]) -> AgentMove | None:
     async with engine.connect() as connection:
         row = (await connection.execute(found.limit(1))).first()
         return None if row is None else _move(row)
 
 
-def _move(row: Any) -> Move:
-    return Move(*row)
+def _move(row: Any) -> AgentMove:
+    return AgentMove(*row)

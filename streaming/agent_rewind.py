@@ -18,7 +18,7 @@ from typing import Final, Protocol
 import orjson
 from redis.asyncio import Redis
 
-from recordings.agent_page import DELTA, AgentPage, Place, Told
+from recordings.agent_page import DELTA, AgentPage, OrderPlace, Told
 from recordings.past_page import PastDelta, Reason
 from streaming.agent_seam import entry_upto, ms_of, newest_upto, reached
 from streaming.arrival import ARRIVAL_SLACK_TICKS
@@ -134,7 +134,7 @@ class AgentRewind:
         seen = start.seen or PlayedPlace(self.chunk_id or NOWHERE, start.first, 0, whole=True)
         self._place = replace(seen, told=0)
         #: What a reader who comes back knows: up to this place in its chunk, and so many events after it.
-        self._known = None if seen.whole else Place(seen.tick, DELTA)
+        self._known = None if seen.whole else OrderPlace(seen.tick, DELTA)
         self._skip = seen.told
 
     def at_once(self, item: Item) -> Followed | tuple[()] | None:
@@ -257,7 +257,7 @@ class AgentRewind:
 
     # -- what is shown --
 
-    def _show(self, place: Place, item: Told | PastDelta, page: AgentPage) -> list[Followed]:
+    def _show(self, place: OrderPlace, item: Told | PastDelta, page: AgentPage) -> list[Followed]:
         """Return what an item shows a reader who has seen everything before it."""
         before = self._known is not None and place <= self._known
         if isinstance(item, Told):

@@ -14,11 +14,11 @@ from api.accounts.auth import Principal
 from api.accounts.principals import agents_owner, check_owner
 from api.fields import AgentIdField, EntryIdField
 from api.past.routes import FIRST_MS, MOMENT_MOST
-from api.past.whereabouts import Whereabouts, run_of
+from api.past.whereabouts import AgentWhereabouts, run_of
 from api.responses import refusals
 from api.services import Services
 from store import agent_moves
-from store.agent_moves import Moment, Move
+from store.agent_moves import AgentMove, Moment
 
 router = APIRouter()
 
@@ -91,7 +91,7 @@ async def path(
         stays.pop()  # the next page begins with it
     if before is None and not moves and after is None:
         later = await agent_moves.first_from(engine, run_id, agent_id, start)
-        around = await Whereabouts(services, agent_id).around(later)
+        around = await AgentWhereabouts(services, agent_id).around(later)
         stays = [Visit(around.chunk_id)] if around is not None and (later is None or later.kind != "join") else []
     return AgentPath(
         agent_id=agent_id,
@@ -105,11 +105,11 @@ class Visit:
     """A time in one chunk, between two moves; None: not known, or not yet."""
 
     chunk_id: str
-    came: Move | None = None
-    left: Move | None = None
+    came: AgentMove | None = None
+    left: AgentMove | None = None
 
 
-def stays_of(before: Move | None, moves: Sequence[Move]) -> list[Visit]:
+def stays_of(before: AgentMove | None, moves: Sequence[AgentMove]) -> list[Visit]:
     """Return the stays between moves, ``before`` being the one before them.
 
     The log may have lost some: a stay ends where the agent is known to be elsewhere.

@@ -10,7 +10,7 @@ from starlette.requests import Request
 from api.accounts.auth import Session
 from api.errors import ApiError
 from api.past.routes import tick_of
-from api.past.whereabouts import EventLogAway, Whereabouts
+from api.past.whereabouts import AgentWhereabouts, EventLogAway
 from api.services import Services
 from streaming.agent_rewind import AgentRewind, Start, Stay
 from streaming.cursor import PlayedPlace
@@ -51,7 +51,7 @@ async def agent_rewind(
     await services.limits.watching(request, session)
     if past.full:
         raise ApiError("overloaded")
-    where = Whereabouts(services, agent_id)
+    where = AgentWhereabouts(services, agent_id)
     if seen is None:
         first = await tick_of(past, ANY_CHUNK, from_tick)
         stay = await _stay(where, first - 1)
@@ -75,7 +75,7 @@ async def agent_rewind(
     )
 
 
-async def _stay(where: Whereabouts, tick: int) -> Stay | None:
+async def _stay(where: AgentWhereabouts, tick: int) -> Stay | None:
     try:
         return await where.stay(tick)
     except EventLogAway:

@@ -9,7 +9,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from api.services import Services
 from config.errors import TryAgain
 from store import agent_moves
-from store.agent_moves import Move
+from store.agent_moves import AgentMove
 from streaming import keys
 from streaming.agent_record import read_agent
 from streaming.agent_rewind import Stay
@@ -25,7 +25,7 @@ class EventLogAway(TryAgain):
     reason = "event_log_away"
 
 
-class Whereabouts:
+class AgentWhereabouts:
     """One agent's ways."""
 
     def __init__(self, services: Services, agent_id: str) -> None:
@@ -50,7 +50,7 @@ class Whereabouts:
             raise EventLogAway from None
         return None if before is not None and after is None else await self.around(after)
 
-    async def around(self, first: Move | None) -> Stay | None:
+    async def around(self, first: AgentMove | None) -> Stay | None:
         """Return the earliest stay that is known of, ``first`` being the first move that is kept.
 
         Without one, it has been where it is for longer than moves are kept, or was never there.  Raises as Redis.

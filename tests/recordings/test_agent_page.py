@@ -1,11 +1,11 @@
 from __future__ import annotations
 
-from recordings.agent_page import AFTER_DELTA, BEFORE_DELTA, AgentPage, Place, Told
+from recordings.agent_page import AFTER_DELTA, BEFORE_DELTA, AgentPage, OrderPlace, Told
 from recordings.past_page import Gap, PastDelta, PastPage
 
 
 def told(tick: int, rank: int, payload: bytes) -> Told:
-    return Told(tick, Place(tick, rank), "command_ack", f"trace-{tick}", payload, 1_000 + tick)
+    return Told(tick, OrderPlace(tick, rank), "command_ack", f"trace-{tick}", payload, 1_000 + tick)
 
 
 def test_what_is_packed_is_unpacked() -> None:

@@ -24,7 +24,7 @@ from chunkcrawl.errors import (
     ServerUnreachable,
 )
 from chunkcrawl.transport.http import Api, Session
-from chunkcrawl.wire.messages import ChunkDelta, Event, Playback
+from chunkcrawl.wire.messages import ChunkDelta, Event, PlaybackState
 from tests.sdk.builders import delta, static
 
 
@@ -301,7 +301,7 @@ async def test_where_the_playing_is_comes_as_an_event() -> None:
     )
     script = Script(Body(READY, told, STATIC, tick(9)))
     events = [event async for event in _until_delta(script)]
-    playback = next(event for event in events if isinstance(event, Playback))
+    playback = next(event for event in events if isinstance(event, PlaybackState))
     assert (playback.state, playback.tick, playback.from_tick, playback.to_tick) == ("gap", 9, 5, 8)
 
 

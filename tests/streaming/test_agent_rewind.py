@@ -14,7 +14,7 @@ import pytest
 from redis.asyncio import Redis
 
 from config.errors import TryAgain
-from recordings.agent_page import AFTER_DELTA, BEFORE_DELTA, AgentPage, Place, Told
+from recordings.agent_page import AFTER_DELTA, BEFORE_DELTA, AgentPage, OrderPlace, Told
 from recordings.past_page import Gap, PastDelta, PastPage
 from streaming.agent_rewind import AgentRewind, Start, Stay
 from streaming.cursor import PlayedPlace, Position
@@ -81,7 +81,7 @@ class Film:
 
     def _take(self, page: AgentPage, commit: Commit, before: str | None, *, here: bool) -> bool:
         """Take a commit into the page; return whether the agent is in the chunk after it."""
-        chunk_id, place = page.chunk.chunk_id, Place(commit.tick, BEFORE_DELTA if commit.deltas else AFTER_DELTA)
+        chunk_id, place = page.chunk.chunk_id, OrderPlace(commit.tick, BEFORE_DELTA if commit.deltas else AFTER_DELTA)
         ms = commit.tick
         if here:
             page.told += [

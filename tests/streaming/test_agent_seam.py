@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from redis.asyncio import Redis
 
-from recordings.agent_page import BEFORE_DELTA, Place, Told
+from recordings.agent_page import BEFORE_DELTA, OrderPlace, Told
 from streaming import keys
 from streaming.agent_seam import entry_upto, ms_of, reached
 from streaming.shared_clock import now_ms
@@ -32,7 +32,7 @@ async def test_every_event_is_found_by_its_bytes_and_where_it_left_the_agent(red
     here: str | None = None
     moved = False
     for event in events:
-        told = Told(1, Place(1, BEFORE_DELTA), event.kind, event.trace_id, event.payload, 1)
+        told = Told(1, OrderPlace(1, BEFORE_DELTA), event.kind, event.trace_id, event.payload, 1)
         found = await reached(redis, AGENT, told, 0)
         assert found is not None
         assert found.number == event.id[0]
@@ -41,7 +41,7 @@ async def test_every_event_is_found_by_its_bytes_and_where_it_left_the_agent(red
             here, moved = fields.get("to_chunk_id", fields.get("chunk_id")), True  # type: ignore[assignment]
         assert (found.move is not None) == moved
         assert found.move is None or found.move.chunk_id == here
-    unknown = Told(1, Place(1, BEFORE_DELTA), "command_ack", "t", b'{"count":0}', 1)
+    unknown = Told(1, OrderPlace(1, BEFORE_DELTA), "command_ack", "t", b'{"count":0}', 1)
     assert await number(redis, unknown) is None
 
 

@@ -17,7 +17,7 @@ from chunkcrawl.wire.messages import (
     ErrorEvent,
     Event,
     Heartbeat,
-    Playback,
+    PlaybackState,
     PrivateDelta,
     ResyncRequired,
     SessionReady,
@@ -56,7 +56,7 @@ _KNOWN: Final[tuple[type[Event], ...]] = (
     ErrorEvent,
     ResyncRequired,
     ChunkClosed,
-    Playback,
+    PlaybackState,
 )
 _DECODERS: Final[dict[str, msgspec.json.Decoder[Any]]] = {kind.TYPE: msgspec.json.Decoder(kind) for kind in _KNOWN}
 _ENVELOPE: Final = msgspec.json.Decoder(_Envelope)

@@ -31,7 +31,7 @@ __all__ = [
     "NodeSpec",
     "NodeState",
     "NpcView",
-    "Playback",
+    "PlaybackState",
     "PrivateDelta",
     "ResyncRequired",
     "SessionReady",
@@ -296,7 +296,7 @@ class ChunkClosed(Event):
     chunk_id: str | None = None
 
 
-class Playback(Event):
+class PlaybackState(Event):
     """How the past is played (``from_tick``): ``state`` is playing, then live; gap or away for ticks that are left out.
 
     Attributes:

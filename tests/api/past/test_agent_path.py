@@ -9,10 +9,10 @@ import pytest
 from redis.asyncio import Redis
 
 from api.past.agent_path import stays_of
-from api.past.whereabouts import Whereabouts
+from api.past.whereabouts import AgentWhereabouts
 from api.services import Services
 from store import event_log
-from store.agent_moves import Move
+from store.agent_moves import AgentMove
 from streaming import keys
 from streaming.agent_rewind import Stay
 from tests.api.people import bearer, keyed, refused, session, signed_up
@@ -100,8 +100,8 @@ async def test_whose_it_is(http: httpx.AsyncClient) -> None:
         refused(await http.get(PATH + query, headers=bearer(other["api_key"])), 422, "invalid_request")
 
 
-def move(tick: int, kind: str, chunk: str, to: str | None = None) -> Move:
-    return Move(f"{tick}-0", at(tick), tick, kind, chunk, to)
+def move(tick: int, kind: str, chunk: str, to: str | None = None) -> AgentMove:
+    return AgentMove(f"{tick}-0", at(tick), tick, kind, chunk, to)
 
 
 @pytest.mark.parametrize(
@@ -115,7 +115,7 @@ def move(tick: int, kind: str, chunk: str, to: str | None = None) -> Move:
     ],
 )
 def test_moves_that_were_lost_from_the_log(
-    moves: list[Move], expected: list[tuple[str, int | None, int | None]]
+    moves: list[AgentMove], expected: list[tuple[str, int | None, int | None]]
 ) -> None:
     found = stays_of(None, moves)
     assert [(one.chunk_id, one.came and one.came.tick, one.left and one.left.tick) for one in found] == expected
@@ -134,12 +134,12 @@ def test_moves_that_were_lost_from_the_log(
 )
 async def test_where_it_was_at_a_tick(services: Services, tick: int, expected: Stay | None) -> None:
     await event_log.insert(services.engine, MOVES + OTHERS)
-    assert await Whereabouts(services, "a-1").stay(tick) == expected
+    assert await AgentWhereabouts(services, "a-1").stay(tick) == expected
 
 
 async def test_where_it_was_before_the_log(services: Services, redis: Redis) -> None:
     await event_log.insert(services.engine, MOVES[1:3])
-    assert await Whereabouts(services, "a-1").stay(3) == Stay("chunk-0", 0)
+    assert await AgentWhereabouts(services, "a-1").stay(3) == Stay("chunk-0", 0)
     await redis.hset(keys.agent("b-1"), mapping={"chunk": "chunk-7", "here": 1})
-    assert await Whereabouts(services, "b-1").stay(3) == Stay("chunk-7", 0)
-    assert await Whereabouts(services, "nobody").stay(3) is None
+    assert await AgentWhereabouts(services, "b-1").stay(3) == Stay("chunk-7", 0)
+    assert await AgentWhereabouts(services, "nobody").stay(3) is None
