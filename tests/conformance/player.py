@@ -148,7 +148,7 @@ class Player:
     def _watching(self, step: Step) -> WatcherOptions:
         options = WatcherOptions(api_key=self._keys["own"])
         if "from_tick" in step:
-            options.update(from_tick=step["from_tick"], speed=step["speed"])
+            options["from_tick"], options["speed"] = step["from_tick"], step["speed"]
         return options
 
     async def _watched(self, watcher: Watcher, step: Step) -> Result:

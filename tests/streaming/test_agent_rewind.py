@@ -158,7 +158,7 @@ class Reader:
     async def watch(self, until: Callable[[], bool] = lambda: False, *, most: int = 10**9) -> None:
         """Read until the condition holds or so many events with an id came; then drop the connection."""
         view = await self.view()
-        async with asyncio.timeout(DEADLINE_S), aclosing(view.events()) as events:  # type: ignore[type-var]
+        async with asyncio.timeout(DEADLINE_S), aclosing(view.events()) as events:
             async for some in events:
                 for shown in some:
                     self.shown.append(shown)
@@ -267,7 +267,7 @@ async def test_it_is_played_at_its_pace(hub: Hub, redis: Redis) -> None:
     reader = Reader(hub, redis, Film(story, story.commits[-1].tick))
     reader.speed = 1e-3
     view = await reader.view()
-    async with asyncio.timeout(DEADLINE_S), aclosing(view.events()) as events:  # type: ignore[type-var]
+    async with asyncio.timeout(DEADLINE_S), aclosing(view.events()) as events:
         beginning = list(itertools.chain(await anext(events), await anext(events)))
         assert [event.kind for event, _ in beginning] == [*("session_ready", "playback", "chunk_static", "chunk_delta")]
         reader.queue.beat()
@@ -356,7 +356,7 @@ async def test_a_page_that_can_not_be_had_is_asked_for_again(
     reader = Reader(hub, redis, Film(story, story.commits[-1].tick))
     view = await reader.view()
     reader.film.refusals = 3
-    async with asyncio.timeout(DEADLINE_S), aclosing(view.events()) as events:  # type: ignore[type-var]
+    async with asyncio.timeout(DEADLINE_S), aclosing(view.events()) as events:
         async for some in events:
             reader.shown += some
             if reader.counts[-1:] == expected_counts(story, FIRST)[-1:]:

@@ -7,6 +7,7 @@ import pytest
 from streaming.catching_up import by_time
 from streaming.cursor import Position
 from streaming.entry import Event, SharedEvent
+from streaming.follower import Followed
 from tests.streaming.writer import agent_event, delta
 
 
@@ -20,7 +21,7 @@ def seen(chunk: str, tick: int) -> Event:
     return delta(chunk, (tick, 0), (tick - 1, 0), ("ada",), ts_ms=tick * 200)
 
 
-def names(events: list[tuple[Event, str | None]]) -> list[str]:
+def names(events: list[Followed]) -> list[str]:
     return [f"{event.kind}@{event.ts_ms}" for event, _ in events]
 
 

@@ -168,7 +168,7 @@ class Seen:
         self.shown: list[Followed] = []
 
     async def read(self) -> None:
-        async with aclosing(self.view.events()) as events:  # type: ignore[type-var]
+        async with aclosing(self.view.events()) as events:
             async for some in events:
                 self.shown += some
 
