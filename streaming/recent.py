@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -16,6 +17,8 @@ __all__ = ["Recent", "read_recent"]
 ENTRIES_MAX: Final = 600
 BYTES_MAX: Final = 4 * 1024 * 1024
 PAGE: Final = 64
+#: Deltas read in one turn of the loop; all of them in one would keep everybody waiting for a tenth of a second.
+READ_AT_ONCE: Final = 16
 EVENTS_MAX: Final = 500
 AGENTS_MAX: Final = 200
 
@@ -51,7 +54,9 @@ class Recent:
 async def read_recent(redis: Redis, chunk_id: str) -> Recent:
     """Return what the chunk's stream has; nothing for one that has none.  Raises ``RedisError``."""
     recent = Recent(chunk_id)
-    for entry in reversed(await _newest(redis, chunk_id)):
+    for number, entry in enumerate(reversed(await _newest(redis, chunk_id)), 1):
+        if number % READ_AT_ONCE == 0:
+            await asyncio.sleep(0)
         if entry.kind == "chunk_delta":
             recent.add(entry.fields(), entry.ts_ms)
     return recent

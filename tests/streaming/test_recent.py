@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from typing import Any
 
@@ -53,3 +54,29 @@ async def test_what_can_not_be_read_ends_it(redis: Redis) -> None:
     await redis.xadd(keys.chunk_stream("chunk-0"), {"m": b"no event"}, "2-0")
     await put(redis, 3, {})
     assert (await read_recent(redis, "chunk-0")).from_tick == 3
+
+
+async def test_others_have_their_turns_while_it_is_read(redis: Redis, monkeypatch: pytest.MonkeyPatch) -> None:
+    for tick in range(1, 65):
+        await put(redis, tick, {"a": (tick % 50, 0)})
+    at_most = turns = 0
+
+    def read(self: recent.Recent, delta: dict[str, Any], ts_ms: int) -> None:
+        nonlocal at_most
+        in_this_turn.append(delta["tick"])
+        at_most = max(at_most, len(in_this_turn))
+
+    async def others() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            in_this_turn.clear()
+            await asyncio.sleep(0)
+
+    in_this_turn: list[int] = []
+    monkeypatch.setattr(recent.Recent, "add", read)
+    task = asyncio.create_task(others())
+    await read_recent(redis, "chunk-0")
+    task.cancel()
+    assert 0 < at_most <= recent.READ_AT_ONCE
+    assert turns >= 4
