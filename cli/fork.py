@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated
 
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 
 from chunkcrawl.commands.common import EXIT_FAILED, EXIT_USAGE
-from chunkcrawl.commands.history import parse_moment
+from cli.when import parse_when
 from config.errors import OperatorError
 
 app = typer.Typer(rich_markup_mode="markdown", pretty_exceptions_enable=False)
-
-_TICK: Final = re.compile(r"\d{1,15}", re.ASCII)
 
 
 @app.command()
@@ -54,13 +50,13 @@ def fork(
     from recordings.places import place_of
 
     console = Console(stderr=True)
-    ms = None if _TICK.fullmatch(at) else int(parse_moment(at, datetime.now(UTC), "--at").timestamp() * 1000)
+    when = parse_when(at, "--at")
     wanted = [one for words in chunks or [] for one in words.split(",") if one]
     try:
         refuse_unless_new(new_dir)
         with _progress(console) as progress:
             past = Past(place_of(source), progress)
-            moment = past.moment(int(at) if ms is None else past.tick_at(ms))
+            moment = past.moment(past.tick_at(when.value) if when.is_time else when.value)
             if wanted:
                 moment = part_of(moment, wanted)
             progress("writing", 1, 1)

@@ -198,7 +198,11 @@ class Recorder:
 
     async def _opened(self) -> RecordingWriter:
         if self._writer is None:
-            writer = await asyncio.to_thread(RecordingWriter, self._directory, segment_s=self._segment_s)
+            oldest = await self._redis.xrange(keys.RECORDING_STREAM, count=1)
+            waiting = as_text(oldest[0][0]) if oldest else None
+            writer = await asyncio.to_thread(
+                RecordingWriter, self._directory, segment_s=self._segment_s, waiting=waiting
+            )
             known = await self._redis.hgetall(keys.RECORDING_HEADERS)
             for shard, header in known.items():
                 try:
@@ -256,11 +260,13 @@ class Recorder:
             return
         kept = here.segments()
         if self._elsewhere is not None:
-            there = {one.name for one in self._elsewhere.segments()}
-            # The newest of each shard stays, too: the next recorder reads in it what need not be written again.
-            newest = {one.name.shard: one.name for one in kept}
+            there = {one.name: one.size for one in self._elsewhere.segments()}
+            # The newest of each shard stays, too: the next recorder reads in it what need not be written again.  One that
+            # is not whole may have nothing in it.
+            newest = {one.name.shard: one.name for one in kept if one.name.finished}
             for one in kept:
-                if one.name.finished and one.name not in there:
+                # Of another size: whoever sent it was killed on the way, where a place shows what has come so far.
+                if one.name.finished and there.get(one.name) != one.size:
                     self._elsewhere.put(self._directory / str(one.name))
                 if one.name.finished and one.name != newest[one.name.shard]:
                     here.remove(one.name)

@@ -168,15 +168,16 @@ class Lane:
 
     def _end_segment(self) -> None:
         self._end_block()
-        writer, self._writer = self._writer, None
+        writer = self._writer
         if writer is None:
             return
-        if not writer.blocks:
+        if writer.blocks:
+            writer.finish()
+            put_in_place(writer.path)
+        else:
             writer.abandon()
             writer.path.unlink()
-            return
-        writer.finish()
-        put_in_place(writer.path)
+        self._writer = None  # until then ``abandon`` closes it
 
     def _end_block(self) -> None:
         block, self._block = self._block, None

@@ -125,6 +125,20 @@ class Past:
         passed = (ms - block.ms[0]) * piece.head.header.rules_of().tick_hz // MS_PER_S
         return min(block.ticks[0] + passed, self.last_tick if ms >= block.ms[1] else block.ticks[1])
 
+    def ticks_within(self, first_ms: int | None, last_ms: int | None) -> tuple[int | None, int | None]:
+        """Return the ticks from one Unix time in milliseconds to another; None: from the beginning, or to the end.
+
+        Raises:
+            NoSuchMoment: the recordings have nothing between them.
+        """
+        begin = min(piece.blocks[0].ms[0] for piece in self._usable)
+        end = max(piece.blocks[-1].ms[1] for piece in self._usable)
+        if (first_ms is not None and first_ms > end) or (last_ms is not None and last_ms < begin):
+            self._out_of_reach("that time")
+        first = None if first_ms is None or first_ms <= begin else self.tick_at(first_ms)
+        last = None if last_ms is None or last_ms >= end else self.tick_at(last_ms)
+        return first, last
+
     def _out_of_reach(self, what: str) -> NoReturn:
         unused = next((f"; {one.name}: {one.fault}" for lane in self._lanes.values() for one in lane if one.fault), "")
         raise NoSuchMoment(f"the recordings don't reach {what}: they go {self.in_words}{unused}")

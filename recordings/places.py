@@ -27,8 +27,8 @@ class Kept:
     size: int
 
 
-class SegmentPlace(Protocol):
-    """Segments under their names.  Methods raise ``OSError`` when it is away."""
+class OpensSegments(Protocol):
+    """Where segments can be read.  Methods raise ``OSError`` when it is away."""
 
     def segments(self) -> list[Kept]:
         """Return all segments by shard and time."""
@@ -37,6 +37,10 @@ class SegmentPlace(Protocol):
     def open(self, name: SegmentName) -> contextlib.AbstractContextManager[BinaryIO]:
         """Return a segment's file, to be read at any offset."""
         ...
+
+
+class SegmentPlace(OpensSegments, Protocol):
+    """Segments under their names.  Methods raise ``OSError`` when it is away."""
 
     def put(self, path: Path) -> None:
         """Copy a finished segment there; under its name it is whole or not there."""

@@ -10,9 +10,10 @@ endian.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from pathlib import Path
@@ -190,24 +191,35 @@ class SegmentWriter:
         self._file.close()
 
     def abandon(self) -> None:
-        """Close the file as it is."""
-        self._file.close()
+        """Close the file as it is; what is in memory yet may be lost."""
+        with contextlib.suppress(OSError):  # the disk that could not take it is full still
+            self._file.close()
 
 
-def complete(path: Path) -> bool:
-    """Give a file without end its end: cut off what is torn, write the index; False: nothing of it can be used."""
+def complete(path: Path, is_taken: Callable[[str], bool] = lambda upto: True) -> bool:
+    """Give a file without end its end: cut off what is torn, write the index; False: nothing of it can be used.
+
+    Args:
+        is_taken: Whether the entries up to an id are nowhere else any more.  Of these a damaged block that has others
+            behind it is kept, with those; else all of it is cut off, for it is given again.
+    """
     with path.open("r+b") as file:
         try:
             segment = Segment(file)
         except BadRecording:
             return False
-        if not segment.blocks:
+        blocks, end = segment.blocks, segment.end
+        for number, block in enumerate(blocks):
+            if block.at in segment.damaged and not is_taken(block.upto):
+                blocks, end = blocks[:number], block.at
+                break
+        if not blocks:
             return False
         if not segment.finished:
-            file.truncate(segment.end)
-            file.seek(segment.end)
-            index = pack_head([block.to_json() for block in segment.blocks])
-            file.write(index + _OFFSET.pack(segment.end) + END)
+            file.truncate(end)
+            file.seek(end)
+            index = pack_head([block.to_json() for block in blocks])
+            file.write(index + _OFFSET.pack(end) + END)
             file.flush()
             os.fsync(file.fileno())
     return True
@@ -238,6 +250,8 @@ class Segment:
         #: Where the last whole block ends.
         self.end = self._first_block
         self.blocks: list[BlockHead] = []
+        #: Of a file without index: where blocks begin whose data are damaged.
+        self.damaged: set[int] = set()
         self._find_blocks()
 
     def data(self, block: BlockHead) -> bytes:
@@ -283,7 +297,7 @@ class Segment:
         self.end = offset
 
     def _scan(self, size: int) -> None:
-        """Find the blocks of a file without index, one after the other."""
+        """Find the blocks of a file without index, one after the other; damaged ones too, but for the last."""
         at = self._first_block
         while at < size:
             self._file.seek(at)
@@ -291,12 +305,26 @@ class Segment:
                 head = self._read_head("a block's head")
                 block = BlockHead.from_json(head if isinstance(head, dict) else {})
                 end = self._file.tell() + block.length
-                if end > size or _check(self._read(block.length)).hex() != block.check:
+                if end > size:
                     return
+                if _check(self._read(block.length)).hex() != block.check:
+                    if not self._goes_on_at(end):
+                        return  # torn: what was being written last
+                    self.damaged.add(block.at)
             except BadRecording:
                 return
             self.blocks.append(block)
             at = self.end = end
+
+    def _goes_on_at(self, at: int) -> bool:
+        """Return whether another block begins there: the one before is damaged, and not the end."""
+        self._file.seek(at)
+        try:
+            head = self._read_head("a block's head")
+            BlockHead.from_json(head if isinstance(head, dict) else {})
+        except BadRecording:
+            return False
+        return True
 
     def _read_head(self, what: str) -> Any:
         length = _LENGTH.unpack(self._read(_LENGTH.size))[0]

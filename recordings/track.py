@@ -9,14 +9,13 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections import OrderedDict
 from collections.abc import Iterator
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import BinaryIO, Final, Protocol
+from typing import Final
 
 from recordings.entry import BadRecording, Entry, RecordedUpTo
 from recordings.names import SegmentName
 from recordings.past_page import Gap, Reason
-from recordings.places import Kept
+from recordings.places import OpensSegments
 from recordings.replay import apply_entry, begin, entries_of, seek
 from recordings.segment import BlockHead, Segment
 from world.outputs import Output
@@ -79,18 +78,6 @@ class SegmentSpan:
     last: int
     #: Whether these rules can run it.
     runs_here: bool
-
-
-class OpensSegments(Protocol):
-    """What of a place is needed to read in it."""
-
-    def segments(self) -> list[Kept]:
-        """Return all segments by shard and time."""
-        ...
-
-    def open(self, name: SegmentName) -> AbstractContextManager[BinaryIO]:
-        """Return a segment's file."""
-        ...
 
 
 class Catalog:

@@ -15,7 +15,7 @@ from recordings.custody import Custody
 from recordings.digests import PARTS, chunk_digest, one_line
 from recordings.entry import FIRST_CHAIN, BadRecording, Entry, Header, RecordedUpTo, chain_after, read_entry
 from recordings.names import SegmentName
-from recordings.places import Kept, SegmentPlace
+from recordings.places import Kept, OpensSegments
 from recordings.replay import apply_entry, begin, frame_at, read_frame, thawed
 from recordings.segment import ENTRY, BlockHead, Segment, records
 from world.ids import ChunkId
@@ -88,12 +88,12 @@ class Proof:
 
 
 def verify(
-    place: SegmentPlace, wanted: Wanted | None = None, progress: Callable[[int, int], object] = lambda done, of: None
+    place: OpensSegments, wanted: Wanted | None = None, progress: Callable[[int, int], object] = lambda done, of: None
 ) -> Proof:
     """Run every shard's recording in a place again and compare.
 
     Args:
-        progress: Told, before each segment, how many bytes are done and how many there are.
+        progress: Told, before each segment and block, how many bytes are done and how many there are.
 
     Raises:
         OSError: the place can't be read.
@@ -106,8 +106,12 @@ def verify(
         lane = LaneCheck(shard, wanted or Wanted(), verdict, custody)
         for one in _of_interest([one for one in kept if one.name.shard == shard]):
             progress(done, total)
+
+            def told(at: int, before: int = done) -> object:
+                return progress(before + at, total)
+
+            lane.segment(place, one.name, told)
             done += one.size
-            lane.segment(place, one.name)
         lane.end()
     progress(total, total)
     _judge(custody, verdict)
@@ -153,15 +157,15 @@ class LaneCheck:
 
     # -- segments --
 
-    def segment(self, place: SegmentPlace, name: SegmentName) -> None:
-        """Look at one segment."""
+    def segment(self, place: OpensSegments, name: SegmentName, progress: Callable[[int], object]) -> None:
+        """Look at one segment; ``progress`` is told, before each block, how many bytes of it are done."""
         if self._found > FINDINGS_MOST:
             return
         self._name = str(name)
         self._verdict.segments += 1
         try:
             with place.open(name) as file:
-                self._read(Segment(file), name)
+                self._read(Segment(file), name, progress)
         except FileNotFoundError:
             self._verdict.notes.append(f"{name} was removed meanwhile: too old")
             self._lose("a segment was removed meanwhile")
@@ -176,7 +180,7 @@ class LaneCheck:
             self._verdict.ends[self._shard] = self._last
             self._verdict.notes.append(f"shard {self._shard} ends with tick {self._tick}, entry {self._last.text}")
 
-    def _read(self, segment: Segment, name: SegmentName) -> None:
+    def _read(self, segment: Segment, name: SegmentName, progress: Callable[[int], object]) -> None:
         header = segment.head.header
         if header.shard != self._shard or header.epoch != name.epoch or segment.head.first != name.first:
             self._find("", None, "name", "the file's name and its head are of different segments")
@@ -194,6 +198,7 @@ class LaneCheck:
             return
         self._join(segment)
         for block in segment.blocks:
+            progress(block.at)
             self._block(segment, block)
 
     def _is_outside(self, segment: Segment) -> bool:

@@ -15,13 +15,13 @@ import fcntl
 import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import orjson
 import structlog
 
 from recordings.entry import BadRecording, Header
-from recordings.lane import Given, Lane, frames_of, put_in_place
+from recordings.lane import Given, Lane, frames_of, is_after, put_in_place
 from recordings.names import SPOILT, SegmentName, read_name
 from recordings.segment import Segment, complete
 
@@ -39,16 +39,18 @@ class RecordingWriter:
 
     Args:
         segment_s: How old a segment is when the next begins.
+        waiting: Id of the oldest entry that is still given, also if it was written; None: there is none.
 
     Raises:
         InUse: somebody else does.
         OSError: the directory can't be used.
     """
 
-    def __init__(self, directory: Path, *, segment_s: int) -> None:
+    def __init__(self, directory: Path, *, segment_s: int, waiting: str | None = None) -> None:
         directory.mkdir(parents=True, exist_ok=True, mode=0o700)
         self.directory = directory
         self._segment_ms = segment_s * 1_000
+        self._waiting = waiting
         self._lanes: dict[int, Lane] = {}
         #: Headers of lives that others have seen begin, by shard.
         self.headers: dict[int, Header] = {}
@@ -59,7 +61,11 @@ class RecordingWriter:
         except OSError:
             os.close(self._lock)
             raise InUse(f"another recorder writes into {directory}") from None
-        self._recover()
+        try:
+            self._recover()
+        except BaseException:
+            os.close(self._lock)  # the next try takes it again
+            raise
 
     def add(self, given: Iterable[Given]) -> dict[int, Header]:
         """Take entries; return the headers of lives that began, by shard.
@@ -122,7 +128,7 @@ class RecordingWriter:
         for name in names:
             path = self.directory / str(name)
             if not name.finished:
-                if not complete(path):
+                if not complete(path, self._is_taken):
                     # Without a whole block nothing was taken out of Redis for it.
                     path.rename(path.with_suffix(SPOILT))
                     continue
@@ -132,12 +138,19 @@ class RecordingWriter:
             final = SegmentName(name.shard, name.began_ms, name.epoch, name.first)
             self._go_on(shard, self.directory / str(final))
 
+    def _is_taken(self, upto: str) -> bool:
+        return self._waiting is None or is_after(self._waiting, upto)
+
     def _go_on(self, shard: int, path: Path) -> None:
         with path.open("rb") as file:
             try:
                 segment = Segment(file)
-                frames: dict[str, Any] = frames_of(segment)
-            except (BadRecording, orjson.JSONDecodeError, KeyError, TypeError) as error:
+            except BadRecording as error:
                 log.error("recording_damaged", segment=path.name, error=str(error))
                 return
+            try:
+                frames = frames_of(segment)
+            except (BadRecording, orjson.JSONDecodeError, KeyError, TypeError) as error:
+                log.error("recording_damaged", segment=path.name, error=str(error))
+                frames = {}  # they come anew: each chunk is in one now and then
             self._lane(shard).goes_on(segment, frames)

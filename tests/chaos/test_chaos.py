@@ -15,11 +15,8 @@ import pytest
 
 from recordings.entry import RecordedUpTo
 from recordings.places import Directory
-from recordings.replay import entries_of
-from recordings.segment import Segment
 from recordings.verify import verify
-from streaming import keys
-from streaming.connect import as_text, connect
+from tests.chaos.recorded import held, recorded_ends
 from tests.chaos.scene import scene, scratch, services_in
 
 
@@ -49,16 +46,6 @@ async def run(seed: int, *, agents: int, shards: int, duration_s: float, hit_eve
     assert len(ledger.accepted) > agents
 
 
-async def recorded_ends(redis_url: str, shards: int) -> dict[int, RecordedUpTo | None]:
-    """Where each shard's recording must have come to: with its last commit."""
-    redis = connect(redis_url)
-    try:
-        found = [await redis.hget(keys.shard(shard), "recorded") for shard in range(shards)]
-    finally:
-        await redis.aclose()
-    return {shard: RecordedUpTo.read(as_text(text or "")) for shard, text in enumerate(found)}
-
-
 def check_recordings(directory: Path, ends: dict[int, RecordedUpTo | None], accepted: Collection[str]) -> None:
     """Run what was recorded again: nothing is wrong, nothing is missing, and every accepted command is in it."""
     verdict = verify(Directory(directory))
@@ -66,14 +53,9 @@ def check_recordings(directory: Path, ends: dict[int, RecordedUpTo | None], acce
     assert [finding.line for finding in verdict.findings] == []
     assert verdict.ends == ends
     assert verdict.digests > 0
-    submitted = set()
-    for path in sorted(directory.glob("*.ccrec")):
-        with path.open("rb") as file:
-            segment = Segment(file)
-            for block in segment.blocks:
-                for entry in entries_of(segment.data(block)):
-                    submitted |= {one[1]["server_cmd_id"] for one in entry.done if one[0] == "Submit"}
-    assert set(accepted) <= submitted
+    found = held(directory)
+    assert found.entries_twice == []
+    assert set(accepted) <= set(found.commands)
 
 
 @pytest.mark.ray

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -190,3 +192,59 @@ async def test_the_oldest_go_when_there_are_too_many_bytes(redis: Redis, given: 
     verdict = verify(Directory(tmp_path))
     assert verdict.same, "what is left begins with key frames"
     assert verdict.digests > 0
+
+
+async def test_a_disk_that_takes_nothing_for_a_while_costs_nothing(
+    redis: Redis, given: list[Given], tmp_path: Path
+) -> None:
+    """Also where the file that is given up can't be closed for the same reason."""
+    await put(redis, given)
+    one = recorder(redis, tmp_path)
+    one._flush_at = float("inf")
+    await one.step()
+    assert one._writer is not None
+    full = os.open("/dev/full", os.O_WRONLY)
+    for lane in one._writer._lanes.values():
+        assert lane._writer is not None
+        os.dup2(full, lane._writer._file.fileno())
+    os.close(full)
+    with pytest.raises(OSError, match="No space"):
+        await one.flush()
+    await one.drain()
+    verdict = verify(Directory(tmp_path))
+    assert verdict.same
+    assert verdict.entries == len(given)
+
+
+async def test_what_was_half_sent_is_sent_again(redis: Redis, given: list[Given], tmp_path: Path) -> None:
+    """The recorder was killed while it copied to a place that shows what has come so far."""
+    there = tmp_path / "there"
+    await put(redis, given)
+    one = recorder(redis, tmp_path / "here", place_of(f"file://{there}"))
+    await one.drain()
+    newest = Directory(there).segments()[-1]
+    path = there / str(newest.name)
+    path.write_bytes(path.read_bytes()[: newest.size // 2])
+    await recorder(redis, tmp_path / "here", place_of(f"file://{there}")).tidy()
+    assert path.stat().st_size == newest.size
+    assert verify(Directory(there)).entries == len(given)
+
+
+async def test_the_newest_whole_segment_stays_here_while_the_next_is_empty(
+    redis: Redis, given: list[Given], tmp_path: Path
+) -> None:
+    """A recorder was killed as it began a file; the next sends what is whole before it has opened the directory."""
+    here, place = tmp_path / "here", place_of(f"file://{tmp_path / 'there'}")
+    await put(redis, given)
+    await recorder(redis, here, place).drain()
+    stays = [one.name for one in Directory(here).segments()]
+    for name in stays:
+        (here / str(replace(name, began_ms=name.began_ms + 1, first=name.first + 1, finished=False))).touch()
+    again = recorder(redis, here, place)
+    await again.tidy()
+    await redis.delete(keys.RECORDING_STREAM)
+    await put(redis, given[-50:])  # they were not taken out yet
+    await again.drain()
+    assert {one.name for one in Directory(here).segments()} == set(stays)
+    assert again.describe()["recording_missing"] == 0
+    assert verify(place).entries == len(given)

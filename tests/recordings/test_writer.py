@@ -16,7 +16,7 @@ from recordings.lane import Given, is_after
 from recordings.names import read_name
 from recordings.places import Directory
 from recordings.replay import entries_of
-from recordings.segment import Segment, SegmentWriter
+from recordings.segment import BlockHead, Segment, SegmentWriter
 from recordings.verify import verify
 from recordings.writer import InUse, RecordingWriter
 from tests.recordings.simulate import played, write
@@ -210,3 +210,65 @@ def test_segments_are_cut_by_age_and_readable_by_their_owner_alone(given: list[G
     assert len(names) > 3
     assert all(name.finished for name in names)
     assert {path.stat().st_mode & 0o777 for path in tmp_path.glob("*.ccrec")} == {0o600}
+
+
+def damaged(given: list[Given], directory: Path) -> tuple[Path, list[BlockHead]]:
+    """An open file with a damaged block in its middle, and its blocks."""
+    writer = RecordingWriter(directory, segment_s=10**6)
+    for at in range(0, len(given), BATCH):
+        writer.add(given[at : at + BATCH])
+        writer.flush()
+    writer.abandon()
+    path = sorted(directory.glob("shard-000-*.part"))[0]
+    with path.open("rb") as file:
+        blocks = Segment(file).blocks
+    data = bytearray(path.read_bytes())
+    data[blocks[2].at - 10] ^= 1
+    path.write_bytes(data)
+    return path, blocks
+
+
+def test_what_stands_behind_a_damaged_block_is_kept(given: list[Given], tmp_path: Path) -> None:
+    """In a file that has no index yet: the next recorder gives it one with all of its blocks."""
+    path, blocks = damaged(given[:500], tmp_path)
+    other = RecordingWriter(tmp_path, segment_s=10**6)
+    other.add(given[:500])
+    other.close()
+    assert other.counts() == {"entries": 0, "repeated": 500, "missing": 0}
+    with path.with_suffix(".ccrec").open("rb") as file:
+        assert Segment(file).blocks == blocks
+    found = verify(Directory(tmp_path)).findings
+    assert {one.segment for one in found} == {path.with_suffix(".ccrec").name}
+    assert "checksum" in {one.field for one in found} <= {"checksum", "key frame"}
+
+
+def test_what_is_given_again_takes_the_place_of_a_damaged_block(given: list[Given], tmp_path: Path) -> None:
+    """Power was lost before all was on the disk: what stands behind the block is given again, too."""
+    damaged(given[:500], tmp_path)
+    other = RecordingWriter(tmp_path, segment_s=10**6, waiting=given[0].id)
+    other.add(given[:500])
+    other.close()
+    assert list(Counter(entries(tmp_path)).values()) == [1] * 500
+    assert verify(Directory(tmp_path)).same
+
+
+def test_a_disk_that_is_full_at_the_start_keeps_nobody_out(
+    given: list[Given], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    writer = RecordingWriter(tmp_path, segment_s=SEGMENT_S)
+    writer.add(given[:100])
+    writer.flush()
+    writer.abandon()
+    with monkeypatch.context() as patch:
+
+        def full(*_: object) -> bool:
+            raise OSError(28, "No space left on device")
+
+        patch.setattr("recordings.writer.complete", full)
+        for _ in range(2):
+            with pytest.raises(OSError, match="No space"):
+                RecordingWriter(tmp_path, segment_s=SEGMENT_S)
+    other = RecordingWriter(tmp_path, segment_s=SEGMENT_S)
+    other.add(given)
+    other.close()
+    assert list(Counter(entries(tmp_path)).values()) == [1] * len(given)
