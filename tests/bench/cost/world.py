@@ -13,7 +13,7 @@ import threading
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -45,12 +45,14 @@ class Tree:
 
     directory: Path
     python: Path
+    #: More of the environment of what is run.
+    variables: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def environment(self) -> dict[str, str]:
-        """Ours, with the checkout's own packages before those that are installed."""
+        """Ours, with the checkout's own packages before those that are installed, and ``variables``."""
         path = os.pathsep.join((str(self.directory), str(self.directory / "sdk")))
-        return {**os.environ, "PYTHONPATH": path, "PYTHONSAFEPATH": "1"}
+        return {**os.environ, "PYTHONPATH": path, "PYTHONSAFEPATH": "1", **self.variables}
 
     def check(self) -> None:
         """Make sure that this Python imports the packages of this checkout.
