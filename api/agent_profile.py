@@ -86,7 +86,7 @@ class AgentProfile(AgentPlace):
 )
 async def find_agents(
     request: Request,
-    session: Annotated[Session, Depends(require())],
+    session: Annotated[Session, Depends(require(operators=True))],
     prefix: Annotated[AgentIdField, Query(description="What the id begins with, in upper or lower case.")],
     limit: Annotated[int, Query(ge=1, le=FOUND_MAX)] = FOUND,
 ) -> FoundAgents:
@@ -104,7 +104,9 @@ async def find_agents(
     tags=["watching"],
 )
 async def profile(
-    agent_id: Annotated[AgentIdField, Path()], request: Request, session: Annotated[Session, Depends(require())]
+    agent_id: Annotated[AgentIdField, Path()],
+    request: Request,
+    session: Annotated[Session, Depends(require(operators=True))],
 ) -> AgentProfile:
     """Return an agent as everybody may see it; what it did is up to some seconds behind the game."""
     services: Services = request.app.state.services

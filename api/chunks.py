@@ -87,10 +87,10 @@ class ChunkDigestList(BaseModel):
 @router.get(
     "/v1/chunks",
     response_model=ChunkList,
-    responses=refusals("invalid_session", "banned", "not_local"),
+    responses=refusals("invalid_session", "banned", "not_local", "rate_limited"),
     tags=["chunks"],
 )
-async def list_chunks(request: Request, _: Annotated[Session, Depends(require())]) -> Response:
+async def list_chunks(request: Request, _: Annotated[Session, Depends(require(operators=True))]) -> Response:
     """List the chunks of the world, up to a second old, for any role."""
     state = request.app.state
     if not hasattr(state, "chunk_list"):
@@ -102,13 +102,13 @@ async def list_chunks(request: Request, _: Annotated[Session, Depends(require())
 @router.get(
     "/v1/chunks/{chunk_id}/snapshot",
     response_model=ChunkSnapshot,
-    responses=refusals("invalid_session", "banned", "not_local", "chunk_not_found"),
+    responses=refusals("invalid_session", "banned", "not_local", "chunk_not_found", "rate_limited"),
     tags=["chunks"],
 )
 async def snapshot(
     chunk_id: ChunkIdPath,
     request: Request,
-    _: Annotated[Session, Depends(require())],
+    _: Annotated[Session, Depends(require(operators=True))],
 ) -> Response:
     """Return the chunk's static and its newest delta, both of one moment.  The id ``demo`` stands for ``chunk-0``."""
     services: Services = request.app.state.services
@@ -123,13 +123,13 @@ async def snapshot(
 @router.get(
     "/v1/chunks/{chunk_id}/digests",
     response_model=ChunkDigestList,
-    responses=refusals("invalid_session", "banned", "not_local", "chunk_not_found"),
+    responses=refusals("invalid_session", "banned", "not_local", "chunk_not_found", "rate_limited"),
     tags=["chunks"],
 )
 async def digests(
     chunk_id: ChunkIdPath,
     request: Request,
-    _: Annotated[Session, Depends(require())],
+    _: Annotated[Session, Depends(require(operators=True))],
 ) -> ChunkDigestList:
     """Return the newest digests of the chunk's state, oldest first, by which its recording can be proved later.
 

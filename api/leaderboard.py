@@ -53,7 +53,7 @@ class Leaderboard(BaseModel):
 )
 async def leaderboard(
     request: Request,
-    session: Annotated[Session, Depends(require())],
+    session: Annotated[Session, Depends(require(operators=True))],
     by: Annotated[Measure, Query(description="What decides.")] = "gold",
     period: Annotated[Period, Query(description="The day or week that it is in UTC, or all time.")] = "day",
     limit: Annotated[int, Query(ge=1, le=PLACES_MAX)] = PLACES,

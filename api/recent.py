@@ -56,7 +56,7 @@ class RecentChunk(BaseModel):
 async def recent(
     chunk_id: ChunkIdPath,
     request: Request,
-    session: Annotated[Session, Depends(require())],
+    session: Annotated[Session, Depends(require(operators=True))],
 ) -> Response:
     """Return what happened in the chunk in the ticks of the replay window, up to two seconds old.
 

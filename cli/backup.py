@@ -97,7 +97,7 @@ def backup(
     async def work(settings: Settings, redis: Redis) -> Backup:
         place = place_of_settings(settings) if recordings else None
         take = partial(copy_recordings, place) if recordings else None
-        async with _written(settings, str(directory)):
+        async with _written(settings, "back-up", str(directory)):
             return await make_backup(redis, settings.database_url, directory, take_recordings=take)
 
     made = _with_services(data, work)
@@ -108,11 +108,18 @@ def backup(
 
 
 @contextlib.asynccontextmanager
-async def _written(settings: Settings, subject: str) -> AsyncIterator[None]:
-    """Have the block's line in the audit log; it has failed, too, when the directory is no good."""
+async def _written(
+    settings: Settings,
+    action: str,
+    subject: str,
+    *,
+    refusals: tuple[type[Exception], ...] = (),
+    **details: object,
+) -> AsyncIterator[None]:
+    """Have the block's line in the audit log: ``refused`` after one of ``refusals``, ``failed`` after all else."""
     engine = patient_engine(settings.database_url)
     try:
-        async with audit_line(engine, "back-up", subject, {}, refusals=()):
+        async with audit_line(engine, action, subject, details, refusals=refusals):
             yield
     finally:
         await engine.dispose()
@@ -173,7 +180,9 @@ def restore(
         raise _failed(error) from None
 
     async def work(settings: Settings, redis: Redis) -> Restored:
-        return await restore_backup(redis, settings.database_url, chosen, rules_of(settings), force=force)
+        # The old database's log is taken over by the new one, so the line that was begun is ended there.
+        async with _written(settings, "restore", str(chosen), refusals=(RestoreRefused,), force=force):
+            return await restore_backup(redis, settings.database_url, chosen, rules_of(settings), force=force)
 
     restored = _with_services(data, work, create=True)
     words = _manifest_words(restored.manifest, chosen, "restored")
@@ -183,6 +192,11 @@ def restore(
 
 
 async def _rebuild(settings: Settings, redis: Redis, force: bool) -> Rebuilt:
+    async with _written(settings, "rebuild", "", refusals=(RestoreRefused,), force=force):
+        return await _rebuilt(settings, redis, force)
+
+
+async def _rebuilt(settings: Settings, redis: Redis, force: bool) -> Rebuilt:
     if not force:
         refuse_if_running(await world_runs(redis))
     await upgrade(settings.database_url)

@@ -106,9 +106,18 @@ async def _undrain(found: FoundRedis, word: str) -> ClusterNode:
         return chosen
 
     try:
-        return await audited(found.database_url, "undrain", word, {}, work)
+        return await audited(found.database_url, "undrain", await _subject(in_redis(redis), word), {}, work)
     finally:
         await redis.aclose()
+
+
+async def _subject(read: ReadStatus, word: str) -> str:
+    """Return what the line in the audit log is about, as over HTTP: the node's whole id, or the word."""
+    found = await read()
+    try:
+        return word if found is None else find_node(nodes_in(found), word).id
+    except CantDrain:
+        return word  # the action is refused for the same reason
 
 
 async def _undrain_over(server: Server, word: str) -> ClusterNode:
@@ -132,7 +141,7 @@ async def _drain(found: FoundRedis, console: Console, word: str, wait_s: float) 
         return chosen
 
     try:
-        chosen = await audited(found.database_url, "drain", word, {}, work)
+        chosen = await audited(found.database_url, "drain", await _subject(read, word), {}, work)
         return chosen, await _wait(read, console, chosen, wait_s)
     finally:
         await redis.aclose()

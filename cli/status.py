@@ -12,15 +12,16 @@ from typing import Annotated, Any, Final
 import orjson
 import typer
 from rich.box import SIMPLE_HEAD
-from rich.console import Console
+from rich.console import Console, Group
 from rich.live import Live
 from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from chunkcrawl.commands.common import EXIT_FAILED
-from cli.last_status import ReadStatus, at_server, in_redis
+from cli.last_status import ReadStatus, Status, at_server, in_redis
 from cli.moves import moves_json, moves_of, moves_table, read_all
-from cli.operator_api import TokenFileOption, UrlOption, get, post, server_of
+from cli.operator_api import TokenFileOption, UrlOption, get, get_or_none, post, server_of
 from cluster.balance.moves import MoveRecord
 from cluster.world_rules import in_words, rules_fault, rules_in
 from config.errors import OperatorError
@@ -34,6 +35,8 @@ from world.rules import WorldRules
 app = typer.Typer(no_args_is_help=True, rich_markup_mode="markdown", pretty_exceptions_enable=False)
 
 REFRESH_S: Final = 1.0
+#: How long a status may be away while one watches: its coordinator is being started elsewhere.
+AWAY_MOST_S: Final = 60.0
 SHARDS_MOST: Final = 256
 COLUMNS: Final = (
     "actor",
@@ -64,7 +67,8 @@ def status(
 ) -> None:
     """Show nodes, shards, gateways, tick times, and what is moving.
 
-    Of a stopped world: what its data holds; its Valkey is started for that long.
+    Of a stopped world: what its data holds; its Valkey is started for that long. With --watch a coordinator that moves
+    to another process is waited for, up to a minute.
 
     Exit codes: 0 it runs, 2 wrong usage or settings, 3 it does not run, or can't be reached.
 
@@ -73,22 +77,40 @@ def status(
     """
     server = server_of(url, token_file, data)
     if server is not None:
-        _show(json, watch, lambda: get(server, "/status"), (lambda: moves_of(server)) if moves else None)
+        with one_line_errors():
+            _show(
+                json,
+                watch,
+                lambda: get(server, "/status"),
+                lambda: get_or_none(server, "/status"),
+                (lambda: moves_of(server)) if moves else None,
+            )
         return
     with one_line_errors(), find_redis(data, stopped_too=True) as redis:
         if redis.stopped and not moves:
             _tell_stopped(asyncio.run(_read_world(redis.url)), json)
             raise typer.Exit(EXIT_UNREACHABLE)
         read_moves = (lambda: asyncio.run(read_all(redis.url))) if moves else None
-        _show(json, watch, lambda: asyncio.run(_read_status(redis.url)), read_moves)
+
+        def glance() -> Status | None:
+            return asyncio.run(_read_status(redis.url))
+
+        _show(json, watch, lambda: _there(glance()), glance, read_moves)
 
 
 def _show(
     json: bool,
     watch: bool,
-    read: Callable[[], dict[str, Any]],
+    read: Callable[[], Status],
+    glance: Callable[[], Status | None],
     read_moves: Callable[[], tuple[list[MoveRecord], list[str]]] | None,
 ) -> None:
+    """Print what is wanted.
+
+    Args:
+        read: Returns the status, or ends the command.
+        glance: Returns None while there is none, for the coordinator is being moved.
+    """
     console = _console()
     if read_moves is not None:
         found = read_moves()
@@ -100,7 +122,7 @@ def _show(
         console.print_json(orjson.dumps(read()).decode())
     elif watch:
         with contextlib.suppress(KeyboardInterrupt):
-            _watch(console, read)
+            _watch(console, read(), glance)
     else:
         console.print(_table(read()))
 
@@ -110,11 +132,33 @@ def _console() -> Console:
     return console if console.is_terminal else Console(width=max(PLAIN_WIDTH, console.width))
 
 
-def _watch(console: Console, read: Callable[[], dict[str, Any]]) -> None:
-    with Live(_table(read()), console=console, auto_refresh=False) as live:
+def _watch(
+    console: Console,
+    found: Status,
+    glance: Callable[[], Status | None],
+    *,
+    pause: Callable[[float], None] = time.sleep,
+    clock: Callable[[], float] = time.monotonic,
+) -> None:
+    """Show the status again and again; while there is none, the last one with a line that says so.
+
+    Raises:
+        NoWorld: there was none for ``AWAY_MOST_S``.
+    """
+    with Live(_table(found), console=console, auto_refresh=False) as live:
+        seen = clock()
         while True:
-            time.sleep(REFRESH_S)
-            live.update(_table(read()), refresh=True)
+            pause(REFRESH_S)
+            now = glance()
+            if now is not None:
+                found, seen = now, clock()
+                live.update(_table(found), refresh=True)
+                continue
+            away_s = clock() - seen
+            if away_s > AWAY_MOST_S:
+                raise NoWorld(f"the coordinator has written no status for {away_s:.0f} s: is the world up?")
+            words = f"No status for {away_s:.0f} s: the coordinator is moving, or out of reach. This is the last one."
+            live.update(Group(_table(found), Text(words, "yellow")), refresh=True)
 
 
 def _tell_stopped(world: dict[str, Any], json: bool) -> None:
@@ -236,12 +280,15 @@ async def _read_world(url: str) -> dict[str, Any]:
     }
 
 
-async def _read_status(url: str) -> dict[str, Any]:
+async def _read_status(url: str) -> Status | None:
     redis = connect(url)
     try:
-        found = await in_redis(redis)()
+        return await in_redis(redis)()
     finally:
         await redis.aclose()
+
+
+def _there(found: Status | None) -> Status:
     if found is None:
         raise NoWorld("the coordinator has written no status in the last seconds: is the world up?")
     return found

@@ -67,6 +67,13 @@ class ClusterOperating:
             raise CantDo(f"{chosen} is not drained")
         return str(chosen)
 
+    def node_id(self, status: Row, node: str) -> str | None:
+        """See ``Operating.node_id``."""
+        try:
+            return _node(status, node)[0].id
+        except CantDo:
+            return None
+
     async def scale(self, status: Row, shards: int) -> None:
         """See ``Operating.scale``."""
         bounds = status.get("bounds") or []

@@ -76,7 +76,8 @@ async def audit_line(
 ) -> AsyncIterator[None]:
     """Write a line before the block, and its outcome after it: ``refused`` for ``refusals``, else done or failed.
 
-    A database of a release that had no audit log gets none: that is said, and the block entered.
+    A database without an audit log, new or of a release that had none, gets the line after the block, if the block has
+    made one; else that there is none is said.
 
     Raises:
         NoAuditLog: the line can't be written; the block is not entered.
@@ -86,7 +87,7 @@ async def audit_line(
     audit_id = await _begin(engine, entry)
     if audit_id is None:
         yield
-        _tell("the database has none yet: `chunkcrawl up` of this release makes it")
+        await _afterwards(engine, entry)
         return
     outcome: Outcome = "failed"
     reason: str | None = "broken_off"
@@ -115,6 +116,18 @@ async def _begin(engine: AsyncEngine, entry: AuditEntry) -> int | None:
             f"nothing was done, for it can't be written into the audit log: PostgreSQL gives no answer "
             f"({type(error).__name__}). Start it, or mend {DATABASE_URL_VARIABLE}; `chunkcrawl doctor` looks at it"
         ) from None
+
+
+async def _afterwards(engine: AsyncEngine, entry: AuditEntry) -> None:
+    """Write the line of what is done, where it has made the log itself."""
+    try:
+        audit_id = await _begin(engine, entry)
+        if audit_id is None:
+            _tell("the database has none yet: `chunkcrawl up` of this release makes it")
+        else:
+            await audit.end(engine, audit_id, "done")
+    except (*AWAY, NoAuditLog):
+        _tell("PostgreSQL gives no answer any more")
 
 
 def _tell(why: str) -> None:

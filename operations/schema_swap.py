@@ -17,14 +17,16 @@ log = structlog.get_logger(__name__)
 
 OLD: Final = "chunkcrawl_before_restore"
 LOCK_TIMEOUT: Final = "10s"
+#: Nothing is lost with the first; the second is carried over.
+NO_CONTENT: Final = ["alembic_version", "operator_audit"]
 
 
 async def has_rows(engine: AsyncEngine) -> bool:
-    """Return whether any table of ours but the migrations' own holds a row."""
+    """Return whether any table of ours holds a row; not counted are the migrations' own, and the audit log."""
     async with engine.connect() as connection:
         names = await connection.scalars(
-            text("SELECT tablename FROM pg_tables WHERE schemaname = :schema AND tablename <> 'alembic_version'"),
-            {"schema": SCHEMA},
+            text("SELECT tablename FROM pg_tables WHERE schemaname = :schema AND tablename <> ALL(:left_out)"),
+            {"schema": SCHEMA, "left_out": NO_CONTENT},
         )
         for name in list(names):
             if await connection.scalar(text(f'SELECT EXISTS (SELECT 1 FROM "{SCHEMA}"."{name}")')):

@@ -35,6 +35,8 @@ DEV_ACCOUNT_ID: Final = "acc_dev"
 OPERATOR_JTI: Final = "op_"
 
 ALIVE_BATCH: Final = 500
+#: When a session ends that never ends: 2038.
+NEVER_S: Final = 2**31
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +87,32 @@ class OthersAlive(Protocol):
         """Return those of ``jtis`` that are theirs and good."""
 
 
+class Operator(Protocol):
+    """Whose token was proved: ``api.operator.callers.OperatorCaller``."""
+
+    @property
+    def jti(self) -> str:
+        """By this the registry of connections asks whether the token is still good."""
+
+    @property
+    def account_id(self) -> str:
+        """Of no account."""
+
+    @property
+    def expires_at_ms(self) -> int | None:
+        """When it ends; None: it does not."""
+
+
+class ProvesOperators(Protocol):
+    """Who knows operators' tokens: ``api.operator.callers.Callers``."""
+
+    def knows_form(self, token: str) -> bool:
+        """Return whether it looks like one."""
+
+    async def prove(self, connection: HTTPConnection, token: str) -> Operator:
+        """Return whose it is, or refuse."""
+
+
 class Authenticator:
     """Turns tokens into sessions.
 
@@ -109,7 +137,7 @@ class Authenticator:
         if token is None or not is_token(token):
             raise ApiError("invalid_session")
         if self._dev and token == DEV_TOKEN:
-            return Session(DEV_TOKEN_JTI, "spectator", DEV_ACCOUNT_ID, None, None, "", 2**31)
+            return Session(DEV_TOKEN_JTI, "spectator", DEV_ACCOUNT_ID, None, None, "", NEVER_S)
         session = session_from_redis(await self._redis.command("HGETALL", keys.session(sha256_hex(token))))
         if session is None:
             raise ApiError("invalid_session")
@@ -200,13 +228,17 @@ class SessionToken(SecurityBase):
 session_token = SessionToken()
 
 
-def require(*roles: Role) -> Callable[..., Awaitable[Session]]:
+def require(*roles: Role, operators: bool = False) -> Callable[..., Awaitable[Session]]:
     """Return a dependency that gives the caller's session, or refuses.
 
     Reasons: ``invalid_session`` (401), ``invalid_scope`` (403), ``banned`` (403), ``not_local`` (403, the fixed token
     of a foreign page).
 
     No role given: any will do.
+
+    Args:
+        operators: Whether an operator's token, of either role, does what a spectator's session does; ``rate_limited``
+            (429) after too many bad ones.
     """
     allowed = frozenset(roles or ROLES)
 
@@ -214,6 +246,8 @@ def require(*roles: Role) -> Callable[..., Awaitable[Session]]:
         connection: HTTPConnection, token: Annotated[str | None, Security(session_token)]
     ) -> Session:
         services = connection.app.state.services
+        if operators and token is not None and services.operators.knows_form(token):
+            return await _watching_operator(services.operators, connection, token)
         authenticator: Authenticator = services.auth
         session = await authenticator.authenticate(token)
         if session.jti == DEV_TOKEN_JTI:
@@ -225,6 +259,18 @@ def require(*roles: Role) -> Callable[..., Awaitable[Session]]:
         return session
 
     return session_of_caller
+
+
+async def _watching_operator(operators: ProvesOperators, connection: HTTPConnection, token: str) -> Session:
+    """Return a spectator's session that lives as long as the operator's token."""
+    try:
+        who = await operators.prove(connection, token)
+    except ApiError as error:
+        if error.reason in ("invalid_token", "operators_closed"):
+            raise ApiError("invalid_session") from None
+        raise
+    ends = NEVER_S if who.expires_at_ms is None else who.expires_at_ms // 1000
+    return Session(who.jti, "spectator", who.account_id, None, None, "", ends)
 
 
 def check_agent(session: Session, agent_id: str) -> None:

@@ -92,11 +92,24 @@ class HttpLimits:
         buckets = [Bucket("login_address", self.address_of(connection), self._rules.address_logins)]
         if email is not None:
             buckets.append(Bucket("login_account", sha256_hex(email), self._rules.account_logins))
+        async with self._counted(buckets, "invalid_credentials"):
+            yield
+
+    @asynccontextmanager
+    async def operator_token(self, connection: HTTPConnection) -> AsyncIterator[None]:
+        """Count the look-up of an operator's token around it; the block raises ``invalid_token`` when it is none."""
+        buckets = [Bucket("login_address", self.address_of(connection), self._rules.address_logins)]
+        async with self._counted(buckets, "invalid_token"):
+            yield
+
+    @asynccontextmanager
+    async def _counted(self, buckets: list[Bucket], failure: str) -> AsyncIterator[None]:
+        """Take the tokens before the block, and give them back unless it raises this failure."""
         await self._limiter.take(buckets)
         try:
             yield
         except ApiError as error:
-            if error.reason != "invalid_credentials":
+            if error.reason != failure:
                 await self._limiter.give_back(buckets)
             raise
         await self._limiter.give_back(buckets)

@@ -91,22 +91,40 @@ class Callers:
         self._there_are = (float("-inf"), False)
 
     async def identify(self, connection: HTTPConnection) -> OperatorCaller:
-        """Return the operator who calls, their call counted.
+        """Return the operator who calls by the header, their call counted.  Raises as ``prove``; ``rate_limited``."""
+        caller = await self.prove(connection, bearer_token(connection.headers.get("authorization")))
+        await self._limits.operator(caller.operator_id)
+        return caller
+
+    async def prove(self, connection: HTTPConnection, token: str | None) -> OperatorCaller:
+        """Return whose token it is.
+
+        A token that this gateway has not met is counted by address before the database is asked, and given back when it
+        is good: a stranger's guesses cost the database no more than the limit, and whoever works here is not kept out
+        by them.
 
         Raises:
             ApiError: ``invalid_token``: none, unknown, expired or revoked; ``operators_closed``: likewise, in prod
-                while there is no operator; ``not_local``: the fixed token from elsewhere; ``rate_limited``.
+                while there is no operator; ``not_local``: the fixed token from elsewhere; ``rate_limited``: too many
+                bad ones from this address.
         """
-        token = bearer_token(connection.headers.get("authorization"))
-        caller = None if token is None else await self._caller(connection, token)
-        if caller is None:
-            if not self._dev and not await self._any():
-                raise ApiError("operators_closed")
-            if token is not None:
-                await self._limits.bad_token(connection)
+        met = token is not None and self._has_met(token)
+        caller = await self._caller(connection, token) if token is not None and met else None
+        if caller is not None:
+            return caller
+        if not self._dev and not await self._any():
+            raise ApiError("operators_closed")
+        if token is None:
             raise ApiError("invalid_token")
-        await self._limits.operator(caller.operator_id)
-        return caller
+        async with self._limits.operator_token(connection):
+            caller = None if met else await self._caller(connection, token)
+            if caller is None:
+                raise ApiError("invalid_token")
+            return caller
+
+    def knows_form(self, token: str) -> bool:
+        """Return whether a token looks like an operator's, so that nobody else is to be asked."""
+        return (self._dev and token == DEV_TOKEN) or operator_token_prefix(token) is not None
 
     async def still_alive(self, jtis: Iterable[str]) -> set[str]:
         """Return those of these ``OperatorCaller.jti`` that are good now; all while the database does not answer."""
@@ -122,6 +140,10 @@ class Callers:
         """Drop what is cached: an operator was revoked here."""
         self._proofs.clear()
         self._there_are = (float("-inf"), False)
+
+    def _has_met(self, token: str) -> bool:
+        """Return whether the token's prefix was an operator's when it was last looked up, however long ago."""
+        return (self._dev and token == DEV_TOKEN) or operator_token_prefix(token) in self._proofs
 
     async def _caller(self, connection: HTTPConnection, token: str) -> OperatorCaller | None:
         if self._dev and token == DEV_TOKEN:

@@ -22,6 +22,7 @@ from starlette.responses import Response
 from api.errors import ApiError
 from api.handlers import AWAY
 from api.operator.callers import OperatorCaller
+from api.operator.cluster_state import read_status
 from api.operator.port import CantDo
 from api.services import Services
 from config.logs import described
@@ -121,7 +122,10 @@ async def _end(services: Services, audit_id: int, outcome: Outcome, reason: str 
 
 
 async def _entry(services: Services, request: Request, caller: OperatorCaller, action: str) -> AuditEntry:
-    subject = " ".join(str(value) for value in request.path_params.values())
+    parts = {**request.path_params}
+    if "node_id" in parts:
+        parts["node_id"] = await _whole_id(services, parts["node_id"])
+    subject = " ".join(str(value) for value in parts.values())
     printable = "".join(char if char.isprintable() else "?" for char in subject)
     return AuditEntry(
         operator_id=caller.operator_id,
@@ -132,6 +136,16 @@ async def _entry(services: Services, request: Request, caller: OperatorCaller, a
         subject=hide_secrets_in(printable)[:SUBJECT_CHARS_MOST],
         details=_details(await request.body()),
     )
+
+
+async def _whole_id(services: Services, word: str) -> str:
+    """Return the id of the node that a word names, so that its lines have one subject; the word where there is none."""
+    if services.operating is None:
+        return word
+    try:
+        return services.operating.node_id(await read_status(services.batch), word) or word
+    except ApiError:
+        return word  # there is no status now
 
 
 def _details(body: bytes) -> dict[str, Any]:

@@ -47,6 +47,10 @@ class Operating(Protocol):
         """Let a node be used again; return what it is called."""
         ...
 
+    def node_id(self, status: Row, node: str) -> str | None:
+        """Return the whole id of the node that is meant; None: there is none, or more than one."""
+        ...
+
     async def scale(self, status: Row, shards: int) -> None:
         """Wish for a number of shards."""
         ...

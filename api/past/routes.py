@@ -70,7 +70,7 @@ class ChunkHistory(BaseModel):
 async def chunk_history(
     chunk_id: ChunkIdPath,
     request: Request,
-    session: Annotated[Session, Depends(require())],
+    session: Annotated[Session, Depends(require(operators=True))],
     first: Annotated[
         int, Query(alias="from", ge=0, le=MOMENT_MOST, description="A tick, or a Unix time in milliseconds.")
     ],

@@ -80,7 +80,7 @@ class ChunkTimeline(BaseModel):
 async def chunk_timeline(
     chunk_id: ChunkIdPath,
     request: Request,
-    session: Annotated[Session, Depends(require())],
+    session: Annotated[Session, Depends(require(operators=True))],
     first: Annotated[
         int | None,
         Query(alias="from", ge=0, le=NO_END, description="Where the marks begin; else 3,000 ticks before `to`."),

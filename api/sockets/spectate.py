@@ -35,7 +35,7 @@ ChunkIdQuery = Annotated[
     str,
     Query(max_length=64, json_schema_extra={"pattern": CHUNK_ID_PATTERN}, description="`demo` means `chunk-0`."),
 ]
-Spectator = Annotated[Session, Depends(require("spectator"))]
+Spectator = Annotated[Session, Depends(require("spectator", operators=True))]
 
 
 @aliased.get(

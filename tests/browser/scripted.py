@@ -56,6 +56,10 @@ class ScriptedServer:
         self.resumed: list[str | None] = []
         #: What can be looked back at, by chunk.
         self.past: dict[str, ScriptedPast] = {}
+        #: The `Authorization` of each stream of a chunk, in order.
+        self.watched_with: list[str | None] = []
+        #: Whether it has no development routes and lets nobody watch who has no token.
+        self.closed = False
         self.away = False
         self._streams: dict[str, set[asyncio.Queue[bytes | None]]] = {}
 
@@ -119,6 +123,8 @@ class ScriptedServer:
 
     async def _session(self) -> Response:
         token = {"session_token": "sess_scripted", "expires_at": time.time() + SESSION_S}
+        if self.closed:
+            return refusal(403, "dev_routes_disabled")
         return refusal(503, "unavailable") if self.away else JSONResponse(token)
 
     async def _owner_session(self, request: Request) -> Response:
@@ -142,6 +148,7 @@ class ScriptedServer:
             return refusal(503, "unavailable")
         if chunk_id not in self.chunks:
             return refusal(404, "chunk_not_found")
+        self.watched_with.append(request.headers.get("authorization"))
         self.resumed.append(request.headers.get("last-event-id"))
         hello = {"role": "spectator", "chunk_id": chunk_id}
         if "from_tick" in request.query_params:

@@ -257,6 +257,23 @@ async def test_a_backup_is_followed_to_its_end(world: MadeUpWorld, open_page: Op
     await expect(row(page, "Backups", "before-the-fair")).to_contain_text("48.3 MB")
 
 
+async def test_where_watching_is_closed_the_operators_token_watches(open_page: OpenPage) -> None:
+    """Close up in the console, and in the page to watch that a click opens."""
+    async with made_up() as world:
+        world.closed = True
+        page = (await signed_in(world, open_page)).page
+        await page.goto(f"{world.base}/console#/map/chunk-0")
+        await expect(page.locator(".side-head h2")).to_have_text("chunk-0")
+        await expect(page.locator(".live-note")).to_be_hidden()
+        async with page.expect_popup() as opened:
+            await page.locator(".side-head .panel-link").click()
+        watching = await opened.value
+        await expect(watching.locator("#connection")).to_have_attribute("data-phase", "live")
+        assert OPERATOR not in watching.url
+        assert set(world.watched_with) == {f"Bearer {OPERATOR}"}
+        await watching.close()
+
+
 async def test_a_click_on_the_map_shows_the_chunk_live(world: MadeUpWorld, open_page: OpenPage) -> None:
     screen = await signed_in(world, open_page)
     page = screen.page

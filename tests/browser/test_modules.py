@@ -349,6 +349,22 @@ async def test_where_anybody_may_watch_nobody_is_asked(page: Page) -> None:
     assert await tried(page, "sessions.followsAnyone") == {"is": False}
 
 
+async def test_the_consoles_token_watches_where_nothing_else_does(page: Page) -> None:
+    closed = {DEV: FORBIDDEN, PUBLIC: {"status": 403, "detail": "watching_not_public"}}
+    await with_sessions(page, closed)
+    assert await tried(page, "await sessions.get()") == {"error": ""}
+    await page.evaluate("sessionStorage.setItem('chunkcrawl.operator', 'dco_one')")
+    assert await tried(page, "(await sessions.get()).token") == {"is": "dco_one"}
+    assert await tried(page, "[sessions.kind, sessions.followsAnyone]") == {"is": ["operator", False]}
+    assert await tried(page, "await sessions.get('ada')") == {"error": ""}, "it follows nobody"
+    await page.clock.run_for(400_000)
+    assert [what for what, _, _ in await page.evaluate("window.asked")] == [DEV, PUBLIC], "and is not refreshed"
+    assert await tried(page, "sessions.dead('dco_one')") == NOTHING
+    assert await tried(page, "await sessions.get()") == {"error": ""}, "revoked"
+    await page.evaluate("sessionStorage.setItem('chunkcrawl.operator', 'dco_two')")
+    assert await tried(page, "(await sessions.get()).token") == {"is": "dco_two"}
+
+
 async def test_a_key_opens_no_session_for_a_name_that_is_not_its_accounts(page: Page) -> None:
     agents = {"body": {"agents": [{"agent_id": "ada"}], "next": None}}
     answers = {DEV: FORBIDDEN, "POST /v1/sessions": opened("sess_k"), "GET /v1/agents": agents}

@@ -80,11 +80,22 @@ def test_there_and_back_between_stopped_systems(system: Path, room: Path) -> Non
     assert json.loads(said)["tables"]["accounts"] == 1
     code, said = invoke("restore", room / "b", "--data", room / "new")
     assert code == 0, said
+    assert "not in the audit log" not in said
     code, said = invoke("restore", room / "b", "--data", room / "new")
     assert code == 1
     assert "this system is not empty: there is something in the database and in Redis" in said
     assert invoke("restore", room / "b", "--data", room / "new", "--force")[0] == 0
     assert not (room / "new" / "services.json").exists()  # nothing was left running
+    found: list[tuple[str, str, str]] = []
+
+    async def look(_: Redis, engine: AsyncEngine) -> None:
+        found.extend(await lines(engine))
+
+    with EmbeddedServices(room / "new") as urls:
+        work_on(urls, look)
+    assert [line for line in found if line[0] == "restore"] == [
+        ("restore", str(room / "b"), outcome) for outcome in ("done", "refused", "done")
+    ]
 
 
 def test_a_broken_backup_is_neither_verified_nor_restored(system: Path, room: Path) -> None:
@@ -133,6 +144,11 @@ def test_what_is_done_to_a_stopped_world_is_written_down(system: Path) -> None:
 
 
 def test_a_lost_redis_is_rebuilt(system: Path) -> None:
+    found: list[tuple[str, str, str]] = []
+
+    async def look(_: Redis, engine: AsyncEngine) -> None:
+        found.extend(await lines(engine))
+
     code, said = invoke("restore", "--world-from-database", "--data", system)
     assert code == 1
     assert "Redis holds a world" in said
@@ -143,6 +159,8 @@ def test_a_lost_redis_is_rebuilt(system: Path) -> None:
         assert "The world came back from the database's last snapshots: 1 chunks" in said
         assert invoke("restore", "--world-from-database", "--data", system)[0] == 1
         assert invoke("restore", "--world-from-database", "--data", system, "--force")[0] == 0
+        work_on(urls, look)
+    assert found == [("rebuild", "", outcome) for outcome in ("refused", "done", "refused", "done")]
 
 
 def test_where_there_is_nothing(room: Path) -> None:

@@ -13,8 +13,9 @@ from rich.console import Console
 from typer.testing import CliRunner
 
 from chunkcrawl.commands import main as cli
-from cli.status import _table
+from cli.status import _table, _watch
 from cluster.drain.nodes import ClusterNode
+from operations.operator_redis import NoWorld
 from streaming import keys
 from world.rules import WorldRules
 
@@ -110,3 +111,44 @@ def test_a_number_beyond_the_bounds_of_a_world_that_scales_is_refused(valkey_url
     assert found.output == "error: this world scales by itself, between 2 and 8 shards\n"
     assert redis.hget(keys.WORLD, keys.WANTED_SHARDS) is None
     redis.close()
+
+
+class Watched:
+    """Somebody who watches: what there is to be read, a second each, and then Ctrl-C."""
+
+    def __init__(self, *read: dict[str, Any] | None) -> None:
+        self._read = iter(read)
+        self._now = 0.0
+
+    def glance(self) -> dict[str, Any] | None:
+        try:
+            return next(self._read)
+        except StopIteration:
+            raise KeyboardInterrupt from None
+
+    def pause(self, seconds: float) -> None:
+        self._now += seconds
+
+    def clock(self) -> float:
+        return self._now
+
+    def sees(self) -> str:
+        out = io.StringIO()
+        console = Console(file=out, width=200, force_terminal=True)
+        with pytest.raises(KeyboardInterrupt):
+            _watch(console, status(), self.glance, pause=self.pause, clock=self.clock)
+        return out.getvalue()
+
+
+def test_a_coordinator_that_moves_is_waited_for() -> None:
+    seen = Watched(status(), None, None, None, status(), *[None] * 59, status()).sees()
+    for second in (1, 2, 3, 59):
+        assert f"No status for {second} s: the coordinator is moving" in seen
+    assert "12345678" in seen.rpartition("is moving")[0], "with the last status that there was"
+    assert "shard-127" in seen.rpartition("is moving")[2], "and then the next"
+
+
+def test_a_coordinator_that_does_not_come_back_ends_the_watching() -> None:
+    watched = Watched(*[None] * 100)
+    with pytest.raises(NoWorld, match="no status for 61 s: is the world up"):
+        _watch(Console(file=io.StringIO()), status(), watched.glance, pause=watched.pause, clock=watched.clock)

@@ -67,7 +67,7 @@ def test_every_action_has_its_line_with_its_outcome(run: Run) -> None:
         ("pin", "chunk-9", "refused"),
         ("unpin", "chunk-0", "done"),
         ("drain", "nowhere", "refused"),
-        ("undrain", NODE_ID[:8], "refused"),
+        ("undrain", NODE_ID, "refused"),
         ("scale", "", "refused"),
         ("scale", "", "done"),
     ]

@@ -45,7 +45,7 @@ EMAIL, PASSWORD = "rehearsal@example.com", "an old pässword"
 AGENTS = [f"rehearsal-{number}" for number in range(8)]
 PLAY_S = 6.0
 #: Tables that a restore changes by its own rules (docs/decisions/0043-backup-and-restore.md).
-CHANGED_BY_RULE = {"runs", "sessions", "event_logs"}
+CHANGED_BY_RULE = {"runs", "sessions", "event_logs", "operator_audit"}
 
 
 @pytest.fixture
@@ -161,6 +161,7 @@ async def compare(urls: tuple[str, str], manifest: Manifest, world: WorldDump) -
             assert found[table] == manifest.tables[table], table
         assert found["sessions"].rows == manifest.tables["sessions"].rows
         assert found["runs"].rows == manifest.tables["runs"].rows + 1
+        assert found["operator_audit"].rows == manifest.tables["operator_audit"].rows + 1, "the restore itself"
         logged = await rows(engine, "SELECT entry_id FROM event_logs")
         waited = world.facts.keys() - {name for (name,) in logged}
         assert waited == set()

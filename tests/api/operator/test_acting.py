@@ -13,6 +13,7 @@ from api.services import Services
 from cluster import operator_jobs
 from cluster.operator_jobs import list_backups
 from cluster.pins import read_pins
+from store import audit
 from streaming import keys
 from streaming.frozen import Frozen, read_frozen
 from tests.api.operator.conftest import Headers, NewOperator
@@ -73,7 +74,7 @@ async def test_freeze_and_thaw_tell_and_are_noted(http: httpx.AsyncClient, redis
 
 
 async def test_pins_scale_rebalance_and_drain_are_wishes_in_redis(
-    http: httpx.AsyncClient, redis: Redis, operator: Headers
+    http: httpx.AsyncClient, services: Services, redis: Redis, operator: Headers
 ) -> None:
     await act(http, "/pins/chunk-1", operator)
     await act(http, "/pins/shard-1", operator)
@@ -94,6 +95,8 @@ async def test_pins_scale_rebalance_and_drain_are_wishes_in_redis(
     refused(await http.post(f"{PREFIX}/nodes/none/drain", headers=operator), 404, "node_not_found")
     await redis.hset(keys.DRAINED, NODE_ID, orjson.dumps({"v": 1, "by": "operator", "at_ms": 1}))
     await act(http, "/nodes/3f2a/undrain", operator)
+    lines = await audit.lines(services.engine, subject=NODE_ID, limit=10)
+    assert [(line.action, line.outcome) for line in lines] == [("undrain", "done"), ("drain", "refused")]
     assert not await redis.exists(keys.DRAINED)
 
 

@@ -1,9 +1,8 @@
 // Who works here: the operator's token, in memory and for the life of the tab, never in an address.
 
 import { ask } from "../../../watch/js/net/api.js";
-import { AccessNeeded, attempt } from "../../../watch/js/net/sessions.js";
+import { AccessNeeded, attempt, KEPT_OPERATOR } from "../../../watch/js/net/sessions.js";
 
-const KEPT = "chunkcrawl.operator";
 const API = "v1/operator";
 export const STREAM_PATH = `${API}/stream`;
 
@@ -25,7 +24,7 @@ export class Operator {
   async signIn(token) {
     this.me = await ask(`${API}/me`, { token });
     this.#token = token;
-    attempt(() => sessionStorage.setItem(KEPT, token));
+    attempt(() => sessionStorage.setItem(KEPT_OPERATOR, token));
   }
 
   /**
@@ -34,7 +33,7 @@ export class Operator {
    * @throws {import("../../../sdk/index.js").ChunkcrawlError} If the server can't say now (`mayPass`), it stays kept.
    */
   async restore() {
-    const kept = attempt(() => sessionStorage.getItem(KEPT));
+    const kept = attempt(() => sessionStorage.getItem(KEPT_OPERATOR));
     if (!kept) return false;
     try {
       await this.signIn(kept);
@@ -47,7 +46,7 @@ export class Operator {
 
   signOut() {
     this.#token = this.me = null;
-    attempt(() => sessionStorage.removeItem(KEPT));
+    attempt(() => sessionStorage.removeItem(KEPT_OPERATOR));
   }
 
   /**

@@ -159,7 +159,8 @@ export class MapPage {
     }
     const close = link(hrefOf("map"), "✕", "side-close");
     close.setAttribute("aria-label", "Close");
-    const watch = el("a", { class: "panel-link", href: `watch#/chunk/${inPath(chunkId)}`, target: "_blank", rel: "noopener" }, "Watch ↗");
+    // As opener: the new tab takes over what this one keeps, the token with which it may watch.
+    const watch = el("a", { class: "panel-link", href: `watch#/chunk/${inPath(chunkId)}`, target: "_blank", rel: "opener" }, "Watch ↗");
     this.#facts = facts(FACTS);
     this.#live = new LiveView(chunkId, this.#desk.spectators);
     this.#side.replaceChildren(

@@ -83,7 +83,7 @@ export class LiveView {
 
   #refused(error) {
     if (error instanceof ChunkGone) this.#say("This chunk was removed: nobody was in it for a while.");
-    else if (error instanceof AccessNeeded) this.#say("This world wants to know who watches. Open it in the page to watch, with a spectator’s token, or set CHUNKCRAWL_PUBLIC_WATCHING.");
+    else if (error instanceof AccessNeeded) this.#say("The server does not take this token to watch any more: sign in again.");
     else this.#say(refusalText(error));
   }
 }

@@ -1,11 +1,13 @@
 // Sessions for the page: of the development routes where the server has them, else from what a person pasted, an API
-// key or a session token. Secrets stay in memory; a session token may be kept for the life of the tab. None is ever put
-// into an address.
+// key or a session token, or from the console of the same tab, an operator's token. Secrets stay in memory; a session token
+// may be kept for the life of the tab. None is ever put into an address.
 
 import { Forbidden } from "../../../sdk/index.js";
 import { ask } from "./api.js";
 
 const KEPT = "chunkcrawl.session";
+/** Where the console of the same tab keeps an operator's token. */
+export const KEPT_OPERATOR = "chunkcrawl.operator";
 const REFRESH_AT = 0.6;
 const AGENT_PAGES_MAX = 20;
 // The server has no development routes, or has them for pages of its own machine alone.
@@ -28,10 +30,12 @@ export class Sessions {
   #open = new Map();
   #opening = new Map();
   #timers = new Map();
+  /** The operator's token that the server does not know any more. */
+  #spent = null;
 
   /**
    * "dev" until the server says that it has no development routes; then "public" until it says that not everybody may
-   * watch; then "key", "token", or "none".
+   * watch; then "operator" where the console of this tab has a token, else "none"; "key" or "token" once one was pasted.
    */
   kind = "dev";
   /** Of a pasted session token: what it is for. */
@@ -71,6 +75,10 @@ export class Sessions {
   dead(token) {
     for (const [name, session] of this.#open) {
       if (session.token === token) this.#drop(name);
+    }
+    if (this.kind === "operator") {
+      this.#spent = token;
+      this.kind = "none";
     }
     if (this.#secret === token) {
       this.forget();
@@ -169,6 +177,13 @@ export class Sessions {
         this.kind = "none";
       }
     }
+    if (this.kind === "none" && agentId === null) {
+      const token = attempt(() => sessionStorage.getItem(KEPT_OPERATOR));
+      if (token && token !== this.#spent) {
+        this.kind = "operator";
+        return { session_token: token, expires_at: null };
+      }
+    }
     if (this.kind === "key") {
       // A session for a name that nobody has would make it the account's: a slip of the pen must not.
       if (agentId !== null && !(await this.ownAgents()).includes(agentId)) throw new Forbidden(403, "agent_not_owned");
@@ -182,6 +197,7 @@ export class Sessions {
 
   #keep(name, token, expiresAt) {
     this.#open.set(name, { token });
+    if (expiresAt === null) return; // an operator's lasts as it does
     const wanted = (expiresAt * 1000 - Date.now()) * REFRESH_AT;
     this.#later(name, token, Math.min(REFRESH_MOST_MS, Math.max(REFRESH_LEAST_MS, wanted)));
   }

@@ -40,6 +40,7 @@ export class AccessDialog {
       dev: "This is a development server: it lets anyone watch, and follow any agent. A session token or an API key of your own works, too.",
       public: "Anybody may watch this world. To follow an agent of yours, paste a session token, or an API key.",
       none: "This world wants to know who watches. Paste a session token, or an API key with which this page opens sessions by itself.",
+      operator: "The console’s token is in use: it watches, and follows nobody. A session token, or an API key, takes its place.",
       key: "An API key is in use. Another one, or a session token, takes its place.",
       token: "A session token is in use. Another one, or an API key, takes its place.",
     };
