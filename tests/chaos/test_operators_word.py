@@ -6,12 +6,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine
+import contextlib
+import random
+from collections.abc import AsyncIterator, Callable, Coroutine
 from typing import Any
 
 import httpx
 import pytest
 
+from chunkcrawl import Agent
+from chunkcrawl.bots.driver import drive
+from chunkcrawl.bots.rules import Wanderer
 from cluster.ray_clients import WorldActor
 from streaming import keys
 from tests.api.people import bearer, keyed, signed_up
@@ -20,10 +25,11 @@ from tests.cluster.worlds import until
 
 CHUNK = "chunk-0"
 AGENTS = 12
-#: Agents that have to be elsewhere before the chunk is frozen, so that there is somebody who plays on.
+#: Agents that have to be elsewhere before the chunk is frozen: then there are other chunks, where newcomers are seated.
 ELSEWHERE = 3
-#: Commands that they get accepted meanwhile: few, for the frozen chunk is in the way of most of them.
+#: Commands that a newcomer gets accepted while the chunk is frozen, and others that are elsewhere still.
 MORE = 5
+NEWCOMER = "newcomer-1"
 LIMIT_S = 120.0
 STILL_S = 3.0
 #: In so many new connections, one after the other, both gateways have been asked.
@@ -53,6 +59,21 @@ async def put_out(stage: Scene) -> bool:
     described = await stage.actors.call(f"shard-{shard}", CALL_S, WorldActor.describe)
     owned = [name for name in await stage.chunks() if await stage.owner(name) == shard]
     return int(described["chunks"]) == len(owned) - 1
+
+
+@contextlib.asynccontextmanager
+async def newcomer(stage: Scene) -> AsyncIterator[None]:
+    """Somebody who comes while the chunk is frozen, is seated elsewhere, and walks about there as the block runs."""
+    async with httpx.AsyncClient(base_url=stage.base, timeout=CALL_S) as http:
+        key = (await keyed(http, await signed_up(http)))["api_key"]
+    async with Agent.connect(stage.base, agent_id=NEWCOMER, api_key=key) as agent:
+        assert agent.chunk_id != CHUNK
+        playing = asyncio.create_task(drive(agent, Wanderer(cross=0.0), random.Random(1)))
+        try:
+            yield
+        finally:
+            playing.cancel()
+            await asyncio.gather(playing, return_exceptions=True)
 
 
 async def freeze_and_kill(stage: Scene) -> tuple[Any, Any]:
@@ -95,7 +116,9 @@ async def freeze_and_kill(stage: Scene) -> tuple[Any, Any]:
                 return False
 
         await until(back, "the shard has another process", LIMIT_S)
-        await until(more_than(len(stage.ledger.accepted) + MORE), "those elsewhere play on", LIMIT_S)
+        # Whoever was elsewhere may have come back in the moment before the chunk was put out.
+        async with newcomer(stage):
+            await until(more_than(len(stage.ledger.accepted) + MORE), "those elsewhere play on", LIMIT_S)
         after = await newest(stage)
         await until(still_out, "the new process has not loaded it", LIMIT_S)
         await operate(stage, f"chunks/{CHUNK}/thaw")
