@@ -102,6 +102,7 @@ async def test_nothing_else_of_the_agents_api_takes_it(
     assert paths.keys() >= TEMPLATES
 
 
+@asynccontextmanager
 async def gateway(
     settings: Settings, world: FakeWorld, bad_ones: str
 ) -> AsyncIterator[tuple[Services, httpx.AsyncClient]]:
