@@ -261,7 +261,7 @@ class Recorder:
         kept = here.segments()
         if self._elsewhere is not None:
             there = {one.name: one.size for one in self._elsewhere.segments()}
-            # The newest whole one of each shard stays, too: the next recorder reads there what need not be written again.
+            # The newest whole one of each shard stays: the next recorder reads there what need not be written again.
             newest = {one.name.shard: one.name for one in kept if one.name.finished}
             for one in kept:
                 # Of another size: whoever sent it was killed on the way, where a place shows what has come so far.
