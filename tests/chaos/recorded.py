@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from recordings.entry import RecordedUpTo
-from recordings.replay import entries_of
+from recordings.replay import apply_entry, begin, entries_of
 from recordings.segment import Segment
 from streaming import keys
 from streaming.connect import as_text, connect
+from world.inputs import Decision, Input, Reply, Submit
+from world.shard import ShardWorld
 
 
 @dataclass(slots=True)
 class Held:
-    """How often each entry stands there, by shard, epoch and number, and each command, by its id."""
+    """How often each entry stands there, by shard, epoch and number, and each command that was taken, by its id."""
 
     entries: Counter[tuple[int, int, int]] = field(default_factory=Counter)
     commands: Counter[str] = field(default_factory=Counter)
@@ -27,31 +29,35 @@ class Held:
         return sorted(entry for entry, count in self.entries.items() if count > 1)
 
     def not_once(self, commands: Iterable[str]) -> dict[str, int]:
-        """Return those of some commands that don't stand there exactly once, and how often they do."""
+        """Return those of some commands that were not taken exactly once, and how often they were."""
         return {command: self.commands[command] for command in commands if self.commands[command] != 1}
+
+    # -- for the replay --
+
+    def before(self, order: Input) -> None:
+        """See ``InputWatch``."""
+
+    def after(self, order: Input, reply: Reply) -> None:
+        """Count a command that was taken: shards that its agent has left, and repeated calls, say so and take nothing."""
+        if isinstance(order, Submit) and isinstance(reply, Decision) and reply.accepted and not reply.duplicate:
+            self.commands[order.server_cmd_id] += 1
 
 
 def held(directory: Path) -> Held:
-    """Read all whole segments of a directory."""
+    """Run all whole segments of a directory again; every life is there from its beginning."""
     found = Held()
+    worlds: dict[int, ShardWorld] = {}
     for path in sorted(directory.glob("*.ccrec")):
         with path.open("rb") as file:
-            _count(Segment(file), found)
+            segment = Segment(file)
+            header = segment.head.header
+            if segment.head.first == 0:
+                worlds[header.shard] = begin(header)
+            for block in segment.blocks:
+                for entry in entries_of(segment.data(block)):
+                    found.entries[header.shard, header.epoch, entry.n] += 1
+                    apply_entry(worlds[header.shard], entry, found)
     return found
-
-
-def _count(segment: Segment, found: Held) -> None:
-    header = segment.head.header
-    for block in segment.blocks:
-        for entry in entries_of(segment.data(block)):
-            found.entries[header.shard, header.epoch, entry.n] += 1
-            found.commands.update(_commands(entry.done))
-
-
-def _commands(done: list[list[object]]) -> Iterator[str]:
-    for kind, fields in done:
-        if kind == "Submit" and isinstance(fields, dict):
-            yield fields["server_cmd_id"]
 
 
 async def recorded_ends(redis_url: str, shards: int) -> dict[int, RecordedUpTo | None]:
