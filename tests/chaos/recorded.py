@@ -38,7 +38,7 @@ class Held:
         """See ``InputWatch``."""
 
     def after(self, order: Input, reply: Reply) -> None:
-        """Count a command that was taken: shards that its agent has left, and repeated calls, say so and take nothing."""
+        """Count a command that was taken: shards that its agent has left, and calls repeated, take nothing."""
         if isinstance(order, Submit) and isinstance(reply, Decision) and reply.accepted and not reply.duplicate:
             self.commands[order.server_cmd_id] += 1
 
