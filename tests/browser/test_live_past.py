@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 from playwright.async_api import expect
 
-from chunkcrawl import Agent, Blocked, Unreachable
+from chunkcrawl import Agent, Blocked
+from chunkcrawl.errors import Unreachable
 from chunkcrawl.embedded import EmbeddedWorld
 from tests.browser.chromium import DEADLINE_MS, OpenPage, Screen, needs_chromium
 from tests.browser.looking import live, standing
@@ -59,10 +60,10 @@ async def test_a_moment_of_a_running_world(world: EmbeddedWorld, open_page: Open
         slider = page.locator(SLIDER)
         await expect(slider).to_have_attribute("aria-disabled", "false")
         for x, y in ((21, 28), (24, 24), (20, 22)):
-            where, when = await walk(me, x, y), me.view.tick
+            where = await walk(me, x, y)
             if (x, y) == (24, 24):
-                there, then = where, when
                 await me.say("I was here")
+                there, then = where, me.view.tick  # it has stood there for a tick or more
         await standing(page, "historian", *where)
         # the event log is a second or two behind
         await expect(page.locator('.time-mark[data-kind="chat"]')).not_to_have_count(0)
