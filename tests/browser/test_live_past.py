@@ -12,8 +12,8 @@ import pytest
 from playwright.async_api import expect
 
 from chunkcrawl import Agent, Blocked
-from chunkcrawl.errors import Unreachable
 from chunkcrawl.embedded import EmbeddedWorld
+from chunkcrawl.errors import Unreachable
 from tests.browser.chromium import DEADLINE_MS, OpenPage, Screen, needs_chromium
 from tests.browser.looking import live, standing
 from tests.browser.test_time_line import PHONE, SLIDER, at_tick, place, resting, seen
