@@ -24,7 +24,7 @@ from streaming.agent_seam import entry_upto, ms_of, newest_upto, reached
 from streaming.arrival import ARRIVAL_SLACK_TICKS
 from streaming.catching_up import by_time
 from streaming.cursor import NOWHERE, PlayedPlace, Position
-from streaming.entry import BEFORE_FIRST, Event, EventId, PrivateEvent, SharedEvent, chunk_of, notice
+from streaming.entry import BEFORE_FIRST, EventId, PrivateEvent, SharedEvent, chunk_of, notice
 from streaming.follow import Follow
 from streaming.follower import Followed, shows
 from streaming.gap_detector import Item
@@ -345,11 +345,14 @@ class AgentRewind:
         place = None if last_event_id is None else Position.parse(last_event_id)
         while place is not None:
             missed = await self._missed(place)
-            if not missed or missed[0][0].ts_ms >= now_ms() - NEARLY_MS or any(_starts_over(one) for one, _ in missed):
+            # A static's time is that of reading it.
+            began = min((event.ts_ms for event, event_id in missed if event_id is not None), default=now_ms())
+            if began >= now_ms() - NEARLY_MS or any(event.kind == "resync_required" for event, _ in missed):
                 return
-            pace = Playback(missed[0][0].ts_ms, self._clock(), MS_HZ, self._speed)
+            pace = Playback(began, self._clock(), MS_HZ, self._speed)
             for event, event_id in by_time(missed, place):
-                async with aclosing(self._until(pace, event.ts_ms)) as waited:
+                due = began if event_id is None else event.ts_ms
+                async with aclosing(self._until(pace, due)) as waited:
                     async for shown in waited:
                         yield shown
                 if event.kind == "chunk_delta":
@@ -407,7 +410,3 @@ class AgentRewind:
 
     def _gap(self, first: int, last: int, reason: Reason) -> Followed:
         return self._playback("gap", from_tick=first, to_tick=last, reason=reason)
-
-
-def _starts_over(event: Event) -> bool:
-    return event.kind == "resync_required"
