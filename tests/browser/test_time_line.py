@@ -410,6 +410,41 @@ async def test_fingers(server: ScriptedServer, past: ScriptedPast, open_page: Op
     await live(page)
 
 
+@slow
+async def test_who_follows_an_agent_comes_back_to_it(
+    server: ScriptedServer, past: ScriptedPast, open_page: OpenPage
+) -> None:
+    server.homes["ada"] = "chunk-0"
+    page = (await watching(server, open_page, "#/agent/ada")).page
+    await expect(page.locator("#followed-name")).to_have_text("ada")
+    await page.locator(SLIDER).press("Home")
+    await at_tick(page, 1)
+    await standing(page, "ada", x_at(1), 25)
+    await expect(page.locator("#followed")).to_be_hidden()
+    await page.locator("#time-live").click()
+    await expect(page.locator("#followed-name")).to_have_text("ada")
+    assert page.url.endswith("#/agent/ada")
+    await live(page)
+
+
+@slow
+async def test_a_sheet_over_a_moment_comes_and_goes(
+    server: ScriptedServer, past: ScriptedPast, open_page: OpenPage
+) -> None:
+    page = (await watching(server, open_page, "#/chunk/chunk-0@350")).page
+    await standing(page, "ada", x_at(350), 25)
+    await page.locator(SLIDER).press(".")
+    await at_tick(page, 351)
+    await page.locator("#leaders-button").click()
+    await expect(page.locator("#leaders-dialog")).to_be_visible()
+    await page.locator("#leaders-dialog .sheet-close").click()
+    await expect(page.locator("#leaders-dialog")).to_be_hidden()
+    assert page.url.endswith("#/chunk/chunk-0@351")
+    await at_tick(page, 351)
+    await expect(page.locator("#time")).to_have_attribute("data-mode", "still")
+    assert past.asked.count((300, 399)) == 1
+
+
 # -- for everybody --
 
 SMALL = """(least) => [...document.querySelectorAll("button, input, select, [role=slider]")]
