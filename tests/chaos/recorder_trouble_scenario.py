@@ -34,6 +34,8 @@ PLAY_S: Final = 5.0
 #: Key frames after which each chunk was in one, and some more: what is recorded by then can be run again.
 WHOLE_AGAIN_S: Final = 30.0
 BLOCK_BYTES: Final = 4_096
+#: Entries that a recorder which is stopped may have been sent already.
+ON_THE_WAY: Final = 20
 
 
 class Trouble:
@@ -56,8 +58,8 @@ class Trouble:
             before, began = len(self._stage.ledger.accepted), await self._added()
 
             async def cut_off() -> bool:
-                waiting = await self._stage.redis.xlen(keys.RECORDING_STREAM)
-                return bool(await self._added() - began > waiting)
+                added = await self._added() - began
+                return bool(added > await self._stage.redis.xlen(keys.RECORDING_STREAM) + ON_THE_WAY)
 
             await until(cut_off, "the journal has cut off what was not read", LIMIT_S)
             await asyncio.sleep(PLAY_S)
