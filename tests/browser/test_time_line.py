@@ -152,6 +152,7 @@ async def test_dragging_shows_what_was_then(server: ScriptedServer, past: Script
     await standing(page, "ada", x_at(tick), 25)
 
 
+@slow
 async def test_keys(server: ScriptedServer, past: ScriptedPast, open_page: OpenPage) -> None:
     page = (await watching(server, open_page)).page
     slider = page.locator(SLIDER)
@@ -293,6 +294,7 @@ async def test_nothing_to_look_back_at(server: ScriptedServer, past: ScriptedPas
     await expect(note).to_contain_text("only the last minute")
 
 
+@slow
 async def test_playing_goes_on_into_the_present(
     server: ScriptedServer, past: ScriptedPast, open_page: OpenPage
 ) -> None:
@@ -348,6 +350,7 @@ async def test_playing_is_held_and_its_speed_changed(
     await standing(page, "ada", x_at(tick), 25)
 
 
+@slow
 async def test_a_link_shows_the_same_picture_on_another_page(
     server: ScriptedServer, past: ScriptedPast, open_page: OpenPage
 ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -17,10 +18,16 @@ from tests.recordings.simulate import played, write
 TICKS = 240
 
 
+@pytest.fixture(scope="module")
+def recording(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Segments of some 80 ticks."""
+    return write(tmp_path_factory.mktemp("kept"), played(seed=6, shards=1, ticks=TICKS), flush_every=20)
+
+
 @pytest.fixture
-def directory(tmp_path: Path) -> Path:
-    """Segments of some 60 ticks."""
-    return write(tmp_path / "recorded", played(seed=6, shards=1, ticks=TICKS), flush_every=20)
+def directory(recording: Path, tmp_path: Path) -> Path:
+    """A copy of the recording."""
+    return Path(shutil.copytree(recording, tmp_path / "recorded"))
 
 
 def segments(directory: Path) -> list[Path]:
