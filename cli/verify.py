@@ -53,8 +53,8 @@ def verify(
     makes all of its hashes anew is found by what watchers were told: keep `chunk_digest` events, or what
     `GET /v1/chunks/ID/digests` gives, one JSON object a line, and name them with --published.
 
-    A time is that of the commit, by the server's clock; one before the recordings begin, or after they end, stands for
-    their beginning or end. Files of which nothing is asked for are not run, and what came from shard to shard is
+    A time is that of the commit, by the server's clock. Recordings that begin after --from, or end before --to, are
+    looked at as far as they go. Files of which nothing is asked for are not run, and what came from shard to shard is
     compared only where all is.
 
     Exit codes: 0 all is as recorded, 1 something is not or can't be read, 2 wrong usage or nothing recorded there, 4
