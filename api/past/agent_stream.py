@@ -10,7 +10,7 @@ from starlette.requests import Request
 from api.accounts.auth import Session
 from api.errors import ApiError
 from api.past.routes import tick_of
-from api.past.whereabouts import AgentWhereabouts, EventLogAway
+from api.past.whereabouts import AgentWhereabouts, EventLogAway, recent_tick
 from api.services import Services
 from streaming.agent_rewind import AgentRewind, Start, Stay
 from streaming.cursor import PlayedPlace
@@ -53,7 +53,8 @@ async def agent_rewind(
         raise ApiError("overloaded")
     where = AgentWhereabouts(services, agent_id)
     if seen is None:
-        first = await tick_of(past, ANY_CHUNK, from_tick)
+        recent = await recent_tick(services, agent_id, from_tick)
+        first = await tick_of(past, ANY_CHUNK, from_tick) if recent is None else recent
         stay = await _stay(where, first - 1)
         first = first if stay is None else max(first, stay.since)
     else:

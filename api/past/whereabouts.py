@@ -13,10 +13,14 @@ from store.agent_moves import AgentMove
 from streaming import keys
 from streaming.agent_record import read_agent
 from streaming.agent_rewind import Stay
+from streaming.agent_seam import newest_upto
 from streaming.connect import as_text
+from streaming.shared_clock import now_ms
 
 #: Field of the hash ``world``: which run it is (``cluster.world_run``).
 RUN: Final = "run"
+#: The last entries of a recording are written within this.
+RECENT_MS: Final = 60_000
 
 
 class EventLogAway(TryAgain):
@@ -67,3 +71,17 @@ async def run_of(services: Services) -> str:
     """Return the run that the world is; empty: none yet.  Raises ``RedisError``."""
     found = await services.redis.hget(keys.WORLD, RUN)
     return "" if found is None else as_text(found)
+
+
+async def recent_tick(services: Services, agent_id: str, ms: int) -> int | None:
+    """Return which tick it was at a Unix time (ms) of the last minute, by the newest delta where the agent is.
+
+    That is before recordings know it.  None: it is longer ago, or the agent is away.  Raises ``RedisError``.
+    """
+    if ms < now_ms() - RECENT_MS:
+        return None
+    record = await read_agent(services.redis, agent_id)
+    newest = None if record.chunk_id is None else await newest_upto(services.redis, record.chunk_id, 2**53)
+    if newest is None:
+        return None
+    return max(0, newest.id[0] - round((newest.ts_ms - ms) * services.settings.tick_hz / 1000))

@@ -9,14 +9,16 @@ import pytest
 from redis.asyncio import Redis
 
 from api.past.agent_path import stays_of
-from api.past.whereabouts import AgentWhereabouts
+from api.past.whereabouts import AgentWhereabouts, recent_tick
 from api.services import Services
 from store import event_log
 from store.agent_moves import AgentMove
 from streaming import keys
 from streaming.agent_rewind import Stay
+from streaming.shared_clock import now_ms
 from tests.api.people import bearer, keyed, refused, session, signed_up
 from tests.store.test_agent_moves import MOVES, NOON, OTHERS, at
+from tests.streaming.writer import delta_payload, message
 
 PATH = "/v1/agents/a-1/path"
 
@@ -143,3 +145,16 @@ async def test_where_it_was_before_the_log(services: Services, redis: Redis) -> 
     await redis.hset(keys.agent("b-1"), mapping={"chunk": "chunk-7", "here": 1})
     assert await AgentWhereabouts(services, "b-1").stay(3) == Stay("chunk-7", 0)
     assert await AgentWhereabouts(services, "nobody").stay(3) is None
+
+
+async def test_a_tick_of_the_last_minute(services: Services, redis: Redis) -> None:
+    now = now_ms()
+    assert await recent_tick(services, "a-1", now) is None
+    await redis.hset(keys.agent("a-1"), mapping={"chunk": "chunk-0", "here": 1})
+    assert await recent_tick(services, "a-1", now) is None
+    entry = {"m": message((0, 0), "chunk_delta", delta_payload("chunk-0", 500), ts_ms=now)}
+    await redis.xadd(keys.chunk_stream("chunk-0"), entry, id="500-0")  # type: ignore[arg-type]
+    assert await recent_tick(services, "a-1", now - 4_000) == 480
+    assert await recent_tick(services, "a-1", now + 1_000) == 505
+    assert await recent_tick(services, "a-1", now - 3_600_000) is None
+    assert await recent_tick(services, "a-1", 7) is None
