@@ -107,9 +107,8 @@ async def chunk_timeline(
     newest = max((tick for tick in ends if tick is not None), default=None)
     end = (newest or 0) if last is None else last
     start = max(0, end - SPAN_TICKS) if first is None else first
-    if start > end:
-        raise ApiError("invalid_request")
-    marks = await _marks(services, wanted, (start, end), points, parts)
+    # As with the history: a span that ends before it begins has nothing in it.
+    marks = Marks([], start) if start > end else await _marks(services, wanted, (start, end), points, parts)
     gaps = _gaps(kept, stream, recorded)
     return ChunkTimeline(
         chunk_id=wanted,
