@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -28,7 +28,8 @@ from config.errors import OperatorError
 from recordings.digests import one_line
 from recordings.entry import BadRecording, Header, RecordedUpTo, read_entry, unpack
 from recordings.lane import Given
-from recordings.places import Directory, SegmentPlace
+from recordings.names import SegmentName
+from recordings.places import Directory, Kept, SegmentPlace
 from recordings.retention import to_remove
 from recordings.writer import RecordingWriter
 from streaming import keys
@@ -96,6 +97,8 @@ class Recorder:
         self._waiting = 0
         self._lag_s = 0.0
         self._bytes: int | None = None
+        #: Segments here that have been whole elsewhere; where they are there no more, they were cut.
+        self._sent: set[SegmentName] = set()
         self._trouble: str | None = None
         self._writing = asyncio.Lock()
 
@@ -260,25 +263,46 @@ class Recorder:
             return
         kept = here.segments()
         if self._elsewhere is not None:
-            there = {one.name: one.size for one in self._elsewhere.segments()}
-            # The newest whole one of each shard stays: the next recorder reads there what need not be written again.
-            newest = {one.name.shard: one.name for one in kept if one.name.finished}
-            for one in kept:
-                # Of another size: whoever sent it was killed on the way, where a place shows what has come so far.
-                if one.name.finished and there.get(one.name) != one.size:
-                    self._elsewhere.put(self._directory / str(one.name))
-                if one.name.finished and one.name != newest[one.name.shard]:
-                    here.remove(one.name)
+            self._send([one for one in kept if one.name.finished], here, self._elsewhere)
             kept = self._elsewhere.segments()
         place = self._elsewhere or here
-        now_ms = time.time_ns() // 1_000_000
-        going = to_remove(kept, now_ms=now_ms, days=self._keep_days, bytes_most=self._bytes_most)
+        going = self._too_much(kept)
         for name in going:
             place.remove(name)
         if going:
             log.info("recordings_removed", segments=len(going))
         gone = set(going)
         self._bytes = sum(one.size for one in kept if one.name not in gone)
+
+    def _send(self, whole: list[Kept], here: Directory, place: SegmentPlace) -> None:
+        """Send each whole segment once, if there is room for it; keep only the newest of each shard here.
+
+        A kill on the way leaves one that is sent again.
+        """
+        listed = place.segments()
+        there = {one.name: one.size for one in listed}
+        absent = [one for one in whole if one.name not in there]
+        no_room = set(self._too_much([*listed, *absent]))
+        # The next recorder reads in the newest what need not be written again.
+        newest = {one.name.shard: one.name for one in whole}
+        for one in whole:
+            if one.name in there:
+                # Of another size: whoever sent it was killed on the way, where a place shows what has come so far.
+                wanted = there[one.name] != one.size
+            else:
+                wanted = one.name not in self._sent and one.name not in no_room
+            if wanted:
+                place.put(self._directory / str(one.name))
+            if wanted or one.name in there:
+                self._sent.add(one.name)
+            if one.name != newest[one.name.shard]:
+                here.remove(one.name)
+        self._sent &= set(newest.values())
+
+    def _too_much(self, kept: Sequence[Kept]) -> list[SegmentName]:
+        """Return the segments that are too old by now, or for which there is no room."""
+        now_ms = time.time_ns() // 1_000_000
+        return to_remove(kept, now_ms=now_ms, days=self._keep_days, bytes_most=self._bytes_most)
 
     def describe(self) -> dict[str, Any]:
         """Return figures for status and metrics; answers at once, whatever is away."""

@@ -177,7 +177,7 @@ POINTS: Final = (
     # whole segments go elsewhere
     _around(
         RECORDER,
-        "                    self._elsewhere.put(self._directory / str(one.name))\n",
+        "                place.put(self._directory / str(one.name))\n",
         "before sending",
         "sent",
     ),
@@ -190,13 +190,15 @@ POINTS: Final = (
         '            may_end_here("half sent")\n'
         '        self._files.put_file(str(path), f"{self._root}/{path.name}")\n',
     ),
-    _around(RECORDER, "                    here.remove(one.name)\n", "before removing", "removed"),
+    _around(RECORDER, "                here.remove(one.name)\n", "before removing", "removed"),
     # the oldest are cut
     Patch(
         RECORDER,
-        "        going = to_remove(kept, now_ms=now_ms, days=self._keep_days, bytes_most=self._bytes_most)\n",
-        '        days = 0 if is_armed("before cutting") or is_armed("cut") else self._keep_days\n'
-        "        going = to_remove(kept, now_ms=now_ms, days=days, bytes_most=self._bytes_most)\n",
+        "        going = self._too_much(kept)\n",
+        "        days = self._keep_days\n"
+        '        self._keep_days = 0 if is_armed("before cutting") or is_armed("cut") else days\n'
+        "        going = self._too_much(kept)\n"
+        "        self._keep_days = days\n",
     ),
     _around(RECORDER, "            place.remove(name)\n", "before cutting", "cut"),
 )

@@ -248,3 +248,33 @@ async def test_the_newest_whole_segment_stays_here_while_the_next_is_empty(
     assert {one.name for one in Directory(here).segments()} == set(stays)
     assert again.describe()["recording_missing"] == 0
     assert verify(place).entries == len(given)
+
+
+async def test_what_was_cut_elsewhere_is_not_sent_again(
+    redis: Redis, given: list[Given], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a shard where nothing happens, the newest segment stays here for long and is the oldest there."""
+    here, place = tmp_path / "here", place_of(f"file://{tmp_path / 'there'}")
+    sent: list[str] = []
+    send = place.put
+
+    def noted(path: Path) -> None:
+        sent.append(path.name)
+        send(path)
+
+    monkeypatch.setattr(place, "put", noted)
+    await put(redis, given)
+    one = recorder(redis, here, place)
+    await one.drain()
+    stays = [kept.name for kept in Directory(here).segments()]
+    assert len(sent) == len(set(sent)) > len(stays)
+    sent.clear()
+    place.remove(stays[0])
+    await one.tidy()
+    assert sent == [], "it is known to have been there"
+    after_restart = recorder(redis, here, place, bytes_most=1)
+    for _ in range(2):
+        await after_restart.tidy()
+    assert sent == [], "there is no room for it"
+    assert place.segments() == []
+    assert [kept.name for kept in Directory(here).segments()] == stays
