@@ -81,11 +81,14 @@ class SegmentSpan:
 
 
 class Catalog:
-    """The segments of a place; remembers beginnings and spans of those that it has opened."""
+    """The segments of a place; remembers beginnings and spans of those that it has opened.
+
+    What could not be read is not remembered: a file that is being copied may be there in part, under its final name.
+    """
 
     def __init__(self, place: OpensSegments) -> None:
         self.place = place
-        self._beginnings: OrderedDict[SegmentName, SegmentStart | None] = OrderedDict()
+        self._beginnings: OrderedDict[SegmentName, SegmentStart] = OrderedDict()
         self._spans: OrderedDict[SegmentName, SegmentSpan | None] = OrderedDict()
 
     def knows_span(self, name: SegmentName) -> bool:
@@ -97,7 +100,8 @@ class Catalog:
         if name in self._spans:
             self._spans.move_to_end(name)
             return self._spans[name]
-        found = None
+        found: SegmentSpan | None = None
+        whole = False
         try:
             with self.place.open(name) as file:
                 segment = Segment(file)
@@ -106,9 +110,10 @@ class Catalog:
                 runs_here = segment.head.header.why_not_here() is None
                 ticks, ms = (first.ticks[0], last.ticks[1]), (first.ms[0], last.ms[1])
                 found = SegmentSpan(ticks, ms, last.entries[1], runs_here)
+            whole = segment.finished
         except (BadRecording, FileNotFoundError):
             found = None
-        if name.finished:  # one under way grows
+        if whole:  # one without its index grows
             self._spans[name] = found
             while len(self._spans) > KNOWN_MOST:
                 self._spans.popitem(last=False)
@@ -136,7 +141,7 @@ class Catalog:
                     found = SegmentStart(segment.blocks[0].ticks[0], head.began_ms, previous)
         except (BadRecording, FileNotFoundError):
             found = None
-        if found is not None or name.finished:  # one under way may get its first block any moment
+        if found is not None:  # its first block may come any moment
             self._beginnings[name] = found
             while len(self._beginnings) > KNOWN_MOST:
                 self._beginnings.popitem(last=False)

@@ -6,6 +6,7 @@ import shutil
 from dataclasses import replace
 from pathlib import Path
 
+from recordings.names import read_name
 from recordings.places import Directory
 from recordings.replay import entries_of
 from recordings.segment import Segment
@@ -49,3 +50,22 @@ def test_between() -> None:
 def test_when_its_last_entry_was(tmp_path: Path) -> None:
     track = Catalog(Directory(write(tmp_path, played(seed=6, shards=1, ticks=30)))).tracks()[0]
     assert 1_000_000 + 29 * 200 <= track.last_ms() <= 1_000_000 + 31 * 200
+
+
+def test_what_was_there_in_part_is_read_again(tmp_path: Path) -> None:
+    """A place that shows files while they are copied to it."""
+    [path] = write(tmp_path, played(seed=6, shards=1, ticks=30), flush_every=10).glob("*.ccrec")
+    name, whole = read_name(path.name), path.read_bytes()
+    assert name is not None
+    path.unlink()
+    place = Directory(tmp_path)
+    catalog = Catalog(place)
+    for size in (None, 20, len(whole) // 2, len(whole)):
+        if size is not None:
+            path.write_bytes(whole[:size])
+        fresh = Catalog(place)
+        assert catalog.span(name) == fresh.span(name), size
+        assert catalog.beginning(name) == fresh.beginning(name), size
+        assert catalog.knows_span(name) == (size == len(whole))
+    assert catalog.span(name) is not None
+    assert catalog.beginning(name) is not None
