@@ -108,3 +108,12 @@ class RecorderControl:
     async def tick(self) -> int:
         """The tick that the first shard has committed."""
         return int(await self._stage.redis.hget(keys.shard(0), "tick") or 0)
+
+    async def ticks_pass(self, ticks: int) -> None:
+        """Wait until the first shard has committed so many more."""
+        wanted = await self.tick() + ticks
+
+        async def passed() -> bool:
+            return await self.tick() >= wanted
+
+        await until(passed, f"{ticks} ticks have passed", LIMIT_S)

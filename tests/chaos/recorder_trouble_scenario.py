@@ -31,8 +31,9 @@ from tests.cluster.worlds import until
 SHARDS: Final = 2
 AGENTS: Final = 8
 PLAY_S: Final = 5.0
-#: Key frames after which each chunk was in one, and some more: what is recorded by then can be run again.
-WHOLE_AGAIN_S: Final = 30.0
+FRAME_TICKS: Final = 10
+#: Twice the key frames after which each chunk was in one: what is recorded by then can be run again.
+WHOLE_AGAIN_TICKS: Final = 2 * 10 * FRAME_TICKS
 BLOCK_BYTES: Final = 4_096
 #: Entries that a recorder which is stopped may have been sent already.
 ON_THE_WAY: Final = 20
@@ -148,10 +149,10 @@ class Trouble:
 
     async def _see_it_whole_again(self) -> None:
         await self._recorder.caught_up()
-        await asyncio.sleep(WHOLE_AGAIN_S)
+        await self._recorder.ticks_pass(WHOLE_AGAIN_TICKS)
         await self._recorder.caught_up()
         self.seen["whole_from"] = await self._recorder.tick()
-        await asyncio.sleep(WHOLE_AGAIN_S)
+        await self._recorder.ticks_pass(WHOLE_AGAIN_TICKS)
 
 
 TROUBLES: Final[dict[str, Callable[[Trouble], Awaitable[None]]]] = {
@@ -177,7 +178,7 @@ async def scenario(orders: Path, directory: Path, trouble: str) -> dict[str, Any
     seed = int(os.environ.get("CHAOS_SEED") or random.SystemRandom().randrange(10**6))
     settings = {
         "recordings_dir": str(directory),
-        "recording_frame_ticks": 10,
+        "recording_frame_ticks": FRAME_TICKS,
         "recording_digest_ticks": 10,
         "tick_hz": 10,
     }
