@@ -68,6 +68,8 @@ class Lane:
         self._header: Header | None = None
         self._last: RecordedUpTo | None = None
         self._last_id = "0-0"
+        #: Id of the last entry that a former recorder wrote, if no key frame stands behind it.
+        self._unframed: str | None = None
         self._writer: SegmentWriter | None = None
         self._block: Block | None = None
         #: The newest frame of each chunk; None once one may be missing.
@@ -83,6 +85,7 @@ class Lane:
         self._header = segment.head.header
         self._last = RecordedUpTo(segment.head.header.epoch, last.entries[1], last.chain)
         self._last_id = last.upto
+        self._unframed = last.upto if last.entries[0] <= last.entries[1] else None
         self._frames = frames
 
     def knows(self, header: Header) -> None:
@@ -100,6 +103,8 @@ class Lane:
         last, position = self._last, given.position
         if last is not None and not is_after(given.id, self._last_id) and _order(position) <= _order(last):
             self.repeated += 1
+            if given.id == self._unframed:
+                self._take_torn_frame(given)
             return None
         chain, body, frame = unpack(given.message)
         begun = self._begin_life(given, chain, body) if position.n == 0 else None
@@ -198,9 +203,17 @@ class Lane:
         head.ms, head.upto, head.chain = (head.ms[0], given.ms), given.id, chain
         block.add(ENTRY, chain.encode() + b"\n" + body)
         self._last, self._last_id = given.position, given.id
+        self._unframed = None
         self.entries += 1
         if block.size > BLOCK_BYTES_MOST:
             self._end_block()
+
+    def _take_torn_frame(self, given: Given) -> None:
+        """Take the key frame, if there is one, of an entry that is the last on the disk: its own block was cut off."""
+        self._unframed = None
+        frame = unpack(given.message)[2]
+        if frame is not None:
+            self._take_frame(given, frame)
 
     def _take_frame(self, given: Given, data: bytes) -> None:
         """Begin a block with a key frame, and a segment if it is time."""
@@ -216,9 +229,7 @@ class Lane:
         whole = len(self._frames) == len(held)
         self._end_block()
         writer, n = self._writer, given.position.n
-        assert writer is not None
-        old = given.ms - writer.head.began_ms >= self._segment_ms or writer.size >= SEGMENT_BYTES
-        if whole and old:
+        if writer is None or (whole and self._is_full(writer, given.ms)):
             self._end_segment()
             self._begin_segment(given, given.position.chain, follows=True, next_n=n + 1)
             changed = self._frames
@@ -226,6 +237,10 @@ class Lane:
         head = BlockHead((n + 1, n), (tick, tick), at, given.id, chain, frame=list(changed))
         self._block = Block(head)
         self._block.add(FRAME, orjson.dumps({"shard": shard, "chunks": changed}))
+
+    def _is_full(self, writer: SegmentWriter, ms: int) -> bool:
+        """Return whether a segment is old or large enough to end."""
+        return ms - writer.head.began_ms >= self._segment_ms or writer.size >= SEGMENT_BYTES
 
 
 def _order(position: RecordedUpTo) -> tuple[int, int]:

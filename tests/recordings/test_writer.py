@@ -11,7 +11,7 @@ from typing import Any, Final
 import pytest
 
 from recordings import lane
-from recordings.entry import RecordedUpTo
+from recordings.entry import RecordedUpTo, unpack
 from recordings.lane import Given, is_after
 from recordings.names import read_name
 from recordings.places import Directory
@@ -272,3 +272,23 @@ def test_a_disk_that_is_full_at_the_start_keeps_nobody_out(
     other.add(given)
     other.close()
     assert list(Counter(entries(tmp_path)).values()) == [1] * len(given)
+
+
+def test_a_torn_key_frame_is_taken_when_its_entry_is_given_again(given: list[Given], tmp_path: Path) -> None:
+    framed = [at for at, one in enumerate(given) if one.shard == 0 and unpack(one.message)[2] is not None]
+    writer = RecordingWriter(tmp_path, segment_s=10**6)
+    writer.add(given[: framed[1] + 1])
+    writer.flush()
+    writer.abandon()
+    [path] = tmp_path.glob("shard-000-*.part")
+    with path.open("rb") as file:
+        last = Segment(file).blocks[-1]
+    assert last.frame is not None
+    os.truncate(path, last.at + 10)
+    other = RecordingWriter(tmp_path, segment_s=10**6, waiting=given[0].id)
+    other.add(given)
+    other.close()
+    with max(tmp_path.glob("shard-000-*.ccrec")).open("rb") as file:
+        assert Segment(file).blocks[0].frame is not None
+    assert list(Counter(entries(tmp_path)).values()) == [1] * len(given)
+    assert verify(Directory(tmp_path)).same
