@@ -155,12 +155,12 @@ class AgentRewind:
             async with aclosing(self._played()) as played:
                 async for shown in played:
                     yield shown
-        shown, last_event_id = await self._to_live()
-        yield shown
-        async with aclosing(self._caught_up(last_event_id)) as newest:
-            async for some in newest:
-                yield some
-                last_event_id = next((event_id for _, event_id in reversed(some) if event_id), last_event_id)
+            shown, last_event_id = await self._to_live()
+            yield shown
+            async with aclosing(self._caught_up(last_event_id)) as newest:
+                async for some in newest:
+                    yield some
+                    last_event_id = next((event_id for _, event_id in reversed(some) if event_id), last_event_id)
         yield [self._playback("live")]
         self._follow = self._live(last_event_id)
         async with aclosing(self._follow.events()) as live:

@@ -44,12 +44,17 @@ class Film:
         self.size = size
         self.gap = gap
         self.full = False
+        self.playing_now = 0
         self.refusals = 0
         self.asked: list[tuple[str, int]] = []
 
     @contextmanager
     def playing(self) -> Iterator[bool]:
-        yield not self.full
+        self.playing_now += 1
+        try:
+            yield not self.full
+        finally:
+            self.playing_now -= 1
 
     async def agent_page(self, agent_id: str, chunk_id: str, first: int, limit: int) -> AgentPage:
         if self.refusals:
@@ -393,3 +398,18 @@ async def test_what_is_not_recorded_yet_comes_at_its_pace_too(hub: Hub, redis: R
                 break
     assert [event.kind for event, _ in reader.shown].count("chunk_transition") > 1
     assert reader.counts == expected_counts(story, FIRST)
+
+
+async def test_it_counts_as_playing_until_it_has_come_to_the_present(hub: Hub, redis: Redis) -> None:
+    """What is not recorded yet may take as long to show as what is."""
+    story = await told_story(redis, 2, 40, leaves=False)
+    reader = Reader(hub, redis, Film(story, story.commits[10].tick))
+    counted: list[int] = []
+    async with asyncio.timeout(DEADLINE_S), aclosing((await reader.view()).events()) as events:
+        async for some in events:
+            reader.shown += some
+            counted.append(reader.film.playing_now)
+            if "live" in reader.states():
+                break
+    assert reader.counts == expected_counts(story, FIRST)
+    assert (set(counted[:-1]), counted[-1]) == ({1}, 0)

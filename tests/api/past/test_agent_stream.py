@@ -181,6 +181,10 @@ class Seen:
     def count(self, kind: str) -> int:
         return sum(event.kind == kind for event, _ in self.shown)
 
+    @property
+    def is_live(self) -> bool:
+        return any(event.kind == "playback" and event.fields()["state"] == "live" for event, _ in self.shown)
+
 
 async def moves_of(redis: Any) -> list[dict[str, Any]]:
     facts = [json.loads(fields[b"m"]) for _, fields in await redis.xrange(keys.ARCHIVE_STREAM)]
@@ -234,10 +238,10 @@ async def test_what_an_owner_saw_live_is_what_is_played(hub: Hub, redis: Any, va
         )
         played = Seen(view)
         playing = asyncio.create_task(played.read())
-        await until(lambda: _true(played.count("playback") == 2), "going on live")
-        await ada.move(26, 45)
+        await until(lambda: _true(played.is_live), "going on live")
         results = live.count("command_result")
-        await until(lambda: _true(live.count("command_result") >= results), "the last result live")
+        await ada.move(26, 45)
+        await until(lambda: _true(live.count("command_result") >= results + 1), "the last result live")
         last = await ada.result()
         for one in (live, played):
             await until(lambda one=one: _true(_has(one, last)), "the last result")  # type: ignore[misc]
