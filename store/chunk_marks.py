@@ -16,10 +16,11 @@ FACTS_MOST: Final = 20_000
 
 # What came in by a crossing is logged under the chunk that was left.
 _MARKS: Final = text(
-    "WITH seen AS (SELECT tick, kind FROM event_logs WHERE chunk_id = :chunk_id AND tick BETWEEN :first AND :last"
-    " AND at BETWEEN :since AND :until ORDER BY tick DESC LIMIT :most),"
+    "WITH seen AS (SELECT tick, kind FROM event_logs WHERE chunk_id = :chunk_id AND run_id = :run_id"
+    " AND tick BETWEEN :first AND :last AND at BETWEEN :since AND :until ORDER BY tick DESC LIMIT :most),"
     " came AS (SELECT tick, kind FROM event_logs WHERE kind = 'crossing' AND payload ->> 'to_chunk_id' = :chunk_id"
-    " AND at BETWEEN :since AND :until AND tick BETWEEN :first AND :last ORDER BY at DESC LIMIT :most)"
+    " AND run_id = :run_id AND at BETWEEN :since AND :until AND tick BETWEEN :first AND :last"
+    " ORDER BY at DESC LIMIT :most)"
     " SELECT min(tick), kind, count(*) FROM (SELECT * FROM seen UNION ALL SELECT * FROM came) AS facts"
     " WHERE kind IN ('chat', 'harvest', 'crossing', 'join', 'leave')"
     " GROUP BY kind, (tick - :first) / :size"
@@ -45,9 +46,15 @@ class Marks:
 
 
 async def read_marks(
-    engine: AsyncEngine, chunk_id: str, ticks: tuple[int, int], times: tuple[datetime, datetime], *, size: int
+    engine: AsyncEngine,
+    run_id: str,
+    chunk_id: str,
+    ticks: tuple[int, int],
+    times: tuple[datetime, datetime],
+    *,
+    size: int,
 ) -> Marks:
-    """Return when something happened in a chunk.
+    """Return when something happened in a chunk, in one run of the world.
 
     Args:
         ticks: the first and the last that are wanted.
@@ -57,11 +64,12 @@ async def read_marks(
     Raises:
         SQLAlchemyError, OSError: the database is away.
     """
-    wanted = {"first": ticks[0], "last": ticks[1], "since": times[0], "until": times[1]}
+    wanted = {"run_id": run_id, "chunk_id": chunk_id, "first": ticks[0], "last": ticks[1]}
+    bounds = {"since": times[0], "until": times[1], "size": size, "most": FACTS_MOST}
     marks: list[Mark] = []
     known_from = ticks[0]
     async with engine.connect() as connection:
-        rows = await connection.execute(_MARKS, {"chunk_id": chunk_id, "size": size, "most": FACTS_MOST, **wanted})
+        rows = await connection.execute(_MARKS, wanted | bounds)
         for tick, kind, count in rows:
             if kind:
                 marks.append(Mark(tick, cast(Kind, kind), count))

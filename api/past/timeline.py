@@ -21,6 +21,7 @@ from api.errors import ApiError
 from api.fields import ChunkIdPath
 from api.ids import is_chunk_id
 from api.past.routes import PastGap
+from api.past.whereabouts import run_of
 from api.responses import refusals
 from api.services import Services
 from recordings.kept import KeptPast
@@ -133,11 +134,12 @@ async def _marks(
     times = since - CLOCKS_APART, until + CLOCKS_APART
     size = -(-(ticks[1] - ticks[0] + 1) // parts)
     unknown = Marks([], None)
+    run_id = await run_of(services)
     if services.past.marking.locked():
         return unknown
     try:
         async with services.past.marking:
-            return await read_marks(services.engine, chunk_id, ticks, times, size=size)
+            return await read_marks(services.engine, run_id, chunk_id, ticks, times, size=size)
     except (SQLAlchemyError, OSError) as error:
         log.warning("marks_unavailable", error=type(error).__name__)
         return unknown

@@ -24,15 +24,18 @@ async def engine(fresh_postgres_url: str) -> AsyncIterator[AsyncEngine]:
     await engine.dispose()
 
 
-def row(tick: int, kind: str, number: int = 0, chunk_id: str = "chunk-0", payload: str = "{}") -> LogRow:
+def row(
+    tick: int, kind: str, number: int = 0, chunk_id: str = "chunk-0", payload: str = "{}", *, run: str = "run_1"
+) -> LogRow:
     at = NOON + timedelta(milliseconds=200 * tick)
     entry_id = f"{int(at.timestamp() * 1000)}-{number}"
-    return LogRow(entry_id, "run_1", tick, chunk_id, "a-1", kind, payload)
+    return LogRow(entry_id, run, tick, chunk_id, "a-1", kind, payload)
 
 
 async def marks(engine: AsyncEngine, *, first: int = 0, last: int = 99, **more: Any) -> Marks:
     times = NOON - timedelta(hours=1), NOON + timedelta(hours=1)
-    return await read_marks(engine, "chunk-0", (first, last), more.get("times", times), size=more.get("size", 10))
+    times = more.get("times", times)
+    return await read_marks(engine, "run_1", "chunk-0", (first, last), times, size=more.get("size", 10))
 
 
 async def test_counts_by_kind_and_part(engine: AsyncEngine) -> None:
@@ -77,3 +80,16 @@ async def test_of_very_many_the_newest_count(engine: AsyncEngine, monkeypatch: p
     found = await marks(engine, size=1)
     assert found.known_from == 7
     assert [mark.tick for mark in found.marks] == [7, 8, 9]
+
+
+async def test_another_run_of_the_world_is_not_counted(engine: AsyncEngine) -> None:
+    here = '{"to_chunk_id": "chunk-0"}'
+    await event_log.insert(
+        engine,
+        [
+            row(3, "chat"),
+            row(5, "chat", 1, run="run_2"),
+            row(31, "crossing", chunk_id="chunk-1", payload=here, run="run_2"),
+        ],
+    )
+    assert (await marks(engine)).marks == [Mark(3, "chat", 1)]

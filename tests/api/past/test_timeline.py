@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from api.services import Services
 from config.settings import Settings
 from store import event_log
 from store.event_log import LogRow
+from streaming import keys
 from tests.api.people import bearer, refused
 from tests.recordings.simulate import played, write
 from tests.streaming.writer import ChunkWriter, twenty_ticks
@@ -28,6 +30,11 @@ TICKS = 40
 @pytest.fixture(scope="module")
 def recorded(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write(tmp_path_factory.mktemp("timeline"), played(seed=6, shards=1, ticks=TICKS))
+
+
+@pytest.fixture(autouse=True)
+async def run(redis: Redis) -> None:
+    await redis.hset(keys.WORLD, mapping={"seed": 1, "run": "run_1"})
 
 
 @pytest.fixture
@@ -54,8 +61,8 @@ async def test_a_recording_and_what_happened_in_it(http: httpx.AsyncClient, serv
 
     at = datetime.fromtimestamp(1_000, UTC) + timedelta(milliseconds=200 * 12)
     row = LogRow(f"{int(at.timestamp() * 1000)}-0", "run_1", 12, "chunk-0", "ada", "chat", '{"text": "secret"}')
-    engine = services.engine
-    await event_log.insert(engine, [row])
+    elsewhere = replace(row, entry_id="1002400-1", run_id="run_2")
+    await event_log.insert(services.engine, [row, elsewhere])
     body = await asked(http, "?from=5&to=30&parts=3")
     assert body["marks"] == [{"tick": 12, "kind": "chat", "count": 1}]
     assert "secret" not in str(body)
