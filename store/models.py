@@ -148,6 +148,13 @@ class EventLog(Base):
         Index("ix_event_logs_gifts", text("(payload ->> 'to')"), "at", postgresql_where=text("kind = 'give'")),
         # What an agent said, among the many things it did.
         Index("ix_event_logs_said", "agent_id", "at", postgresql_where=text("kind = 'chat'")),
+        # Where an agent went; ``store.agent_moves`` asks by these very kinds.
+        Index(
+            "ix_event_logs_moves",
+            "agent_id",
+            "at",
+            postgresql_where=text("kind IN ('join', 'crossing', 'leave')"),
+        ),
         {"postgresql_partition_by": "RANGE (at)"},
     )
 

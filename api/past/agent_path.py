@@ -73,24 +73,28 @@ async def path(
     """Return in which chunk an agent of the caller's was from which tick to which; a second or so behind the game.
 
     Its owner may ask, by account, API key, or a session for this agent.  Each stay names where the chunk's past of that
-    time is read; `GET /v1/owner/stream` with `from_tick` plays it, with the agent's own events.
+    time is read; `GET /v1/owner/stream` with `from_tick` plays it, with the agent's own events.  At most four ask at
+    once; one more is 503 `overloaded`.
     """
     services: Services = request.app.state.services
     await services.limits.history(caller.account_id)
     await check_owner(services, agent_id, caller)
     run_id, engine = await run_of(services), services.engine
     start, end = _moment(first), _moment(last)
-    if after is None:
-        before = await agent_moves.last_before(engine, run_id, agent_id, start)
-    else:
-        before = await agent_moves.entry(engine, run_id, agent_id, after)
-    moves = await agent_moves.between(engine, run_id, agent_id, start, end, after, limit + 1)
+    later: AgentMove | None = None
+    async with services.past.reading_moves():
+        if after is None:
+            before = await agent_moves.last_before(engine, run_id, agent_id, start)
+        else:
+            before = await agent_moves.entry(engine, run_id, agent_id, after)
+        moves = await agent_moves.between(engine, run_id, agent_id, start, end, after, limit + 1)
+        if nowhere := before is None and not moves and after is None:
+            later = await agent_moves.first_from(engine, run_id, agent_id, start)
     more = len(moves) > limit
     stays = stays_of(before, moves[:limit])
     if more and stays and stays[-1].left is None:
         stays.pop()  # the next page begins with it
-    if before is None and not moves and after is None:
-        later = await agent_moves.first_from(engine, run_id, agent_id, start)
+    if nowhere:
         around = await AgentWhereabouts(services, agent_id).around(later)
         stays = [Visit(around.chunk_id)] if around is not None and (later is None or later.kind != "join") else []
     return AgentPath(

@@ -7,9 +7,9 @@ One process runs the past again (``api.past.process``); with ``WAITING_MOST`` as
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any, Final
 
@@ -29,8 +29,10 @@ from streaming.newest_deltas import add_newest, page_of_stream
 WAITING_MOST: Final = 16
 #: Streams that play the past at once.
 PLAYING_MOST: Final = 16
-#: Questions to the event log at once.
+#: Questions to the event log about marks at once.
 MARKING_MOST: Final = 4
+#: Questions to the event log about the moves of an agent at once.
+MOVES_MOST: Final = 4
 #: How long it is believed how far back a recording goes.
 KEPT_S: Final = 5.0
 RECORDINGS: Final = "recordings"
@@ -52,6 +54,7 @@ class PastReader:
         self._kept = KeptAnswers(KEPT_S)
         #: Who reads marks from the event log.
         self.marking = asyncio.Semaphore(MARKING_MOST)
+        self._moves = asyncio.Semaphore(MOVES_MOST)
         self._waiting = 0
         self._playing = 0
 
@@ -106,6 +109,14 @@ class PastReader:
         if answer[:1] not in (b"P", b"T", b"K"):
             raise ApiError("unavailable")
         return answer[1:]
+
+    @asynccontextmanager
+    async def reading_moves(self) -> AsyncIterator[None]:
+        """Count who reads an agent's moves from the event log for the block.  Raises ``ApiError``: ``overloaded``."""
+        if self._moves.locked():
+            raise ApiError("overloaded")
+        async with self._moves:
+            yield
 
     # -- streams --
 

@@ -41,15 +41,17 @@ class AgentWhereabouts:
 
         Raises:
             EventLogAway: the database is away.
+            ApiError: ``overloaded``: too many ask.
             RedisError: as redis-py raises it.
         """
         run_id = await run_of(self._services)
         engine, agent_id = self._services.engine, self._agent_id
         try:
-            before = await agent_moves.last_before(engine, run_id, agent_id, tick + 1)
-            if before is not None and before.there is not None:
-                return Stay(before.there, before.tick)
-            after = await agent_moves.first_from(engine, run_id, agent_id, tick + 1, before)
+            async with self._services.past.reading_moves():
+                before = await agent_moves.last_before(engine, run_id, agent_id, tick + 1)
+                if before is not None and before.there is not None:
+                    return Stay(before.there, before.tick)
+                after = await agent_moves.first_from(engine, run_id, agent_id, tick + 1, before)
         except (SQLAlchemyError, OSError):
             raise EventLogAway from None
         return None if before is not None and after is None else await self.around(after)

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
+from sqlalchemy import text
+from sqlalchemy.event import listen
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from store import agent_moves, event_log
@@ -86,3 +89,35 @@ async def test_one_by_its_entry(engine: AsyncEngine) -> None:
     assert found.there == "chunk-2"
     assert await agent_moves.entry(engine, "run_1", "a-1", OTHERS[0].entry_id) is None
     assert await agent_moves.entry(engine, "run_1", "b-1", MOVES[2].entry_id) is None
+
+
+async def test_only_moves_are_looked_at(engine: AsyncEngine) -> None:
+    """Among thousands of the agent's other facts its moves are found by their own index."""
+    async with engine.begin() as connection:
+        await connection.execute(
+            text(
+                "INSERT INTO event_logs (at, entry_id, run_id, tick, chunk_id, agent_id, kind, payload)"
+                " SELECT CAST(:at AS timestamptz) + n * interval '200 ms', n || '-99', 'run_1', n, 'chunk-0', 'a-1',"
+                " 'harvest', '{}'::jsonb FROM generate_series(1, 4000) AS n"
+            ),
+            {"at": NOON},
+        )
+        await connection.execute(text("ANALYZE event_logs"))
+        indexes = text("SELECT inhrelid::regclass::text FROM pg_inherits WHERE inhparent = 'ix_event_logs_moves'::regclass")
+        names = (await connection.scalars(indexes)).all()
+    plans: list[str] = []
+
+    def explain(connection: Any, _cursor: Any, statement: str, parameters: Any, *_: Any) -> None:
+        if statement.startswith("SELECT"):
+            plans.append("\n".join(row[0] for row in connection.exec_driver_sql("EXPLAIN " + statement, parameters)))
+
+    listen(engine.sync_engine, "after_cursor_execute", explain)
+    found = await agent_moves.last_before(engine, "run_1", "a-1", 3_000)
+    assert found is not None
+    assert found.tick == 40
+    assert await agent_moves.first_from(engine, "run_1", "a-1", 3_000) is None
+    assert len(await agent_moves.between(engine, "run_1", "a-1", 0, 3_000, None, 10)) == len(MOVES)
+    assert len(plans) == 3
+    assert names
+    for plan in plans:
+        assert any(name in plan for name in names), plan

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from contextlib import AsyncExitStack
 from typing import Any
 
 import httpx
 import pytest
 from redis.asyncio import Redis
 
+from api.errors import ApiError
 from api.past.agent_path import stays_of
+from api.past.reader import MOVES_MOST
 from api.past.whereabouts import AgentWhereabouts, recent_tick
 from api.services import Services
 from store import event_log
@@ -100,6 +103,20 @@ async def test_whose_it_is(http: httpx.AsyncClient) -> None:
     refused(unknown, 404, "agent_not_found")
     for query in ("?from=-1", "?limit=0", "?limit=501", "?after=x", f"?to={10**18}"):
         refused(await http.get(PATH + query, headers=bearer(other["api_key"])), 422, "invalid_request")
+
+
+async def test_too_many_ask(http: httpx.AsyncClient, services: Services) -> None:
+    key = await owner(http)
+    await event_log.insert(services.engine, MOVES)
+    async with AsyncExitStack() as stack:
+        for _ in range(MOVES_MOST):
+            await stack.enter_async_context(services.past.reading_moves())
+        answer = await http.get(PATH, headers=bearer(key))
+        refused(answer, 503, "overloaded")
+        assert answer.headers["retry-after"] == "1"
+        with pytest.raises(ApiError, match="overloaded"):
+            await AgentWhereabouts(services, "a-1").stay(20)
+    assert await stays(http, key) == WHOLE
 
 
 def move(tick: int, kind: str, chunk: str, to: str | None = None) -> AgentMove:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import AsyncExitStack, ExitStack
 from typing import Any
 
 import pytest
@@ -13,7 +13,7 @@ from redis.asyncio import Redis
 
 from api.errors import ApiError
 from api.past.process import PastUnavailable
-from api.past.reader import PLAYING_MOST, WAITING_MOST, PastReader
+from api.past.reader import MOVES_MOST, PLAYING_MOST, WAITING_MOST, PastReader
 from config.settings import Settings
 from recordings.agent_page import AgentPage
 from recordings.past_page import PastDelta, PastPage
@@ -130,3 +130,13 @@ async def test_a_page_of_an_agent_comes_from_the_process_alone(
     assert await reader.agent_page("ada", "chunk-0", 1, 7) == page
     asked = {name: answers.asked[0].get(name) for name in ("agent_id", "chunk_id", "first", "limit")}
     assert asked == {"agent_id": "ada", "chunk_id": "chunk-0", "first": 1, "limit": 7}
+
+
+async def test_so_many_read_moves_at_once(reader: PastReader) -> None:
+    async with AsyncExitStack() as stack:
+        for _ in range(MOVES_MOST):
+            await stack.enter_async_context(reader.reading_moves())
+        with pytest.raises(ApiError, match="overloaded"):
+            await stack.enter_async_context(reader.reading_moves())
+    async with reader.reading_moves():
+        pass
