@@ -33,17 +33,19 @@ class KeptPast:
     gaps: list[Gap] = field(default_factory=list)
     #: The tick from which on ``gaps`` are known.
     gaps_from: int = 0
+    #: By how many shards it was found whose recording is the chunk's.
+    shards: int = 1
 
     def pack(self) -> bytes:
         """Return it as JSON."""
         gaps = [[gap.first, gap.last, gap.reason] for gap in self.gaps]
-        return orjson.dumps([self.first, self.last, self.points, gaps, self.gaps_from])
+        return orjson.dumps([self.first, self.last, self.points, gaps, self.gaps_from, self.shards])
 
     @classmethod
     def unpack(cls, data: bytes) -> KeptPast:
         """Read what ``pack`` wrote.  Raises ``ValueError``."""
-        first, last, points, gaps, gaps_from = orjson.loads(data)
-        return cls(first, last, [(tick, ms) for tick, ms in points], [Gap(*gap) for gap in gaps], gaps_from)
+        first, last, points, gaps, gaps_from, shards = orjson.loads(data)
+        return cls(first, last, [(tick, ms) for tick, ms in points], [Gap(*gap) for gap in gaps], gaps_from, shards)
 
 
 def read_kept(catalog: Catalog, chunk_id: str) -> KeptPast:
@@ -51,12 +53,13 @@ def read_kept(catalog: Catalog, chunk_id: str) -> KeptPast:
     tracks = catalog.tracks()
     if not tracks:
         return KeptPast()
-    likely = shard_of(chunk_id, max(tracks) + 1)
+    shards = max(tracks) + 1
+    likely = shard_of(chunk_id, shards)
     track = tracks[likely] if likely in tracks else tracks[min(tracks)]
     spans = _newest_spans(catalog, track)
     readable = [span for _, span in spans if span is not None]
     if not readable:
-        return KeptPast()
+        return KeptPast(shards=shards)
     first = _first(catalog, track) or (readable[0].ticks[0], readable[0].ms[0])
     return KeptPast(
         first=first[0],
@@ -64,6 +67,7 @@ def read_kept(catalog: Catalog, chunk_id: str) -> KeptPast:
         points=_rising([first, *_thinned(readable)]),
         gaps=_gaps(spans)[-GAPS_MOST:],
         gaps_from=first[0] if len(spans) == len(track.names) else readable[0].ticks[0],
+        shards=shards,
     )
 
 

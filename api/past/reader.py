@@ -24,6 +24,7 @@ from recordings.agent_page import AgentPage
 from recordings.kept import KeptPast
 from recordings.past_page import DELTAS_MOST, PastPage, Reason
 from streaming.newest_deltas import add_newest, page_of_stream
+from world.ids import shard_of
 
 #: Questions to the process under way at once, those that wait included.
 WAITING_MOST: Final = 16
@@ -52,6 +53,8 @@ class PastReader:
         self._ask = self._process.ask if ask is None else ask
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="past")
         self._kept = KeptAnswers(KEPT_S)
+        #: Shards that are recorded, by the newest answer.
+        self._shards = 1
         #: Who reads marks from the event log.
         self.marking = asyncio.Semaphore(MARKING_MOST)
         self._moves = asyncio.Semaphore(MOVES_MOST)
@@ -92,8 +95,20 @@ class PastReader:
         return tick
 
     async def kept(self, chunk_id: str) -> KeptPast:
-        """Return how far back the recording of a chunk's shard goes, up to ``KEPT_S`` old.  Raises as ``page``."""
-        return KeptPast.unpack(await self._kept.get(chunk_id, lambda: self._asked(chunk_id=chunk_id, kept=True)))
+        """Return how far back the recording of a chunk's shard goes, up to ``KEPT_S`` old.  Raises as ``page``.
+
+        All chunks of a shard share the answer.
+        """
+        shards = self._shards
+        kept = await self._kept_by(shards, chunk_id)
+        if kept.shards == shards:
+            return kept
+        self._shards = kept.shards
+        return await self._kept_by(kept.shards, chunk_id)
+
+    async def _kept_by(self, shards: int, chunk_id: str) -> KeptPast:
+        asked = shards, shard_of(chunk_id, shards)
+        return KeptPast.unpack(await self._kept.get(asked, lambda: self._asked(chunk_id=chunk_id, kept=True)))
 
     async def _asked(self, **request: Any) -> bytes:
         if self._waiting >= WAITING_MOST:

@@ -28,9 +28,11 @@ from recordings.kept import KeptPast
 from recordings.past_page import Gap
 from recordings.track import between
 from store.chunk_marks import Kind, Marks, read_marks
+from streaming import keys
 from streaming.newest_deltas import StreamSpan, span_of_stream
 from streaming.playing import NO_END
 from streaming.shared_clock import now_ms
+from world.ids import chunk_name
 
 router = APIRouter()
 log = structlog.get_logger(__name__)
@@ -39,6 +41,8 @@ log = structlog.get_logger(__name__)
 SPAN_TICKS: Final = 3_000
 PARTS: Final = 150
 PARTS_MOST: Final = 300
+#: Field of the hash ``world``: the number of the next chunk (``cluster.graph``).
+NEXT_CHUNK: Final = "next_chunk"
 #: The log's clock and the recording's differ by less.
 CLOCKS_APART: Final = timedelta(hours=1)
 
@@ -100,8 +104,13 @@ async def chunk_timeline(
     wanted = meant_chunk(chunk_id)
     if not is_chunk_id(wanted):
         raise ApiError("chunk_not_found")
+    there = bool(await services.redis.exists(keys.chunk(wanted)))
+    if not there and await _never_was(services, wanted):
+        raise ApiError("chunk_not_found")
     kept = await services.past.kept(wanted)
     stream = await span_of_stream(services.redis, wanted)
+    if not there and kept.first is None and stream is None:
+        raise ApiError("chunk_not_found")
     recorded = services.settings.recordings
     points = _points(kept, stream)
     ends = (kept.last, None if stream is None else stream.last[0])
@@ -124,6 +133,16 @@ async def chunk_timeline(
         marks=[TimelineMark(tick=one.tick, kind=one.kind, count=one.count) for one in marks.marks],
         marks_from=marks.known_from,
     )
+
+
+async def _never_was(services: Services, chunk_id: str) -> bool:
+    """Return whether the world, which counts the chunks it makes, never made this one.  Raises ``RedisError``."""
+    following = await services.redis.hget(keys.WORLD, NEXT_CHUNK)
+    if following is None:
+        return False
+    number = chunk_id.removeprefix("chunk-")
+    made = number.isdecimal() and int(number) < int(following) and chunk_name(int(number)) == chunk_id
+    return not made
 
 
 async def _marks(

@@ -103,7 +103,9 @@ async def test_only_moves_are_looked_at(engine: AsyncEngine) -> None:
             {"at": NOON},
         )
         await connection.execute(text("ANALYZE event_logs"))
-        indexes = text("SELECT inhrelid::regclass::text FROM pg_inherits WHERE inhparent = 'ix_event_logs_moves'::regclass")
+        indexes = text(
+            "SELECT inhrelid::regclass::text FROM pg_inherits WHERE inhparent = 'ix_event_logs_moves'::regclass"
+        )
         names = (await connection.scalars(indexes)).all()
     plans: list[str] = []
 

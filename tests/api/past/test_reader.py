@@ -12,13 +12,16 @@ import pytest
 from redis.asyncio import Redis
 
 from api.errors import ApiError
+from api.kept_answers import KeptAnswers
 from api.past.process import PastUnavailable
 from api.past.reader import MOVES_MOST, PLAYING_MOST, WAITING_MOST, PastReader
 from config.settings import Settings
 from recordings.agent_page import AgentPage
+from recordings.kept import KeptPast
 from recordings.past_page import PastDelta, PastPage
 from streaming import keys
 from tests.streaming.writer import ChunkWriter, twenty_ticks
+from world.ids import shard_of
 
 SETTINGS = Settings(environment="test", database_url="postgresql://x/x", redis_url="redis://x")
 
@@ -140,3 +143,13 @@ async def test_so_many_read_moves_at_once(reader: PastReader) -> None:
             await stack.enter_async_context(reader.reading_moves())
     async with reader.reading_moves():
         pass
+
+
+async def test_chunks_of_a_shard_share_how_far_back_it_goes(reader: PastReader, answers: Answers) -> None:
+    answers.answer = b"K" + KeptPast(first=3, shards=2).pack()
+    reader._kept = KeptAnswers(1.0, clock=lambda: 0.0)
+    chunks = [f"chunk-{number}" for number in range(20)]
+    for chunk_id in chunks:
+        assert (await reader.kept(chunk_id)).first == 3
+    by_shard = [shard_of(str(one["chunk_id"]), 2) for one in answers.asked[1:]]  # the first said how many there are
+    assert sorted(by_shard) == sorted({shard_of(chunk_id, 2) for chunk_id in chunks}) == [0, 1]

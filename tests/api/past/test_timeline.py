@@ -12,6 +12,7 @@ import pytest
 from redis.asyncio import Redis
 from sqlalchemy.exc import OperationalError
 
+from api.kept_answers import KeptAnswers
 from api.past import timeline
 from api.services import Services
 from config.settings import Settings
@@ -93,8 +94,10 @@ async def test_between_recording_and_stream(http: httpx.AsyncClient, redis: Redi
     assert body["newest_tick"] == TICKS + 6
 
 
-async def test_nothing_is_kept(http: httpx.AsyncClient, services: Services, tmp_path: Path) -> None:
+async def test_nothing_is_kept(http: httpx.AsyncClient, redis: Redis, services: Services, tmp_path: Path) -> None:
     services.past._places["directory"] = str(tmp_path / "nothing")
+    refused(await http.get(PATH, headers=DEV), 404, "chunk_not_found")
+    await ChunkWriter(redis).create()
     body = await asked(http)
     assert (body["oldest_tick"], body["newest_tick"], body["points"], body["marks"]) == (None, None, [], [])
 
@@ -117,3 +120,24 @@ async def test_who_may_not_and_what_is_no_question(http: httpx.AsyncClient) -> N
     assert (await asked(http, f"?from=0&to={10**14}"))["marks"] == []
     turned = await asked(http, "?from=9&to=8")
     assert (turned["marks"], turned["marks_from"]) == ([], 9)
+
+
+async def test_a_chunk_that_never_was_costs_no_process(
+    http: httpx.AsyncClient, redis: Redis, services: Services
+) -> None:
+    await redis.hset(keys.WORLD, "next_chunk", "2")
+    questions: list[dict[str, Any]] = []
+    ask = services.past._ask
+
+    def asked_of_process(request: dict[str, Any]) -> bytes:
+        questions.append(request)
+        return ask(request)
+
+    services.past._ask = asked_of_process
+    services.past._kept = KeptAnswers(1.0, clock=lambda: 0.0)
+    for wanted in ("chunk-2", "chunk-01", "chunk-", "1", "nowhere", "chunk-" + "9" * 58):
+        refused(await http.get(f"/v1/chunks/{wanted}/timeline", headers=DEV), 404, "chunk_not_found")
+    assert questions == []
+    for once in ("chunk-0", "chunk-1"):  # made, and of the same shard
+        assert (await asked(http, path=f"/v1/chunks/{once}/timeline"))["oldest_tick"] == 0
+    assert len(questions) == 1
