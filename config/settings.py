@@ -210,7 +210,9 @@ class Settings(BaseSettings):
     limit_agent_commands: str = Field("10+10/s", description="Commands of an agent: 10 at once, and 10 more a second.")
     limit_account_commands: str = Field("10000+5000/s", description="Commands of all agents of an account together.")
     limit_signups: str = Field("100+600/h", description="Signups from an address (of IPv6: from a /64).")
-    limit_address_logins: str = Field("60+720/h", description="Failed logins from an address.")
+    limit_address_logins: str = Field(
+        "60+720/h", description="Failed logins from an address; as many bad operators' tokens, counted apart."
+    )
     limit_account_logins: str = Field("20+120/h", description="Failed logins with an e-mail, whoever tries.")
     limit_address_session_failures: str = Field("100+3600/h", description="Bad API keys from an address.")
     limit_account_session_failures: str = Field(

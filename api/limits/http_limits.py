@@ -97,8 +97,12 @@ class HttpLimits:
 
     @asynccontextmanager
     async def operator_token(self, connection: HTTPConnection) -> AsyncIterator[None]:
-        """Count the look-up of an operator's token around it; the block raises ``invalid_token`` when it is none."""
-        buckets = [Bucket("login_address", self.address_of(connection), self._rules.address_logins)]
+        """Count the look-up of an operator's token around it; the block raises ``invalid_token`` when it is none.
+
+        The limit has the numbers of failed logins and buckets of its own: who fails to log in to an account keeps no
+        operator out.
+        """
+        buckets = [Bucket("operator_token_address", self.address_of(connection), self._rules.address_logins)]
         async with self._counted(buckets, "invalid_token"):
             yield
 

@@ -12,6 +12,7 @@ from api.metrics import REGISTRY
 CLASSES: Final = (
     *("command_agent", "command_account", "cooldown", "chat", "mute"),
     *("signup", "login_address", "login_account", "session_failure_address", "session_failure_account", "session"),
+    "operator_token_address",
 )
 
 RATE_LIMITED: Final = Counter("rate_limited_total", "What a limit refused, by limit.", ["class"], registry=REGISTRY)

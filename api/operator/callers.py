@@ -41,6 +41,8 @@ CACHE_S: Final = 2.0
 CACHED_MOST: Final = 200
 #: How long it is believed that there is, or is not, an operator.
 CLOSED_CACHE_S: Final = 2.0
+#: When something was looked up that is to be looked up anew.
+LONG_AGO: Final = float("-inf")
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +90,7 @@ class Callers:
         self._local_only = local_only
         self._dev = dev
         self._proofs: OrderedDict[str, tuple[float, OperatorProof]] = OrderedDict()
-        self._there_are = (float("-inf"), False)
+        self._there_are = (LONG_AGO, False)
 
     async def identify(self, connection: HTTPConnection) -> OperatorCaller:
         """Return the operator who calls by the header, their call counted.  Raises as ``prove``; ``rate_limited``."""
@@ -99,9 +101,9 @@ class Callers:
     async def prove(self, connection: HTTPConnection, token: str | None) -> OperatorCaller:
         """Return whose token it is.
 
-        A token that this gateway has not met is counted by address before the database is asked, and given back when it
-        is good: a stranger's guesses cost the database no more than the limit, and whoever works here is not kept out
-        by them.
+        A token whose prefix this gateway has not met is counted by address before the database is asked, apart from all
+        other logins, and given back when it is good: a stranger's guesses cost the database no more than the limit, and
+        whoever has worked here before is not kept out by them.
 
         Raises:
             ApiError: ``invalid_token``: none, unknown, expired or revoked; ``operators_closed``: likewise, in prod
@@ -137,9 +139,10 @@ class Callers:
         return {jti for jti, id_ in wanted.items() if id_ in found or (self._dev and id_ == DEV_OPERATOR_ID)}
 
     def forget(self) -> None:
-        """Drop what is cached: an operator was revoked here."""
-        self._proofs.clear()
-        self._there_are = (float("-inf"), False)
+        """Let every proof be looked up anew: an operator was revoked here.  The prefixes stay known."""
+        for prefix, (_, proof) in list(self._proofs.items()):
+            self._proofs[prefix] = (LONG_AGO, proof)
+        self._there_are = (LONG_AGO, False)
 
     def _has_met(self, token: str) -> bool:
         """Return whether the token's prefix was an operator's when it was last looked up, however long ago."""
@@ -171,6 +174,8 @@ class Callers:
             self._proofs.move_to_end(prefix)
             if len(self._proofs) > CACHED_MOST:
                 self._proofs.popitem(last=False)
+        else:
+            self._proofs.pop(prefix, None)
         return found
 
     async def _any(self) -> bool:

@@ -106,7 +106,7 @@ async def test_nothing_else_of_the_agents_api_takes_it(
 async def gateway(
     settings: Settings, world: FakeWorld, bad_ones: str
 ) -> AsyncIterator[tuple[Services, httpx.AsyncClient]]:
-    """A gateway that takes so many bad tokens from an address."""
+    """A gateway that takes so many failed logins, and so many bad operators' tokens, from an address."""
     services = Services.build(settings.model_copy(update={"limit_address_logins": bad_ones}), world)
     services.start()
     transport = httpx.ASGITransport(create_app(services))
@@ -148,6 +148,30 @@ async def test_a_good_token_is_not_counted_as_a_bad_one(
         for _ in range(3):
             services.operators = Callers(services.engine, services.limits, services.local_only, dev=False)
             assert (await http.get("/v1/operator/me", headers=operator)).status_code == 200
+
+
+async def test_failed_logins_keep_no_operator_out(settings: Settings, world: FakeWorld, operator: Headers) -> None:
+    """Of the same address, by a gateway that has not met the token."""
+    async with gateway(settings, world, "2+1/h") as (_, http):
+        failed = [await http.get("/v1/keys", headers=bearer("dca_nothing")) for _ in range(4)]
+        assert failed[-1].status_code == 429
+        assert (await http.get("/v1/operator/me", headers=operator)).status_code == 200
+
+
+async def test_a_revocation_amid_guesses_keeps_nobody_else_out(
+    settings: Settings, world: FakeWorld, operator: Headers, new_operator: NewOperator
+) -> None:
+    """It is at once looked up again whether a token is good; to be known here does not end."""
+    gone_id, gone = await new_operator("gone", "viewer")
+    async with gateway(settings, world, "2+1/h") as (_, http):
+        for headers in (operator, gone):
+            assert (await http.get("/v1/operator/me", headers=headers)).status_code == 200
+        guesses = [await http.get("/v1/operator/me", headers=bearer(new_operator_token().plain)) for _ in range(4)]
+        assert guesses[-1].status_code == 429
+        answer = await http.post(f"/v1/operator/operators/{gone_id}/revoke", headers=operator)
+        assert answer.status_code == 200
+        assert (await http.get("/v1/operator/me", headers=operator)).status_code == 200
+        assert (await http.get("/v1/operator/me", headers=gone)).status_code in (401, 429)
 
 
 # -- streams --
