@@ -99,6 +99,10 @@ class ScriptedServer:
         for queue in self._streams.get(whom, ()):
             queue.put_nowait(None)
 
+    def watching(self, whom: str) -> int:
+        """How many streams of a chunk or an agent are open."""
+        return len(self._streams.get(whom, ()))
+
     # -- what the page asks for --
 
     def app(self) -> FastAPI:
