@@ -271,6 +271,14 @@ async def test_where_watching_is_closed_the_operators_token_watches(open_page: O
         await expect(watching.locator("#connection")).to_have_attribute("data-phase", "live")
         assert OPERATOR not in watching.url
         assert set(world.watched_with) == {f"Bearer {OPERATOR}"}
+
+        # who signs out of the console has signed out there, too
+        await page.locator("#sign-out").click()
+        await expect(watching.locator("#connection")).to_have_attribute("data-phase", "stopped")
+        assert await watching.evaluate("sessionStorage.length") == 0
+        await watching.reload()
+        await expect(watching.locator("#connection")).to_have_attribute("data-phase", "stopped")
+        assert set(world.watched_with) == {f"Bearer {OPERATOR}"}
         await watching.close()
 
 

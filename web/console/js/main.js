@@ -6,6 +6,7 @@ import { decodeEvent } from "../../sdk/wire/messages.js";
 import { byId, setText } from "../../watch/js/dom.js";
 import { BASE } from "../../watch/js/net/api.js";
 import { Sessions } from "../../watch/js/net/sessions.js";
+import { onSignedOut, tellSignedOut } from "../../watch/js/net/signed_out.js";
 import { Announcer } from "../../watch/js/ui/announcer.js";
 import { ConnectionState } from "../../watch/js/ui/connection.js";
 import { attachTheme } from "../../watch/js/ui/controls.js";
@@ -57,7 +58,11 @@ window.addEventListener("online", () => stream?.retryNow());
 document.addEventListener("visibilitychange", () => document.hidden || stream?.retryNow());
 window.addEventListener("pagehide", () => stream?.close());
 window.addEventListener("pageshow", (event) => event.persisted && operator.me && listen());
-byId("sign-out").addEventListener("click", () => signOut(null));
+byId("sign-out").addEventListener("click", () => {
+  signOut(null);
+  tellSignedOut();
+});
+onSignedOut(() => signOut(null));
 document.querySelector(".skip").addEventListener("click", (event) => {
   event.preventDefault();
   byId("page").focus();
@@ -102,6 +107,7 @@ function signOut(why) {
   stream = null;
   operator.signOut();
   shown.view?.close();
+  desk.spectators.signOut();
   shown = { page: "", view: null };
   byId("page").replaceChildren();
   byId("confirm-dialog").close();

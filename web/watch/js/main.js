@@ -6,6 +6,7 @@ import { attachHands } from "./map/hands.js";
 import { Neighbours } from "./map/neighbours.js";
 import { Stage } from "./map/stage.js";
 import { Sessions } from "./net/sessions.js";
+import { onSignedOut } from "./net/signed_out.js";
 import { PastApi } from "./net/past_api.js";
 import { Past } from "./past.js";
 import { momentHash, noteMoment, routeOf, toAgent, toChunk } from "./route.js";
@@ -94,6 +95,7 @@ window.addEventListener("online", () => view?.retryNow());
 document.addEventListener("visibilitychange", () => document.hidden || view?.retryNow());
 window.addEventListener("pagehide", () => view?.close());
 window.addEventListener("pageshow", (event) => event.persisted && reopen());
+onSignedOut(() => sessions.signOut() && reopen());
 byId("follow-id").addEventListener("focus", suggest);
 document.querySelector(".skip").addEventListener("click", (event) => {
   event.preventDefault();

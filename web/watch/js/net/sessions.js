@@ -119,6 +119,15 @@ export class Sessions {
     this.#secret = this.role = this.agentId = null;
   }
 
+  /** The operator has signed out: drop the token. @returns {boolean} Whether it was with it that this page watched. */
+  signOut() {
+    attempt(() => sessionStorage.removeItem(KEPT_OPERATOR));
+    if (this.kind !== "operator") return false;
+    for (const name of [...this.#open.keys()]) this.#drop(name);
+    this.kind = "none";
+    return true;
+  }
+
   async #adopt(secret) {
     if (secret.startsWith("dcw_")) {
       this.kind = "key";
