@@ -46,6 +46,7 @@ _WORDS: Final = (
     r"    CONSTRAINT \w+ CHECK \(\((?:role|kind|outcome) = ANY "
     r"\(ARRAY\['\w+'::text(?:, '\w+'::text)*\]\)\)\)"
 )
+_MOVES: Final = r"kind = ANY \(ARRAY\['join'::text, 'crossing'::text, 'leave'::text\]\)"
 _ON: Final = rf"ALTER TABLE ONLY {SCHEMA}\.\w+\n    ADD CONSTRAINT \w+ "
 #: How our migrations' tables look when ``pg_dump`` writes them down, by kind of entry.
 _OURS: Final = {
@@ -61,7 +62,7 @@ _OURS: Final = {
         "FK CONSTRAINT": rf"{_ON}FOREIGN KEY \({_LIST}\) REFERENCES {SCHEMA}\.\w+\({_LIST}\)(?: ON DELETE CASCADE)?;\n",
         "INDEX": rf"CREATE INDEX \w+ ON (?:ONLY )?{SCHEMA}\.\w+ USING btree "
         rf"\((?:{_LIST}|\(\(payload ->> 'to(?:_chunk_id)?'::text\)\), at|lower\(agent_id\) text_pattern_ops)\)"
-        r"(?: WHERE \((?:kind = '(?:chat|crossing|give)'|period = 'all')::text\))?;\n",
+        rf"(?: WHERE \((?:(?:kind = '(?:chat|crossing|give)'|period = 'all')::text|{_MOVES})\))?;\n",
         "INDEX ATTACH": rf"ALTER INDEX {SCHEMA}\.\w+ ATTACH PARTITION {SCHEMA}\.\w+;\n",
     }.items()
 }
