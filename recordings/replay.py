@@ -104,10 +104,10 @@ def _first_frame(segment: Segment, block: BlockHead) -> tuple[dict[str, Any], di
     return read_frame(data)
 
 
-def thawed(header: Header, frame: tuple[Mapping[str, Any], Mapping[str, Any]]) -> ShardWorld:
-    """Return the world of a whole key frame.  Raises ``BadRecording``."""
+def thawed(header: Header, frame: tuple[Mapping[str, Any], Mapping[str, Any]], *, on_use: bool = False) -> ShardWorld:
+    """Return the world of a whole key frame; ``on_use`` as ``thaw`` has it.  Raises ``BadRecording``."""
     try:
-        return thaw(header.rules_of(), header.seed, header.shard, *frame)
+        return thaw(header.rules_of(), header.seed, header.shard, *frame, on_use=on_use)
     except BadKeyFrame as error:
         raise BadRecording(str(error)) from None
 
@@ -145,7 +145,7 @@ def _start(segment: Segment, tick: int, last: int | None) -> tuple[ShardWorld, i
             continue
         frame = frame_at(segment, block)
         if frame is not None:
-            return thawed(header, frame), at, block.entries[0] - 1
+            return thawed(header, frame, on_use=True), at, block.entries[0] - 1
     if segment.head.first == 0:
         return begin(header), 0, -1
     raise BadRecording(f"no key frame at or before tick {tick} in this segment")

@@ -9,16 +9,19 @@ proposed for collecting) is kept only as far as a world that lives on needs it.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from heapq import heappush
 from typing import Any, Final
 
 from world.actors import Actor, Npc
 from world.chunk import Chunk, Reservation
+from world.collection import MOST_NEIGHBORS
 from world.commands import rule_named
 from world.grid import cell_of
 from world.ids import AgentId, ChunkId, HandoffId, Tick
 from world.inputs import Denied, Occupant
 from world.records import AgentRecord, ChunkRecord, RunningCommand
 from world.regrowth import watch_regrowth
+from world.resting import ChunksMadeOnUse, rests
 from world.rules import Rules
 from world.running import Crossing, Handoff
 from world.shard import ShardWorld
@@ -90,6 +93,7 @@ def thaw(
     chunks: Mapping[str, Mapping[str, Any]],
     *,
     quiet: bool = False,
+    on_use: bool = False,
 ) -> ShardWorld:
     """Return a world in the state that was frozen.
 
@@ -97,12 +101,17 @@ def thaw(
         frame: What ``freeze_shard`` gave.
         chunks: What ``freeze_chunk`` gave for each of its chunks; further ones are not looked at.
         quiet: As ``ShardWorld`` has it.
+        on_use: Chunks that rest are made when something asks for them; one that is damaged raises only then, an
+            error of any kind.
 
     Raises:
         BadKeyFrame: it can't be read, or a chunk is missing.
     """
     world = ShardWorld(rules, world_seed, shard, quiet=quiet)
     try:
+        if on_use:
+            state = world.state
+            state.chunks = ChunksMadeOnUse(lambda frozen: _made(state, frozen))
         _thaw_into(world.state, frame, chunks)
     except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
         raise BadKeyFrame(f"not a key frame of this release: {type(error).__name__}: {error}") from error
@@ -114,8 +123,15 @@ def _thaw_into(state: ShardState, frame: Mapping[str, Any], chunks: Mapping[str,
     state.out.tick = state.tick
     state.accepted = frame["accepted"]
     state.seated = dict.fromkeys(HandoffId(one) for one in frame["seated"])
+    on_use = state.chunks if isinstance(state.chunks, ChunksMadeOnUse) else None
+    awake = {*frame["inhabited"], *frame["changed"]}
     for chunk_id in frame["chunks"]:
-        _thaw_chunk(state, chunks[chunk_id])
+        frozen = chunks[chunk_id]
+        if on_use is not None and rests(frozen, awake):
+            on_use.rest(frozen)
+            _thaw_rest(state, frozen)
+        else:
+            _thaw_chunk(state, frozen)
     state.inhabited = {ChunkId(one): state.chunks[one] for one in frame["inhabited"]}
     for chunk_id in frame["changed"]:
         state.show(state.chunks[chunk_id])
@@ -127,16 +143,34 @@ def _order(actor: Actor) -> tuple[int, str]:
     return (actor.running.ticket.order if actor.running else 0, actor.id)
 
 
-def _thaw_chunk(state: ShardState, frozen: Mapping[str, Any]) -> None:
+def _made(state: ShardState, frozen: Mapping[str, Any]) -> Chunk:
+    """Return a chunk without its agents and without what it is to be looked at for."""
     record = ChunkRecord.from_json(frozen["record"])
     chunk = Chunk(record, make_terrain(state.world_seed, record.number, record.entry, state.rules))
-    state.chunks[chunk.id] = chunk
     chunk.shown_at = frozen["shown_at"]
     chunk.asked_collect = frozen["asked"]
     chunk.wanted = dict(frozen["wanted"])
     chunk.reserved = {cell: Reservation(HandoffId(one), AgentId(who)) for cell, one, who in frozen["reserved"]}
     for npc in record.npcs:
         chunk.add_npc(Npc(npc))
+    return chunk
+
+
+def _thaw_rest(state: ShardState, frozen: Mapping[str, Any]) -> None:
+    """Have a chunk that rests looked at when it may have been idle for long enough.
+
+    Not one that the graph needs: it would be left, and is looked at when a neighbour goes (``world.collection``).
+    """
+    record = frozen["record"]
+    idle_since, neighbors = record["idle_since"], sum(one is not None for one in record["neighbors"].values())
+    if idle_since is not None and not record["pinned"] and neighbors <= MOST_NEIGHBORS:
+        due = max(idle_since, frozen["asked"]) + state.rules.collect_idle_ticks
+        heappush(state.idle_checks, (Tick(due), ChunkId(record["chunk_id"])))
+
+
+def _thaw_chunk(state: ShardState, frozen: Mapping[str, Any]) -> None:
+    chunk = _made(state, frozen)
+    state.chunks[chunk.id] = chunk
     for one in frozen["agents"]:
         _thaw_agent(state, chunk, AgentRecord.from_json(one))
     for agent_id, crossing in frozen["crossings"].items():
