@@ -6,14 +6,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import BigInteger, ColumnElement, Select, bindparam, cast, func, or_, select
+from sqlalchemy import ColumnElement, Select, bindparam, or_, select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from store.event_log import number_of, time_of
+from store.event_log import NUMBER, number_of, time_of
 from store.models import EventLog
 
 KINDS: Final = ("join", "crossing", "leave")
-NUMBER: Final = cast(func.split_part(EventLog.entry_id, "-", 2), BigInteger)
 TO: Final = EventLog.payload["to_chunk_id"].astext
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -12,17 +11,14 @@ from sqlalchemy.event import listen
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from store import agent_moves, event_log
-from store.engine import make_engine
 from store.event_log import LogRow
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
 
 @pytest.fixture
-async def engine(fresh_postgres_url: str) -> AsyncIterator[AsyncEngine]:
-    engine = make_engine(fresh_postgres_url)
-    yield engine
-    await engine.dispose()
+def engine(fresh_engine: AsyncEngine) -> AsyncEngine:
+    return fresh_engine
 
 
 def fact(tick: int, kind: str, chunk: str, to: str = "", *, agent: str = "a-1", run: str = "run_1") -> LogRow:

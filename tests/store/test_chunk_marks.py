@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -11,17 +10,14 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from store import chunk_marks, event_log
 from store.chunk_marks import Mark, Marks, read_marks
-from store.engine import make_engine
 from store.event_log import LogRow
 
 NOON = datetime(2026, 3, 29, 12, tzinfo=UTC)
 
 
 @pytest.fixture
-async def engine(fresh_postgres_url: str) -> AsyncIterator[AsyncEngine]:
-    engine = make_engine(fresh_postgres_url)
-    yield engine
-    await engine.dispose()
+def engine(fresh_engine: AsyncEngine) -> AsyncEngine:
+    return fresh_engine
 
 
 def row(

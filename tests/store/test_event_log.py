@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
@@ -13,17 +12,14 @@ from sqlalchemy.event import listen
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from store import event_log, event_log_days
-from store.engine import make_engine
 from store.event_log import LogRow, RowRefused
 
 NOON = datetime(2026, 3, 29, 12, tzinfo=UTC)
 
 
 @pytest.fixture
-async def engine(fresh_postgres_url: str) -> AsyncIterator[AsyncEngine]:
-    engine = make_engine(fresh_postgres_url)
-    yield engine
-    await engine.dispose()
+def engine(fresh_engine: AsyncEngine) -> AsyncEngine:
+    return fresh_engine
 
 
 def row(at: datetime, number: int = 0, **other: Any) -> LogRow:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -13,7 +12,6 @@ from sqlalchemy.event import listen
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from store import event_log, event_log_days, snapshots, standings
-from store.engine import make_engine
 from store.event_log import LogRow, Span
 from store.standings import Period, PeriodSums
 
@@ -24,10 +22,8 @@ EACH: tuple[Period, ...] = ("day", "week", "all")
 
 
 @pytest.fixture
-async def engine(fresh_postgres_url: str) -> AsyncIterator[AsyncEngine]:
-    engine = make_engine(fresh_postgres_url)
-    yield engine
-    await engine.dispose()
+def engine(fresh_engine: AsyncEngine) -> AsyncEngine:
+    return fresh_engine
 
 
 def fact(kind: str, agent_id: str = "a-1", *, minute: float = 0, number: int = 0, **payload: Any) -> LogRow:
