@@ -14,12 +14,11 @@ import orjson
 
 from recordings.agent_page import AFTER_DELTA, BEFORE_DELTA, DELTA, AgentPage, OrderPlace, Told
 from recordings.chunk_past import read_past
-from recordings.past_page import DELTAS_MOST
+from recordings.past_page import DELTAS_MOST, NO_END
 from recordings.track import Catalog, Stepped
 from world.ids import AgentId, ChunkId
 from world.outputs import PrivateEvent
 
-NO_END: Final = 10**14
 #: So long after a tick nothing is committed of it any more; a shard at rest writes nothing later that would show it.
 OVER_MS: Final = 5_000
 

@@ -12,6 +12,8 @@ import orjson
 Reason = Literal["before_first", "missing", "other_rules", "not_yet_recorded", "not_recorded"]
 
 DELTAS_MOST: Final = 500
+#: After every tick.
+NO_END: Final = 10**14
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable
-from contextlib import AbstractContextManager, aclosing
+from contextlib import aclosing
 from dataclasses import dataclass, replace
 from typing import Final, Protocol
 
@@ -20,7 +20,7 @@ from redis.asyncio import Redis
 
 from recordings.agent_page import DELTA, AgentPage, OrderPlace, Told
 from recordings.past_page import PastDelta, Reason
-from streaming.agent_seam import entry_upto, ms_of, newest_upto, reached
+from streaming.agent_seam import entry_upto, ms_of, reached
 from streaming.arrival import ARRIVAL_SLACK_TICKS
 from streaming.catching_up import by_time
 from streaming.cursor import NOWHERE, PlayedPlace, Position
@@ -28,9 +28,9 @@ from streaming.entry import BEFORE_FIRST, EventId, PrivateEvent, SharedEvent, ch
 from streaming.follow import Follow
 from streaming.follower import Followed, shows
 from streaming.gap_detector import Item
-from streaming.newest_deltas import page_of_stream
+from streaming.newest_deltas import newest_upto, page_of_stream
 from streaming.playback import Playback
-from streaming.playing import PAGE_DELTAS, READ_AHEAD_S, asked_again, until_due
+from streaming.playing import PAGE_DELTAS, READ_AHEAD_S, CountsPlaying, asked_again, until_due
 from streaming.shared_clock import now_ms
 from streaming.subscriber_queue import SubscriberQueue
 
@@ -53,15 +53,11 @@ class Stay:
     since: int
 
 
-class AgentPages(Protocol):
+class AgentPages(CountsPlaying, Protocol):
     """Where pages come from."""
 
     async def agent_page(self, agent_id: str, chunk_id: str, first: int, limit: int) -> AgentPage:
         """Return what happened to the agent in the chunk from the tick ``first`` on."""
-        ...
-
-    def playing(self) -> AbstractContextManager[bool]:
-        """Count a stream that plays for the block; False: too many do already."""
         ...
 
 
@@ -379,7 +375,7 @@ class AgentRewind:
         return self._enter(page.static, state, None) if shows(state, self.agent_id) else []
 
     async def _newest_tick(self, chunk_id: str) -> int:
-        newest = await newest_upto(self._redis, chunk_id, 2**53)
+        newest = await newest_upto(self._redis, chunk_id)
         return 0 if newest is None else newest.id[0]
 
     # -- what is said --

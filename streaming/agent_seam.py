@@ -13,8 +13,9 @@ from redis.asyncio import Redis
 
 from recordings.agent_page import Told
 from streaming import keys
-from streaming.entry import BadEntry, Entry, PrivateEvent, SharedEvent, StreamId, events_of, from_stream
+from streaming.entry import BadEntry, Entry, PrivateEvent, StreamId, events_of
 from streaming.follower import Whereabouts, move_of
+from streaming.newest_deltas import newest_upto
 from streaming.shared_clock import now_ms
 
 
@@ -55,22 +56,9 @@ async def reached(redis: Redis, agent_id: str, last: Told | None, ms: int) -> Re
     return Reached(0 if events else int(await redis.hget(keys.agent(agent_id), "seq") or 0))
 
 
-async def newest_upto(redis: Redis, chunk_id: str, tick: int) -> SharedEvent | None:
-    """Return the newest entry of a chunk's stream up to a tick; None: it has none.  Raises ``RedisError``."""
-    key = keys.chunk_stream(chunk_id)
-    found: Any = await redis.xrevrange(key, f"{tick}-{2**64 - 1}", "-", count=1)
-    for id_, fields in found:
-        try:
-            entry = from_stream(key, id_, fields[b"m"])
-        except (BadEntry, KeyError):
-            return None
-        return entry if isinstance(entry, SharedEvent) else None
-    return None
-
-
 async def ms_of(redis: Redis, chunk_id: str, tick: int, hz: float) -> int:
     """Return about when a tick was (Unix time), by what the chunk's stream has; without that, now."""
-    known = await newest_upto(redis, chunk_id, tick) or await newest_upto(redis, chunk_id, 2**53)
+    known = await newest_upto(redis, chunk_id, tick) or await newest_upto(redis, chunk_id)
     return now_ms() if known is None else known.ts_ms + round((tick - known.id[0]) * 1000 / hz)
 
 

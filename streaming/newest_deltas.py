@@ -8,27 +8,25 @@ from typing import Any, Final
 import orjson
 from redis.asyncio import Redis
 
-from recordings.past_page import Gap, PastDelta, PastPage, Reason
+from recordings.past_page import NO_END, Gap, PastDelta, PastPage, Reason
 from streaming import keys
 from streaming.entry import BEFORE_FIRST, BadEntry, SharedEvent, StreamId, format_stream_id, from_stream
 
 #: Above the sequence of any entry of a tick.
 LAST_SEQ: Final = 2**64 - 1
-#: After every tick.
-NO_TICK: Final = 10**14
 
 
 async def page_of_stream(redis: Redis, chunk_id: str, first: int, last: int, limit: int) -> PastPage | None:
     """Return a page from the stream alone; None: it does not reach back to before ``first``.  Raises ``RedisError``."""
-    before = await _entries(redis, chunk_id, (0, 0), (first - 1, LAST_SEQ), 1, newest=True) if first > 0 else []
-    if not before or before[0].kind != "chunk_delta":
+    before = await newest_upto(redis, chunk_id, first - 1) if first > 0 else None
+    if before is None or before.kind != "chunk_delta":
         return None
     static: Any = await redis.get(keys.chunk_static(chunk_id))
     if static is None:
         return None
     page = PastPage(chunk_id, first, first - 1, static=static, ended=True)
-    page.state = orjson.dumps({**before[0].fields(), "events": []})
-    await add_newest(redis, page, last, limit, after=before[0].id[0])
+    page.state = orjson.dumps({**before.fields(), "events": []})
+    await add_newest(redis, page, last, limit, after=before.id[0])
     return page
 
 
@@ -84,14 +82,19 @@ class StreamSpan:
 
 async def span_of_stream(redis: Redis, chunk_id: str) -> StreamSpan | None:
     """Return what the chunk's stream reaches over; None: it has nothing.  Raises ``RedisError``."""
-    ends = ((0, 0), (NO_TICK, LAST_SEQ), 1)
-    oldest = await _entries(redis, chunk_id, *ends)
-    newest = await _entries(redis, chunk_id, *ends, newest=True)
-    if not oldest or not newest:
+    oldest = await _entries(redis, chunk_id, (0, 0), (NO_END, LAST_SEQ), 1)
+    newest = await newest_upto(redis, chunk_id)
+    if not oldest or newest is None:
         return None
     before = None if oldest[0].prev == BEFORE_FIRST else oldest[0].prev[0]
-    first, last = ((one.id[0], one.ts_ms) for one in (oldest[0], newest[0]))
+    first, last = ((one.id[0], one.ts_ms) for one in (oldest[0], newest))
     return StreamSpan(first, last, before)
+
+
+async def newest_upto(redis: Redis, chunk_id: str, tick: int = NO_END) -> SharedEvent | None:
+    """Return the newest entry of a chunk's stream up to a tick; None: it has none.  Raises ``RedisError``."""
+    found = await _entries(redis, chunk_id, (0, 0), (tick, LAST_SEQ), 1, newest=True)
+    return found[0] if found else None
 
 
 async def _entries(

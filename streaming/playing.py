@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable
-from typing import Final, TypeVar
+from contextlib import AbstractContextManager
+from typing import Final, Protocol, TypeVar
 
 from config.errors import ServerError
 from streaming.entry import SharedEvent
@@ -14,11 +15,18 @@ from streaming.subscriber_queue import SubscriberQueue
 PAGE_DELTAS: Final = 100
 #: A page is read so long before it is due.
 READ_AHEAD_S: Final = 1.0
-NO_END: Final = 10**14
 TRIES: Final = 10
 TRY_AGAIN_S: Final = 1.0
 
 _Answer = TypeVar("_Answer")
+
+
+class CountsPlaying(Protocol):
+    """Who bounds how many play."""
+
+    def playing(self) -> AbstractContextManager[bool]:
+        """Count a stream that plays for the block; False: too many do already."""
+        ...
 
 
 async def until_due(

@@ -9,31 +9,27 @@ from __future__ import annotations
 
 import time
 from collections.abc import AsyncGenerator, Callable
-from contextlib import AbstractContextManager, aclosing
+from contextlib import aclosing
 from typing import Any, Protocol
 
 from redis.asyncio import Redis
 
-from recordings.past_page import Gap, PastDelta, PastPage
+from recordings.past_page import NO_END, Gap, PastDelta, PastPage
 from streaming import keys
 from streaming.entry import EventId, SharedEvent, notice, parse_stream_id
 from streaming.gap_detector import Item
 from streaming.playback import Playback
-from streaming.playing import NO_END, PAGE_DELTAS, READ_AHEAD_S, asked_again, until_due
+from streaming.playing import PAGE_DELTAS, READ_AHEAD_S, CountsPlaying, asked_again, until_due
 from streaming.shared_clock import now_ms
 from streaming.subscriber_queue import SubscriberQueue
 from streaming.watch import Shown, Watch
 
 
-class PastPages(Protocol):
+class PastPages(CountsPlaying, Protocol):
     """Where pages come from."""
 
     async def page(self, chunk_id: str, first: int, last: int, limit: int) -> PastPage:
         """Return what happened from the tick ``first`` on."""
-        ...
-
-    def playing(self) -> AbstractContextManager[bool]:
-        """Count a stream that plays for the block; False: too many do already."""
         ...
 
 

@@ -25,12 +25,11 @@ from api.past.whereabouts import run_of
 from api.responses import refusals
 from api.services import Services
 from recordings.kept import KeptPast
-from recordings.past_page import Gap
+from recordings.past_page import NO_END, Gap
 from recordings.track import between
 from store.chunk_marks import Kind, Marks, read_marks
 from streaming import keys
 from streaming.newest_deltas import StreamSpan, span_of_stream
-from streaming.playing import NO_END
 from streaming.shared_clock import now_ms
 from world.ids import chunk_name
 

@@ -13,8 +13,8 @@ from store.agent_moves import AgentMove
 from streaming import keys
 from streaming.agent_record import read_agent
 from streaming.agent_rewind import Stay
-from streaming.agent_seam import newest_upto
 from streaming.connect import as_text
+from streaming.newest_deltas import newest_upto
 from streaming.shared_clock import now_ms
 
 #: Field of the hash ``world``: which run it is (``cluster.world_run``).
@@ -83,7 +83,7 @@ async def recent_tick(services: Services, agent_id: str, ms: int) -> int | None:
     if ms < now_ms() - RECENT_MS:
         return None
     record = await read_agent(services.redis, agent_id)
-    newest = None if record.chunk_id is None else await newest_upto(services.redis, record.chunk_id, 2**53)
+    newest = None if record.chunk_id is None else await newest_upto(services.redis, record.chunk_id)
     if newest is None:
         return None
     return max(0, newest.id[0] - round((newest.ts_ms - ms) * services.settings.tick_hz / 1000))

@@ -21,8 +21,9 @@ from api.services import Services
 from api.sockets.socket import serve_watcher
 from api.sockets.sse import SseResponse
 from api.sockets.streams import LastEventId, Streams, new_channel_id, streams_of, trace_of
+from recordings.past_page import NO_END
 from streaming.cursor import ChunkCursor
-from streaming.playing import NO_END, PAGE_DELTAS
+from streaming.playing import PAGE_DELTAS
 from streaming.rewind import Rewind
 from streaming.subscriber_queue import WATCHER_CAPACITY, SubscriberQueue
 from streaming.watch import Watch
