@@ -32,9 +32,16 @@ LIST_TTL_S: Final = 1.0
 router = APIRouter()
 
 
-def meant_chunk(chunk_id: str) -> str:
-    """Return the chunk that an id in a request means: ``demo`` stands for ``chunk-0``, any other for itself."""
-    return FIRST_CHUNK_ID if chunk_id == DEMO_CHUNK else chunk_id
+def asked_chunk(chunk_id: str) -> str:
+    """Return the chunk that a request asks for: ``demo`` stands for ``chunk-0``, any other id for itself.
+
+    Raises:
+        ApiError: ``chunk_not_found``: it is no chunk's id.
+    """
+    wanted = FIRST_CHUNK_ID if chunk_id == DEMO_CHUNK else chunk_id
+    if not is_chunk_id(wanted):
+        raise ApiError("chunk_not_found")
+    return wanted
 
 
 class ChunkSnapshot(BaseModel):
@@ -112,8 +119,7 @@ async def snapshot(
 ) -> Response:
     """Return the chunk's static and its newest delta, both of one moment.  The id ``demo`` stands for ``chunk-0``."""
     services: Services = request.app.state.services
-    wanted = meant_chunk(chunk_id)
-    found = await read_snapshot(services.redis, wanted) if is_chunk_id(wanted) else None
+    found = await read_snapshot(services.redis, asked_chunk(chunk_id))
     if found is None:
         raise ApiError("chunk_not_found")
     # The bytes that readers of the stream get, as they are.
@@ -136,9 +142,9 @@ async def digests(
     They stay for a day after the chunk has gone.  Empty where nothing is recorded.
     """
     services: Services = request.app.state.services
-    wanted = meant_chunk(chunk_id)
-    found = await read_digests(services.redis, wanted) if is_chunk_id(wanted) else []
-    if not found and not (is_chunk_id(wanted) and await services.redis.exists(keys.chunk(wanted))):
+    wanted = asked_chunk(chunk_id)
+    found = await read_digests(services.redis, wanted)
+    if not found and not await services.redis.exists(keys.chunk(wanted)):
         raise ApiError("chunk_not_found")
     return ChunkDigestList(chunk_id=wanted, digests=[ChunkDigest(**one.to_json()) for one in found])
 

@@ -10,7 +10,7 @@ from fastapi import APIRouter, Depends, Path, Query, Request
 from pydantic import BaseModel, Field
 
 from api.accounts.auth import Principal
-from api.accounts.principals import agents_owner, check_owner
+from api.accounts.principals import OWNERS_REFUSALS, agents_owner, check_owner
 from api.fields import AgentIdField, EntryIdField, MomentField
 from api.responses import refusals
 from api.services import Services
@@ -56,10 +56,7 @@ class History(BaseModel):
 
 @router.get(
     "/v1/agents/{agent_id}/history",
-    responses=refusals(
-        *("invalid_session", "invalid_credentials", "invalid_api_key", "invalid_scope", "agent_mismatch"),
-        *("agent_not_owned", "agent_not_found", "rate_limited", "overloaded"),
-    ),
+    responses=refusals(*OWNERS_REFUSALS),
     tags=["accounts"],
 )
 async def history(

@@ -9,12 +9,11 @@ from fastapi import APIRouter, Depends, Path, Request
 from pydantic import BaseModel, Field
 
 from api.accounts.auth import Principal
-from api.accounts.principals import agents_owner, check_owner
+from api.accounts.principals import OWNERS_REFUSALS, agents_owner, check_owner
 from api.errors import ApiError
 from api.fields import AgentIdField
 from api.responses import refusals
 from api.services import Services
-from api.thoughts import OWNERS_REFUSALS
 from store import notes
 from store.notes import NOTES_MAX, Note, NotesFull
 from streaming.shared_clock import utc_now

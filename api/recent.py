@@ -9,10 +9,9 @@ from fastapi import APIRouter, Depends, Request, Response
 from pydantic import BaseModel, Field
 
 from api.accounts.auth import Session, require
-from api.chunks import meant_chunk
+from api.chunks import asked_chunk
 from api.errors import ApiError
 from api.fields import ChunkIdPath
-from api.ids import is_chunk_id
 from api.kept_answers import KeptAnswers
 from api.responses import refusals
 from api.services import Services
@@ -64,7 +63,7 @@ async def recent(
     """
     services: Services = request.app.state.services
     await services.limits.watching(request, session)
-    wanted = meant_chunk(chunk_id)
+    wanted = asked_chunk(chunk_id)
     kept = cast(KeptAnswers | None, getattr(request.app.state, "recent_chunks", None))
     if kept is None:
         kept = request.app.state.recent_chunks = KeptAnswers(TTL_S, CHUNKS_MAX)
@@ -74,7 +73,5 @@ async def recent(
             raise ApiError("chunk_not_found")
         return orjson.dumps(await read_recent(services.redis, wanted))
 
-    if not is_chunk_id(wanted):
-        raise ApiError("chunk_not_found")
     body = await kept.get(wanted, read)
     return Response(body, media_type="application/json", headers={"cache-control": "no-store"})

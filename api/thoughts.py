@@ -15,7 +15,7 @@ from pydantic import AfterValidator, BaseModel, Field
 from pydantic_core import PydanticCustomError
 
 from api.accounts.auth import Principal
-from api.accounts.principals import agents_owner, check_owner
+from api.accounts.principals import OWNERS_REFUSALS, agents_owner, check_owner
 from api.fields import AgentIdField, EntryIdField
 from api.ids import new_trace_id
 from api.responses import refusals
@@ -32,10 +32,6 @@ THOUGHT_MAX_CHARS: Final = 280
 PAGE: Final = 20
 PAGE_MAX: Final = 100
 DOING_PATTERN: Final = r"^[a-z_]{1,32}$"
-OWNERS_REFUSALS: Final = (
-    *("invalid_session", "invalid_credentials", "invalid_api_key", "invalid_scope", "agent_mismatch"),
-    *("agent_not_owned", "agent_not_found", "rate_limited", "overloaded"),
-)
 
 
 def _one_line(text: str) -> str:

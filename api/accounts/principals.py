@@ -21,6 +21,11 @@ from store import accounts, agents
 from store.email_address import BadEmail, normal_form
 
 MAX_BASIC_CHARS: Final = 2048
+#: Why an endpoint refuses that is for an agent's owner (``agents_owner``, ``check_owner``) and has a limit.
+OWNERS_REFUSALS: Final = (
+    *("invalid_session", "invalid_credentials", "invalid_api_key", "invalid_scope", "agent_mismatch"),
+    *("agent_not_owned", "agent_not_found", "rate_limited", "overloaded"),
+)
 
 
 class _Scheme(SecurityBase):

@@ -11,7 +11,7 @@ from fastapi import APIRouter, Depends, Path, Query, Request
 from pydantic import BaseModel, Field
 
 from api.accounts.auth import Principal
-from api.accounts.principals import agents_owner, check_owner
+from api.accounts.principals import OWNERS_REFUSALS, agents_owner, check_owner
 from api.fields import AgentIdField, EntryIdField
 from api.past.routes import FIRST_MS, MOMENT_MOST
 from api.past.whereabouts import AgentWhereabouts, run_of
@@ -51,10 +51,7 @@ class AgentPath(BaseModel):
 
 @router.get(
     "/v1/agents/{agent_id}/path",
-    responses=refusals(
-        *("invalid_session", "invalid_credentials", "invalid_api_key", "invalid_scope", "agent_mismatch"),
-        *("agent_not_owned", "agent_not_found", "rate_limited", "overloaded"),
-    ),
+    responses=refusals(*OWNERS_REFUSALS),
     tags=["accounts"],
 )
 async def path(

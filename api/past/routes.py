@@ -9,10 +9,9 @@ from fastapi import APIRouter, Depends, Query, Request, Response
 from pydantic import BaseModel, Field
 
 from api.accounts.auth import Session, require
-from api.chunks import meant_chunk
+from api.chunks import asked_chunk
 from api.errors import ApiError
 from api.fields import ChunkIdPath
-from api.ids import is_chunk_id
 from api.past.reader import PastReader
 from api.responses import refusals
 from api.services import Services
@@ -22,6 +21,11 @@ from streaming import keys
 router = APIRouter()
 
 PAGE: Final = 100
+#: Why a chunk's past is not shown.
+PAST_REFUSALS: Final = (
+    *("invalid_session", "banned", "not_local", "chunk_not_found"),
+    *("rate_limited", "overloaded", "unavailable"),
+)
 #: Numbers from here on are Unix times in milliseconds: no world gets that old in ticks.
 FIRST_MS: Final = 1_000_000_000_000
 MOMENT_MOST: Final = 253_402_300_799_999
@@ -62,9 +66,7 @@ class ChunkHistory(BaseModel):
 @router.get(
     "/v1/chunks/{chunk_id}/history",
     response_model=ChunkHistory,
-    responses=refusals(
-        *("invalid_session", "banned", "not_local", "chunk_not_found", "rate_limited", "overloaded", "unavailable")
-    ),
+    responses=refusals(*PAST_REFUSALS),
     tags=["chunks"],
 )
 async def chunk_history(
@@ -86,9 +88,7 @@ async def chunk_history(
     """
     services: Services = request.app.state.services
     await services.limits.watching(request, session)
-    wanted = meant_chunk(chunk_id)
-    if not is_chunk_id(wanted):
-        raise ApiError("chunk_not_found")
+    wanted = asked_chunk(chunk_id)
     past = services.past
     start = await tick_of(past, wanted, first)
     end = MOMENT_MOST if last is None else await tick_of(past, wanted, last)

@@ -16,11 +16,10 @@ from pydantic import BaseModel, Field
 from sqlalchemy.exc import SQLAlchemyError
 
 from api.accounts.auth import Session, require
-from api.chunks import meant_chunk
+from api.chunks import asked_chunk
 from api.errors import ApiError
 from api.fields import ChunkIdPath
-from api.ids import is_chunk_id
-from api.past.routes import PastGap
+from api.past.routes import PAST_REFUSALS, PastGap
 from api.past.whereabouts import run_of
 from api.responses import refusals
 from api.services import Services
@@ -76,9 +75,7 @@ class ChunkTimeline(BaseModel):
 
 @router.get(
     "/v1/chunks/{chunk_id}/timeline",
-    responses=refusals(
-        *("invalid_session", "banned", "not_local", "chunk_not_found", "rate_limited", "overloaded", "unavailable")
-    ),
+    responses=refusals(*PAST_REFUSALS),
     tags=["chunks"],
 )
 async def chunk_timeline(
@@ -100,9 +97,7 @@ async def chunk_timeline(
     """
     services: Services = request.app.state.services
     await services.limits.watching(request, session)
-    wanted = meant_chunk(chunk_id)
-    if not is_chunk_id(wanted):
-        raise ApiError("chunk_not_found")
+    wanted = asked_chunk(chunk_id)
     there = bool(await services.redis.exists(keys.chunk(wanted)))
     if not there and await _never_was(services, wanted):
         raise ApiError("chunk_not_found")

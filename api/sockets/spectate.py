@@ -11,9 +11,9 @@ from fastapi import APIRouter, Depends, Query, Request, WebSocket
 from starlette.responses import Response
 
 from api.accounts.auth import Session, require
-from api.chunks import meant_chunk
+from api.chunks import asked_chunk
 from api.errors import ApiError
-from api.ids import CHUNK_ID_PATTERN, is_chunk_id
+from api.ids import CHUNK_ID_PATTERN
 from api.past.queries import FromTick, Speed
 from api.past.routes import is_unknown, tick_of
 from api.responses import refusals
@@ -89,8 +89,8 @@ async def socket(
 
 async def _view(streams: Streams, chunk_id: str, trace_id: str, last_event_id: str | None) -> Watch:
     """Make the view of a chunk.  Raises ``ApiError``: ``chunk_not_found``."""
-    wanted = meant_chunk(chunk_id)
-    if not is_chunk_id(wanted) or await streams.snapshots.get(wanted) is None:
+    wanted = asked_chunk(chunk_id)
+    if await streams.snapshots.get(wanted) is None:
         raise ApiError("chunk_not_found")
     hello: dict[str, object] = {"role": "spectator", "channel_id": new_channel_id()}
     queue = SubscriberQueue(WATCHER_CAPACITY, "drop_and_resync")
@@ -108,9 +108,7 @@ async def _rewind(
 ) -> Rewind:
     """Make the view of a chunk's past.  Raises ``ApiError``."""
     services: Services = request.app.state.services
-    wanted = meant_chunk(chunk_id)
-    if not is_chunk_id(wanted):
-        raise ApiError("chunk_not_found")
+    wanted = asked_chunk(chunk_id)
     await services.limits.watching(request, session)
     if services.past.full:
         raise ApiError("overloaded")
