@@ -10,7 +10,7 @@ from bisect import bisect_right
 from collections import OrderedDict
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, TypeVar
 
 from recordings.entry import BadRecording, Entry, RecordedUpTo
 from recordings.names import SegmentName
@@ -21,8 +21,10 @@ from recordings.segment import BlockHead, Segment
 from world.outputs import Output
 from world.shard import ShardWorld
 
-#: Segments whose beginnings are remembered: a week of 16 shards.
+#: Segments of which beginning and span are remembered: a week of 16 shards.
 KNOWN_MOST: Final = 16_384
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,27 +99,10 @@ class Catalog:
 
     def span(self, name: SegmentName) -> SegmentSpan | None:
         """Return what a segment spans; None: it can't be read, or nothing is in it yet.  Raises ``OSError``."""
-        if name in self._spans:
-            self._spans.move_to_end(name)
-            return self._spans[name]
-        found: SegmentSpan | None = None
-        whole = False
-        try:
-            with self.place.open(name) as file:
-                segment = Segment(file)
-            if segment.blocks:
-                first, last = segment.blocks[0], segment.blocks[-1]
-                runs_here = segment.head.header.why_not_here() is None
-                ticks, ms = (first.ticks[0], last.ticks[1]), (first.ms[0], last.ms[1])
-                found = SegmentSpan(ticks, ms, last.entries[1], runs_here)
-            whole = segment.finished
-        except (BadRecording, FileNotFoundError):
-            found = None
-        if whole:  # one without its index grows
-            self._spans[name] = found
-            while len(self._spans) > KNOWN_MOST:
-                self._spans.popitem(last=False)
-        return found
+        if name not in self._spans:
+            return self._read(name)[1]
+        self._spans.move_to_end(name)
+        return self._spans[name]
 
     def tracks(self) -> dict[int, Track]:
         """Return the recording of each shard, as it is now.  Raises ``OSError``."""
@@ -128,24 +113,42 @@ class Catalog:
 
     def beginning(self, name: SegmentName) -> SegmentStart | None:
         """Return where a segment begins; None: it can't be read, or nothing is in it yet.  Raises ``OSError``."""
-        if name in self._beginnings:
-            self._beginnings.move_to_end(name)
-            return self._beginnings[name]
-        found = None
+        if name not in self._beginnings:
+            return self._read(name)[0]
+        self._beginnings.move_to_end(name)
+        return self._beginnings[name]
+
+    def _read(self, name: SegmentName) -> tuple[SegmentStart | None, SegmentSpan | None]:
+        """Open a segment, and remember what of it will not change."""
         try:
             with self.place.open(name) as file:
                 segment = Segment(file)
-                if segment.blocks:
-                    head = segment.head
-                    previous = RecordedUpTo.read(head.header.previous)
-                    found = SegmentStart(segment.blocks[0].ticks[0], head.began_ms, previous)
         except (BadRecording, FileNotFoundError):
-            found = None
-        if found is not None:  # its first block may come any moment
-            self._beginnings[name] = found
-            while len(self._beginnings) > KNOWN_MOST:
-                self._beginnings.popitem(last=False)
-        return found
+            return None, None
+        start = _start_of(segment) if segment.blocks else None
+        span = _span_of(segment) if segment.blocks else None
+        if start is not None:  # else its first block may come any moment
+            _remember(self._beginnings, name, start)
+        if segment.finished:  # one without its index grows
+            _remember(self._spans, name, span)
+        return start, span
+
+
+def _start_of(segment: Segment) -> SegmentStart:
+    head = segment.head
+    return SegmentStart(segment.blocks[0].ticks[0], head.began_ms, RecordedUpTo.read(head.header.previous))
+
+
+def _span_of(segment: Segment) -> SegmentSpan:
+    first, last = segment.blocks[0], segment.blocks[-1]
+    runs_here = segment.head.header.why_not_here() is None
+    return SegmentSpan((first.ticks[0], last.ticks[1]), (first.ms[0], last.ms[1]), last.entries[1], runs_here)
+
+
+def _remember(known: OrderedDict[SegmentName, T], name: SegmentName, found: T) -> None:
+    known[name] = found
+    while len(known) > KNOWN_MOST:
+        known.popitem(last=False)
 
 
 class Track:
