@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import os
+from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack
 from typing import Any
 
+import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, async_playwright
 
+from chunkcrawl.embedded import EmbeddedWorld
 from tests.browser.chromium import OpenPage, Screen, browsing, launched, taken
 
 
@@ -23,6 +26,13 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
 async def browser() -> AsyncIterator[Browser]:
     async with async_playwright() as playwright, launched(playwright) as browser:
         yield browser
+
+
+@pytest.fixture(scope="module")
+def world() -> Iterator[EmbeddedWorld]:
+    """A world with demo agents, as ``chunkcrawl up`` starts it, or the one that is named."""
+    with EmbeddedWorld(base=os.environ.get("CHUNKCRAWL_TEST_BASE"), demo=True) as running:
+        yield running
 
 
 @pytest_asyncio.fixture(loop_scope="module")

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import secrets
-from collections.abc import Iterator
 
 import pytest
 from playwright.async_api import expect
@@ -25,12 +23,6 @@ pytestmark = [
 
 expect.set_options(timeout=DEADLINE_MS)
 SPAMMER = "spammer-1"
-
-
-@pytest.fixture(scope="module")
-def world() -> Iterator[EmbeddedWorld]:
-    with EmbeddedWorld(base=os.environ.get("CHUNKCRAWL_TEST_BASE"), demo=True) as running:
-        yield running
 
 
 async def key(base: str) -> str:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import re
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -27,12 +25,6 @@ pytestmark = [
 ]
 
 expect.set_options(timeout=DEADLINE_MS)
-
-
-@pytest.fixture(scope="module")
-def world() -> Iterator[EmbeddedWorld]:
-    with EmbeddedWorld(base=os.environ.get("CHUNKCRAWL_TEST_BASE"), demo=True) as running:
-        yield running
 
 
 async def walk(me: Agent, x: int, y: int) -> tuple[int, int]:

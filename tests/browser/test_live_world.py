@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import re
-from collections.abc import Iterator
 
 import psutil
 import pytest
@@ -26,12 +24,6 @@ pytestmark = [
 expect.set_options(timeout=DEADLINE_MS)
 #: Until Ray and the coordinator have brought a killed gateway back.
 BACK_MS = 90_000
-
-
-@pytest.fixture(scope="module")
-def world() -> Iterator[EmbeddedWorld]:
-    with EmbeddedWorld(base=os.environ.get("CHUNKCRAWL_TEST_BASE"), demo=True) as running:
-        yield running
 
 
 def gateways(world: EmbeddedWorld) -> list[psutil.Process]:

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
 from redis.asyncio import Redis
 
 from streaming.hub import Hub
+from tests.streaming.running_hub import running_hub
 
 
 @pytest.fixture
 async def hub(redis: Redis) -> AsyncIterator[Hub]:
-    hub = Hub(redis)
-    hub.start()
-    await asyncio.wait_for(hub.connected.wait(), 10)
-    yield hub
-    await hub.close()
+    async with running_hub(redis) as hub:
+        yield hub

@@ -34,6 +34,7 @@ from tests.api.gates import Gate, SseEvent, running
 from tests.api.support import FakeWorld
 from tests.cluster.worlds import player, until
 from tests.recordings.simulate import SourcedCluster, given_of, write
+from tests.streaming.running_hub import running_hub
 from tests.world.harness import QUIET
 from world.rules import Rules
 
@@ -76,11 +77,8 @@ class Walked:
 
 @pytest.fixture
 async def hub(redis: Redis) -> AsyncIterator[Hub]:
-    hub = Hub(redis)
-    hub.start()
-    await asyncio.wait_for(hub.connected.wait(), 10)
-    yield hub
-    await hub.close()
+    async with running_hub(redis) as hub:
+        yield hub
 
 
 @pytest.fixture(scope="module", params=[1, 2], ids=["one shard", "two shards"])

@@ -200,8 +200,7 @@ export class TimeLine {
       this.#soughtMs = performance.now();
       const anew = this.mode === "live";
       this.#journey.lookBack(this.#at);
-      if (!dragging) this.#journey.note(this.#at, anew);
-      else if (anew) this.#journey.note(this.#at, true);
+      if (!dragging || anew) this.#journey.note(this.#at, anew);
     };
     const waitMs = dragging ? Math.max(0, this.#soughtMs + SEEK_EVERY_MS - performance.now()) : 0;
     if (waitMs > 0) this.#seekTimer = setTimeout(go, waitMs);
