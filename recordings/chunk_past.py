@@ -14,7 +14,7 @@ import orjson
 
 from recordings.past_page import DELTAS_MOST, Gap, PastDelta, PastPage
 from recordings.track import Begun, Catalog, Stepped, Track, Unrunnable
-from world.ids import ChunkId, shard_of
+from world.ids import ChunkId
 from world.outputs import ChunkDelta
 from world.shard import ShardWorld
 
@@ -70,13 +70,16 @@ def read_past(
     page = PastPage(chunk_id, first, first - 1)
     bounds = Bounds(last, min(last, first - 1 + TICKS_MOST), min(limit, DELTAS_MOST))
     tracks = catalog.tracks()
-    likely = shard_of(chunk_id, max(tracks, default=0) + 1)
-    order = sorted(tracks, key=lambda shard: (shard != likely, shard))
+    order = catalog.order_for(chunk_id, tracks)
     left: _ChunkRun | None = None
     for _ in range(MOVES_MOST):
-        left = _read_where_it_is(page, bounds, {shard: tracks[shard] for shard in order}, left, hear)
-        if left is None:
+        reading = _read_where_it_is(page, bounds, {shard: tracks[shard] for shard in order}, left, hear)
+        if reading is None:
             break
+        catalog.found_in(chunk_id, reading.shard)
+        if not reading.gave_away:
+            break
+        left = reading
     else:
         page.last, page.ended = max(page.shown, page.first), False
     page.clip_gap()
@@ -86,7 +89,7 @@ def read_past(
 def _read_where_it_is(
     page: PastPage, bounds: Bounds, tracks: dict[int, Track], left: _ChunkRun | None, hear: Hear
 ) -> _ChunkRun | None:
-    """Read from the shard that has the chunk; return it if it gave the chunk away, None: the page is done.
+    """Read from the shard that has the chunk, and return what has read it; None: no shard has it.
 
     A shard that gave a chunk away says so in its next entry only, which may come much later, or not yet: so whoever
     has nothing more to say of the chunk has it only if no other one has.  ``left``: who gave it away before.
@@ -97,7 +100,8 @@ def _read_where_it_is(
             continue
         reading = _ChunkRun(shard, page, bounds, track.run(page.shown), hear)
         if reading.begins_with_it():
-            return reading if reading.read() else None
+            reading.gave_away = reading.read()
+            return reading
         waiting.append(reading)
     if left is not None and left.came_back:
         waiting.append(left)
@@ -107,7 +111,8 @@ def _read_where_it_is(
     found = [(tick, reading) for reading in waiting if (tick := reading.find()) is not None]
     if found:  # it was not there yet, or on its way
         _, reading = min(found, key=lambda one: one[0])
-        return reading if reading.read() else None
+        reading.gave_away = reading.read()
+        return reading
     page.last = max(page.last, page.shown, min(bounds.last, max((one.reached for one in waiting), default=-1)))
     page.ended = all(reading.ended for reading in waiting)
     page.gap = page.gap or next((reading.gap for reading in waiting if page.state is None), None)
@@ -143,6 +148,8 @@ class _ChunkRun:
         self.came_back = False
         self.silent = False
         self.ended = False
+        #: Whether the chunk was found to leave for another shard.
+        self.gave_away = False
 
     def begins_with_it(self) -> bool:
         """Go to the world before the page; return whether the chunk is in it, and the next entry does not give it away.
@@ -306,8 +313,7 @@ def _without_events(payload: dict[str, Any]) -> dict[str, Any]:
 def tick_at(catalog: Catalog, chunk_id: str, ms: int) -> int | None:
     """Return about which tick it was at a Unix time (ms); None: nothing that old is kept.  Raises ``OSError``."""
     tracks = catalog.tracks()
-    likely = shard_of(chunk_id, max(tracks, default=0) + 1)
-    for shard in sorted(tracks, key=lambda shard: (shard != likely, shard)):
+    for shard in catalog.order_for(chunk_id, tracks):
         found = tracks[shard].tick_at(ms)
         if found is not None:
             return found

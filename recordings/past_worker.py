@@ -11,6 +11,7 @@ and ends with the end of its input: when the gateway ends, whichever way.
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import struct
@@ -43,12 +44,15 @@ def main() -> None:
     for ignored in (signal.SIGINT, signal.SIGHUP):
         signal.signal(ignored, signal.SIG_IGN)
     os.nice(LEAST_PRIORITY)
+    # A key frame is a million objects; to look again and again for circles among them takes as long as to make them.
+    gc.disable()
     catalogs: dict[tuple[str, str], Catalog] = {}
     out = sys.stdout.buffer
     for line in sys.stdin.buffer:
         answer = answer_to(orjson.loads(line), catalogs)
         out.write(LENGTH.pack(len(answer)) + answer)
         out.flush()
+        gc.collect()  # the world of that answer
 
 
 def answer_to(asked: dict[str, Any], catalogs: dict[tuple[str, str], Catalog]) -> bytes:

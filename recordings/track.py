@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from typing import Final, TypeVar
 
@@ -18,12 +18,14 @@ from recordings.past_page import Gap, Reason
 from recordings.places import OpensSegments
 from recordings.replay import apply_entry, begin, entries_of, seek
 from recordings.segment import BlockHead, Segment
+from world.ids import shard_of
 from world.outputs import Output
 from world.shard import ShardWorld
 
-#: Segments of which beginning and span are remembered: a week of 16 shards.
+#: Segments of which beginning and span are remembered, a week of 16 shards; and chunks whose shards are.
 KNOWN_MOST: Final = 16_384
 
+K = TypeVar("K")
 T = TypeVar("T")
 
 
@@ -92,6 +94,19 @@ class Catalog:
         self.place = place
         self._beginnings: OrderedDict[SegmentName, SegmentStart] = OrderedDict()
         self._spans: OrderedDict[SegmentName, SegmentSpan | None] = OrderedDict()
+        self._homes: OrderedDict[str, int] = OrderedDict()
+
+    def order_for(self, chunk_id: str, shards: Collection[int]) -> list[int]:
+        """Return the shards in the order in which a chunk is to be looked for: first where it was found last."""
+        likely = self._homes.get(chunk_id)
+        if likely is None:
+            likely = shard_of(chunk_id, max(shards, default=0) + 1)
+        return sorted(shards, key=lambda shard: (shard != likely, shard))
+
+    def found_in(self, chunk_id: str, shard: int) -> None:
+        """Note where a chunk was; the next question about it is likely to be about a time near by."""
+        _remember(self._homes, chunk_id, shard)
+        self._homes.move_to_end(chunk_id)
 
     def knows_span(self, name: SegmentName) -> bool:
         """Return whether ``span`` needs not open the segment."""
@@ -145,7 +160,7 @@ def _span_of(segment: Segment) -> SegmentSpan:
     return SegmentSpan((first.ticks[0], last.ticks[1]), (first.ms[0], last.ms[1]), last.entries[1], runs_here)
 
 
-def _remember(known: OrderedDict[SegmentName, T], name: SegmentName, found: T) -> None:
+def _remember(known: OrderedDict[K, T], name: K, found: T) -> None:
     known[name] = found
     while len(known) > KNOWN_MOST:
         known.popitem(last=False)

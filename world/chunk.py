@@ -22,7 +22,7 @@ from world.nodes import Node
 from world.records import ChunkRecord
 from world.terrain import Terrain
 
-_INNER: Final = bytes(side is None for side in SIDE_OF)
+_INNER: Final = np.array([side is None for side in SIDE_OF], dtype=np.bool_)
 _ONE_STEP: Final = tuple(STEP.values())
 _by_id = attrgetter("id")
 
@@ -77,7 +77,7 @@ class Chunk:
         #: One byte a cell, by index: 1 floor, 0 wall.
         self.floor: Final = terrain.floor.tobytes()
         #: 1 where one can walk when nobody is there: inner floor cells.
-        self.ground: Final = bytes(map(int.__and__, self.floor, _INNER))
+        self.ground: Final = (terrain.floor.ravel() & _INNER).tobytes()
         #: 1 where one can walk now.  The planner reads it as its array of costs.
         self.walk: Final = bytearray(self.ground)
         self._planner: AStar | None = None

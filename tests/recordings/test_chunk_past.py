@@ -17,6 +17,7 @@ from recordings.places import Directory
 from recordings.track import Catalog
 from tests.recordings.simulate import PACE, SourcedCluster, SourcedWorld, given_of, write
 from tests.world.play import PLAY_RULES, Script
+from world.ids import shard_of
 from world.outputs import Output
 
 TICKS: Final = 150
@@ -121,6 +122,15 @@ def test_a_page_says_what_it_begins_from(played: Played) -> None:
         state, was = orjson.loads(page.state), orjson.loads(orjson.dumps(played.states["chunk-0"][first - 1]))
         assert {**state, "tick": 0} == {**was, "tick": 0}
         assert orjson.loads(page.static)["chunk_id"] == "chunk-0"
+
+
+def test_a_chunk_is_looked_for_first_where_it_was_found(played: Played) -> None:
+    catalog = fresh(played)
+    shards = list(catalog.tracks())
+    for chunk, homes in played.shards_of.items():
+        read_past(catalog, chunk, 1, TICKS, 1)
+        assert catalog.order_for(chunk, shards)[0] in homes
+    assert catalog.order_for("chunk-never-asked", shards)[0] == shard_of("chunk-never-asked", len(shards))
 
 
 def test_a_chunk_that_never_was(played: Played) -> None:
