@@ -41,8 +41,8 @@ log = structlog.get_logger(__name__)
 
 BATCH: Final = 1_000
 BLOCK_MS: Final = 1_000
-#: Between two reads, so that they are of many entries.
-GATHER_S: Final = 0.5
+#: Between two reads, so that they are of many entries, as long as a read finds all that there are.
+GATHER_S: Final = 2.0
 #: How long entries stay in Redis alone; larger blocks are smaller together.
 FLUSH_S: Final = 15.0
 #: Entries taken that are not on the disk, at most; then they are written at once.
@@ -115,14 +115,15 @@ class Recorder:
         pause = RetryPause(PAUSE_FIRST_S, PAUSE_MOST_S)
         while True:
             try:
-                await self.step(BLOCK_MS)
+                taken = await self.step(BLOCK_MS)
             except (*Away, OperatorError) as error:
                 self._note_trouble(error)
                 await pause.wait()
             else:
                 self._trouble = None
                 pause.reset()
-                await asyncio.sleep(GATHER_S)
+                if taken < BATCH:
+                    await asyncio.sleep(GATHER_S)
 
     async def _every(self, seconds: float, work: Callable[[], Awaitable[None]]) -> None:
         while True:

@@ -27,7 +27,7 @@ RECORDER = "archiver, with the recorder"
 
 
 def measure_pairs(plan: Plan, pairs: int, progress: Console) -> tuple[list[Run], list[Run]]:
-    """Play a plan without and with recordings, in turn.
+    """Play a plan without and with recordings, in turn; every second pair begins with them, for a machine drifts.
 
     Raises:
         CostError: A world does not start, or the client fails.
@@ -35,14 +35,15 @@ def measure_pairs(plan: Plan, pairs: int, progress: Console) -> tuple[list[Run],
     found: tuple[list[Run], list[Run]] = ([], [])
     tree = Tree(HERE, Path(sys.executable))
     for number in range(pairs):
-        for kind, runs in zip((False, True), found, strict=True):
+        pair = [*zip((False, True), found, strict=True)]
+        for kind, runs in pair[:: -1 if number % 2 else 1]:
             progress.print(f"pair {number + 1} of {pairs}, {'with' if kind else 'without'} recordings ...")
             runs.append(measure(replace(tree, variables={"CHUNKCRAWL_RECORDINGS": str(kind).lower()}), plan))
     return found
 
 
 def print_pairs(console: Console, without: list[Run], beside: list[Run]) -> None:
-    """Print all runs, the averages by role, and the share."""
+    """Print all runs, the medians by role, and the share."""
     differences = compare(without, beside)
     table = Table("cores", "without", "with", "difference", title=f"{without[0].agents} agents")
     for one in differences:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from statistics import median
 from typing import Protocol
 
 from tests.bench.cost.processes import ROLES
@@ -25,7 +26,7 @@ class Played(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """Cores of one role, on the average of all runs, at as many commands a second."""
+    """Cores of one role, the median of all runs, at as many commands a second."""
 
     role: str
     without: float
@@ -50,7 +51,7 @@ def compare(without: Sequence[Played], beside: Sequence[Played]) -> list[Differe
     if not without or not beside or not all(run.commands_per_s > 0 for run in runs):
         raise ValueError("nothing was played in one of the runs")
     commands = sum(run.commands_per_s for run in runs) / len(runs)
-    found = [Difference(role, *(_mean(kind, role, commands) for kind in (without, beside))) for role in ROLES]
+    found = [Difference(role, *(_median(kind, role, commands) for kind in (without, beside))) for role in ROLES]
     return [*found, Difference(ALL, sum(one.without for one in found), sum(one.beside for one in found))]
 
 
@@ -63,5 +64,5 @@ def shares(without: Sequence[Played], beside: Sequence[Played]) -> list[float]:
     return found
 
 
-def _mean(runs: Sequence[Played], role: str, commands: float) -> float:
-    return sum(run.cores[role] * commands / run.commands_per_s for run in runs) / len(runs)
+def _median(runs: Sequence[Played], role: str, commands: float) -> float:
+    return median(run.cores[role] * commands / run.commands_per_s for run in runs)

@@ -32,6 +32,11 @@ def test_the_difference_of_each_role() -> None:
     assert found[ALL].cores == pytest.approx(0.15)
 
 
+def test_one_run_that_was_disturbed_does_not_count() -> None:
+    found = compare([played(shards=1.0)] * 3, [played(shards=1.1), played(shards=1.1), played(shards=3.0)])
+    assert found[-1].cores == pytest.approx(0.1)
+
+
 def test_more_commands_are_no_price() -> None:
     found = compare([played(shards=1.0)], [played(commands_per_s=110.0, shards=1.1)])
     assert found[-1].cores == pytest.approx(0.0)
