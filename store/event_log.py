@@ -278,9 +278,12 @@ async def last_entry(engine: AsyncEngine, run_id: str | None = None) -> str | No
         return max(names, key=number_of)
 
 
+# In both the first condition on ``at`` is there for the index and the partitions: by the second alone, an OR,
+# PostgreSQL would look at all facts of the run.
 BEYOND: Final = (
-    "run_id = :run_id AND (at > :at OR (at = :at AND CAST(split_part(entry_id, '-', 2) AS bigint) > :number))"
+    "run_id = :run_id AND at >= :at AND (at > :at OR CAST(split_part(entry_id, '-', 2) AS bigint) > :number)"
 )
+UP_TO: Final = "at <= :upto_at AND (at < :upto_at OR CAST(split_part(entry_id, '-', 2) AS bigint) <= :upto_number)"
 
 
 def beyond(run_id: str, position: str) -> dict[str, Any]:
@@ -299,10 +302,7 @@ async def cut_after(engine: AsyncEngine, run_id: str, position: str, now: dateti
 
 
 DELETE_UNKNOWN: Final = text(
-    f"DELETE FROM event_logs WHERE {BEYOND}"
-    " AND (at < :upto_at OR (at = :upto_at AND CAST(split_part(entry_id, '-', 2) AS bigint) <= :upto_number))"
-    " AND entry_id <> ALL(CAST(:known AS text[]))"
-    f" RETURNING {DELETED}"
+    f"DELETE FROM event_logs WHERE {BEYOND} AND {UP_TO} AND entry_id <> ALL(CAST(:known AS text[])) RETURNING {DELETED}"
 )
 
 

@@ -12,7 +12,7 @@ from sqlalchemy.event import listen
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from store import event_log, event_log_days
-from store.event_log import LogRow, RowRefused
+from store.event_log import LogRow, RowRefused, Span
 
 NOON = datetime(2026, 3, 29, 12, tzinfo=UTC)
 
@@ -175,8 +175,9 @@ async def test_four_at_once_make_each_day_once(engine: AsyncEngine) -> None:
     assert sorted(day for some in made for day in some) == [day + timedelta(days=number) for number in range(4)]
 
 
-async def test_a_history_is_read_along_indexes(engine: AsyncEngine) -> None:
-    """With 20,000 facts of others no query looks at all of them, on no day."""
+@pytest.fixture
+async def full(engine: AsyncEngine) -> AsyncEngine:
+    """A log with 20,000 facts, on three days."""
     await event_log_days.make(engine, NOON.date(), NOON.date() + timedelta(days=2))
     async with engine.begin() as connection:
         await connection.execute(
@@ -192,17 +193,47 @@ async def test_a_history_is_read_along_indexes(engine: AsyncEngine) -> None:
     async with engine.connect() as connection:
         await connection.execution_options(isolation_level="AUTOCOMMIT")
         await connection.execute(text("ANALYZE event_logs"))
+    return engine
+
+
+def explained(engine: AsyncEngine, word: str) -> list[str]:
+    """Return a list that gets the plan of each statement that begins with ``word`` from here on."""
     plans: list[str] = []
 
     def explain(connection: Any, _cursor: Any, statement: str, parameters: Any, *_: Any) -> None:
-        if statement.startswith("SELECT"):
+        if statement.startswith(word):
             plans.extend(row[0] for row in connection.exec_driver_sql("EXPLAIN " + statement, parameters))
 
     listen(engine.sync_engine, "after_cursor_execute", explain)
-    page = await event_log.history(engine, "a-7", before=f"{int((NOON + timedelta(days=1)).timestamp() * 1000)}-0")
+    return plans
+
+
+def whole_reads(plans: list[str]) -> list[str]:
+    return [line for line in plans if "Seq Scan" in line and "event_logs_default" not in line]
+
+
+async def test_a_history_is_read_along_indexes(full: AsyncEngine) -> None:
+    """With 20,000 facts of others no query looks at all of them, on no day."""
+    plans = explained(full, "SELECT")
+    page = await event_log.history(full, "a-7", before=f"{int((NOON + timedelta(days=1)).timestamp() * 1000)}-0")
     assert len(page.events) == 20
     assert page.events[0].at < NOON + timedelta(days=1)
     assert any("ix_event_logs_gifts" in line or "_expr_at_idx" in line for line in plans), plans
-    big = [line for line in plans if "Seq Scan" in line and "event_logs_default" not in line]
-    assert plans
-    assert not big, plans
+    assert not whole_reads(plans), plans
+
+
+@pytest.mark.parametrize("cut", [False, True], ids=["what a stream does not know", "what a restored world never saw"])
+async def test_what_was_undone_is_looked_for_where_it_can_be(full: AsyncEngine, cut: bool) -> None:
+    """The archiver looks for it with every batch: the log's size must not matter."""
+    after, newest = (f"{1774785600000 + n * 10_000}-0" for n in (19_998, 20_000))
+    plans = explained(full, "DELETE FROM event_logs ")
+    if cut:
+        assert await event_log.cut_after(full, "run_1", after, NOON) == 2
+    else:
+        deleted = await event_log.delete_unknown(full, "run_1", [Span(after, newest, (newest,))], NOON)
+        assert deleted == [("a-499", "a-499")]
+    assert await count(full) == (19_999 if cut else 20_000)
+    conditions = [line for line in plans if "Index Cond" in line]
+    assert conditions
+    assert all("at >= " in line for line in conditions), plans
+    assert not whole_reads(plans), plans
