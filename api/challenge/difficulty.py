@@ -115,6 +115,8 @@ class AgentDifficulty:
         self._unsent: dict[str, int] = {}
         self._counted_ms = 0
         self._evaluated_ms = 0
+        #: The bucket in which counts that no window reaches any more were dropped last: until the next there are none.
+        self._dropped_in = -1
 
     def level(self, now_ms: int) -> int:
         """Return the difficulty of the next challenge."""
@@ -142,12 +144,18 @@ class AgentDifficulty:
         if 0 <= now_ms - self._evaluated_ms < EVALUATE_EVERY_MS:
             return None
         self._evaluated_ms = now_ms
-        for name in stale_fields(self._state, self._rules, now_ms):
-            del self._counts[name]
+        self._drop_stale(now_ms)
         if self._is_quiet():
             return None
         level = next_level(self._state, self._rules, now_ms)
         return None if level == self._level else level
+
+    def _drop_stale(self, now_ms: int) -> None:
+        bucket = now_ms // RATE_BUCKET_MS
+        if bucket != self._dropped_in:
+            self._dropped_in = bucket
+            for name in stale_fields(self._state, self._rules, now_ms):
+                del self._counts[name]
 
     def _is_quiet(self) -> bool:
         """Return whether there is nothing that any rule could go by."""
@@ -184,6 +192,7 @@ class AgentDifficulty:
         """Take over what Redis has (``HGETALL``), as if there had been nothing; return what is too old to count."""
         state = state_from_redis(flat, self._rules)
         self._level, self._changed_ms, self._counts = state.level, state.changed_ms, dict(state.counts)
+        self._dropped_in = -1
         for name, count in self._unsent.items():
             self._counts[name] = self._counts.get(name, 0) + count
         return stale_fields(state, self._rules, self._counted_ms) if self._counted_ms else []
