@@ -52,7 +52,7 @@ def main() -> None:
         answer = answer_to(orjson.loads(line), catalogs)
         out.write(LENGTH.pack(len(answer)) + answer)
         out.flush()
-        gc.collect()  # the world of that answer
+        gc.collect()  # should anything of that answer stand in a circle; its world does not
 
 
 def answer_to(asked: dict[str, Any], catalogs: dict[tuple[str, str], Catalog]) -> bytes:

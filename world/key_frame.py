@@ -9,6 +9,7 @@ proposed for collecting) is kept only as far as a world that lives on needs it.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from functools import partial
 from heapq import heappush
 from typing import Any, Final
 
@@ -110,8 +111,8 @@ def thaw(
     world = ShardWorld(rules, world_seed, shard, quiet=quiet)
     try:
         if on_use:
-            state = world.state
-            state.chunks = ChunksMadeOnUse(lambda frozen: _made(state, frozen))
+            # Made of these alone: a world that its own chunks refer to would not be freed with its last reference.
+            world.state.chunks = ChunksMadeOnUse(partial(_made, world_seed, rules))
         _thaw_into(world.state, frame, chunks)
     except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
         raise BadKeyFrame(f"not a key frame of this release: {type(error).__name__}: {error}") from error
@@ -143,10 +144,10 @@ def _order(actor: Actor) -> tuple[int, str]:
     return (actor.running.ticket.order if actor.running else 0, actor.id)
 
 
-def _made(state: ShardState, frozen: Mapping[str, Any]) -> Chunk:
+def _made(world_seed: int, rules: Rules, frozen: Mapping[str, Any]) -> Chunk:
     """Return a chunk without its agents and without what it is to be looked at for."""
     record = ChunkRecord.from_json(frozen["record"])
-    chunk = Chunk(record, make_terrain(state.world_seed, record.number, record.entry, state.rules))
+    chunk = Chunk(record, make_terrain(world_seed, record.number, record.entry, rules))
     chunk.shown_at = frozen["shown_at"]
     chunk.asked_collect = frozen["asked"]
     chunk.wanted = dict(frozen["wanted"])
@@ -169,7 +170,7 @@ def _thaw_rest(state: ShardState, frozen: Mapping[str, Any]) -> None:
 
 
 def _thaw_chunk(state: ShardState, frozen: Mapping[str, Any]) -> None:
-    chunk = _made(state, frozen)
+    chunk = _made(state.world_seed, state.rules, frozen)
     state.chunks[chunk.id] = chunk
     for one in frozen["agents"]:
         _thaw_agent(state, chunk, AgentRecord.from_json(one))

@@ -59,6 +59,7 @@ RECORD = {
     "recent": [f"cmd_{n:026d}" for n in range(8)],
     "running": {"kind": "move_to", "x": 3, "y": 4, "server_cmd_id": "cmd_" + "a" * 26, "trace_id": "t" * 32},
 }
+ENTRY = b"0" * 32 + b"\n" + orjson.dumps({"n": 1, "t": 100_000, "o": [["Submit", {**ACK, "cmd": RECORD["running"]}]]})
 
 
 def delta(chunk: int, agents: int) -> bytes:
@@ -116,6 +117,12 @@ def one_command(batch: Batch) -> None:
     decide(batch, batch.tick % AGENTS)
 
 
+def one_recorded(batch: Batch) -> None:
+    """A command between ticks, with its entry of the recording."""
+    decide(batch, batch.tick % AGENTS)
+    batch.recorded(0, f"1 {batch.tick} {'0' * 32}", ENTRY)
+
+
 def ten_commands(batch: Batch) -> None:
     """Ten of them."""
     for n in range(10):
@@ -141,7 +148,15 @@ def a_full_tick(batch: Batch) -> None:
         end(batch, (batch.tick * 10 + n) % AGENTS)
 
 
-VARIANTS: tuple[Callable[[Batch], None], ...] = (nothing, one_command, ten_commands, a_result, a_tick, a_full_tick)
+VARIANTS: tuple[Callable[[Batch], None], ...] = (
+    nothing,
+    one_command,
+    one_recorded,
+    ten_commands,
+    a_result,
+    a_tick,
+    a_full_tick,
+)
 
 
 async def stats(redis: Redis) -> dict[str, tuple[int, int]]:

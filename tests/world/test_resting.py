@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from typing import Any
 
 import pytest
@@ -94,3 +95,13 @@ def test_only_what_is_looked_at_is_made(cluster: TinyCluster) -> None:
     looked_at = next(iter(resting & set(thawed.state.chunks._frozen)))
     assert thawed.chunk_delta(looked_at) == world.chunk_delta(looked_at)
     assert looked_at not in thawed.state.chunks._frozen
+
+
+@pytest.mark.parametrize("on_use", [False, True])
+def test_a_world_that_nobody_has_any_more_is_freed_at_once(cluster: TinyCluster, on_use: bool) -> None:
+    world, frozen = chunks_of(cluster)
+    thawed = thaw(Rules.from_json(world.rules.to_json()), 1, 0, freeze_shard(world), frozen, on_use=on_use)
+    thawed.step(thawed.tick + 1)
+    state = weakref.ref(thawed.state)
+    del thawed
+    assert state() is None
