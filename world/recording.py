@@ -4,7 +4,7 @@ A recording is lines of JSON: a header with everything that a world starts from,
 take in order, and a closing line.  Each take carries the digest of all outputs so far, so a replay that
 differs is found at the first output that does.  Reading and writing files is the caller's.
 
-    {"rec": "header", "version": 1, "rules": {...}, "world_seed": 1, "shard": 0}
+    {"rec": "header", "version": 1, "rules_version": 1, "rules": {...}, "world_seed": 1, "shard": 0}
     {"rec": "input", "input": "Submit", "agent_id": "a", ...}
     {"rec": "step", "tick": 1}
     {"rec": "take", "digest": "..."}
@@ -22,7 +22,7 @@ from typing import Any, Final, cast, get_args
 from world.inputs import Denied, Input, Join, Load, Occupant, Reply
 from world.outputs import Output
 from world.records import AgentRecord, ChunkRecord
-from world.rules import Rules
+from world.rules import RULES_VERSION, Rules
 from world.shard import ShardWorld
 
 VERSION: Final = 1
@@ -63,7 +63,7 @@ class RecordedWorld(ShardWorld):
         self._digest = OutputDigest()
         #: Whether a line is written whose input or step is not carried out yet.
         self._under_way = False
-        header = {"rec": "header", "version": VERSION, "rules": rules.to_json()}
+        header = {"rec": "header", "version": VERSION, "rules_version": RULES_VERSION, "rules": rules.to_json()}
         self._write({**header, "world_seed": world_seed, "shard": shard})
 
     # One implementation serves all of the base's overloads.
@@ -240,6 +240,11 @@ def _run(world: ShardWorld, line: Mapping[str, Any], digest: OutputDigest) -> st
 def _start(header: Mapping[str, Any]) -> ShardWorld:
     if header["rec"] != "header" or header.get("version") != VERSION:
         raise NotARecording(f"line 1 is not the header of a version {VERSION} recording")
+    if header.get("rules_version", RULES_VERSION) != RULES_VERSION:  # those before it was written are of this one
+        raise NotARecording(
+            f"it was made by version {header['rules_version']} of the rules, this release has version {RULES_VERSION}: "
+            "use the release that wrote it"
+        )
     try:
         return ShardWorld(Rules.from_json(header["rules"]), header["world_seed"], header["shard"])
     except (KeyError, TypeError, ValueError) as error:

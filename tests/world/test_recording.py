@@ -11,7 +11,7 @@ from world.genesis import new_chunk
 from world.ids import AgentId, HandoffId, ServerCmdId
 from world.inputs import Denied, Input, Join, Load, Occupant, Submit
 from world.recording import NotARecording, RecordedWorld, decode_input, encode_input, replay, verify
-from world.rules import Rules
+from world.rules import RULES_VERSION, Rules
 
 
 def test_the_same_bytes_again() -> None:
@@ -99,6 +99,16 @@ def test_a_recording_that_was_cut_off() -> None:
 def test_not_a_recording(lines: list[str]) -> None:
     with pytest.raises(NotARecording):
         verify(lines)
+
+
+def test_another_version_of_the_rules_is_said_plainly() -> None:
+    lines, _ = recorded_play(seed=5, shards=1, ticks=4)[0]
+    header = json.loads(lines[0])
+    assert header["rules_version"] == RULES_VERSION
+    with pytest.raises(NotARecording, match="version 99 of the rules.*use the release that wrote it"):
+        verify([json.dumps({**header, "rules_version": 99}), *lines[1:]])
+    del header["rules_version"]
+    assert verify([json.dumps(header), *lines[1:]]).same
 
 
 @pytest.mark.parametrize(
