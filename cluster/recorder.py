@@ -8,22 +8,25 @@ What happens to entries, and what a death at each point leaves:
 4. they are taken out of Redis - before that they are read again, and left out by what stands in the last block.
 
 While the disk is full or the recorder away, the stream grows up to the journal's ``RECORDING_MAXLEN``; the game never
-waits.  See docs/decisions/0090-recordings.md.
+waits.  A clean stop waits for the thread that writes: two would write each entry twice.  See
+docs/decisions/0090-recordings.md.
 """
 
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVarTuple
 
 import orjson
 import structlog
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
+from cluster.in_thread import in_thread
 from config.errors import OperatorError
 from recordings.digests import one_line
 from recordings.entry import BadRecording, Header, RecordedUpTo, read_entry, unpack
@@ -53,6 +56,8 @@ MEASURE_EVERY_S: Final = 2.0
 TIDY_EVERY_S: Final = 60.0
 DIGESTS_TTL_S: Final = 86_400
 BEGINNING: Final = "0-0"
+
+Ts = TypeVarTuple("Ts")
 
 Away = (RedisError, OSError, TimeoutError)
 
@@ -158,8 +163,7 @@ class Recorder:
         found = await self._redis.xread({keys.RECORDING_STREAM: self._read}, count=BATCH, block=block_ms)
         given = [one for entry in (found[0][1] if found else []) if (one := _given(*entry)) is not None]
         if found and found[0][1]:
-            begun = await asyncio.to_thread(writer.add, given)
-            self._untold |= {str(shard): orjson.dumps(header.to_json()) for shard, header in begun.items()}
+            await self._write(self._add, writer, given)
             if self._untold:  # of an earlier try too: the writer names a life's header once
                 await self._redis.hset(keys.RECORDING_HEADERS, mapping=self._untold)
                 self._untold = {}
@@ -182,7 +186,7 @@ class Recorder:
 
     async def _flush(self, writer: RecordingWriter) -> None:
         if self._read != self._safe:
-            await asyncio.to_thread(writer.flush)
+            await self._write(writer.flush)
             await self._tell_digests()
             await self._redis.xtrim(keys.RECORDING_STREAM, minid=_next(self._read), approximate=False)
             self._safe, self._pending = self._read, 0
@@ -196,34 +200,50 @@ class Recorder:
         async with self._writing:
             writer, self._writer = self._writer, None
             if writer is not None:
-                await asyncio.to_thread(writer.close)
+                await in_thread(writer.close)
                 self._counts = self._total(writer)
         await self.tidy()
 
     async def _opened(self) -> RecordingWriter:
-        if self._writer is None:
-            oldest = await self._redis.xrange(keys.RECORDING_STREAM, count=1)
-            waiting = as_text(oldest[0][0]) if oldest else None
-            writer = await asyncio.to_thread(
-                RecordingWriter, self._directory, segment_s=self._segment_s, waiting=waiting
-            )
-            known = await self._redis.hgetall(keys.RECORDING_HEADERS)
-            for shard, header in known.items():
-                try:
-                    writer.headers[int(shard)] = Header.from_json(orjson.loads(header))
-                except (BadRecording, ValueError) as error:
-                    log.error("recording_header_unreadable", shard=as_text(shard), error=str(error))
-            self._writer = writer
-            self._read = self._safe = BEGINNING
-        return self._writer
+        if self._writer is not None:
+            return self._writer
+        oldest = await self._redis.xrange(keys.RECORDING_STREAM, count=1)
+        waiting = as_text(oldest[0][0]) if oldest else None
+        known = await self._redis.hgetall(keys.RECORDING_HEADERS)
+        return await in_thread(self._open, waiting, known)
+
+    def _open(self, waiting: str | None, known: Mapping[bytes, bytes]) -> RecordingWriter:
+        """Open the directory, in a thread; also a caller that was cancelled finds it open, for it is locked then."""
+        writer = RecordingWriter(self._directory, segment_s=self._segment_s, waiting=waiting)
+        for shard, header in known.items():
+            try:
+                writer.headers[int(shard)] = Header.from_json(orjson.loads(header))
+            except (BadRecording, ValueError) as error:
+                log.error("recording_header_unreadable", shard=as_text(shard), error=str(error))
+        self._read = self._safe = BEGINNING
+        self._writer = writer
+        return writer
+
+    def _add(self, writer: RecordingWriter, given: Sequence[Given]) -> None:
+        """Give entries to the writer, in a thread; also a caller that was cancelled keeps the headers of lives."""
+        begun = writer.add(given)
+        self._untold |= {str(shard): orjson.dumps(header.to_json()) for shard, header in begun.items()}
+
+    async def _write(self, function: Callable[[*Ts], None], *args: *Ts) -> None:
+        """Let the writer do something in a thread; if cancelled, begin again once it has ended."""
+        try:
+            await in_thread(function, *args)
+        except asyncio.CancelledError:
+            await self._begin_again()  # whether it went well is not known
+            raise
 
     async def _begin_again(self) -> None:
         """Drop what is not on the disk: it is read again."""
         writer, self._writer = self._writer, None
         self._digests, self._pending = [], 0
         if writer is not None:
-            await asyncio.to_thread(writer.abandon)
             self._counts = self._total(writer)
+            await in_thread(writer.abandon)
 
     def _total(self, writer: RecordingWriter) -> dict[str, int]:
         return {name: self._counts[name] + count for name, count in writer.counts().items()}
@@ -255,30 +275,36 @@ class Recorder:
         self._lag_s = max(0, now_ms - int(oldest[0][0].partition(b"-")[0])) / 1_000 if oldest else 0.0
 
     async def tidy(self) -> None:
-        """Send whole segments where they belong, and take away what is too old or too much.  Raises ``OSError``."""
-        await asyncio.to_thread(self._tidy)
+        """Send whole segments where they belong, and take away what is too old or too much.
 
-    def _tidy(self) -> None:
+        Cancelled, it ends with the segment that is just being sent.  Raises ``OSError``.
+        """
+        ends = threading.Event()
+        await in_thread(self._tidy, ends, on_cancel=ends.set)
+
+    def _tidy(self, ends: threading.Event) -> None:
         here = Directory(self._directory)
         if not self._directory.is_dir():
             return
         kept = here.segments()
         if self._elsewhere is not None:
-            self._send([one for one in kept if one.name.finished], here, self._elsewhere)
+            self._send([one for one in kept if one.name.finished], here, self._elsewhere, ends)
             kept = self._elsewhere.segments()
         place = self._elsewhere or here
         going = self._too_much(kept)
         for name in going:
+            if ends.is_set():
+                return
             place.remove(name)
         if going:
             log.info("recordings_removed", segments=len(going))
         gone = set(going)
         self._bytes = sum(one.size for one in kept if one.name not in gone)
 
-    def _send(self, whole: list[Kept], here: Directory, place: SegmentPlace) -> None:
+    def _send(self, whole: list[Kept], here: Directory, place: SegmentPlace, ends: threading.Event) -> None:
         """Send each whole segment once, if there is room for it; keep only the newest of each shard here.
 
-        A kill on the way leaves one that is sent again.
+        It goes no further once ``ends`` is set.  A kill on the way leaves one that is sent again.
         """
         listed = place.segments()
         there = {one.name: one.size for one in listed}
@@ -287,6 +313,8 @@ class Recorder:
         # The next recorder reads in the newest what need not be written again.
         newest = {one.name.shard: one.name for one in whole}
         for one in whole:
+            if ends.is_set():
+                return
             if one.name in there:
                 # Of another size: whoever sent it was killed on the way, where a place shows what has come so far.
                 wanted = there[one.name] != one.size

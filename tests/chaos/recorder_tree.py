@@ -87,7 +87,7 @@ POINTS: Final = (
         "        if found and found[0][1]:\n",
         '        if given:\n            may_end_here("read")\n        if found and found[0][1]:\n',
     ),
-    _after(RECORDER, "            begun = await asyncio.to_thread(writer.add, given)\n", "taken"),
+    _after(RECORDER, "            await self._write(self._add, writer, given)\n", "taken"),
     _around(
         RECORDER,
         "                await self._redis.hset(keys.RECORDING_HEADERS, mapping=self._untold)\n",
@@ -95,7 +95,7 @@ POINTS: Final = (
         "its header is told",
     ),
     # blocks are written, fsync
-    _around(RECORDER, "            await asyncio.to_thread(writer.flush)\n", "before writing", "on the disk"),
+    _around(RECORDER, "            await self._write(writer.flush)\n", "before writing", "on the disk"),
     Patch(
         SEGMENT,
         "        self._file.write(pack_head(head.to_json()) + data)\n",

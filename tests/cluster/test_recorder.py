@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
+import threading
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,6 +20,8 @@ from cluster.recorder import Recorder
 from cluster.recording_metrics import recording_families
 from recordings.lane import Given
 from recordings.places import Directory, SegmentPlace, place_of
+from recordings.replay import entries_of
+from recordings.segment import Segment, SegmentWriter
 from recordings.verify import verify
 from recordings.writer import RecordingWriter
 from streaming import keys
@@ -43,6 +48,20 @@ async def put(redis: Any, given: list[Given]) -> None:
         fields = {"s": one.shard, "p": one.position.text, "m": one.message}
         pipe.xadd(keys.RECORDING_STREAM, fields, id=one.id)
     await pipe.execute()
+
+
+def written(place: SegmentPlace) -> tuple[Counter[tuple[int, int]], Counter[tuple[int, int]]]:
+    """Return how often each entry is in the files, and each key frame: by shard and number."""
+    entries: Counter[tuple[int, int]] = Counter()
+    frames: Counter[tuple[int, int]] = Counter()
+    for kept in place.segments():
+        with place.open(kept.name) as file:
+            segment = Segment(file)
+            for block in segment.blocks:
+                entries.update((kept.name.shard, entry.n) for entry in entries_of(segment.data(block)))
+                if block.frame is not None:
+                    frames[kept.name.shard, block.entries[0]] += 1
+    return entries, frames
 
 
 async def test_everything_is_on_the_disk_before_it_leaves_redis(
@@ -278,3 +297,136 @@ async def test_what_was_cut_elsewhere_is_not_sent_again(
     assert sent == [], "there is no room for it"
     assert place.segments() == []
     assert [kept.name for kept in Directory(here).segments()] == stays
+
+
+class HeldWriter:
+    """Holds the first call of a method of ``RecordingWriter`` in its thread until ``released``; counts overlaps."""
+
+    def __init__(self, patch: pytest.MonkeyPatch, method: str) -> None:
+        self.entered, self.released = threading.Event(), threading.Event()
+        self.calls = self.overlaps = 0
+        self._at_once = threading.Lock()
+        self._real = getattr(RecordingWriter, method)
+        patch.setattr(RecordingWriter, method, lambda *given, **named: self._call(*given, **named))
+
+    def _call(self, *given: Any, **named: Any) -> Any:
+        self.calls += 1
+        if not self._at_once.acquire(blocking=False):
+            self.overlaps += 1
+            self.released.set()
+            return self._real(*given, **named)
+        try:
+            self.entered.set()
+            self.released.wait(10)
+            return self._real(*given, **named)
+        finally:
+            self._at_once.release()
+
+
+@pytest.mark.parametrize("method", ["add", "flush", "__init__"])
+async def test_a_clean_stop_waits_for_the_thread_that_writes(
+    redis: Redis, given: list[Given], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, method: str
+) -> None:
+    await put(redis, given)
+    await recorder(redis, tmp_path / "undisturbed").drain()
+    await redis.delete(keys.RECORDING_STREAM, keys.RECORDING_HEADERS)
+    await put(redis, given)
+    one = recorder(redis, tmp_path / "stopped")
+    held = HeldWriter(monkeypatch, method)
+    step = asyncio.create_task(one.step())
+    try:
+        assert await asyncio.to_thread(held.entered.wait, 10)
+        for _ in range(3):
+            step.cancel()
+            await asyncio.sleep(0)
+            await asyncio.sleep(0)
+        drain = asyncio.create_task(one.drain())
+        await asyncio.sleep(0)
+        assert not step.done()
+    finally:
+        held.released.set()
+    await drain
+    assert step.cancelled()
+    assert held.overlaps == 0
+    assert held.calls > 1 or method == "__init__"
+    entries, frames = written(Directory(tmp_path / "stopped"))
+    assert entries == Counter((one.shard, one.position.n) for one in given)
+    assert set(frames.values()) == {1}
+    assert set(frames) >= set(written(Directory(tmp_path / "undisturbed"))[1])
+    assert verify(Directory(tmp_path / "stopped")).same
+    assert set(await redis.hgetall(keys.RECORDING_HEADERS)) == {b"0", b"1"}
+
+
+async def test_a_cancelled_add_that_failed_is_begun_again(
+    redis: Redis, given: list[Given], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The disk was full for a block of it, and nobody was there to hear of it."""
+    await put(redis, given)
+    one = recorder(redis, tmp_path)
+    entered, released = threading.Event(), threading.Event()
+
+    def full(*_: object) -> None:
+        entered.set()
+        released.wait(10)
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(SegmentWriter, "write", full)
+        step = asyncio.create_task(one.step())
+        assert await asyncio.to_thread(entered.wait, 10)
+        step.cancel()
+        released.set()
+        with pytest.raises(asyncio.CancelledError):
+            await step
+    await one.drain()
+    assert written(Directory(tmp_path))[0] == Counter((one.shard, one.position.n) for one in given)
+    assert verify(Directory(tmp_path)).same
+
+
+async def test_a_directory_is_not_locked_for_good_when_redis_goes_while_it_is_opened(
+    redis: Redis, given: list[Given], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await put(redis, given)
+    one = recorder(redis, tmp_path)
+    with monkeypatch.context() as patch:
+
+        async def gone(*_: Any, **__: Any) -> dict[bytes, bytes]:
+            raise RedisConnectionError("gone")
+
+        patch.setattr(redis, "hgetall", gone)
+        with pytest.raises(RedisConnectionError):
+            await one.step()
+    assert await one.step() == len(given)
+    await one.drain()
+
+
+async def test_a_clean_stop_waits_for_no_more_than_the_segment_that_is_being_sent(
+    redis: Redis, given: list[Given], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here, place = tmp_path / "here", place_of(f"file://{tmp_path / 'there'}")
+    await put(redis, given)
+    await recorder(redis, here).drain()
+    whole = Directory(here).segments()
+    sending, released = threading.Event(), threading.Event()
+    send = place.put
+
+    def slowly(path: Path) -> None:
+        sending.set()
+        released.wait(10)
+        send(path)
+
+    monkeypatch.setattr(place, "put", slowly)
+    tidying = asyncio.create_task(recorder(redis, here, place).tidy())
+    try:
+        assert await asyncio.to_thread(sending.wait, 10)
+        tidying.cancel()
+        for _ in range(3):
+            await asyncio.sleep(0)
+        assert not tidying.done()
+    finally:
+        released.set()
+    with pytest.raises(asyncio.CancelledError):
+        await tidying
+    assert len(place.segments()) == 1 < len(whole)
+    await recorder(redis, here, place).tidy()
+    assert [one.name for one in place.segments()] == [one.name for one in whole]
