@@ -10,6 +10,7 @@ from typing import Final, NoReturn
 from config.errors import OperatorError
 from recordings.digests import chunk_digest
 from recordings.entry import BadRecording, Header
+from recordings.lives import SegmentStart, by_shard, of_newest_world, start_of
 from recordings.names import SegmentName
 from recordings.places import SegmentPlace
 from recordings.replay import STEPS_MOST, apply_entry, begin, entries_of, frame_at, thawed
@@ -46,6 +47,8 @@ class _Piece:
     blocks: tuple[BlockHead, ...] = ()
     #: Why it can't be used; empty: it can.
     fault: str = ""
+    #: Where it begins, as far as it can be read.
+    start: SegmentStart | None = None
 
     @property
     def reaches_from(self) -> int | None:
@@ -56,7 +59,7 @@ class _Piece:
 
 
 class Past:
-    """What a place of recordings has: the moments that can be reached.
+    """What a place of recordings has of the newest world there: the moments that can be reached.
 
     Args:
         progress: Told what is done, how much of it, and how much there is.
@@ -69,13 +72,14 @@ class Past:
     def __init__(self, place: SegmentPlace, progress: Progress = lambda what, done, of: None) -> None:
         self._place = place
         self._progress = progress
-        self._lanes: dict[int, list[_Piece]] = {}
-        # One that was finished while the place was listed may be there under both names: the later one counts.
-        names = [one.name for one in place.segments()]
-        known = {(name.shard, name.began_ms, name.epoch, name.first): name for name in names}
-        for done, name in enumerate(known.values()):
+        names = by_shard(one.name for one in place.segments())
+        pieces: dict[SegmentName, _Piece] = {}
+        known = [name for lane in names.values() for name in lane]
+        for done, name in enumerate(known):
             progress("reading indices", done, len(known))
-            self._lanes.setdefault(name.shard, []).append(_read(place, name))
+            pieces[name] = _read(place, name)
+        newest = of_newest_world(names, lambda name: pieces[name].start)
+        self._lanes = {shard: [pieces[name] for name in lane] for shard, lane in newest.items()}
         self._usable = [piece for lane in self._lanes.values() for piece in lane if piece.reaches_from is not None]
         if not self._usable:
             fault = next((f": {piece.name}: {piece.fault}" for lane in self._lanes.values() for piece in lane), "")
@@ -325,11 +329,12 @@ def _read(place: SegmentPlace, name: SegmentName) -> _Piece:
     try:
         with place.open(name) as file:
             segment = Segment(file)
+            start = start_of(segment)
             why = segment.head.header.why_not_here()
             if why is not None:
-                return _Piece(name, None, (), why)
+                return _Piece(name, None, (), why, start)
             segment.head.header.rules_of()
-            return _Piece(name, segment.head, tuple(segment.blocks))
+            return _Piece(name, segment.head, tuple(segment.blocks), start=start)
     except FileNotFoundError:
         return _Piece(name, None, (), "it was removed meanwhile: too old")
     except BadRecording as error:

@@ -1,7 +1,7 @@
 """One shard's recording from a tick on: over its segments and lives, without what was undone, holes named.
 
 A life that began anew from an earlier commit (Redis came back without its end) names the last entry that counts; what
-the life before has beyond it never happened, and is left out here.
+the life before has beyond it never happened, and is left out here.  So are worlds before the newest one.
 """
 
 from __future__ import annotations
@@ -12,7 +12,8 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from typing import Final, TypeVar
 
-from recordings.entry import BadRecording, Entry, RecordedUpTo
+from recordings.entry import BadRecording, Entry
+from recordings.lives import SegmentStart, by_shard, last_entries, of_newest_world, start_of
 from recordings.names import SegmentName
 from recordings.past_page import Gap, Reason
 from recordings.places import OpensSegments
@@ -64,16 +65,6 @@ class Stepped:
 
 
 @dataclass(frozen=True, slots=True)
-class SegmentStart:
-    """Where a segment begins."""
-
-    tick: int
-    ms: int
-    #: Of its life: the last entry of the lives before that counts.
-    previous: RecordedUpTo | None
-
-
-@dataclass(frozen=True, slots=True)
 class SegmentSpan:
     """What a segment spans: ticks and Unix times (ms) of its ends, and the number of its last entry."""
 
@@ -120,11 +111,9 @@ class Catalog:
         return self._spans[name]
 
     def tracks(self) -> dict[int, Track]:
-        """Return the recording of each shard, as it is now.  Raises ``OSError``."""
-        names: dict[int, list[SegmentName]] = {}
-        for kept in self.place.segments():
-            names.setdefault(kept.name.shard, []).append(kept.name)
-        return {shard: Track(self, found) for shard, found in names.items()}
+        """Return the recording of each shard of the newest world, as it is now.  Raises ``OSError``."""
+        names = by_shard(kept.name for kept in self.place.segments())
+        return {shard: Track(self, found) for shard, found in of_newest_world(names, self.beginning).items()}
 
     def beginning(self, name: SegmentName) -> SegmentStart | None:
         """Return where a segment begins; None: it can't be read, or nothing is in it yet.  Raises ``OSError``."""
@@ -140,18 +129,13 @@ class Catalog:
                 segment = Segment(file)
         except (BadRecording, FileNotFoundError):
             return None, None
-        start = _start_of(segment) if segment.blocks else None
+        start = start_of(segment)
         span = _span_of(segment) if segment.blocks else None
         if start is not None:  # else its first block may come any moment
             _remember(self._beginnings, name, start)
         if segment.finished:  # one without its index grows
             _remember(self._spans, name, span)
         return start, span
-
-
-def _start_of(segment: Segment) -> SegmentStart:
-    head = segment.head
-    return SegmentStart(segment.blocks[0].ticks[0], head.began_ms, RecordedUpTo.read(head.header.previous))
 
 
 def _span_of(segment: Segment) -> SegmentSpan:
@@ -171,29 +155,13 @@ class Track:
 
     def __init__(self, catalog: Catalog, names: list[SegmentName]) -> None:
         self._catalog = catalog
-        self._last = self._last_entries(names)
-        self._names = [name for name in names if name.first <= self._last.get(name.epoch, name.first)]
+        self._last = last_entries(names, catalog.beginning)
+        self._names = [name for name in names if name.first <= self._last.get(name, name.first)]
 
     @property
     def names(self) -> list[SegmentName]:
         """Its segments, as far as they count."""
         return self._names
-
-    def _last_entries(self, names: list[SegmentName]) -> dict[int, int]:
-        """Return the number of the last entry that counts of each life that another one followed; -1: none does."""
-        epochs = sorted({name.epoch for name in names})
-        first = {name.epoch: name for name in reversed(names)}
-        last: dict[int, int] = {}
-        for after in reversed(epochs[1:]):
-            if last.get(after) == -1:
-                continue  # undone itself
-            found = self._catalog.beginning(first[after])
-            previous = None if found is None else found.previous
-            if previous is None:
-                continue
-            last[previous.epoch] = min(previous.n, last.get(previous.epoch, previous.n))
-            last |= dict.fromkeys((one for one in epochs if previous.epoch < one < after), -1)
-        return last
 
     def run(self, before: int) -> Iterator[Begun | Stepped | Unrunnable]:
         """Yield the world at the tick ``before``, then each entry after it; holes on the way begin anew.
@@ -211,7 +179,7 @@ class Track:
             try:
                 with self._catalog.place.open(name) as file:
                     segment = Segment(file)
-                    header, last = segment.head.header, self._last.get(name.epoch)
+                    header, last = segment.head.header, self._last.get(name)
                     seen = max(seen, segment.blocks[-1].ticks[1])
                     if header.why_not_here() is not None:
                         world, reason = None, "other_rules"

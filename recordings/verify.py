@@ -238,11 +238,10 @@ class LaneCheck:
         last, before = self._last, RecordedUpTo.read(header.previous)
         if last is not None and self._name and before != last:
             if before is None or (before.epoch, before.n) < (last.epoch, last.n):
-                at = header.previous or "nothing"
-                self._custody.partial = "some of it was undone"
-                self._verdict.notes.append(
-                    f"shard {self._shard}: Redis came back without its end; what follows entry {at} was undone"
-                )
+                self._custody.partial = "some of it was undone, or is of another world"
+                at = f"Redis came back without its end; what follows entry {header.previous} was undone"
+                anew = f"{self._name} begins without anything before it: another world, or one that was rebuilt"
+                self._verdict.notes.append(f"shard {self._shard}: {anew if before is None else at}")
             elif before.epoch == last.epoch:
                 self._find("", self._tick, "entries", f"{_entries(last.n + 1, before.n + 1)} at the end of a life")
             else:
