@@ -14,7 +14,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import orjson
 
@@ -27,10 +27,45 @@ FORMAT: Final = 1
 CHAIN_CHARS: Final = 32
 #: What the first entry of a life is chained to.
 FIRST_CHAIN: Final = "0" * CHAIN_CHARS
+#: Bound of numbers in a file of somebody else's: what JSON carries exactly everywhere.
+NUMBER_MOST: Final = 2**53 - 1
+NUMBER_CHARS_MOST: Final = len(str(NUMBER_MOST))
+
+T = TypeVar("T")
 
 
 class BadRecording(ValueError):
     """Something in a recording is not what this release writes; the message says what."""
+
+
+def field_of(data: Mapping[str, Any], name: str, kind: type[T]) -> T:
+    """Return a field of what JSON gave, of exactly this kind: ``True`` is no number.
+
+    Raises:
+        BadRecording: it is missing, or of another kind.
+    """
+    if name not in data:
+        raise BadRecording(f"without {name!r}")
+    value = data[name]
+    if type(value) is not kind:
+        raise BadRecording(f"{name} is not of the kind {kind.__name__}")
+    return value
+
+
+def number_of(data: Mapping[str, Any], name: str, least: int = 0, most: int = NUMBER_MOST) -> int:
+    """Return a field that is a whole number within bounds, both included.  Raises as ``field_of``."""
+    number = field_of(data, name, int)
+    if not least <= number <= most:
+        raise BadRecording(f"{name} is out of bounds")
+    return number
+
+
+def texts_of(data: Mapping[str, Any], name: str) -> list[str]:
+    """Return a field that is a list of texts.  Raises as ``field_of``."""
+    texts = field_of(data, name, list)
+    if any(type(one) is not str for one in texts):
+        raise BadRecording(f"{name} is no list of texts")
+    return texts
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,9 +95,17 @@ class Header:
         if not isinstance(data, dict):
             raise BadRecording("no header")
         try:
-            return cls(**{name: data[name] for name in cls.__slots__})
-        except KeyError as error:
-            raise BadRecording(f"a header without {error}") from None
+            return cls(
+                shard=number_of(data, "shard"),
+                epoch=number_of(data, "epoch"),
+                seed=field_of(data, "seed", int),
+                rules=field_of(data, "rules", dict),
+                previous=field_of(data, "previous", str),
+                rules_version=field_of(data, "rules_version", int),
+                format=field_of(data, "format", int),
+            )
+        except BadRecording as error:
+            raise BadRecording(f"the header: {error}") from None
 
     def why_not_here(self) -> str | None:
         """Return why this release can't run it again; None: it can."""
@@ -104,7 +147,7 @@ class RecordedUpTo:
     def read(cls, text: str) -> RecordedUpTo | None:
         """Read what ``text`` gave; None for anything else."""
         words = text.split(" ")
-        if len(words) != 3 or not (words[0].isdecimal() and words[1].isdecimal()):
+        if len(words) != 3 or not all(one.isdecimal() and len(one) <= NUMBER_CHARS_MOST for one in words[:2]):
             return None
         return cls(int(words[0]), int(words[1]), words[2])
 
@@ -179,7 +222,7 @@ def _operation(one: Any) -> Input | tuple[int, int]:
         if "cmd_text" in fields:
             fields["cmd"] = json.loads(fields.pop("cmd_text"))
         return decode_input({"input": first, **fields})
-    except (TypeError, ValueError, KeyError, AttributeError, NotARecording) as error:
+    except (TypeError, ValueError, KeyError, AttributeError, RecursionError, NotARecording) as error:
         raise BadRecording(f"an input that can't be read: {error}") from None
 
 
@@ -209,10 +252,16 @@ def read_entry(chain: str, body: bytes) -> Entry:
     """
     try:
         data = orjson.loads(body)
-        header = None if "h" not in data else Header.from_json(data["h"])
-        entry = Entry(data["n"], data["t"], data["o"], header, data.get("d", {}), chain, body)
-        if any(type(data[name]) is not kind for name, kind in (("n", int), ("t", int), ("o", list))):
-            raise BadRecording("not an entry")
-    except (orjson.JSONDecodeError, KeyError, TypeError) as error:
+        if not isinstance(data, dict):
+            raise BadRecording("no JSON object")
+        return Entry(
+            n=number_of(data, "n"),
+            tick=number_of(data, "t"),
+            done=field_of(data, "o", list),
+            header=Header.from_json(data["h"]) if "h" in data else None,
+            digests=field_of(data, "d", dict) if "d" in data else {},
+            chain=chain,
+            body=body,
+        )
+    except (orjson.JSONDecodeError, BadRecording) as error:
         raise BadRecording(f"an entry that can't be read: {error}") from None
-    return entry

@@ -7,7 +7,7 @@ from typing import Any, Final, Protocol
 
 import orjson
 
-from recordings.entry import BadRecording, Entry, Header, read_entry
+from recordings.entry import BadRecording, Entry, Header, field_of, number_of, read_entry, texts_of
 from recordings.segment import ENTRY, FRAME, BlockHead, Segment, records
 from world.inputs import Input, Reply
 from world.key_frame import BadKeyFrame, thaw
@@ -61,10 +61,12 @@ def read_frame(data: bytes) -> tuple[dict[str, Any], dict[str, Any]]:
     """Return a frame's part for the shard and those of chunks.  Raises ``BadRecording``."""
     try:
         frame = orjson.loads(data)
-        shard, chunks = frame["shard"], frame["chunks"]
-        if not (isinstance(shard, dict) and isinstance(chunks, dict) and isinstance(shard["tick"], int)):
-            raise BadRecording("not a key frame")
-    except (orjson.JSONDecodeError, KeyError, TypeError) as error:
+        if not isinstance(frame, dict):
+            raise BadRecording("no JSON object")
+        shard, chunks = field_of(frame, "shard", dict), field_of(frame, "chunks", dict)
+        number_of(shard, "tick")
+        texts_of(shard, "chunks")
+    except (orjson.JSONDecodeError, BadRecording) as error:
         raise BadRecording(f"a key frame that can't be read: {error}") from None
     return shard, chunks
 

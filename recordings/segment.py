@@ -22,7 +22,7 @@ from typing import Any, BinaryIO, Final
 import orjson
 import zstandard
 
-from recordings.entry import FORMAT, BadRecording, Header
+from recordings.entry import FORMAT, NUMBER_MOST, BadRecording, Header, field_of, number_of, texts_of
 
 MAGIC: Final = b"CCREC\0\0\1"
 END: Final = b"CCRECEND"
@@ -30,6 +30,8 @@ CHECK_BYTES: Final = 16
 #: Bounds of what a reader takes from a file of somebody else's.
 HEAD_BYTES_MOST: Final = 64_000_000
 DATA_BYTES_MOST: Final = 256_000_000
+#: The end of the year 9999: what a calendar can name.
+MS_MOST: Final = 253_402_300_799_999
 
 ENTRY: Final = b"E"
 FRAME: Final = b"F"
@@ -67,9 +69,16 @@ class SegmentHead:
     def from_json(cls, data: dict[str, Any]) -> SegmentHead:
         """Read what ``to_json`` wrote.  Raises ``BadRecording``."""
         try:
-            return cls(**{name: data[name] for name in cls.__slots__} | {"header": Header.from_json(data["header"])})
-        except KeyError as error:
-            raise BadRecording(f"a segment without {error}") from None
+            return cls(
+                header=Header.from_json(field_of(data, "header", dict)),
+                first=number_of(data, "first"),
+                chain=field_of(data, "chain", str),
+                began_ms=number_of(data, "began_ms", most=MS_MOST),
+                follows=field_of(data, "follows", bool),
+                format=field_of(data, "format", int),
+            )
+        except BadRecording as error:
+            raise BadRecording(f"the segment's head: {error}") from None
 
 
 @dataclass(slots=True)
@@ -96,13 +105,33 @@ class BlockHead:
         return {name: getattr(self, name) for name in self.__slots__}
 
     @classmethod
-    def from_json(cls, data: dict[str, Any]) -> BlockHead:
+    def from_json(cls, data: object) -> BlockHead:
         """Read what ``to_json`` wrote.  Raises ``BadRecording``."""
+        if not isinstance(data, dict):
+            raise BadRecording("a block's head is none")
         try:
-            pairs: dict[str, Any] = {n: (int(data[n][0]), int(data[n][1])) for n in ("entries", "ticks", "ms")}
-            return cls(**pairs, **{name: data[name] for name in cls.__slots__ if name not in pairs})
-        except (KeyError, TypeError, ValueError, IndexError) as error:
-            raise BadRecording(f"a block's head that can't be read: {error}") from None
+            return cls(
+                entries=_pair_of(data, "entries"),
+                ticks=_pair_of(data, "ticks"),
+                ms=_pair_of(data, "ms", MS_MOST),
+                upto=field_of(data, "upto", str),
+                chain=field_of(data, "chain", str),
+                frame=None if data.get("frame") is None else texts_of(data, "frame"),
+                length=number_of(data, "length", most=DATA_BYTES_MOST),
+                check=field_of(data, "check", str),
+                at=number_of(data, "at"),
+                unpacked=number_of(data, "unpacked", most=DATA_BYTES_MOST),
+            )
+        except BadRecording as error:
+            raise BadRecording(f"a block's head: {error}") from None
+
+
+def _pair_of(data: dict[str, Any], name: str, most: int = NUMBER_MOST) -> tuple[int, int]:
+    pair = field_of(data, name, list)
+    if len(pair) != 2:
+        raise BadRecording(f"{name} is no pair")
+    first, last = (number_of({name: one}, name, most=most) for one in pair)
+    return first, last
 
 
 @dataclass(slots=True)
@@ -262,14 +291,15 @@ class Segment:
         """
         self._file.seek(block.at)
         written = self._read_head("a block's head")
-        if not isinstance(written, dict) or BlockHead.from_json(written) != block:
+        if BlockHead.from_json(written) != block:
             raise BadRecording("the index and the head of a block differ")
         data = self._read(block.length)
         if _check(data).hex() != block.check:
             raise BadRecording("the data of a block are not those that were written (checksum)")
-        if not 0 <= block.unpacked <= DATA_BYTES_MOST:
-            raise BadRecording("a block that is too large")
         try:
+            # A bound is heeded only where the data don't say their size (-1).
+            if zstandard.frame_content_size(data) not in (-1, block.unpacked):
+                raise BadRecording("a block of another size than its head says")
             return self._unpack.decompress(data, max_output_size=block.unpacked)
         except zstandard.ZstdError as error:
             raise BadRecording(f"a block that can't be unpacked: {error}") from None
@@ -303,7 +333,7 @@ class Segment:
             self._file.seek(at)
             try:
                 head = self._read_head("a block's head")
-                block = BlockHead.from_json(head if isinstance(head, dict) else {})
+                block = BlockHead.from_json(head)
                 end = self._file.tell() + block.length
                 if end > size:
                     return
@@ -321,7 +351,7 @@ class Segment:
         self._file.seek(at)
         try:
             head = self._read_head("a block's head")
-            BlockHead.from_json(head if isinstance(head, dict) else {})
+            BlockHead.from_json(head)
         except BadRecording:
             return False
         return True

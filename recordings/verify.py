@@ -172,6 +172,10 @@ class LaneCheck:
         except BadRecording as error:
             self._find("", None, "segment", str(error))
             self._lose()
+        except OSError:
+            raise
+        except Exception as error:  # whoever has made the file may have thought of something that nobody looks for
+            self._find_odd(error)
 
     def end(self) -> None:
         """Say where the shard's recording ends."""
@@ -252,8 +256,12 @@ class LaneCheck:
         self._tick = -1
 
     def _end_life(self) -> None:
-        if self._world is not None:
+        if self._world is None:
+            return
+        try:
             self._custody.gives_all(self._world)
+        except Exception as error:  # what is damaged in a world may show only when all of it is read
+            self._find_odd(error)
 
     def _lose(self, why: str = "some of it is damaged") -> None:
         """Forget the state: it comes back with a whole key frame, or the next life."""
@@ -286,6 +294,8 @@ class LaneCheck:
         if self._world is None and block.frame is not None:
             self._thaw(segment, block)
         for kind, record in records(data):
+            if self._found > FINDINGS_MOST:
+                return
             if kind == ENTRY:
                 chain, _, body = record.partition(b"\n")
                 self._entry(chain.decode(errors="replace"), body)
@@ -401,6 +411,10 @@ class LaneCheck:
 
     # -- findings --
 
+    def _find_odd(self, error: Exception) -> None:
+        self._find("", None, "segment", f"reading it raises {_short(error)}")
+        self._lose()
+
     def _asked(self, chunk_id: str, tick: int) -> bool:
         wanted = self._wanted
         if wanted.chunk not in (None, chunk_id):
@@ -445,7 +459,7 @@ def _entries(first: int, beyond: int) -> str:
 
 
 def _named(chunks: Iterable[str]) -> str:
-    names = list(chunks)
+    names = [str(one) for one in chunks]  # in a damaged world it may be anything
     more = f" and {len(names) - NAMED_MOST} more" if len(names) > NAMED_MOST else ""
     return ", ".join(names[:NAMED_MOST]) + more
 
