@@ -24,7 +24,7 @@ from typing import Any, Final, TypeVarTuple
 import orjson
 import structlog
 from redis.asyncio import Redis
-from redis.exceptions import RedisError
+from redis.exceptions import RedisError, ResponseError
 
 from cluster.in_thread import in_thread
 from config.errors import OperatorError
@@ -50,12 +50,16 @@ GATHER_S: Final = 2.0
 FLUSH_S: Final = 15.0
 #: Entries taken that are not on the disk, at most; then they are written at once.
 FLUSH_ENTRIES: Final = 20_000
+#: Entries whose digests wait to be told, at most: what a flush may have, and only more if Redis gives but takes none.
+DIGESTS_MOST: Final = FLUSH_ENTRIES + BATCH
 PAUSE_FIRST_S: Final = 0.2
 PAUSE_MOST_S: Final = 10.0
 MEASURE_EVERY_S: Final = 2.0
 TIDY_EVERY_S: Final = 60.0
 DIGESTS_TTL_S: Final = 86_400
 BEGINNING: Final = "0-0"
+#: What Redis answers to a digest that was told before.
+TOLD_BEFORE: Final = "equal or smaller than the target stream top item"
 
 Ts = TypeVarTuple("Ts")
 
@@ -95,7 +99,7 @@ class Recorder:
         self._safe = BEGINNING
         self._pending = 0
         self._flush_at = 0.0
-        self._digests: list[tuple[Given, bytes]] = []
+        self._digests: list[tuple[RecordedUpTo, bytes]] = []
         #: Headers of lives that Redis does not have yet, by shard.
         self._untold: dict[str, bytes] = {}
         self._counts: dict[str, int] = {"entries": 0, "repeated": 0, "missing": 0}
@@ -169,7 +173,7 @@ class Recorder:
                 self._untold = {}
             self._read = as_text(found[0][1][-1][0])
             self._pending += len(given)
-            self._digests += [(one, body) for one in given if (body := _with_digests(one.message))]
+            self._keep_digests(given)
         if time.monotonic() >= self._flush_at or self._pending >= FLUSH_ENTRIES:
             await self._flush(writer)
         return len(given)
@@ -248,21 +252,34 @@ class Recorder:
     def _total(self, writer: RecordingWriter) -> dict[str, int]:
         return {name: self._counts[name] + count for name, count in writer.counts().items()}
 
+    def _keep_digests(self, given: Sequence[Given]) -> None:
+        """Keep what is to be told; beyond ``DIGESTS_MOST`` the oldest are dropped, for watchers alone."""
+        self._digests += [(one.position, body) for one in given if (body := _with_digests(one.message))]
+        if len(self._digests) > DIGESTS_MOST:
+            log.warning("recording_digests_untold", entries=len(self._digests) - DIGESTS_MOST)
+            del self._digests[:-DIGESTS_MOST]
+
     async def _tell_digests(self) -> None:
-        """Put the digests where gateways find them; told twice, the second is refused by its id."""
-        told, self._digests = self._digests, []
+        """Put the digests where gateways find them; told twice, the second is refused by its id.
+
+        Raises:
+            RedisError: some may not be told; all of them are told again with the next flush.
+        """
         pipe = self._redis.pipeline(transaction=False)
-        for given, body in told:
+        for position, body in self._digests:
             try:
-                entry = read_entry(given.position.chain, body)
+                entry = read_entry(position.chain, body)
             except BadRecording:
                 continue  # the writer has said so
             for chunk_id, parts in entry.digests.items():
                 key = keys.chunk_digests(chunk_id)
-                fields = {"digest": one_line(parts), "chain": given.position.chain, "entry": given.position.text}
+                fields = {"digest": one_line(parts), "chain": position.chain, "entry": position.text}
                 pipe.xadd(key, fields, id=f"{max(entry.tick, 0)}-1", maxlen=KEPT, approximate=True)
                 pipe.expire(key, DIGESTS_TTL_S)
-        await pipe.execute(raise_on_error=False)
+        for answer in await pipe.execute(raise_on_error=False):  # a lost connection is raised even so
+            if isinstance(answer, ResponseError) and TOLD_BEFORE not in str(answer):
+                raise answer  # no memory, read only: not for good
+        self._digests = []
 
     async def measure(self) -> None:
         """Look how much waits in Redis.  Raises ``RedisError``, ``OSError``."""

@@ -14,8 +14,11 @@ import fsspec
 import orjson
 import pytest
 from redis.asyncio import Redis
+from redis.asyncio.client import Pipeline
 from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import OutOfMemoryError, RedisError
 
+from cluster import recorder as recorder_module
 from cluster.recorder import Recorder
 from cluster.recording_metrics import recording_families
 from recordings.lane import Given
@@ -25,7 +28,7 @@ from recordings.segment import Segment, SegmentWriter
 from recordings.verify import verify
 from recordings.writer import RecordingWriter
 from streaming import keys
-from streaming.digests import ChunkDigests, read_digests
+from streaming.digests import ChunkDigests, ToldDigest, read_digests
 from tests.recordings.simulate import played
 
 DAYS = 7
@@ -430,3 +433,60 @@ async def test_a_clean_stop_waits_for_no_more_than_the_segment_that_is_being_sen
     assert len(place.segments()) == 1 < len(whole)
     await recorder(redis, here, place).tidy()
     assert [one.name for one in place.segments()] == [one.name for one in whole]
+
+
+async def gone(*_: Any, **__: Any) -> list[Any]:
+    raise RedisConnectionError("gone")
+
+
+async def without_memory(pipe: Any, **_: Any) -> list[Any]:
+    return [OutOfMemoryError("command not allowed when used memory > 'maxmemory'.") for _ in pipe.command_stack]
+
+
+async def told_to_watchers(redis: Redis, given: list[Given], directory: Path) -> list[ToldDigest]:
+    """Return what an undisturbed recorder tells of a chunk; Redis is empty after it."""
+    await put(redis, given)
+    await recorder(redis, directory).drain()
+    told = await read_digests(redis, "chunk-0")
+    await redis.flushdb()
+    return told
+
+
+@pytest.mark.parametrize("fault", [gone, without_memory])
+async def test_digests_that_redis_did_not_take_are_told_with_the_next_flush(
+    redis: Redis, given: list[Given], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fault: Any
+) -> None:
+    expected = await told_to_watchers(redis, given, tmp_path / "undisturbed")
+    await put(redis, given)
+    one = recorder(redis, tmp_path / "disturbed")
+    with monkeypatch.context() as patch:
+        patch.setattr(Pipeline, "execute", fault)
+        with pytest.raises(RedisError):
+            await one.step()
+    assert await read_digests(redis, "chunk-0") == []
+    assert await redis.xlen(keys.RECORDING_STREAM) == len(given)
+    await one.flush()
+    assert await read_digests(redis, "chunk-0") == expected
+    assert await redis.xlen(keys.RECORDING_STREAM) == 0
+    assert one.describe()["recording_repeated"] == 0
+
+
+async def test_digests_that_redis_never_takes_are_bounded(
+    redis: Redis, given: list[Given], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected = await told_to_watchers(redis, given, tmp_path / "undisturbed")
+    await put(redis, given)
+    monkeypatch.setattr(recorder_module, "BATCH", len(given) // 8)
+    monkeypatch.setattr(recorder_module, "DIGESTS_MOST", 2)
+    one = recorder(redis, tmp_path / "disturbed")
+    with monkeypatch.context() as patch:
+        patch.setattr(Pipeline, "execute", without_memory)
+        for _ in range(8):
+            with pytest.raises(RedisError):
+                await one.step()
+            assert len(one._digests) <= 2
+    await one.drain()
+    told = await read_digests(redis, "chunk-0")
+    assert 0 < len(told) < len(expected)
+    assert told == expected[-len(told) :]
+    assert verify(Directory(tmp_path / "disturbed")).entries == len(given)
