@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Final, NoReturn
 
 from config.errors import OperatorError
 from recordings.digests import chunk_digest
 from recordings.entry import BadRecording, Header
-from recordings.lives import SegmentStart, by_shard, of_newest_world, start_of
+from recordings.lives import SegmentStart, by_shard, last_entries, of_newest_world, start_of
 from recordings.names import SegmentName
 from recordings.places import SegmentPlace
 from recordings.replay import STEPS_MOST, apply_entry, begin, entries_of, frame_at, thawed
@@ -49,6 +50,8 @@ class _Piece:
     fault: str = ""
     #: Where it begins, as far as it can be read.
     start: SegmentStart | None = None
+    #: Number of the last entry that counts, where a later life went on from it; None: all do.
+    last: int | None = None
 
     @property
     def reaches_from(self) -> int | None:
@@ -79,7 +82,7 @@ class Past:
             progress("reading indices", done, len(known))
             pieces[name] = _read(place, name)
         newest = of_newest_world(names, lambda name: pieces[name].start)
-        self._lanes = {shard: [pieces[name] for name in lane] for shard, lane in newest.items()}
+        self._lanes = {shard: _counting([pieces[name] for name in lane]) for shard, lane in newest.items()}
         self._usable = [piece for lane in self._lanes.values() for piece in lane if piece.reaches_from is not None]
         if not self._usable:
             fault = next((f": {piece.name}: {piece.fault}" for lane in self._lanes.values() for piece in lane), "")
@@ -199,13 +202,14 @@ class Past:
         """Run a shard to a tick, and note who and what is given and taken on the way.  Raises ``BadRecording``."""
         with self._place.open(piece.name) as file:
             segment = Segment(file)
-            world, at, n = _start(segment, tick)
+            last = sys.maxsize if piece.last is None else piece.last
+            world, at, n = _start(segment, tick, last)
             between.shard = piece.name.shard
             for block in segment.blocks[at:]:
-                if block.ticks[0] > tick:
+                if block.ticks[0] > tick or block.entries[0] > last:
                     break
                 for entry in entries_of(segment.data(block)):
-                    if entry.tick > tick:
+                    if entry.tick > tick or entry.n > last:
                         break
                     if entry.n != n + 1:
                         raise BadRecording(f"entries are missing before tick {entry.tick}")
@@ -341,6 +345,21 @@ def _read(place: SegmentPlace, name: SegmentName) -> _Piece:
         return _Piece(name, None, (), str(error))
 
 
+def _counting(lane: Sequence[_Piece]) -> list[_Piece]:
+    """Return a shard's segments without what was undone."""
+    starts = {piece.name: piece.start for piece in lane}
+    last = last_entries(list(starts), lambda name: starts[name])
+    return [
+        piece if piece.name not in last else _up_to(piece, last[piece.name])
+        for piece in lane
+        if piece.name.first <= last.get(piece.name, piece.name.first)
+    ]
+
+
+def _up_to(piece: _Piece, last: int) -> _Piece:
+    return replace(piece, blocks=tuple(block for block in piece.blocks if block.entries[0] <= last), last=last)
+
+
 def _is_new(head: SegmentHead) -> bool:
     return head.header.previous == ""
 
@@ -363,13 +382,16 @@ def _ms_at(piece: _Piece, tick: int) -> int:
     )
 
 
-def _start(segment: Segment, tick: int) -> tuple[ShardWorld, int, int]:
-    """Return a world some way before a tick, the block to go on from, and the number of the last entry in it."""
+def _start(segment: Segment, tick: int, last: int) -> tuple[ShardWorld, int, int]:
+    """Return a world some way before a tick, the block to go on from, and the number of the last entry in it.
+
+    ``last``: number of the last entry that counts.
+    """
     header = segment.head.header
     fallback: tuple[ShardWorld, int, int] | None = None
     for at in range(len(segment.blocks) - 1, -1, -1):
         block = segment.blocks[at]
-        if block.frame is None or block.ticks[0] > tick:
+        if block.frame is None or block.ticks[0] > tick or block.entries[0] > last + 1:
             continue
         frame = frame_at(segment, block)
         if frame is not None:

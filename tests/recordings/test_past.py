@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -13,10 +15,10 @@ from recordings.past import NoSuchMoment, Past
 from recordings.places import place_of
 from recordings.replay import apply_entry, entries_of
 from recordings.segment import Segment
-from tests.recordings.simulate import SourcedCluster, given_of, played, write
+from tests.recordings.simulate import SourcedCluster, SourcedWorld, given_by, given_of, played, write
 from tests.world.play import PLAY_RULES, Script
 from world.ids import AgentId, ChunkId, ServerCmdId
-from world.inputs import Submit
+from world.inputs import Load, Submit
 from world.records import AgentRecord
 from world.shard import ShardWorld
 
@@ -117,6 +119,26 @@ def test_a_time_is_a_tick(directory: Path) -> None:
     """A tick of the play is 200 ms."""
     past = Past(place_of(str(directory)))
     assert abs(past.tick_at(1_000_000 + 60 * 200) - 60) <= 1
+
+
+def test_what_was_undone_is_not_run(tmp_path: Path) -> None:
+    """Redis came back without its end: until the next life begins the world is as that entry left it."""
+    directory = write(tmp_path, played(seed=6, shards=1, ticks=120), segment_s=6)
+    entries = entries_after(directory, 0, -1)
+    kept = next(one for one, after in pairwise(entries) if 70 < one.tick < after.tick)
+    there = Past(place_of(str(directory))).moment(kept.tick)
+    later = SourcedWorld(there.rules, there.seed, 0, epoch=2, previous=f"1 {kept.n} {kept.chain}")
+    world = there.shard(0)
+    for chunk_id in world.chunk_ids:
+        later.apply(Load(world.chunk(chunk_id), world.agents(chunk_id)))
+    for tick in range(110, 140):
+        later.step(tick)
+        later.take()
+    write(directory, [replace(one, id=f"9{one.id}") for one in given_by([later])])
+    past = Past(place_of(str(directory)))
+    for tick in (kept.tick, kept.tick + 3, 109):
+        assert past.moment(tick).shards == there.shards, tick
+    assert past.moment(120).shard(0).tick == 120
 
 
 def test_what_is_missing_is_not_run_over(directory: Path) -> None:
