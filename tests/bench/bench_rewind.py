@@ -26,6 +26,8 @@ from tests.bench.bench_recordings import HZ, record
 SEEKS = 200
 PAGE = 100
 PAUSE_S = 0.15
+#: Of web/watch/js/net/past_api.js.
+BLOCK_TICKS, BLOCK_DELTAS = 100, 500
 
 
 class Reader:
@@ -71,6 +73,17 @@ def pages(reader: Reader, hours: float, count: int) -> tuple[list[float], int]:
     return sorted(took), deltas
 
 
+def blocks(reader: Reader, hours: float, count: int) -> list[float]:
+    """Return how long (ms) the block of ticks takes that the page to watch asks for when somebody drags its line."""
+    dice = random.Random(5)
+    took: list[float] = []
+    for _ in range(count):
+        first = dice.randrange(int(hours * 3600 * HZ)) // BLOCK_TICKS * BLOCK_TICKS
+        _, ms = reader.ask("chunk-0", first, first + BLOCK_TICKS - 1, BLOCK_DELTAS)
+        took.append(ms)
+    return sorted(took)
+
+
 def first_deltas(reader: Reader, hours: float, count: int) -> list[float]:
     """Return how long (ms) it takes to the state and first delta of a random tick: what one who drags a line waits."""
     dice = random.Random(4)
@@ -101,6 +114,8 @@ def main() -> None:
         print(f"  the very first question, with the start of the process: {ms:.0f} ms")
         took = first_deltas(reader, chosen.hours, SEEKS)
         print(f"  seeking a random tick: {spread(took)}")
+        took = blocks(reader, chosen.hours, SEEKS)
+        print(f"  the {BLOCK_TICKS} ticks around it, as the page asks for them: {spread(took)}")
         took, deltas = pages(reader, chosen.hours, SEEKS)
         print(f"  a page of {PAGE} deltas: {spread(took)}, {deltas / SEEKS:.0f} deltas on average")
         reader.close()
