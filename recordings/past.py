@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from itertools import pairwise
 from typing import Final, NoReturn
 
 from config.errors import OperatorError
@@ -23,8 +24,11 @@ from world.moment import Frame, Moment
 from world.outputs import Departure
 from world.shard import ShardWorld
 
-#: What is written at last while a world goes on: not every shard has come so far.
-NOT_YET_TICKS: Final = 10
+#: How far shards may be apart on the disk while they are written, one after the other: what the recorder waits
+#: (``cluster.recorder``: ``FLUSH_S``, ``GATHER_S``, ``BLOCK_MS``), and two seconds to write and to read.
+APART_S: Final = 20
+#: What a segment spans, at least, unless settings say otherwise.
+SEGMENT_MS: Final = 600_000
 
 #: So long before the moment shards are run again, to see who departs and what is handed over.
 LOOK_BACK_TICKS: Final = 100
@@ -77,16 +81,18 @@ class Past:
         self._progress = progress
         names = by_shard(one.name for one in place.segments())
         pieces: dict[SegmentName, _Piece] = {}
-        known = [name for lane in names.values() for name in lane]
+        # Those that grow first and one after the other, so that shards are of about the same moment.
+        known = sorted((name for lane in names.values() for name in lane), key=lambda name: name.finished)
         for done, name in enumerate(known):
             progress("reading indices", done, len(known))
             pieces[name] = _read(place, name)
         newest = of_newest_world(names, lambda name: pieces[name].start)
         self._lanes = {shard: _counting([pieces[name] for name in lane]) for shard, lane in newest.items()}
-        self._usable = [piece for lane in self._lanes.values() for piece in lane if piece.reaches_from is not None]
+        self._usable = [piece for lane in self._lanes.values() for piece in lane if _is_usable(piece)]
         if not self._usable:
             fault = next((f": {piece.name}: {piece.fault}" for lane in self._lanes.values() for piece in lane), "")
             raise NoSuchMoment(f"there is no recording that can be run again (shard-*.ccrec){fault}")
+        self._end_tick = max(piece.blocks[-1].ticks[1] for piece in self._usable)
 
     # -- which moments there are --
 
@@ -95,7 +101,7 @@ class Past:
         """The first tick at which every shard can be reached."""
         firsts = []
         for lane in self._lanes.values():
-            usable = [piece for piece in lane if piece.reaches_from is not None]
+            usable = [piece for piece in lane if _is_usable(piece)]
             # A shard that was added later was not there before: it keeps nobody from going further back.
             if usable and not (usable[0].head is not None and usable[0].head.first == 0 and _is_new(usable[0].head)):
                 firsts.append(usable[0].reaches_from or 0)
@@ -104,9 +110,15 @@ class Past:
     @property
     def last_tick(self) -> int:
         """The last tick that all shards have come to."""
-        last = max(piece.blocks[-1].ticks[1] for piece in self._usable)
-        goes_on = any(not piece.name.finished for piece in self._usable)
-        return max(self.first_tick, last - NOT_YET_TICKS) if goes_on else last
+        lanes = [usable for lane in self._lanes.values() if (usable := [one for one in lane if _is_usable(one)])]
+        newest = max(lanes, key=lambda lane: lane[-1].blocks[-1].ticks[1])
+        last = newest[-1].blocks[-1].ticks[1]
+        if any(not piece.name.finished for lane in self._lanes.values() for piece in lane):
+            assert newest[-1].head is not None
+            last -= APART_S * newest[-1].head.header.rules_of().tick_hz
+        elif _go_on_elsewhere(lanes):
+            last = _earliest_end(lanes, newest)
+        return max(self.first_tick, last)
 
     @property
     def in_words(self) -> str:
@@ -130,7 +142,7 @@ class Past:
         _, block, piece = max(begun, key=lambda one: one[0])
         assert piece.head is not None
         passed = (ms - block.ms[0]) * piece.head.header.rules_of().tick_hz // MS_PER_S
-        return min(block.ticks[0] + passed, self.last_tick if ms >= block.ms[1] else block.ticks[1])
+        return min(block.ticks[0] + passed, self._end_tick if ms >= block.ms[1] else block.ticks[1])
 
     def ticks_within(self, first_ms: int | None, last_ms: int | None) -> tuple[int | None, int | None]:
         """Return the ticks from one Unix time in milliseconds to another; None: from the beginning, or to the end.
@@ -358,6 +370,49 @@ def _counting(lane: Sequence[_Piece]) -> list[_Piece]:
 
 def _up_to(piece: _Piece, last: int) -> _Piece:
     return replace(piece, blocks=tuple(block for block in piece.blocks if block.entries[0] <= last), last=last)
+
+
+def _is_usable(piece: _Piece) -> bool:
+    return piece.reaches_from is not None
+
+
+def _go_on_elsewhere(lanes: Sequence[Sequence[_Piece]]) -> bool:
+    """Return whether a shard's last segment ended so that the next could begin, which is not here.
+
+    The next begins with a key frame.  One that ended because all did has no entry with which one would have been due.
+    """
+    marks = [[mark for piece in lane for mark in _marks(piece)] for lane in lanes]
+    between = [
+        after - before
+        for lane in marks
+        for (epoch, before), (later_epoch, after) in pairwise(lane)
+        if epoch == later_epoch and after > before
+    ]
+    if not between:
+        return False
+    frame_ticks = min(between)
+    return any(
+        lane[-1].blocks[-1].ticks[1] - found[-1][1] >= frame_ticks
+        for lane, found in zip(lanes, marks, strict=True)
+        if found and found[-1][0] == lane[-1].name.epoch
+    )
+
+
+def _marks(piece: _Piece) -> Iterator[tuple[int, int]]:
+    """Yield epoch and tick of the beginning of a life, and of each key frame."""
+    for at, block in enumerate(piece.blocks):
+        if block.frame is not None or (at == 0 and piece.name.first == 0):
+            yield piece.name.epoch, block.ticks[0]
+
+
+def _earliest_end(lanes: Iterable[Sequence[_Piece]], newest: Sequence[_Piece]) -> int:
+    """Return the tick of the shard that ends first, without those that ended longer before than a segment spans.
+
+    What those have not ended they would have, but that they are at rest.
+    """
+    spans = max(piece.blocks[-1].ms[1] - piece.name.began_ms for piece in newest)
+    since_ms = newest[-1].blocks[-1].ms[1] - max(SEGMENT_MS, spans)
+    return min(last.ticks[1] for lane in lanes if (last := lane[-1].blocks[-1]).ms[1] >= since_ms)
 
 
 def _is_new(head: SegmentHead) -> bool:

@@ -11,7 +11,8 @@ import pytest
 
 from recordings.digests import chunk_digest
 from recordings.entry import BadRecording
-from recordings.past import NoSuchMoment, Past
+from recordings.lane import Given
+from recordings.past import APART_S, NoSuchMoment, Past
 from recordings.places import place_of
 from recordings.replay import apply_entry, entries_of
 from recordings.segment import Segment
@@ -113,6 +114,47 @@ def test_what_is_not_reached_is_said(directory: Path, tmp_path: Path) -> None:
         past.tick_at(5)
     with pytest.raises(NoSuchMoment, match="no recording"):
         Past(place_of(str(tmp_path)))
+
+
+@pytest.fixture(scope="module")
+def three_shards() -> list[Given]:
+    return played(seed=6, shards=3, ticks=TICKS)
+
+
+def end_of(path: Path) -> int:
+    with path.open("rb") as file:
+        return Segment(file).blocks[-1].ticks[1]
+
+
+def test_shards_that_are_being_written_are_not_of_one_moment(three_shards: list[Given], tmp_path: Path) -> None:
+    """One was written just now, another not since the recorder's last round."""
+    last = max(write(tmp_path, three_shards, segment_s=6).glob("shard-001-*.ccrec"))
+    last.rename(last.with_suffix(".part"))
+    assert Past(place_of(str(tmp_path))).last_tick == TICKS - APART_S * PLAY_RULES.tick_hz
+
+
+def test_whole_segments_of_a_world_that_goes_on(
+    three_shards: list[Given], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At a URL or in a backup a shard may end a segment before another: no moment joins the two."""
+    rested = [one for one in three_shards if one.shard != 2 or one.ms <= 1_000_000 + 100 * 200]
+    write(tmp_path, rested, segment_s=6)
+    of_shard = sorted(tmp_path.glob("shard-000-*.ccrec"))
+    assert end_of(of_shard[-1]) == TICKS
+    of_shard[-1].unlink()
+    ends = [end_of(max(tmp_path.glob(f"shard-{shard:03d}-*.ccrec"))) for shard in range(3)]
+    assert ends[2] < ends[0] < ends[1]
+    past = Past(place_of(str(tmp_path)))
+    assert past.last_tick == ends[2]
+    with pytest.raises(NoSuchMoment, match="don't reach"):
+        past.moment(ends[2] + 1)
+    monkeypatch.setattr("recordings.past.SEGMENT_MS", 0)
+    assert past.last_tick == ends[0], "the third is at rest"
+
+
+def test_a_shard_at_rest_ends_earlier_where_all_ended(three_shards: list[Given], tmp_path: Path) -> None:
+    rested = [one for one in three_shards if one.shard != 2 or one.ms <= 1_000_000 + 100 * 200]
+    assert Past(place_of(str(write(tmp_path, rested, segment_s=6)))).last_tick == TICKS
 
 
 def test_a_time_is_a_tick(directory: Path) -> None:
