@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO, Protocol, cast
+from typing import Any, BinaryIO, Final, Protocol, cast
 
 from config.errors import OperatorError
 from recordings.names import SegmentName, read_name
@@ -87,6 +88,46 @@ class Directory:
         (self.path / str(name)).unlink(missing_ok=True)
 
 
+#: How much of a foreign error's message is told.
+MESSAGE_MOST: Final = 200
+
+
+@contextlib.contextmanager
+def _as_os_error() -> Iterator[None]:
+    """Turn what a store's client raises of its own (botocore's errors are none of Python's) into ``OSError``."""
+    try:
+        yield
+    except OSError:
+        raise
+    except Exception as error:
+        # A URL may hold a key or a password, and so may what stands before a host; the cause says them too.
+        words = ("..." if "://" in word or "@" in word else word for word in str(error).split())
+        raise OSError(f"{type(error).__name__}: {' '.join(words)[:MESSAGE_MOST]}") from None
+
+
+class _RemoteFile:
+    """What a reader needs of a file that lies elsewhere; away is ``OSError``."""
+
+    def __init__(self, file: Any) -> None:
+        self._file = file
+
+    @_as_os_error()
+    def read(self, size: int = -1) -> bytes:
+        return cast("bytes", self._file.read(size))
+
+    @_as_os_error()
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        return cast("int", self._file.seek(offset, whence))
+
+    @_as_os_error()
+    def tell(self) -> int:
+        return cast("int", self._file.tell())
+
+    @_as_os_error()
+    def close(self) -> None:
+        self._file.close()
+
+
 class Remote:
     """A URL of fsspec's.  Its blocking calls are for a thread."""
 
@@ -100,6 +141,7 @@ class Remote:
         except (ValueError, ImportError) as error:
             raise NoSuchPlace(f"{_scheme(url)} can't be used: {error}") from None
 
+    @_as_os_error()
     def segments(self) -> list[Kept]:
         """See ``SegmentPlace``."""
         with contextlib.suppress(FileNotFoundError):
@@ -111,14 +153,18 @@ class Remote:
     @contextlib.contextmanager
     def open(self, name: SegmentName) -> Iterator[BinaryIO]:
         """See ``SegmentPlace``."""
-        with self._files.open(f"{self._root}/{name}", "rb") as file:
+        with _as_os_error():
+            file = _RemoteFile(self._files.open(f"{self._root}/{name}", "rb"))
+        with contextlib.closing(file):  # errors of whoever reads it stay as they are
             yield cast("BinaryIO", file)
 
+    @_as_os_error()
     def put(self, path: Path) -> None:
         """See ``SegmentPlace``: object stores show a file once it is whole."""
         self._files.makedirs(self._root, exist_ok=True)
         self._files.put_file(str(path), f"{self._root}/{path.name}")
 
+    @_as_os_error()
     def remove(self, name: SegmentName) -> None:
         """See ``SegmentPlace``."""
         with contextlib.suppress(FileNotFoundError):

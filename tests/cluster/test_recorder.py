@@ -17,6 +17,7 @@ from redis.asyncio import Redis
 from redis.asyncio.client import Pipeline
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import OutOfMemoryError, RedisError
+from structlog.testing import capture_logs
 
 from cluster import recorder as recorder_module
 from cluster.recorder import Recorder
@@ -29,6 +30,7 @@ from recordings.verify import verify
 from recordings.writer import RecordingWriter
 from streaming import keys
 from streaming.digests import ChunkDigests, ToldDigest, read_digests
+from tests.recordings.away_store import AWAY_URL
 from tests.recordings.simulate import played
 
 DAYS = 7
@@ -490,3 +492,29 @@ async def test_digests_that_redis_never_takes_are_bounded(
     assert 0 < len(told) < len(expected)
     assert told == expected[-len(told) :]
     assert verify(Directory(tmp_path / "disturbed")).entries == len(given)
+
+
+async def test_a_store_that_is_away_stops_no_recording(
+    redis: Redis, given: list[Given], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its client raises errors of its own.  The first tidying comes before the first entries."""
+    await recorder(redis, tmp_path).drain()
+    monkeypatch.setattr(recorder_module, "GATHER_S", 0.01)
+    one = recorder(redis, tmp_path, place_of(AWAY_URL))
+    with capture_logs() as logs:
+        running = asyncio.create_task(one.run())
+        try:
+            async with asyncio.timeout(10):
+                while not running.done() and not any(line["event"] == "recorder_waits" for line in logs):
+                    await asyncio.sleep(0.01)
+                await put(redis, given)
+                while one.describe()["recorded"] < len(given) and not running.done():
+                    await asyncio.sleep(0.01)
+            assert not running.done()
+        finally:
+            running.cancel()
+            await asyncio.wait([running])
+    [said] = [line for line in logs if line["event"] == "recorder_waits"]
+    assert "EndpointGone" in said["error"]
+    assert "secret" not in said["error"]
+    assert one.describe()["recorded"] == len(given)

@@ -11,6 +11,7 @@ from recordings.kept import KeptPast
 from recordings.past_page import PastPage
 from recordings.past_worker import AWAY, KEPT, PAGE, TICK, answer_to
 from recordings.track import Catalog
+from tests.recordings.away_store import AWAY_URL, FALTERING_URL
 from tests.recordings.simulate import played, write
 
 
@@ -45,6 +46,12 @@ def test_a_directory_of_another_node(tmp_path: Path) -> None:
 
 def test_a_place_that_is_none(tmp_path: Path) -> None:
     assert ask(tmp_path, "nonsense://x", first=1, last=2, limit=3) == AWAY
+
+
+@pytest.mark.parametrize("url", [AWAY_URL, FALTERING_URL])
+@pytest.mark.parametrize("more", [{"first": 1, "last": 2, "limit": 3}, {"ms": 1_000_000}, {"kept": True}])
+def test_a_place_that_is_away(tmp_path: Path, url: str, more: dict[str, Any]) -> None:
+    assert ask(tmp_path, url, **more) == AWAY
 
 
 def test_how_far_back(directory: Path) -> None:

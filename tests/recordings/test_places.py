@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from recordings.entry import BadRecording
 from recordings.names import SegmentName, read_name
-from recordings.places import NoSuchPlace, SegmentPlace, place_of
+from recordings.places import NoSuchPlace, SegmentPlace, Several, place_of
+from tests.recordings.away_store import AWAY_URL, FALTERING_URL
 
 
 @pytest.fixture(params=["directory", "url"])
@@ -56,3 +59,43 @@ def test_names_are_read_as_written() -> None:
         assert read_name(str(name)) == name
     for other in ("recorder.lock", "shard-x-1-1-1.ccrec", "shard-000-1-1-1.ccrec.copy", "shard-000-1-1-1.spoilt"):
         assert read_name(other) is None
+
+
+NAME = SegmentName(0, 1_000, 1, 0)
+
+
+def open_one(place: SegmentPlace) -> None:
+    with place.open(NAME):
+        pass
+
+
+@pytest.mark.parametrize(
+    "ask",
+    [
+        lambda place: place.segments(),
+        open_one,
+        lambda place: place.put(Path(__file__)),
+        lambda place: place.remove(NAME),
+        lambda place: Several([place]).segments(),
+    ],
+)
+def test_a_store_that_is_away_is_an_error_of_the_system_without_secrets(ask: Callable[[SegmentPlace], object]) -> None:
+    with pytest.raises(OSError, match="EndpointGone: No connection to") as error:
+        ask(place_of(AWAY_URL))
+    told = str(error.value)
+    assert "secret" not in told
+    assert "store.example" not in told
+    assert "\n" not in told
+    assert len(told) == len("EndpointGone: ") + 200
+    assert error.value.__cause__ is None
+
+
+@pytest.mark.parametrize("read", [lambda file: file.read(3), lambda file: file.seek(4)])
+def test_so_is_one_that_goes_while_a_file_is_open(read: Callable[[object], object]) -> None:
+    with pytest.raises(OSError, match="EndpointGone"), place_of(FALTERING_URL).open(NAME) as file:
+        read(file)
+
+
+def test_what_the_reader_of_an_open_file_raises_stays_as_it_is() -> None:
+    with pytest.raises(BadRecording, match="torn"), place_of(FALTERING_URL).open(NAME):
+        raise BadRecording("torn")
