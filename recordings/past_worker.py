@@ -72,6 +72,9 @@ def answer_to(asked: dict[str, Any], catalogs: dict[tuple[str, str], Catalog]) -
         return PAGE + read_past(catalog, asked["chunk_id"], asked["first"], asked["last"], asked["limit"]).pack()
     except (OSError, NoSuchPlace, BadRecording):
         return AWAY
+    except Exception as error:  # a chunk that is made when it is looked at may be damaged in any way
+        print(f"the past can't be read: {type(error).__name__}", file=sys.stderr)
+        return AWAY
 
 
 def _places(directory: str, url: str) -> Several:

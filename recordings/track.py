@@ -206,7 +206,11 @@ class Track:
                             output = apply_entry(world, entry)
                             n, reached = entry.n, max(reached, entry.tick)
                             yield Stepped(world, entry.tick, output, block, _dropped(entry))
-            except (BadRecording, FileNotFoundError, IndexError):
+            except FileNotFoundError:
+                world, reason = None, "missing"
+            except OSError:
+                raise
+            except Exception:  # what is damaged, or was made by somebody else, may raise anything in the rules
                 world, reason = None, "missing"
         if world is None and seen > reached:
             yield Unrunnable(Gap(reached + 1, seen, reason))
@@ -228,22 +232,30 @@ class Track:
     def tick_at(self, ms: int) -> int | None:
         """Return about which tick it was at a Unix time (ms); None: nothing that old is kept.
 
+        In a segment that can't be read it is the last tick of those before: there the hole begins.
+
         Raises:
             OSError: the place is away.
-            BadRecording: the segment is damaged.
         """
-        at = bisect_right(self._names, ms, key=lambda name: name.began_ms) - 1
-        if at < 0:
-            return None
-        with self._catalog.place.open(self._names[at]) as file:
-            blocks = Segment(file).blocks
-        began = [block for block in blocks if block.ms[0] <= ms]
-        if not began:
-            return None
-        block, later = began[-1], blocks[len(began) : len(began) + 1]
-        if ms > block.ms[1] and later:
-            return between(ms, (block.ms[1], later[0].ms[0]), (block.ticks[1], later[0].ticks[0]))
-        return between(ms, block.ms, block.ticks)
+        began_before = bisect_right(self._names, ms, key=lambda name: name.began_ms)
+        for name in reversed(self._names[:began_before]):
+            try:
+                with self._catalog.place.open(name) as file:
+                    blocks = Segment(file).blocks
+            except (BadRecording, FileNotFoundError):
+                continue
+            if blocks and blocks[0].ms[0] <= ms:
+                return _tick_in(blocks, ms)
+        return None
+
+
+def _tick_in(blocks: list[BlockHead], ms: int) -> int:
+    """Return about which tick it was at a time (ms) that is not before the first of these blocks."""
+    began = [block for block in blocks if block.ms[0] <= ms]
+    block, later = began[-1], blocks[len(began) : len(began) + 1]
+    if ms > block.ms[1] and later:
+        return between(ms, (block.ms[1], later[0].ms[0]), (block.ticks[1], later[0].ticks[0]))
+    return between(ms, block.ms, block.ticks)
 
 
 def _dropped(entry: Entry) -> frozenset[str]:

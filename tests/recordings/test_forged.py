@@ -11,7 +11,11 @@ from typing import Any, Final
 import pytest
 import zstandard
 
+from recordings.names import read_name
+from recordings.past_page import PastPage
+from recordings.past_worker import AWAY, PAGE, TICK, answer_to
 from recordings.places import Directory
+from recordings.track import Catalog
 from recordings.verify import Proof, verify
 from tests.recordings.forge import Change, forge, put, without
 from tests.recordings.simulate import played, write
@@ -121,3 +125,53 @@ def test_a_place_that_is_away_is_no_finding(untouched: Path, monkeypatch: pytest
     monkeypatch.setattr("recordings.verify.read_frame", away)
     with pytest.raises(OSError, match="away"):
         verify(Directory(untouched))
+
+
+# -- looking back --
+
+
+def ask(directory: Path, chunk_id: str = "chunk-0", **more: Any) -> bytes:
+    return answer_to({"directory": str(directory), "url": "", "chunk_id": chunk_id, **more}, {})
+
+
+def test_an_input_that_the_rules_can_not_run_is_a_gap(forged: Callable[..., Path]) -> None:
+    """Up to the next segment: there the past goes on."""
+    directory = forged(entry=put("o", value=[["Leave", {"agent_id": {}}]]))
+    _, second, third = read_starts(directory)
+    pages: list[PastPage] = []
+    first = second - 5
+    while not (pages and (pages[-1].ended or pages[-1].last >= third + 10)):
+        pages.append(PastPage.unpack(ask(directory, first=first, last=third + 10, limit=500)[1:]))
+        first = pages[-1].last + 1
+    gaps = [page.gap for page in pages if page.gap is not None]
+    shown = {delta.tick for page in pages for delta in page.deltas}
+    assert [(gap.first, gap.last, gap.reason) for gap in gaps] == [(second + 1, third, "missing")]
+    assert {*range(second - 5, second + 1), *range(third + 1, third + 11)} == shown
+
+
+def read_starts(directory: Path) -> list[int]:
+    """The ticks with which its segments begin."""
+    names = [name for path in sorted(directory.glob("*.ccrec")) if (name := read_name(path.name)) is not None]
+    catalog = Catalog(Directory(directory))
+    return [found.tick for name in names if (found := catalog.beginning(name)) is not None]
+
+
+def test_a_chunk_that_can_not_be_made_is_no_end_of_the_process(
+    forged: Callable[..., Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It rests, so it is made where it is looked at, and not with the key frame."""
+    directory = forged(frame=put("chunks", "chunk-2", "record", "npcs", value=[{}]))
+    second = read_starts(directory)[1]
+    assert ask(directory, "chunk-2", first=second + 1, last=second + 2, limit=9) == AWAY
+    assert capsys.readouterr().err == "the past can't be read: TypeError\n"
+    assert ask(directory, first=second + 1, last=second + 2, limit=9)[:1] == PAGE
+
+
+def test_a_moment_in_a_segment_that_can_not_be_read(forged: Callable[..., Path]) -> None:
+    """It is the last tick before it: from there on a page says where the gap is."""
+    directory = forged(head=put("first", value="0"))
+    second = sorted(directory.glob("*.ccrec"))[1]
+    name = read_name(second.name)
+    assert name is not None
+    last = (name.began_ms - 1_000_000) // 200
+    assert ask(directory, ms=name.began_ms + 2_000) == TICK + b"%d" % last
