@@ -216,13 +216,25 @@ class Track:
             yield Unrunnable(Gap(reached + 1, seen, reason))
 
     def _at(self, tick: int) -> int:
-        """Return the index of the last segment that begins at or before ``tick``; -1: there is none."""
+        """Return the index of the last segment that begins at or before ``tick``; -1: there is none.
 
-        def first_tick(name: SegmentName) -> int:
-            found = self._catalog.beginning(name)
+        One that can't be read, or in which nothing is yet, is taken for a part of the one before it, and is returned
+        only where that one ends before ``tick``.
+        """
+
+        def readable(at: int) -> int:
+            return next((one for one in range(at, -1, -1) if self._catalog.beginning(self._names[one])), -1)
+
+        def first_tick(at: int) -> int:
+            found = self._catalog.beginning(self._names[known]) if (known := readable(at)) >= 0 else None
             return -1 if found is None else found.tick
 
-        return bisect_right(self._names, tick, key=first_tick) - 1
+        at = bisect_right(range(len(self._names)), tick, key=first_tick) - 1
+        before = readable(at)
+        if before in (at, -1):
+            return at
+        span = self._catalog.span(self._names[before])
+        return before if span is not None and span.ticks[1] >= tick else at
 
     def last_ms(self) -> int:
         """Return when its last entry was committed (Unix time, ms); 0: not known.  Raises ``OSError``."""

@@ -167,6 +167,21 @@ def test_a_chunk_that_can_not_be_made_is_no_end_of_the_process(
     assert ask(directory, first=second + 1, last=second + 2, limit=9)[:1] == PAGE
 
 
+@pytest.mark.parametrize("which", [1, 2])
+def test_what_is_beside_a_file_that_can_not_be_read_is_shown(which: int, untouched: Path, tmp_path: Path) -> None:
+    """In the middle, or at the end: a segment that has just begun is an empty file until it is written to."""
+    directory = shutil.copytree(untouched, tmp_path / "recordings")
+    starts = read_starts(directory)
+    sorted(directory.glob("*.ccrec"))[which].write_bytes(b"")
+    for first in (5, starts[1] - 5, *([starts[1] + 5] if which == 2 else [starts[2] + 5])):
+        page = PastPage.unpack(ask(directory, first=first, last=first + 2, limit=9)[1:])
+        assert [delta.tick for delta in page.deltas] == [first, first + 1, first + 2]
+        assert page.gap is None
+    lost = PastPage.unpack(ask(directory, first=starts[which] + 5, last=starts[which] + 9, limit=9)[1:])
+    assert (lost.state, lost.deltas) == (None, [])
+    assert (lost.gap is not None) == (which == 1)
+
+
 def test_a_moment_in_a_segment_that_can_not_be_read(forged: Callable[..., Path]) -> None:
     """It is the last tick before it: from there on a page says where the gap is."""
     directory = forged(head=put("first", value="0"))
