@@ -8,18 +8,23 @@ in which shards are read.
 
 from __future__ import annotations
 
+import json
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TypeAlias
+from hashlib import blake2b
+from typing import Final, TypeAlias
+
+import orjson
 
 from world.inputs import Arrive, Drop, Dropped, Input, Join, Leave, Load, Reply
 from world.outputs import Output
 from world.records import AgentRecord, ChunkRecord
 from world.shard import ShardWorld
 
-#: What nobody may change on the way.
-Kept: TypeAlias = tuple[object, ...]
+#: Stands for what nobody may change on the way: there are as many of them as a recording has crossings.
+Kept: TypeAlias = bytes
+KEPT_BYTES: Final = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +38,8 @@ class Taken:
     agent_id: str
     kept: Kept
     segment: str
+    #: What the agent had.
+    gold: int = 0
 
     @property
     def field(self) -> str:
@@ -43,7 +50,7 @@ class Taken:
     def text(self) -> str:
         """What is wrong with it, if nobody gave it so."""
         if self.agent_id:
-            return f"{self.agent_id} came with {self.kept[0]} gold otherwise than anybody had given it away"
+            return f"{self.agent_id} came with {self.gold} gold otherwise than anybody had given it away"
         return "the chunk came otherwise than anybody had given it away"
 
 
@@ -79,15 +86,16 @@ class Custody:
         if isinstance(order, (Join, Arrive)):
             if world.chunk_of(order.record.agent_id) is None:
                 record = order.record
-                taken = Taken(world.shard, order.chunk_id, world.tick, record.agent_id, _kept(record), segment)
-                self._taken.append(taken)
+                self._take(world.shard, order.chunk_id, world.tick, record, _kept(record), segment)
         elif isinstance(order, Load) and not world.holds(order.record.chunk_id):
             chunk, tick = order.record, max(world.tick, order.record.tick)
             self._taken.append(Taken(world.shard, chunk.chunk_id, tick, "", _chunk(chunk), segment))
             for record in order.agents:
                 if world.chunk_of(record.agent_id) is None:
-                    taken = Taken(world.shard, chunk.chunk_id, tick, record.agent_id, _placed(record), segment)
-                    self._taken.append(taken)
+                    self._take(world.shard, chunk.chunk_id, tick, record, _placed(record), segment)
+
+    def _take(self, shard: int, chunk_id: str, tick: int, record: AgentRecord, kept: Kept, segment: str) -> None:
+        self._taken.append(Taken(shard, chunk_id, tick, record.agent_id, kept, segment, record.gold))
 
     def went(self, order: Input, reply: Reply) -> None:
         """Note who and what went with an input that was applied."""
@@ -127,19 +135,31 @@ def _key(taken: Taken) -> tuple[str, str]:
 
 
 def _kept(record: AgentRecord) -> Kept:
-    running = record.running
-    if running is None:
-        return record.gold, tuple(record.recent), ""
-    # The rest of a way is written down when something else changes.
-    details = sorted((name, str(value)) for name, value in running.details.items() if name not in ("origin", "path"))
-    return record.gold, tuple(record.recent), running.server_cmd_id, tuple(details)
+    return _hashed(_carried(record))
 
 
 def _placed(record: AgentRecord) -> Kept:
-    return *_kept(record), record.x, record.y
+    return _hashed([*_carried(record), record.x, record.y])
+
+
+def _carried(record: AgentRecord) -> list[object]:
+    running = record.running
+    if running is None:
+        return [record.gold, record.recent, ""]
+    # The rest of a way is written down when something else changes.
+    details = sorted((name, str(value)) for name, value in running.details.items() if name not in ("origin", "path"))
+    return [record.gold, record.recent, running.server_cmd_id, details]
 
 
 def _chunk(record: ChunkRecord) -> Kept:
-    nodes = tuple((node.node_id, node.remaining, node.state, node.version) for node in record.nodes)
-    npcs = tuple((npc.id, npc.x, npc.y) for npc in record.npcs)
-    return record.number, record.entry, record.pinned, nodes, npcs
+    nodes = [(node.node_id, node.remaining, node.state, node.version) for node in record.nodes]
+    npcs = [(npc.id, npc.x, npc.y) for npc in record.npcs]
+    return _hashed([record.number, record.entry, record.pinned, nodes, npcs])
+
+
+def _hashed(values: list[object]) -> Kept:
+    try:
+        data = orjson.dumps(values)
+    except TypeError:  # huge numbers, lone surrogates
+        data = json.dumps(values).encode()
+    return blake2b(data, digest_size=KEPT_BYTES).digest()

@@ -111,7 +111,6 @@ ELSEWHERE: Final = {
     "operations/table_digests.py": "tests/operations/test_dump_content.py",
     "operations/world_dump.py": "tests/operations/test_world_bounds.py",
     "operations/world_load.py": "tests/operations/test_world_settle.py",
-    "recordings/custody.py": "tests/recordings/test_verify.py",
     "recordings/digests.py": "tests/recordings/test_verify.py",
     "recordings/lane.py": "tests/recordings/test_writer.py",
     "recordings/names.py": "tests/recordings/test_places.py",
