@@ -16,6 +16,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from chunkcrawl.commands.common import EXIT_FAILED, EXIT_USAGE, JsonOption
 from cli.when import When, parse_when
 from config.errors import OperatorError
+from operations.printable import printable
 from recordings.past import NoSuchMoment, Past
 from recordings.places import SegmentPlace, place_of
 from recordings.verify import Proof, Wanted
@@ -188,9 +189,9 @@ def _say(verdict: Proof, ticks: tuple[int | None, int | None], took_s: float, *,
         begins = "the beginning" if first is None else f"tick {first}"
         typer.echo(f"from {begins} to {'the end' if last is None else f'tick {last}'}", err=True)
     for note in verdict.notes:
-        typer.echo(note, err=True)
+        typer.echo(printable(note), err=True)  # files of somebody else's may say anything
     for finding in verdict.findings:
-        typer.echo(finding.line)
+        typer.echo(printable(finding.line))
     typer.echo(
         f"{figures['inputs']} inputs in {figures['ticks']} ticks run again in {took_s:.1f} s; {figures['digests']} "
         f"digests, {figures['frames']} key frames and {figures['published']} published digests compared."

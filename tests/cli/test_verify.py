@@ -14,6 +14,7 @@ from cli.verify import Lines, app
 from recordings.digests import one_line
 from recordings.entry import read_entry, unpack
 from recordings.lane import Given
+from recordings.verify import Mismatch, Proof
 from tests.recordings.simulate import played, write
 
 
@@ -52,6 +53,17 @@ def test_what_is_not_is_named(recordings: Path) -> None:
     said = orjson.loads(out)
     assert said["same"] is False
     assert said["findings"][0]["field"] == "checksum"
+
+
+def test_what_a_terminal_would_act_on_is_written_out(recordings: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ids in a recording are of whoever made it."""
+    found = Mismatch(0, "chunk-\x1b[2J", 5, "agents", "agent-\x1b]0;x", "a.ccrec")
+    monkeypatch.setattr("cli.verify.run_again", lambda *_, **__: Proof([found], ["shard 0 begins \x1b[1m"], segments=1))
+    code, out, err = invoke(str(recordings))
+    assert code == 1
+    assert "\x1b" not in out + err
+    assert "\\u001b[2J" in out
+    assert "\\u001b[1m" in err
 
 
 def test_against_what_was_published(recordings: Path, given: list[Given], tmp_path: Path) -> None:
