@@ -70,10 +70,10 @@ def read_past(
     page = PastPage(chunk_id, first, first - 1)
     bounds = Bounds(last, min(last, first - 1 + TICKS_MOST), min(limit, DELTAS_MOST))
     tracks = catalog.tracks()
-    order = catalog.order_for(chunk_id, tracks)
+    in_order = {shard: tracks[shard] for shard in catalog.order_for(chunk_id, tracks)}
     left: _ChunkRun | None = None
     for _ in range(MOVES_MOST):
-        reading = _read_where_it_is(page, bounds, {shard: tracks[shard] for shard in order}, left, hear)
+        reading = _read_where_it_is(page, bounds, in_order, left, hear)
         if reading is None:
             break
         catalog.found_in(chunk_id, reading.shard)

@@ -20,7 +20,7 @@ import orjson
 
 from world.inputs import Input, Submit
 from world.recording import NotARecording, decode_input, encode_input
-from world.rules import RULES_VERSION, Rules
+from world.rules import RULES_VERSION, Rules, made_by_other_rules
 
 #: Version of entries and of the segments that they lie in.
 FORMAT: Final = 1
@@ -112,10 +112,7 @@ class Header:
         if self.format != FORMAT:
             return f"its format is {self.format}, this release reads {FORMAT}: use the release that wrote it"
         if self.rules_version != RULES_VERSION:
-            return (
-                f"it was made by version {self.rules_version} of the rules, this release has version {RULES_VERSION}: "
-                "use the release that wrote it"
-            )
+            return made_by_other_rules(self.rules_version, RULES_VERSION)
         return None
 
     def rules_of(self) -> Rules:

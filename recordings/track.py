@@ -97,7 +97,6 @@ class Catalog:
     def found_in(self, chunk_id: str, shard: int) -> None:
         """Note where a chunk was; the next question about it is likely to be about a time near by."""
         _remember(self._homes, chunk_id, shard)
-        self._homes.move_to_end(chunk_id)
 
     def knows_span(self, name: SegmentName) -> bool:
         """Return whether ``span`` needs not open the segment."""
@@ -146,6 +145,7 @@ def _span_of(segment: Segment) -> SegmentSpan:
 
 def _remember(known: OrderedDict[K, T], name: K, found: T) -> None:
     known[name] = found
+    known.move_to_end(name)
     while len(known) > KNOWN_MOST:
         known.popitem(last=False)
 

@@ -22,7 +22,7 @@ from typing import Any, Final, cast, get_args
 from world.inputs import Denied, Input, Join, Load, Occupant, Reply
 from world.outputs import Output
 from world.records import AgentRecord, ChunkRecord
-from world.rules import RULES_VERSION, Rules
+from world.rules import RULES_VERSION, Rules, made_by_other_rules
 from world.shard import ShardWorld
 
 VERSION: Final = 1
@@ -241,10 +241,7 @@ def _start(header: Mapping[str, Any]) -> ShardWorld:
     if header["rec"] != "header" or header.get("version") != VERSION:
         raise NotARecording(f"line 1 is not the header of a version {VERSION} recording")
     if header.get("rules_version", RULES_VERSION) != RULES_VERSION:  # those before it was written are of this one
-        raise NotARecording(
-            f"it was made by version {header['rules_version']} of the rules, this release has version {RULES_VERSION}: "
-            "use the release that wrote it"
-        )
+        raise NotARecording(made_by_other_rules(header["rules_version"], RULES_VERSION))
     try:
         return ShardWorld(Rules.from_json(header["rules"]), header["world_seed"], header["shard"])
     except (KeyError, TypeError, ValueError) as error:

@@ -16,6 +16,14 @@ MS_PER_S: Final = 1_000
 #: change by which they would not, in whatever module, so that a recording is never run again by other rules unnoticed.
 RULES_VERSION: Final = 1
 
+
+def made_by_other_rules(version: int, ours: int) -> str:
+    """Return why what another version of the rules made is not run, and the remedy."""
+    return (
+        f"it was made by version {version} of the rules, this release has version {ours}: use the release that wrote it"
+    )
+
+
 _MAY_BE_ZERO: Final = frozenset({"regen_ticks", "npcs_per_chunk", "gold_nodes_min", "gold_nodes_max", "demo"})
 
 

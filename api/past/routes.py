@@ -16,6 +16,7 @@ from api.past.reader import PastReader
 from api.responses import refusals
 from api.services import Services
 from recordings.past_page import DELTAS_MOST, PastPage, Reason
+from recordings.segment import MS_MOST
 from streaming import keys
 
 router = APIRouter()
@@ -28,7 +29,7 @@ PAST_REFUSALS: Final = (
 )
 #: Numbers from here on are Unix times in milliseconds: no world gets that old in ticks.
 FIRST_MS: Final = 1_000_000_000_000
-MOMENT_MOST: Final = 253_402_300_799_999
+MOMENT_MOST: Final = MS_MOST
 
 
 class PastGap(BaseModel):

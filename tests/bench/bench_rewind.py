@@ -10,16 +10,12 @@ from __future__ import annotations
 
 import argparse
 import random
-import subprocess
-import sys
 import tempfile
 import time
 from pathlib import Path
 
-import orjson
-
+from api.past.process import PastProcess
 from recordings.past_page import PastPage
-from recordings.past_worker import LENGTH
 from recordings.past_worker import PAGE as PAGE_ANSWER
 from tests.bench.bench_recordings import HZ, record
 
@@ -31,24 +27,17 @@ BLOCK_TICKS, BLOCK_DELTAS = 100, 500
 
 
 class Reader:
-    """The process that reads the past for a gateway."""
+    """The process that reads the past for a gateway, asked as a gateway does."""
 
     def __init__(self, directory: Path) -> None:
         self._directory = str(directory)
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "recordings.past_worker"], stdin=subprocess.PIPE, stdout=subprocess.PIPE
-        )
+        self._process = PastProcess()
 
     def ask(self, chunk_id: str, first: int, last: int, limit: int) -> tuple[PastPage, float]:
         """Return a page, and how long it took (ms)."""
-        wanted, answers = self._process.stdin, self._process.stdout
-        assert wanted is not None
-        assert answers is not None
         question = {"chunk_id": chunk_id, "first": first, "last": last, "limit": limit}
         began = time.perf_counter()
-        wanted.write(orjson.dumps({"directory": self._directory, "url": "", **question}) + b"\n")
-        wanted.flush()
-        answer = answers.read(LENGTH.unpack(answers.read(LENGTH.size))[0])
+        answer = self._process.ask({"directory": self._directory, "url": "", **question})
         took = (time.perf_counter() - began) * 1_000
         assert answer[:1] == PAGE_ANSWER
         time.sleep(PAUSE_S)  # it tidies up; nobody asks again in the same moment
@@ -56,9 +45,7 @@ class Reader:
 
     def close(self) -> None:
         """End it."""
-        assert self._process.stdin is not None
-        self._process.stdin.close()
-        self._process.wait()
+        self._process.close()
 
 
 def pages(reader: Reader, hours: float, count: int) -> tuple[list[float], int]:
